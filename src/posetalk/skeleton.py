@@ -1,0 +1,171 @@
+"""Keypoints as sentences, and the named sets of them (skeletons/*.toml)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from posetalk.errors import PosetalkError
+
+BUILT_IN = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")
+DEFAULT_SIGMA = 0.079  # a keypoint nobody has measured is as vague as COCO's shoulder
+
+_SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+
+
+def swap_sides(text: str) -> str:
+    """`text` with the words left and right exchanged: what a mirrored picture shows."""
+    return re.sub(r"\b(left|right|Left|Right)\b", lambda m: _SIDES[m.group()], text)
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoint:
+    """A keypoint is a name and a sentence; a model is asked for it with both.
+
+    sigma:  OKS per-keypoint constant (COCO keypoint evaluation; larger is vaguer).
+    mirror: the name of its mirror image; by default the name with left and right exchanged.
+    place:  (x, y) in 0..1 of the person's box: its average place, the baseline of every report.
+    """
+
+    name: str
+    sentence: str = ""
+    sigma: float = DEFAULT_SIGMA
+    mirror: str = ""
+    place: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise PosetalkError("a keypoint needs a name, such as 'left heel'")
+        if "\n" in self.name or "\n" in self.sentence:
+            raise PosetalkError(f"the keypoint {self.name!r} has a line break; name and sentence are one line each")
+        if not 0 < self.sigma < 10:
+            raise PosetalkError(f"the keypoint {self.name!r} has sigma {self.sigma}; give a number between 0 and 10")
+        if not self.mirror:
+            object.__setattr__(self, "mirror", swap_sides(self.name))
+
+    @classmethod
+    def parse(cls, text: str) -> Keypoint:
+        """`"left heel: the back of the left foot"`, or just a name."""
+        name, _, sentence = text.partition(":")
+        return cls(name.strip(), sentence.strip())
+
+    def mirrored(self) -> Keypoint:
+        """The keypoint that stands at this one's place in a mirrored picture (when it has no skeleton)."""
+        return replace(self, name=self.mirror, sentence=swap_sides(self.sentence), mirror=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """An ordered set of keypoints and the limbs that join them (pairs of indices)."""
+
+    name: str
+    keypoints: tuple[Keypoint, ...]
+    limbs: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if not names:
+            raise PosetalkError(f"the skeleton {self.name!r} has no keypoints")
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise PosetalkError(f"the skeleton {self.name!r} names {twice[0]!r} twice")
+        for point in self.keypoints:
+            if point.mirror not in names:
+                raise PosetalkError(
+                    f"the skeleton {self.name!r} mirrors {point.name!r} to {point.mirror!r}, which it does not have"
+                )
+            if self[point.mirror].mirror != point.name:
+                raise PosetalkError(f"the skeleton {self.name!r}: {point.name!r} and its mirror do not agree")
+        for a, b in self.limbs:
+            if not (0 <= a < len(names) and 0 <= b < len(names)):
+                raise PosetalkError(f"the skeleton {self.name!r} has a limb {(a, b)} outside its keypoints")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.keypoints)
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        return tuple(p.sigma for p in self.keypoints)
+
+    @property
+    def flip_order(self) -> tuple[int, ...]:
+        """For each keypoint the index of its mirror image."""
+        return tuple(self.names.index(p.mirror) for p in self.keypoints)
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, name: str) -> Keypoint:
+        for point in self.keypoints:
+            if point.name == name:
+                return point
+        raise PosetalkError(f"the skeleton {self.name!r} has no keypoint {name!r}; it has: {', '.join(self.names)}")
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Skeleton:
+        """Read a skeleton file. Errors: unreadable, not TOML, missing or misspelt keys, names that do not match."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PosetalkError(f"cannot read the skeleton {path}: {error}") from None
+        return _parse(text, str(path), path.stem)
+
+
+def _parse(text: str, where: str, default_name: str) -> Skeleton:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PosetalkError(f"{where} is not valid TOML: {error}") from None
+    _known(data, {"name", "keypoint", "limbs", "source"}, where)
+    rows = data.get("keypoint", [])
+    if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
+        raise PosetalkError(f"{where} has no keypoints; write one [[keypoint]] table for each")
+    points = []
+    for number, row in enumerate(rows, 1):
+        _known(row, {"name", "sentence", "sigma", "mirror", "place"}, f"{where}, keypoint {number}")
+        try:
+            place = row.get("place")
+            points.append(
+                Keypoint(
+                    name=str(row["name"]),
+                    sentence=str(row.get("sentence", "")),
+                    sigma=float(row.get("sigma", DEFAULT_SIGMA)),
+                    mirror=str(row.get("mirror", "")),
+                    place=None if place is None else (float(place[0]), float(place[1])),
+                )
+            )
+        except KeyError:
+            raise PosetalkError(f"{where}, keypoint {number} has no name") from None
+        except (TypeError, ValueError, IndexError) as error:
+            raise PosetalkError(f"{where}, keypoint {number}: {error}") from None
+    names = [p.name for p in points]
+    limbs = []
+    for pair in data.get("limbs", []):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(n in names for n in pair)):
+            raise PosetalkError(f"{where}: the limb {pair} is not a pair of its keypoint names")
+        limbs.append((names.index(pair[0]), names.index(pair[1])))
+    return Skeleton(str(data.get("name", default_name)), tuple(points), tuple(limbs))
+
+
+def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
+    for key in table:
+        if key not in keys:
+            raise PosetalkError(f"{where} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
+
+
+@cache
+def skeleton(name: str) -> Skeleton:
+    """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
+    if name in BUILT_IN:
+        text = files("posetalk").joinpath("skeletons", f"{name}.toml").read_text(encoding="utf-8")
+        return _parse(text, f"skeletons/{name}.toml", name)
+    if not name.endswith(".toml"):
+        raise PosetalkError(f"no skeleton {name!r}: built in are {', '.join(BUILT_IN)}; or give a .toml file")
+    return Skeleton.from_toml(name)
