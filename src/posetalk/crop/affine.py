@@ -1,0 +1,123 @@
+"""A square of a picture, and the one exact transform between its pixels and the picture's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from posetalk.errors import PosetalkError
+from posetalk.types import Box, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A square of the full image, cut out as `size` x `size` pixels.
+
+    center:   (x, y) px of the full image; it lands on crop pixel (size/2, size/2) before any flip.
+    side:     length of the square's edge, px of the full image.
+    size:     length of the crop's edge, px.
+    rotation: degrees; the square turns clockwise on the screen, so what it shows turns anticlockwise.
+    flip:     the finished crop is mirrored: x' = size - 1 - x.
+
+    Pixel centres lie at integer coordinates and crop = (image - center) * size / side + size / 2: the
+    convention of HRNet's `get_affine_transform` with scale = side / 200, which LocLLM uses.
+
+    Where the flip differs: HRNet mirrors the whole picture and the points (x' = width - 1 - x) and cuts
+    afterwards. That mirrors about crop x = size/2; here it is about (size - 1)/2, so that a flipped crop
+    is exactly the unflipped pixels in reverse order. A picture mirrored first and cut at rotation r is
+    therefore this square with rotation -r and flip, one crop pixel on: x of theirs = x of ours + 1, y equal.
+    """
+
+    center: tuple[float, float]
+    side: float
+    size: int
+    rotation: float = 0.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) for v in (*self.center, self.side, self.rotation)):
+            raise PosetalkError(
+                f"the square at {self.center} with side {self.side} holds a number that is not finite"
+            )
+        if self.side <= 0 or self.size <= 0:
+            raise PosetalkError(
+                f"a square needs a positive side and size, not {self.side} px and {self.size} px"
+            )
+
+    @property
+    def matrix(self) -> Floats:
+        """(2, 3): image px -> crop px, as `cv2.warpAffine` takes it."""
+        linear = _turn(self.rotation).T * (self.size / self.side)
+        shift = self.size / 2 - linear @ np.array(self.center, dtype=np.float64)
+        both = np.column_stack([linear, shift])
+        if self.flip:
+            both[0] *= -1
+            both[0, 2] += self.size - 1
+        return both
+
+    @property
+    def inverse(self) -> Floats:
+        """(2, 3): crop px -> image px."""
+        linear = _turn(self.rotation) * (self.side / self.size)
+        shift = np.array(self.center, dtype=np.float64) - linear @ np.full(2, self.size / 2)
+        if self.flip:
+            shift += linear[:, 0] * (self.size - 1)
+            linear = linear * (-1, 1)
+        return np.column_stack([linear, shift])
+
+    def to_crop(self, xy: npt.ArrayLike) -> Floats:
+        """Points (..., 2), px of the full image -> px of the crop (below 0 or above size when outside)."""
+        return _apply(self.matrix, xy)
+
+    def to_image(self, xy: npt.ArrayLike) -> Floats:
+        """Points (..., 2), px of the crop -> px of the full image."""
+        return _apply(self.inverse, xy)
+
+    def normalise(self, xy: npt.ArrayLike) -> Floats:
+        """Points (..., 2), px of the full image -> 0..1 of the crop: crop px / size, as in LocLLM."""
+        return self.to_crop(xy) / self.size
+
+    def denormalise(self, uv: npt.ArrayLike) -> Floats:
+        """Points (..., 2), 0..1 of the crop -> px of the full image."""
+        return self.to_image(np.asarray(uv, dtype=np.float64) * self.size)
+
+
+def square_of(box: Box, size: int, padding: float = 1.0) -> Square:
+    """The square around the box's centre whose side is its longer side times `padding`.
+
+    LocLLM pads by 1.0; most other top-down methods pad by 1.25. size: px of the crop.
+    """
+    return Square(center=box.center, side=max(box.w, box.h) * padding, size=size)
+
+
+def clip_box(box: Box, width: int, height: int) -> Box:
+    """The box inside a picture of width x height px, as HRNet's and LocLLM's COCO readers clip it.
+
+    Left and top move to 0 or more, right = min(width - 1, left + w - 1), bottom likewise. So a box that lies
+    inside becomes one pixel narrower and lower, and one that starts left of the picture keeps its width.
+    Sides never fall below one pixel (the reference lets them reach 0). Errors: the box lies wholly outside.
+    """
+    x2, y2 = box.x + box.w, box.y + box.h
+    if x2 <= 0 or y2 <= 0 or box.x > width - 1 or box.y > height - 1:
+        raise PosetalkError(
+            f"the box {box.xywh} lies outside its picture of {width} x {height} px; "
+            "give x,y,width,height in pixels of that picture"
+        )
+    left, top = max(0.0, box.x), max(0.0, box.y)
+    right, bottom = min(width - 1.0, left + box.w - 1), min(height - 1.0, top + box.h - 1)
+    return Box(left, top, max(right - left, 1.0), max(bottom - top, 1.0))
+
+
+def _turn(degrees: float) -> Floats:
+    """(2, 2): turns a vector clockwise on the screen (y points down)."""
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def _apply(matrix: Floats, xy: npt.ArrayLike) -> Floats:
+    points = np.asarray(xy, dtype=np.float64)
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])

@@ -1,0 +1,152 @@
+"""Pictures: read any of them as upright RGB, cut a square out, turn its pixels into what a tower eats."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from posetalk.crop.affine import Square
+from posetalk.errors import PosetalkError, need
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 178_000_000  # just below where Pillow itself refuses a picture as a decompression bomb
+MAX_SIDE = 32_766  # cv2.warpAffine takes no more before OpenCV 5
+
+# mean and standard deviation of red, green, blue in 0..1
+STATS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+
+_ORIENTATION_TAG = 0x0112  # EXIF: how the camera was held, 1..8
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
+    """A file, a Pillow image or an array as upright pixels: (h, w, 3) uint8 RGB.
+
+    The EXIF orientation is applied; transparent pictures are laid on white; 16-bit grey is scaled to 8 bits;
+    of an animation the first frame is taken. An array must already be (h, w, 3) uint8 RGB and is returned as
+    it is. The result may be read-only. Errors name the file: missing, a folder, empty, not a picture,
+    damaged, more than 178 million pixels or 32,766 px a side.
+    """
+    if isinstance(source, np.ndarray):
+        return _checked(source, "the array")
+    if isinstance(source, Image.Image):
+        return _checked(_decode(source, "the picture"), "the picture")
+    if not isinstance(source, str | Path):
+        raise PosetalkError(f"a picture is a path, a Pillow image or an array, not {type(source).__name__}")
+    return _checked(_open(Path(source)), str(source))
+
+
+def cut(image: Pixels, square: Square) -> Pixels:
+    """The square of an image (h, w, 3) uint8 as (size, size, 3) uint8: bilinear, black outside the image."""
+    cv2 = need("cv2", "model")
+    # the flip is done on finished pixels: mirrored crops are then equal to the last bit
+    plain = Square(square.center, square.side, square.size, square.rotation)
+    size = (square.size, square.size)
+    crop: Pixels = cv2.warpAffine(
+        image, plain.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+    return np.ascontiguousarray(crop[:, ::-1]) if square.flip else crop
+
+
+def normalise(pixels: Pixels, stats: Literal["clip", "imagenet", "half"]) -> npt.NDArray[np.float32]:
+    """Pixels (..., size, size, 3) uint8 RGB -> (..., 3, size, size) float32: (value / 255 - mean) / std."""
+    mean, std = (np.array(values, dtype=np.float32) for values in STATS[stats])
+    scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+    return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+
+def _open(path: Path) -> npt.NDArray[Any]:
+    try:
+        if path.is_dir():
+            raise PosetalkError(f"{path} is a folder, not a picture")
+        if path.stat().st_size == 0:
+            raise PosetalkError(f"{path} is empty (0 bytes); fetch or save the picture again")
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow warns from half of its limit on; ours is checked in _decode
+            image = Image.open(path)
+    except FileNotFoundError:
+        raise PosetalkError(f"there is no picture {path}; check the path") from None
+    except UnidentifiedImageError:
+        raise PosetalkError(f"{path} is not a picture that Pillow can read") from None
+    except Image.DecompressionBombError:
+        raise PosetalkError(
+            f"{path} is larger than the limit of {MAX_PIXELS // 10**6} million pixels"
+        ) from None
+    except PosetalkError:
+        raise
+    except (
+        Exception
+    ) as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error ...
+        raise PosetalkError(f"cannot read the picture {path}: {error}") from None
+    with image:
+        return _decode(image, str(path))
+
+
+def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
+    """All pixels of an opened picture, upright. Size is checked before anything is decoded."""
+    _check_size(image.width, image.height, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged EXIF is only a warning: the pixels are still good
+            image.load()
+            turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+            flat = _rgb(image, name)
+            return np.asarray(flat if turn is None else flat.transpose(turn))
+    except PosetalkError:
+        raise
+    except Exception as error:  # see _open
+        raise PosetalkError(f"{name} is damaged and cannot be decoded: {error}") from None
+
+
+def _rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode == "F":
+        raise PosetalkError(
+            f"{name} has floating-point pixels, whose range is not known; save it with 8 bits a colour"
+        )
+    if image.mode.startswith("I"):  # 16-bit grey; convert() would clip it to white
+        grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255)
+        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        opaque = image.convert("RGBA")
+        paper = Image.new("RGBA", opaque.size, "white")
+        return Image.alpha_composite(paper, opaque).convert("RGB")
+    return image.convert("RGB")
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if width <= 0 or height <= 0:
+        raise PosetalkError(f"{name} has no pixels ({width} x {height})")
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise PosetalkError(
+            f"{name} has {width} x {height} px; the limits are {MAX_PIXELS // 10**6} million pixels "
+            f"and {MAX_SIDE} px a side"
+        )
+
+
+def _checked(pixels: npt.NDArray[Any], name: str) -> Pixels:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise PosetalkError(
+            f"{name} has shape {pixels.shape} of {pixels.dtype}; give (height, width, 3) uint8 RGB"
+        )
+    _check_size(pixels.shape[1], pixels.shape[0], name)
+    return pixels
