@@ -1,0 +1,108 @@
+"""Object keypoint similarity and COCO's average precision (cocodataset.org, keypoints evaluation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from faster_coco_eval import COCO
+from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+
+from posetalk.errors import PosetalkError
+from posetalk.score.predictions import Prediction
+from posetalk.types import Floats, PoseSet
+
+COCO_NUMBERS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+
+
+def similarity(
+    pred: npt.ArrayLike, truth: npt.ArrayLike, area: npt.ArrayLike, sigmas: Sequence[float]
+) -> Floats:
+    """How alike each keypoint is to its label: (n, k) in 0..1, exp(-d^2 / (2 area (2 sigma)^2)).
+
+    pred, truth: (n, k, 2) px; area: (n,) px^2; sigmas: k constants.
+    """
+    distance2 = ((np.asarray(pred, np.float64) - np.asarray(truth, np.float64)) ** 2).sum(-1)
+    variance = (2 * np.asarray(sigmas, np.float64)) ** 2
+    # COCO's own guard against a person without area
+    scale = np.asarray(area, np.float64)[:, None] + np.spacing(1)
+    return np.asarray(np.exp(-distance2 / variance / scale / 2))
+
+
+def oks(
+    pred: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    visible: npt.ArrayLike,
+    area: npt.ArrayLike,
+    sigmas: Sequence[float],
+) -> Floats:
+    """The mean similarity over each person's labelled keypoints: (n,); nan where none is labelled.
+
+    pred, truth: (n, k, 2) px; visible: (n, k), labelled where > 0; area: (n,) px^2; sigmas: k constants.
+    """
+    labelled = np.asarray(visible) > 0
+    total = (similarity(pred, truth, area, sigmas) * labelled).sum(1)
+    count = labelled.sum(1)
+    mean: Floats = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return mean
+
+
+def coco_ap(
+    truth: PoseSet, predictions: Sequence[Prediction], sigmas: Sequence[float]
+) -> dict[str, float | None]:
+    """COCO's ten numbers (`COCO_NUMBERS`) over the images of `truth`; None where it has nobody of that size.
+
+    At most 20 people an image, the best first; crowds and people without labels excuse what falls on them.
+    Errors: a prediction for an image that `truth` does not have, or with another number of keypoints.
+    """
+    known = {image.id for image in truth.images}
+    for p in predictions:
+        if p.image_id not in known:
+            raise PosetalkError(f"a prediction is for image {p.image_id}, which {truth.name} does not have")
+        if len(p.names) != len(sigmas):
+            raise PosetalkError(f"a prediction has {len(p.names)} keypoints and the skeleton {len(sigmas)}")
+    if not truth.images:
+        return dict.fromkeys(COCO_NUMBERS)
+    labels = COCO(_as_coco(truth), print_function=_silent)
+    results = labels.loadRes([p.to_coco() for p in predictions])
+    run = COCOeval_faster(
+        labels, results, "keypoints", print_function=_silent, kpt_oks_sigmas=np.asarray(sigmas, np.float64)
+    )
+    run.params.catIds = [1]  # also where nobody is labelled
+    run.evaluate()
+    run.accumulate()
+    run.summarize()
+    # -1 is COCO's mark for "no such people"
+    return {
+        name: None if value < 0 else float(value) for name, value in zip(COCO_NUMBERS, run.stats, strict=True)
+    }
+
+
+def _as_coco(truth: PoseSet) -> dict[str, object]:
+    annotations = []
+    # ids are given anew from 1: files that join several sets repeat them
+    for number, (image, person) in enumerate(truth.people(), 1):
+        labelled = person.labelled
+        triples = np.concatenate([person.keypoints, person.visible[:, None]], axis=1)
+        annotations.append(
+            {
+                "id": number,
+                "image_id": image.id,
+                "category_id": 1,
+                "keypoints": triples.reshape(-1).tolist(),
+                "num_keypoints": int(labelled.sum()),
+                "bbox": list(person.box.xywh),
+                "area": person.area,
+                "iscrowd": int(person.is_crowd),
+            }
+        )
+    return {
+        "images": [{"id": image.id} for image in truth.images],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person"}],
+    }
+
+
+def _silent(*_: object) -> None:
+    """faster-coco-eval reports its progress through a function; nobody needs it here."""
