@@ -1,0 +1,193 @@
+"""A small vision tower: the body of MoveNet, a MobileNetV2 with a feature pyramid that was trained on people.
+
+The sizes are those of MoveNet Thunder (Google, Apache-2.0), read from its published graph; batch norm is folded
+into the convolutions there, so here a convolution has a bias and nothing is normalised while training.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+PATCH = 32  # pixels per token: five stages halve the picture
+STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of MobileNetV2's seven stages, after a first convolution of stride 2
+LATERAL = (1, 2, 3)  # the stages whose output (1/4, 1/8, 1/16) enters the pyramid
+EXPANSION = 6
+FINE = PATCH // 4  # the pyramid ends at 1/4, so a token covers FINE x FINE of its cells
+
+
+class MoveNetConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Sizes of the tower. `hidden_size`, the length of one token, follows from the others and cannot be set.
+
+    stage_channels, stage_depths: of MobileNetV2's seven stages; pyramid_channels: at 1/16 before and after, 1/8 and
+    1/4 after its separable convolution; position_channels: a multiple of 4.
+    """
+
+    model_type = "movenet_backbone"
+
+    image_size: int = 256
+    patch_size: int = PATCH
+    num_channels: int = 3
+    stem_channels: int = 56
+    stage_channels: list[int] | tuple[int, ...] = (32, 40, 56, 112, 168, 280, 560)
+    stage_depths: list[int] | tuple[int, ...] = (1, 2, 3, 4, 3, 3, 1)
+    head_channels: int = 1280
+    pyramid_channels: list[int] | tuple[int, ...] = (64, 32, 24, 24)
+    position_channels: int = 32
+    hidden_size: int = 2848
+
+    def __post_init__(self, **kwargs: object) -> None:
+        self.hidden_size = self.feature_size + self.position_channels
+        super().__post_init__(**kwargs)
+
+    @property
+    def feature_size(self) -> int:
+        """Channels of a token that come from the picture: the rest is its position."""
+        return self.head_channels + FINE**2 * self.pyramid_channels[-1]
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding: at stride 2 the odd pixel is added right and below."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, bias: bool = True
+    ):
+        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        if kernel > 1:
+            height, width = (
+                max((-(-size // stride) - 1) * stride + kernel - size, 0)
+                for size in (x.shape[-2], x.shape[-1])
+            )
+            x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return super().forward(x)
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block (arXiv 1801.04381, section 3.3): widen, look around each channel, narrow, add."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, stride: int):
+        super().__init__()
+        self.expand = SameConv(inputs, hidden) if hidden != inputs else None
+        self.depthwise = SameConv(hidden, hidden, 3, stride, groups=hidden)
+        self.project = SameConv(hidden, outputs)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x if self.expand is None else F.relu6(self.expand(x))
+        narrow: Tensor = self.project(F.relu6(self.depthwise(wide)))
+        return x + narrow if self.residual else narrow
+
+
+class Separable(nn.Module):
+    """A depthwise 3x3 and a pointwise convolution, then ReLU: it smooths the sum of two levels of the pyramid."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.depthwise = SameConv(inputs, inputs, 3, groups=inputs, bias=False)
+        self.pointwise = SameConv(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.pointwise(self.depthwise(x)))
+
+
+class MoveNetModel(PreTrainedModel):  # type: ignore[misc]
+    """Picture to tokens. See `forward`."""
+
+    config_class = MoveNetConfig
+    main_input_name = "pixel_values"
+    _no_split_modules: ClassVar[list[str]] = ["InvertedResidual"]
+
+    def __init__(self, config: MoveNetConfig):
+        super().__init__(config)
+        self.stem = SameConv(config.num_channels, config.stem_channels, 3, 2)
+        stages, inputs = [], config.stem_channels
+        for index, (outputs, depth) in enumerate(
+            zip(config.stage_channels, config.stage_depths, strict=True)
+        ):
+            blocks = []
+            for n in range(depth):
+                hidden = inputs * (EXPANSION if index else 1)  # the first stage does not widen
+                blocks.append(InvertedResidual(inputs, hidden, outputs, STRIDES[index] if n == 0 else 1))
+                inputs = outputs
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+        self.head = SameConv(inputs, config.head_channels)
+
+        first, *_ = levels = config.pyramid_channels
+        self.top = SameConv(config.head_channels, first)
+        self.laterals = nn.ModuleList(
+            SameConv(config.stage_channels[stage], levels[n]) for n, stage in enumerate(reversed(LATERAL))
+        )
+        self.smooths = nn.ModuleList(Separable(a, b) for a, b in zip(levels, levels[1:], strict=False))
+        self.register_buffer("mean", torch.zeros(config.feature_size))
+        self.register_buffer("std", torch.ones(config.feature_size))
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, MoveNetModel):
+            nn.init.zeros_(module.mean)
+            nn.init.ones_(module.std)
+
+    def maps(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, S, S) in [-1, 1] -> the last layer (B, head, S/32, S/32) and the pyramid (B, 24, S/4, S/4)."""
+        x = F.relu6(self.stem(pixel_values))
+        sides = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index in LATERAL:
+                sides.append(x)
+        coarse = F.relu6(self.head(x))
+        fine = self.top(coarse)
+        for lateral, smooth, side in zip(self.laterals, self.smooths, reversed(sides), strict=True):
+            up = F.interpolate(fine, scale_factor=2.0, mode="bilinear", align_corners=False)
+            fine = smooth(up + lateral(side))
+        return coarse, fine
+
+    def features(self, pixel_values: Tensor) -> Tensor:
+        """Both maps as tokens, before standardisation: (B, (S/32)^2, head + 64 * 24), row by row."""
+        coarse, fine = self.maps(pixel_values)
+        return torch.cat([coarse, F.pixel_unshuffle(fine, FINE)], 1).flatten(2).transpose(1, 2)
+
+    def forward(self, pixel_values: Tensor, **_: object) -> BaseModelOutputWithPooling:
+        """See a picture as (S/32)^2 tokens.
+
+        pixel_values: (B, 3, S, S), RGB in [-1, 1], S a multiple of 32. `last_hidden_state` is (B, (S/32)^2,
+        hidden_size), row by row from the top left: the last layer's channels, the pyramid's 8x8 cells under this
+        token (channel by channel, each row by row), both standardised by `mean` and `std`, and a code of the
+        token's place. `hidden_states` holds the same tensor, where LLaVA looks for it.
+        """
+        rows, columns = pixel_values.shape[-2] // PATCH, pixel_values.shape[-1] // PATCH
+        seen = (self.features(pixel_values.to(self.dtype)) - self.mean) / self.std
+        place = position_code(rows, columns, self.config.position_channels).to(seen)
+        tokens = torch.cat([seen, place.expand(len(seen), -1, -1)], -1)
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, hidden_states=(tokens,))
+
+
+def position_code(rows: int, columns: int, channels: int) -> Tensor:
+    """(rows * columns, channels): sqrt(2) sin and cos of pi k x and pi k y at token centres x, y in 0..1.
+
+    k = 1..channels/4 half waves across the picture: up to k = rows none is an alias of another. The factor
+    gives each channel about the variance 1 of the standardised features.
+    """
+    waves = torch.pi * torch.arange(1, channels // 4 + 1)
+    y, x = (((torch.arange(n) + 0.5) / n)[:, None] * waves for n in (rows, columns))
+    x_code = torch.cat([x.sin(), x.cos()], 1)[None, :].expand(rows, -1, -1)
+    y_code = torch.cat([y.sin(), y.cos()], 1)[:, None].expand(-1, columns, -1)
+    return 2**0.5 * torch.cat([x_code, y_code], -1).flatten(0, 1)
+
+
+AutoConfig.register(MoveNetConfig.model_type, MoveNetConfig, exist_ok=True)
+AutoModel.register(MoveNetConfig, MoveNetModel, exist_ok=True)
