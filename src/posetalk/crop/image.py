@@ -97,7 +97,7 @@ def _open(path: Path) -> npt.NDArray[Any]:
     except (
         Exception
     ) as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error ...
-        raise PosetalkError(f"cannot read the picture {path}: {error}") from None
+        raise PosetalkError(f"cannot read the picture {path}: {_reason(error)}") from None
     with image:
         return _decode(image, str(path))
 
@@ -107,15 +107,26 @@ def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
     _check_size(image.width, image.height, name)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged EXIF is only a warning: the pixels are still good
+            warnings.simplefilter("ignore")  # about damaged notes beside the pixels, which are still good
             image.load()
-            turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+            turn = _orientation(image)
             flat = _rgb(image, name)
             return np.asarray(flat if turn is None else flat.transpose(turn))
     except PosetalkError:
         raise
     except Exception as error:  # see _open
-        raise PosetalkError(f"{name} is damaged and cannot be decoded: {error}") from None
+        raise PosetalkError(f"cannot decode {name}, it may be damaged: {_reason(error)}") from None
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # unreadable EXIF says nothing about how the camera was held
+        return None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _rgb(image: Image.Image, name: str) -> Image.Image:
