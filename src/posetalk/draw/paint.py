@@ -1,0 +1,79 @@
+"""Smooth shapes painted into a picture in place, each from its distance to the pixels of a small window.
+
+The middle of the top left pixel is at (0.5, 0.5), as in labels.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from posetalk.types import Floats
+
+Pixels = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+DARK, WHITE = (18, 20, 26), (255, 255, 255)
+LEFT, RIGHT, MIDDLE = (255, 138, 48), (64, 160, 255), (128, 226, 112)  # apart for the colour-blind too
+
+
+def side_colour(name: str) -> Colour:
+    """Orange for a left keypoint, blue for a right one, green for the middle of the body."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return LEFT if "left" in words else RIGHT if "right" in words else MIDDLE
+
+
+def window(
+    canvas: Pixels, low: npt.ArrayLike, high: npt.ArrayLike
+) -> tuple[tuple[slice, slice], Floats, Floats] | None:
+    """The part of the canvas between two corners, with the x (1, w) and y (h, 1) of its pixels' middles."""
+    limit = np.array([canvas.shape[1], canvas.shape[0]])
+    x0, y0 = np.clip(np.floor(low), 0, limit).astype(int)
+    x1, y1 = np.clip(np.ceil(high), 0, limit).astype(int)
+    if x0 >= x1 or y0 >= y1:
+        return None
+    return (slice(y0, y1), slice(x0, x1)), np.arange(x0, x1)[None] + 0.5, np.arange(y0, y1)[:, None] + 0.5
+
+
+def blend(canvas: Pixels, part: tuple[slice, slice], cover: Floats, colour: npt.ArrayLike) -> None:
+    """Lay a colour, (3,) or one for each pixel (h, w, 3), over a part as far as `cover` (h, w) in 0..1 says."""
+    piece, touched = canvas[part], cover > 0  # few pixels of a large window are
+    under, over = piece[touched].astype(np.float64), np.asarray(colour, np.float64)
+    over = over[touched] if over.ndim == 3 else over
+    piece[touched] = np.rint(under + cover[touched][:, None] * (over - under)).astype(np.uint8)
+
+
+def line(
+    canvas: Pixels, a: Floats, b: Floats, half: float, from_: npt.ArrayLike, to: npt.ArrayLike, alpha: float
+) -> None:
+    """A line with round ends that passes from one colour to another; a disc where a is b."""
+    found = window(canvas, np.minimum(a, b) - half - 1, np.maximum(a, b) + half + 1)
+    if found is None:
+        return
+    part, x, y = found
+    along = b - a
+    length2 = max(float(along @ along), 1e-12)
+    t = np.clip(((x - a[0]) * along[0] + (y - a[1]) * along[1]) / length2, 0, 1)
+    distance = np.hypot(x - a[0] - t * along[0], y - a[1] - t * along[1])
+    cover = np.clip(half + 0.5 - distance, 0, 1) * alpha
+    colour = np.asarray(from_, np.float64)
+    if tuple(np.ravel(from_)) != tuple(np.ravel(to)):
+        colour = colour + t[..., None] * np.subtract(to, from_)
+    blend(canvas, part, cover, colour)
+
+
+def ellipse(canvas: Pixels, at: Floats, std: Floats, colour: Colour, width: float) -> None:
+    radii = np.maximum(std, 0.5)
+    found = window(canvas, at - radii - width - 1, at + radii + width + 1)
+    if found is None:
+        return
+    part, x, y = found
+    dx, dy = x - at[0], y - at[1]
+    k1 = np.hypot(dx / radii[0], dy / radii[1])
+    k2 = np.hypot(dx / radii[0] ** 2, dy / radii[1] ** 2)
+    distance = k1 * (k1 - 1) / np.maximum(k2, 1e-9)  # to the first order
+    inside = np.clip(0.5 - distance, 0, 1) * 0.22
+    rim = np.clip(0.5 + 0.35 * width - np.abs(distance), 0, 1) * 0.8
+    blend(canvas, part, np.maximum(inside, rim), colour)

@@ -1,0 +1,152 @@
+"""A pose on a picture; a prediction beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from posetalk.draw.names import write_names
+from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, ellipse, line, side_colour
+from posetalk.errors import PosetalkError
+from posetalk.types import Box, Floats, KeyPoints
+
+SMALL = 640  # px: a picture whose longer side is shorter is enlarged, or its lines would hide it
+
+
+def draw_pose(
+    image: Pixels,
+    keypoints: KeyPoints,
+    limbs: Sequence[tuple[int, int]] = (),
+    *,
+    labels: Literal["custom", "all", "none"] = "custom",
+    enlarge: bool = True,
+) -> Pixels:
+    """The people of `keypoints` on a copy of `image`, (h, w, 3) uint8 RGB.
+
+    limbs:   pairs of indices into the keypoints, joined by lines.
+    labels:  whose names are written: `custom`, the keypoints that no limb joins; `all`; `none`.
+    enlarge: pictures under 640 px are enlarged by a whole factor; False keeps every size.
+
+    Orange is left, blue right, green neither. What is less sure is fainter; keypoints known to be hidden
+    (`visible` False) are rings; an ellipse shows one standard deviation along x and y; nan is not drawn.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise PosetalkError(
+            f"the picture to draw on is {image.dtype} {image.shape}; give uint8 (h, w, 3) RGB"
+        )
+    factor = max(1, SMALL // max(image.shape[:2])) if enlarge else 1
+    canvas = _resized(image, factor) if factor > 1 else image.copy()
+    points = _moved(keypoints, 0.0, 0.0, factor)
+    for i in range(len(points)):
+        _draw_person(canvas, points, i, limbs)
+    joined = {j for pair in limbs for j in pair}
+    named = (
+        []
+        if labels == "none"
+        else [j for j in range(len(points.names)) if labels == "all" or j not in joined]
+    )
+    write_names(canvas, points, named, limbs)
+    return canvas
+
+
+def draw_pair(
+    image: Pixels,
+    prediction: KeyPoints,
+    truth: KeyPoints,
+    limbs: Sequence[tuple[int, int]] = (),
+    *,
+    pane: tuple[int, int] = (240, 300),
+) -> Pixels:
+    """One person twice, cut out and scaled to two panes of `pane` (w, h) px: the prediction and the truth."""
+    box = _around(image, (prediction, truth), pane)
+    sides = []
+    for points in (prediction, truth):
+        crop = _cut(image, box, pane)
+        moved = _moved(points, box.x, box.y, pane[0] / box.w)
+        sides.append(draw_pose(crop, moved, limbs, enlarge=False))
+    return np.concatenate([sides[0], np.full((pane[1], 3, 3), 255, np.uint8), sides[1]], axis=1)
+
+
+def _draw_person(canvas: Pixels, points: KeyPoints, i: int, limbs: Sequence[tuple[int, int]]) -> None:
+    xy, there = points.xy[i], np.isfinite(points.xy[i]).all(-1)
+    if not there.any():
+        return
+    width = _line_width(canvas, xy[there])
+    opacity = 0.2 + 0.8 * np.clip(np.nan_to_num(points.score[i]), 0, 1)
+    colours = [side_colour(name) for name in points.names]
+    if points.std is not None:
+        for j in np.flatnonzero(there & np.isfinite(points.std[i]).all(-1)):
+            ellipse(canvas, xy[j], points.std[i, j], colours[j], width)
+    lines = [(a, b, min(opacity[a], opacity[b])) for a, b in limbs if there[a] and there[b]]
+    for a, b, alpha in lines:
+        line(canvas, xy[a], xy[b], width + max(0.7, width * 0.5), DARK, DARK, 0.35 * alpha)
+    for a, b, alpha in lines:
+        line(canvas, xy[a], xy[b], width, colours[a], colours[b], 0.9 * alpha)
+    joined = {j for pair in limbs for j in pair}
+    for j in np.flatnonzero(there):
+        radius = width * (1.9 if j in joined else 2.4)
+        hidden = points.visible is not None and not points.visible[i, j]
+        _joint(canvas, xy[j], radius, width, colours[j], opacity[j], hidden)
+
+
+def _line_width(canvas: Pixels, xy: Floats) -> float:
+    """Half the width of a limb: a share of the person, but seen from afar and never a tree trunk."""
+    longer = max(canvas.shape[:2])
+    person = float(np.hypot(*(xy.max(0) - xy.min(0)))) if len(xy) > 1 else 0.25 * longer
+    return float(np.clip(0.009 * person, max(0.8, 0.0013 * longer), max(1.0, 0.0042 * longer)))
+
+
+def _joint(
+    canvas: Pixels,
+    at: Floats,
+    radius: float,
+    width: float,
+    colour: Colour,
+    alpha: float,
+    hidden: bool,
+) -> None:
+    edge = max(0.8, 0.45 * width)
+    line(canvas, at, at, radius + 2 * edge, DARK, DARK, 0.45 * alpha)
+    if hidden:
+        line(canvas, at, at, radius + edge, colour, colour, alpha)
+        line(canvas, at, at, radius - edge, DARK, DARK, alpha)
+    else:
+        line(canvas, at, at, radius + edge, WHITE, WHITE, alpha)
+        line(canvas, at, at, radius, colour, colour, alpha)
+
+
+def _resized(image: Pixels, factor: int) -> Pixels:
+    h, w = image.shape[:2]
+    return np.array(Image.fromarray(image).resize((w * factor, h * factor), Image.Resampling.BICUBIC))
+
+
+def _moved(points: KeyPoints, x: float, y: float, factor: float) -> KeyPoints:
+    """The same keypoints in a picture cut at (x, y) and then scaled."""
+    std = None if points.std is None else points.std * factor
+    return replace(points, xy=(points.xy - (x, y)) * factor, std=std)
+
+
+def _around(image: Pixels, people: Sequence[KeyPoints], pane: tuple[int, int]) -> Box:
+    """A region of the pane's shape that shows the boxes and the keypoints near them."""
+    corners = np.array([c for p in people for b in p.boxes for c in (b.xyxy[:2], b.xyxy[2:])]).reshape(-1, 2)
+    low, high = corners.min(0), corners.max(0)
+    reach = 0.5 * (high - low)
+    points = np.concatenate([p.xy.reshape(-1, 2) for p in people])
+    points = np.clip(points[np.isfinite(points).all(-1)], low - reach, high + reach)
+    box = Box.around(np.concatenate([corners, points]), 1.12)
+    w = max(box.w, box.h * pane[0] / pane[1])
+    h = w * pane[1] / pane[0]
+    return Box(box.center[0] - w / 2, box.center[1] - h / 2, w, h)
+
+
+def _cut(image: Pixels, box: Box, pane: tuple[int, int]) -> Pixels:
+    """The region as a picture of `pane` (w, h) px, dark outside the image."""
+    x0, y0 = int(np.floor(box.x)), int(np.floor(box.y))
+    x1, y1 = int(np.ceil(box.x + box.w)), int(np.ceil(box.y + box.h))
+    piece = Image.fromarray(image).crop((x0, y0, x1, y1))
+    inner = (box.x - x0, box.y - y0, box.x - x0 + box.w, box.y - y0 + box.h)
+    return np.array(piece.resize(pane, Image.Resampling.LANCZOS, box=inner))

@@ -1,0 +1,201 @@
+"""Predictions against labels: every number of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from posetalk.errors import PosetalkError
+from posetalk.score.bootstrap import interval, resample
+from posetalk.score.cases import Case
+from posetalk.score.columns import (
+    Columns,
+    Labels,
+    Protocol,
+    columns,
+    keypoint_rows,
+    person_scores,
+    ratio,
+)
+from posetalk.score.oks import coco_ap
+from posetalk.score.pck import head_lengths, torso_lengths
+from posetalk.score.predictions import GROUND_TRUTH, Prediction, scored_people
+from posetalk.score.report import Report
+from posetalk.skeleton import Skeleton
+from posetalk.types import Box, Floats, PoseSet, frozen_array
+
+COCO_VAL2017_IMAGES = 2346  # images of val2017 with a labelled person
+
+
+def evaluate(
+    truth: PoseSet,
+    predictions: Sequence[Prediction],
+    skeleton: Skeleton,
+    *,
+    box_source: str = GROUND_TRUTH,
+    seen: Collection[str] | None = None,
+) -> Report:
+    """Score `predictions` against `truth`, beside the average-place baseline in the same boxes.
+
+    skeleton: the keypoints of `truth`, in order; mpii16 is scored with PCKh, lsp14 with PCK, others with OKS.
+    seen:     the keypoints the model was trained on; the others are reported apart. None: all.
+
+    On labelled boxes a person without prediction scores 0. On a detector's boxes there is AP and AR only.
+    Errors: names that differ from the truth's, people the truth does not have, a person predicted twice, a
+    box source other than the predictions', PCKh or PCK on a detector's boxes.
+    """
+    _check(truth, predictions, skeleton, box_source)
+    protocol = protocol_of(skeleton)
+    if protocol != "oks" and box_source != GROUND_TRUTH:
+        raise PosetalkError(f"{truth.name} is scored on its own boxes; leave the detector's boxes out")
+    labels = Labels.of(truth, skeleton)
+    average = average_place(truth, predictions, skeleton, box_source)
+    numbers: dict[str, float | None] = {}
+    baseline: dict[str, float | None] = {}
+    if protocol == "oks":
+        numbers |= coco_ap(truth, predictions, skeleton.sigmas)
+        baseline |= coco_ap(truth, average, skeleton.sigmas)
+    report = Report(
+        data=truth.name,
+        protocol=protocol,
+        images=len(truth.images),
+        images_with_people=len({image.id for image, _ in labels.people}),
+        people=len(labels.people),
+        people_large=int(labels.large.sum()),
+        missing=None,
+        box_source=box_source,
+        numbers=numbers,
+        baseline=baseline,
+        notes=tuple(_notes(labels, protocol, box_source)),
+        skipped=truth.skipped,
+        limbs=skeleton.limbs,
+    )
+    if box_source != GROUND_TRUTH:
+        nothing: dict[str, float | None] = {"mean_oks": None, "mean_oks_large": None}
+        return replace(report, numbers=numbers | nothing, baseline=baseline | nothing)
+    ours, base = labels.found(predictions), labels.found(average)
+    our_columns, base_columns = (columns(labels, xy, protocol, seen) for xy in (ours, base))
+    return replace(
+        report,
+        missing=int(np.isnan(ours[:, :1, 0]).sum()),
+        numbers=numbers | {name: ratio(*pair) for name, pair in our_columns.items()},
+        baseline=baseline | {name: ratio(*pair) for name, pair in base_columns.items()},
+        intervals=_intervals(our_columns, base_columns),
+        per_keypoint=keypoint_rows(labels, ours, base, seen),
+        cases=_cases(labels, ours, predictions),
+    )
+
+
+def protocol_of(skeleton: Skeleton) -> Protocol:
+    match skeleton.name:
+        case "mpii16":
+            return "pckh"
+        case "lsp14":
+            return "pck"
+        case _:
+            return "oks"
+
+
+def average_place(
+    truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton, box_source: str = GROUND_TRUTH
+) -> list[Prediction]:
+    """The baseline: each keypoint at its average place in the same box, the box's middle where unknown.
+
+    Its boxes are the labelled ones, or a detector's, which then are those of `predictions`.
+    """
+    place = np.array([p.place or (0.5, 0.5) for p in skeleton.keypoints])
+
+    def at(box: Box) -> Floats:
+        xy = place * (box.w, box.h) + (box.x, box.y)
+        return frozen_array(np.concatenate([xy, np.ones((len(place), 1))], axis=1))
+
+    if box_source != GROUND_TRUTH:
+        return [replace(p, keypoints=at(p.box), std=None) for p in predictions]
+    return [
+        Prediction(i.id, p.id, i.path.name, p.box, GROUND_TRUTH, skeleton.names, at(p.box))
+        for i, p in scored_people(truth)
+    ]
+
+
+def _check(truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton, box_source: str) -> None:
+    if skeleton.names != truth.keypoint_names:
+        raise PosetalkError(
+            f"{truth.name} labels other keypoints ({', '.join(truth.keypoint_names)}) than the skeleton "
+            f"{skeleton.name}; score it with its own"
+        )
+    known = {(image.id, person.id) for image, person in scored_people(truth)}
+    met: set[tuple[int, int]] = set()
+    for p in predictions:
+        person = f"person {p.person_id} of image {p.image_id}"
+        if p.names != skeleton.names:
+            raise PosetalkError(f"the prediction for {person} has other keypoints than {truth.name}")
+        if p.box_source != box_source:
+            raise PosetalkError(
+                f"the prediction for {person} was made in boxes of {p.box_source!r}, not {box_source!r}; "
+                "score each source of boxes on its own"
+            )
+        if p.key in met:
+            raise PosetalkError(f"{person} is predicted twice")
+        if box_source == GROUND_TRUTH and p.key not in known:
+            raise PosetalkError(f"there is a prediction for {person}, whom {truth.name} does not have")
+        met.add(p.key)
+
+
+def _notes(labels: Labels, protocol: Protocol, box_source: str) -> list[str]:
+    notes = []
+    images = len({image.id for image, _ in labels.people})
+    if protocol == "oks" and images < COCO_VAL2017_IMAGES:
+        notes.append(
+            f"measured on {len(labels.people)} people of {images} images: this is not COCO val AP, "
+            f"which is over the {COCO_VAL2017_IMAGES:,} images of val2017 with people"
+        )
+    if box_source != GROUND_TRUTH:
+        notes.append("mean_oks needs people matched to labels: it is given on ground-truth boxes only")
+    if protocol == "pckh":
+        lengths, own = head_lengths(labels.persons)
+        if not own:
+            notes.append(
+                "the labels have no head boxes: PCKh is measured with the distance from upper neck to head "
+                "top and does not compare with published PCKh"
+            )
+        notes += _left_out(lengths, "head size")
+    if protocol == "pck":
+        notes += _left_out(torso_lengths(labels.persons), "labelled torso diagonal")
+    if any(p.place is None for p in labels.skeleton.keypoints):
+        notes.append("the baseline puts keypoints without an average place in the middle of the box")
+    return notes
+
+
+def _left_out(lengths: Floats, what: str) -> list[str]:
+    count = int(np.isnan(lengths).sum())
+    return [f"{count} of {len(lengths)} people have no {what} and are left out"] if count else []
+
+
+def _intervals(ours: Columns, base: Columns) -> dict[str, tuple[float, float]]:
+    """Of each number, and of its lead over the baseline on the same draws of people."""
+    names = list(ours)
+    pairs = [ours[n] for n in names] + [base[n] for n in names]
+    tops, bottoms = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))
+    values = resample(tops, bottoms)
+    found = {}
+    for j, name in enumerate(names):
+        mine, theirs = values[:, j], values[:, len(names) + j]
+        found[name] = interval(mine)
+        found[f"{name}_over_baseline"] = interval(mine - theirs)
+    return {name: pair for name, pair in found.items() if pair is not None}
+
+
+def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tuple[Case, ...]:
+    """All scored people that have a prediction, the best first; only large ones if there are a dozen."""
+    by_key = {p.key: p for p in predictions}
+    scores = person_scores(labels, xy)
+    chosen = labels.large > 0 if labels.large.sum() >= 12 else np.ones(len(scores), bool)
+    order = sorted(np.flatnonzero(chosen), key=lambda i: -scores[i])
+    cases = []
+    for i in order:
+        image, person = labels.people[i]
+        if (image.id, person.id) in by_key:
+            cases.append(Case(image, person, by_key[image.id, person.id], float(scores[i])))
+    return tuple(cases)

@@ -1,0 +1,178 @@
+"""What a run scored: report.json for programs, report.md for people, cases.png to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from posetalk.errors import PosetalkError
+from posetalk.score.cases import Case, draw_cases
+from posetalk.score.columns import KeypointRow, Protocol
+
+WHAT = {
+    "oks": "AP and AR over object keypoint similarity (OKS) .50:.95 as COCO has them; mean_oks over people, "
+    "mean_oks_large over those with at least 8 keypoints labelled and a box side of 64 px or more.",
+    "pckh": "PCKh: the share of keypoints within 0.5 (0.1) of the head size. The mean leaves out pelvis and "
+    "thorax as the HRNet evaluation does; `_12` leaves out upper neck and head top too, as LocLLM does.",
+    "pck": "PCK@0.2: the share of keypoints within 0.2 of the torso (left shoulder to right hip, or the "
+    "other diagonal); `_12` leaves out neck and head top, which COCO does not have.",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """The numbers of one run, shares and means in 0..1; None where there is nobody to measure.
+
+    numbers:   by name; `baseline` has the same names for every keypoint at its average place in the box.
+    intervals: 95 % percentile bootstrap over people, of a number (not AP and AR, which would need a COCO
+               evaluation for each draw) and, as NAME_over_baseline, of its lead on the same draws.
+    missing:   scored people without prediction, who count as 0; None on a detector's boxes.
+    cases:     people with a prediction, the best first.
+    """
+
+    data: str
+    protocol: Protocol
+    images: int
+    images_with_people: int
+    people: int
+    people_large: int
+    missing: int | None
+    box_source: str
+    numbers: dict[str, float | None]
+    baseline: dict[str, float | None]
+    intervals: dict[str, tuple[float, float]] | None = None
+    per_keypoint: tuple[KeypointRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    cases: tuple[Case, ...] = ()
+    limbs: tuple[tuple[int, int], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What report.json holds: the numbers at top level."""
+        return {
+            "data": self.data,
+            "images": self.images,
+            "images_with_people": self.images_with_people,
+            "people": self.people,
+            "people_large": self.people_large,
+            "missing": self.missing,
+            "skipped": len(self.skipped),
+            "box_source": self.box_source,
+            **_rounded(self.numbers),
+            "baseline": _rounded(self.baseline),
+            "intervals": _rounded(self.intervals or {}),
+            "per_keypoint": [_rounded(asdict(row)) for row in self.per_keypoint],
+            "notes": list(self.notes),
+        }
+
+    def to_markdown(self) -> str:
+        boxes = self.box_source
+        lines = [
+            f"# {self.data}: {self.people} people of {self.images_with_people} images, boxes: {boxes}",
+            "",
+        ]
+        lines += [f"- {note}" for note in self.notes]
+        if self.missing:
+            lines.append(f"- {self.missing} people have no prediction and count as 0")
+        if self.skipped:
+            lines.append(f"- {len(self.skipped)} records of the labels were left out: {self.skipped[0]} ...")
+        lines += [
+            "",
+            *_table(["number", "model", "95 %", "average place", "lead, 95 %", "boxes"], self._rows()),
+        ]
+        lines += ["", WHAT[self.protocol]]
+        lines.append(
+            "95 %: percentile bootstrap over people, 1,000 draws; lead: model minus average place on the "
+            "same draws. AP and AR have no interval."
+        )
+        for title, rows in self._keypoint_tables():
+            head = ["keypoint", "similarity", "near", "average: similarity", "near", "labels", "boxes"]
+            lines += ["", f"## {title}", "", *_table(head, rows)]
+        if self.per_keypoint:
+            lines += ["", "similarity: mean of exp(-d²/2s²k²), the terms of OKS; "]
+            lines[-1] += "near: within 0.1 of the longer side of the box."
+        return "\n".join(lines) + "\n"
+
+    def save(self, folder: str | Path) -> list[str]:
+        """Write report.json, report.md and, where people were matched, cases.png; gives back what to tell.
+
+        Errors: the folder cannot be written. A picture that cannot be read is named on the page and in what
+        is given back.
+        """
+        folder = Path(folder)
+        text = self.to_markdown()
+        told: list[str] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "report.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+            (folder / "report.md").write_text(text, encoding="utf-8")
+            if self.cases:
+                page, told = draw_cases(self.cases, self.limbs)
+                page.save(folder / "cases.png")
+                text += "\n## The best and the worst\n\n![best and worst cases](cases.png)\n"
+                (folder / "report.md").write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise PosetalkError(f"cannot write the report into {folder}: {error.strerror or error}") from None
+        return told
+
+    def _rows(self) -> list[list[str]]:
+        intervals = self.intervals or {}
+        return [
+            [
+                name,
+                _number(value),
+                _interval(intervals.get(name)),
+                _number(self.baseline.get(name)),
+                _interval(intervals.get(f"{name}_over_baseline")),
+                self.box_source,
+            ]
+            for name, value in self.numbers.items()
+        ]
+
+    def _keypoint_tables(self) -> list[tuple[str, list[list[str]]]]:
+        tables = []
+        titles = {True: "Keypoints", False: "Keypoints never trained"}
+        for seen, title in titles.items():
+            rows = [
+                [
+                    r.name,
+                    *map(_number, (r.similarity, r.near, r.baseline_similarity, r.baseline_near)),
+                    str(r.n),
+                    self.box_source,
+                ]
+                for r in self.per_keypoint
+                if r.seen == seen
+            ]
+            if rows:
+                tables.append((title, rows))
+        return tables
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A markdown table whose columns are aligned in plain text too."""
+    widths = [max(len(row[j]) for row in (head, *rows)) for j in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+
+    return [line(head), "|" + "|".join("-" * (w + 2) for w in widths) + "|", *map(line, rows)]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(pair: tuple[float, float] | None) -> str:
+    return "" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    def short(value: Any) -> Any:
+        if isinstance(value, float):
+            return round(value, 6)
+        return [short(v) for v in value] if isinstance(value, tuple) else value
+
+    return {name: short(value) for name, value in values.items()}
