@@ -38,11 +38,13 @@ class Square:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(v) for v in (*self.center, self.side, self.rotation)):
+        # beyond these bounds the matrix overflows; `not <` also catches NaN
+        if not all(abs(v) < 1e9 for v in (*self.center, self.side, self.rotation)):
             raise PosetalkError(
-                f"the square at {self.center} with side {self.side} holds a number that is not finite"
+                f"the square at {self.center} with side {self.side} and rotation {self.rotation} "
+                "holds a number that is not finite or far too large"
             )
-        if self.side <= 0 or self.size <= 0:
+        if self.side < 1e-6 or self.size <= 0:
             raise PosetalkError(
                 f"a square needs a positive side and size, not {self.side} px and {self.size} px"
             )
