@@ -85,12 +85,13 @@ def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = No
 
 def picture_path(images: Path, file_name: str) -> Path:
     """images/file_name, or the same with leading folders dropped where only that exists."""
-    parts = PurePosixPath(file_name.replace("\\", "/")).parts
-    for start in range(len(parts)):
-        path = images.joinpath(*parts[start:])
-        if path.is_file():
-            return path
-    return images.joinpath(*parts)
+    file_name = file_name.replace("\\", "/")
+    whole = images / file_name
+    if whole.is_file():
+        return whole
+    parts = PurePosixPath(file_name).parts
+    shorter = (images.joinpath(*parts[start:]) for start in range(1, len(parts)))
+    return next((path for path in shorter if path.is_file()), whole)
 
 
 def _person_ids(categories: list[_Category]) -> set[int]:
