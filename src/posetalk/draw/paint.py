@@ -38,7 +38,7 @@ def window(
 
 
 def blend(canvas: Pixels, part: tuple[slice, slice], cover: Floats, colour: npt.ArrayLike) -> None:
-    """Lay a colour, (3,) or one for each pixel (h, w, 3), over a part as far as `cover` (h, w) in 0..1 says."""
+    """Lay a colour, (3,) or each pixel's own (h, w, 3), over a part where `cover` (h, w), 0..1, says so."""
     piece, touched = canvas[part], cover > 0  # few pixels of a large window are
     under, over = piece[touched].astype(np.float64), np.asarray(colour, np.float64)
     over = over[touched] if over.ndim == 3 else over

@@ -111,7 +111,7 @@ def _oks_columns(labels: Labels, xy: Floats, parts: Mapping[str, Sequence[int]])
     def mean(left_out: Sequence[int], people: Floats | None = None) -> tuple[Floats, Floats]:
         labelled = labels.labelled.copy()
         labelled[:, left_out] = 0
-        there = labelled.any(1).astype(np.float64) if people is None else people
+        there = np.asarray(labelled.sum(1) > 0, np.float64) if people is None else people
         value = oks(xy, labels.xy, labelled, labels.area, labels.skeleton.sigmas)
         return np.where((there > 0) & np.isfinite(value), value, 0.0), there
 

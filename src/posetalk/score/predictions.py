@@ -21,7 +21,7 @@ GROUND_TRUTH = "ground truth"
 class Prediction:
     """The keypoints found for one person.
 
-    person_id:  the label's id; for a detector's box, its number in the file of detections.
+    person_id:  the label's id; for a detector's box, its number among its image's boxes.
     box_source: where the box is from: `GROUND_TRUTH`, or the name of the detections.
     keypoints:  (k, 3) x, y in px of the full image and a score in 0..1, in the order of `names`.
     std:        (k, 2) px, or None for greedy decoding.
