@@ -42,9 +42,17 @@ class Keypoint:
         if not self.name.strip():
             raise PosetalkError("a keypoint needs a name, such as 'left heel'")
         if "\n" in self.name or "\n" in self.sentence:
-            raise PosetalkError(f"the keypoint {self.name!r} has a line break; name and sentence are one line each")
+            raise PosetalkError(
+                f"the keypoint {self.name!r} has a line break; name and sentence are one line each"
+            )
         if not 0 < self.sigma < 10:
-            raise PosetalkError(f"the keypoint {self.name!r} has sigma {self.sigma}; give a number between 0 and 10")
+            raise PosetalkError(
+                f"the keypoint {self.name!r} has sigma {self.sigma}; give a number between 0 and 10"
+            )
+        if self.place is not None and not (len(self.place) == 2 and all(0 <= v <= 1 for v in self.place)):
+            raise PosetalkError(
+                f"the keypoint {self.name!r} has place {self.place}; give x and y in 0..1 of the person's box"
+            )
         if not self.mirror:
             object.__setattr__(self, "mirror", swap_sides(self.name))
 
@@ -77,13 +85,16 @@ class Skeleton:
         for point in self.keypoints:
             if point.mirror not in names:
                 raise PosetalkError(
-                    f"the skeleton {self.name!r} mirrors {point.name!r} to {point.mirror!r}, which it does not have"
+                    f"the skeleton {self.name!r} mirrors {point.name!r} to {point.mirror!r}, "
+                    "which it does not have"
                 )
             if self[point.mirror].mirror != point.name:
                 raise PosetalkError(f"the skeleton {self.name!r}: {point.name!r} and its mirror do not agree")
         for a, b in self.limbs:
-            if not (0 <= a < len(names) and 0 <= b < len(names)):
-                raise PosetalkError(f"the skeleton {self.name!r} has a limb {(a, b)} outside its keypoints")
+            if not (0 <= a < len(names) and 0 <= b < len(names) and a != b):
+                raise PosetalkError(
+                    f"the skeleton {self.name!r} has a limb {(a, b)} that joins no two keypoints"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,11 +116,13 @@ class Skeleton:
         for point in self.keypoints:
             if point.name == name:
                 return point
-        raise PosetalkError(f"the skeleton {self.name!r} has no keypoint {name!r}; it has: {', '.join(self.names)}")
+        raise PosetalkError(
+            f"the skeleton {self.name!r} has no keypoint {name!r}; it has: {', '.join(self.names)}"
+        )
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Skeleton:
-        """Read a skeleton file. Errors: unreadable, not TOML, missing or misspelt keys, names that do not match."""
+        """Read a skeleton file. Errors: unreadable, not TOML, missing or misspelt keys, unmatched names."""
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
@@ -127,31 +140,46 @@ def _parse(text: str, where: str, default_name: str) -> Skeleton:
     rows = data.get("keypoint", [])
     if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
         raise PosetalkError(f"{where} has no keypoints; write one [[keypoint]] table for each")
-    points = []
-    for number, row in enumerate(rows, 1):
-        _known(row, {"name", "sentence", "sigma", "mirror", "place"}, f"{where}, keypoint {number}")
-        try:
-            place = row.get("place")
-            points.append(
-                Keypoint(
-                    name=str(row["name"]),
-                    sentence=str(row.get("sentence", "")),
-                    sigma=float(row.get("sigma", DEFAULT_SIGMA)),
-                    mirror=str(row.get("mirror", "")),
-                    place=None if place is None else (float(place[0]), float(place[1])),
-                )
-            )
-        except KeyError:
-            raise PosetalkError(f"{where}, keypoint {number} has no name") from None
-        except (TypeError, ValueError, IndexError) as error:
-            raise PosetalkError(f"{where}, keypoint {number}: {error}") from None
+    points = [_keypoint(row, f"{where}, keypoint {number}") for number, row in enumerate(rows, 1)]
     names = [p.name for p in points]
-    limbs = []
-    for pair in data.get("limbs", []):
+    pairs = data.get("limbs", [])
+    if not isinstance(pairs, list):
+        raise PosetalkError(f"{where}: limbs is not a list of pairs of keypoint names")
+    for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(n in names for n in pair)):
             raise PosetalkError(f"{where}: the limb {pair} is not a pair of its keypoint names")
-        limbs.append((names.index(pair[0]), names.index(pair[1])))
-    return Skeleton(str(data.get("name", default_name)), tuple(points), tuple(limbs))
+    limbs = tuple((names.index(a), names.index(b)) for a, b in pairs)
+    return Skeleton(_text(data, "name", default_name, where), tuple(points), limbs)
+
+
+def _keypoint(row: dict[str, Any], where: str) -> Keypoint:
+    _known(row, {"name", "sentence", "sigma", "mirror", "place"}, where)
+    if "name" not in row:
+        raise PosetalkError(f"{where} has no name")
+    sigma, place = row.get("sigma", DEFAULT_SIGMA), row.get("place")
+    if not _is_number(sigma):
+        raise PosetalkError(f"{where}: its sigma {sigma!r} is not a number")
+    if place is not None and not (isinstance(place, list) and all(_is_number(v) for v in place)):
+        raise PosetalkError(
+            f"{where}: its place {place!r} is not a pair of numbers, x and y in 0..1 of the box"
+        )
+    name, sentence, mirror = (_text(row, key, "", where) for key in ("name", "sentence", "mirror"))
+    pair: Any = None if place is None else tuple(float(v) for v in place)
+    try:
+        return Keypoint(name, sentence, float(sigma), mirror, pair)
+    except PosetalkError as error:
+        raise PosetalkError(f"{where}: {error}") from None
+
+
+def _text(table: dict[str, Any], key: str, default: str, where: str) -> str:
+    value = table.get(key, default)
+    if not isinstance(value, str):
+        raise PosetalkError(f"{where}: its {key} {value!r} is not text; put it in quotes")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
@@ -160,12 +188,16 @@ def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
             raise PosetalkError(f"{where} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
 
 
-@cache
 def skeleton(name: str) -> Skeleton:
     """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
     if name in BUILT_IN:
-        text = files("posetalk").joinpath("skeletons", f"{name}.toml").read_text(encoding="utf-8")
-        return _parse(text, f"skeletons/{name}.toml", name)
+        return _built_in(name)
     if not name.endswith(".toml"):
         raise PosetalkError(f"no skeleton {name!r}: built in are {', '.join(BUILT_IN)}; or give a .toml file")
     return Skeleton.from_toml(name)
+
+
+@cache
+def _built_in(name: str) -> Skeleton:
+    text = files("posetalk").joinpath("skeletons", f"{name}.toml").read_text(encoding="utf-8")
+    return _parse(text, f"skeletons/{name}.toml", name)
