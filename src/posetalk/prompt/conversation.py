@@ -1,0 +1,89 @@
+"""Questions and answers as token ids, for any tokenizer.
+
+Every digit of an answer is one token, whatever the tokenizer would do with the number as a whole: LLaMA-2 and SmolLM2
+split numbers so anyway, LLaMA-3 would join three digits into one token. So an answer has the same length everywhere,
+`[0.` ddd `,0.` ddd `]`, and only the six digits carry anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from posetalk.errors import PosetalkError
+from posetalk.prompt import coordinate
+from posetalk.prompt.wording import Wording
+from posetalk.skeleton import Keypoint
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The constant parts of an answer as token ids: `[0.`, `,0.`, `]` and the end, and the ten digits."""
+
+    open: tuple[int, ...]
+    middle: tuple[int, ...]
+    close: tuple[int, ...]
+    digits: tuple[int, ...]
+
+    def ids(self, x: float, y: float) -> tuple[int, ...]:
+        """The whole answer for x, y in 0..1 of the crop."""
+        left = tuple(self.digits[d] for d in coordinate.digits(x))
+        right = tuple(self.digits[d] for d in coordinate.digits(y))
+        return self.open + left + self.middle + right + self.close
+
+    @property
+    def digit_slots(self) -> tuple[int, ...]:
+        """Where the six digits stand in `ids`."""
+        first, second = len(self.open), len(self.open) + 3 + len(self.middle)
+        return (first, first + 1, first + 2, second, second + 1, second + 2)
+
+
+class Conversation:
+    """Writes prompts for one tokenizer.
+
+    prefix(n): `Image: ` and n image tokens. The image token's id is one past the vocabulary: it is never looked up,
+    its place is taken by what the connector makes of the picture (as in LocLLM).
+    """
+
+    def __init__(self, tokenizer: Any, wording: Wording, image_token: int, image_tokens: int) -> None:
+        self.tokenizer = tokenizer
+        self.wording = wording
+        start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        self.prefix = tuple(start + self._encode(wording.image) + [image_token] * image_tokens)
+        self.answer = self._answer()
+
+    def question(self, keypoint: Keypoint, *, first: bool = True) -> tuple[int, ...]:
+        """Token ids from the end of the picture to `Answer:`."""
+        return tuple(self._encode(self.wording.ask(keypoint, first=first)))
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _single(self, character: str) -> int:
+        index = self.tokenizer.convert_tokens_to_ids(character)
+        if index is None or index == self.tokenizer.unk_token_id:
+            raise PosetalkError(
+                f"the tokenizer {self.tokenizer.name_or_path} has no token {character!r}, so it cannot write coordinates"
+            )
+        return int(index)
+
+    def _answer(self) -> Answer:
+        stem = self._encode(self.wording.answer)
+        opened = self._encode(self.wording.answer + " [")
+        # The bracket as it is written after `Answer:`; a tokenizer that joins across it gets the bare bracket.
+        bracket = opened[len(stem) :] if opened[: len(stem)] == stem else [self._single("[")]
+        zero, dot, comma = self._single("0"), self._single("."), self._single(",")
+        end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
+        answer = Answer(
+            open=(*bracket, zero, dot),
+            middle=(comma, zero, dot),
+            close=(self._single("]"), *end),
+            digits=tuple(self._single(str(d)) for d in range(10)),
+        )
+        text = self.tokenizer.decode(answer.ids(0.123, 0.456), skip_special_tokens=True)
+        if text.strip() != "[0.123,0.456]":
+            raise PosetalkError(
+                f"the tokenizer {self.tokenizer.name_or_path} writes the coordinates [0.123,0.456] as {text!r}; "
+                "choose another language model"
+            )
+        return answer

@@ -1,0 +1,48 @@
+"""How a keypoint is asked for. The form is LocLLM's (image, Keypoint:, Question:, Answer:), the words are ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import field_validator
+
+from posetalk.settings import Settings
+from posetalk.skeleton import Keypoint
+
+
+class Wording(Settings):
+    """The words around a question; a TOML file with the same keys replaces them.
+
+    image:     what stands before the image tokens.
+    keypoint:  the line that describes; left out for a keypoint without a sentence. Knows {sentence} and {name}.
+    question:  the line that asks. Knows {name}.
+    answer:    what stands before the coordinates.
+    sentences: own descriptions by keypoint name, in place of the skeleton's; a keypoint without one stays so.
+    """
+
+    image: str = "Image: "
+    keypoint: str = "Keypoint: {sentence}"
+    question: str = "Question: Where in the image is the {name} of this person? Give its coordinates."
+    answer: str = "Answer:"
+    sentences: dict[str, str] = {}
+
+    @field_validator("keypoint", "question")
+    @classmethod
+    def _fields(cls, text: str) -> str:
+        try:
+            text.format(name="", sentence="")
+        except (KeyError, IndexError, ValueError):
+            raise ValueError(f"{text!r} may hold only the fields {{name}} and {{sentence}}") from None
+        return text
+
+    def ask(self, keypoint: Keypoint, *, first: bool = True) -> str:
+        """The text from the end of the picture (or of the answer before, with `first=False`) to `Answer:`."""
+        sentence = keypoint.sentence and self.sentences.get(keypoint.name, keypoint.sentence)
+        lines = [self.keypoint.format(sentence=sentence, name=keypoint.name)] if sentence else []
+        lines += [self.question.format(name=keypoint.name, sentence=sentence), self.answer]
+        return ("\n" if first else "") + "\n".join(lines)
+
+
+def wording(name: str | Path) -> Wording:
+    """`posetalk` (ours) or the path of a wording TOML. Errors: unreadable, unknown keys, unknown {fields}."""
+    return Wording() if name == "posetalk" else Wording.load(name)

@@ -1,0 +1,108 @@
+"""Labelled people as training sequences; every view is a pure function of (seed, number of the view)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from posetalk.crop.affine import Square, square_of
+from posetalk.crop.augment import augment
+from posetalk.crop.image import cut, normalise, read_image
+from posetalk.errors import PosetalkError
+from posetalk.prompt.conversation import Conversation
+from posetalk.settings import CropSettings, TrainSettings
+from posetalk.skeleton import Keypoint, Skeleton
+from posetalk.train.packing import CHAIN, Packed, pack
+from posetalk.types import Person, PoseSet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A person to learn from: where the picture is, the labels, and whose keypoints they are."""
+
+    image: Path
+    person: Person
+    skeleton: Skeleton
+
+
+def examples(data: PoseSet, skeleton: Skeleton, without: Sequence[str] = ()) -> list[Example]:
+    """The people of a data set with at least one labelled keypoint that is not left out; crowds are left out."""
+    if len(skeleton) != len(data.keypoint_names):
+        raise PosetalkError(
+            f"{data.source} labels {len(data.keypoint_names)} keypoints, but the skeleton {skeleton.name} has {len(skeleton)}"
+        )
+    kept = np.array([name not in without for name in skeleton.names])
+    return [
+        Example(image.path, person, skeleton)
+        for image, person in data.people()
+        if not person.is_crowd and bool((person.labelled & kept).any())
+    ]
+
+
+def targets(
+    example: Example, square: Square, without: Sequence[str] = ()
+) -> list[tuple[Keypoint, tuple[float, float]]]:
+    """The labelled keypoints that lie inside the square, with their places in 0..1 of it.
+
+    In a mirrored square a left wrist is a right one: each label is asked for under its mirror's name.
+    """
+    places = square.normalise(example.person.keypoints)
+    inside = ((places >= 0) & (places < 1)).all(axis=1) & example.person.labelled
+    order = example.skeleton.flip_order if square.flip else range(len(example.skeleton))
+    found = []
+    for index, named in enumerate(order):
+        keypoint = example.skeleton.keypoints[named]
+        if inside[index] and keypoint.name not in without:
+            found.append((keypoint, (float(places[index, 0]), float(places[index, 1]))))
+    return found
+
+
+class Views(Dataset[tuple[np.ndarray, Packed]]):
+    """All views of a run in order: epoch after epoch, each a new permutation, each view newly augmented.
+
+    View number i depends on the seed and i alone, so a run continues after a kill with the views it would have seen,
+    and every process of a distributed run can make any view.
+    """
+
+    def __init__(
+        self, people: Sequence[Example], talk: Conversation, crop: CropSettings, settings: TrainSettings, views: int
+    ) -> None:
+        self.people, self.talk, self.crop, self.settings, self.views = people, talk, crop, settings, views
+
+    def __len__(self) -> int:
+        return self.views
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, Packed]:
+        epoch, place = divmod(number, len(self.people))
+        order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.people))
+        example = self.people[order[place]]
+        rng = np.random.default_rng((self.settings.seed, epoch, place))
+        return self.view(example, rng)
+
+    def view(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, Packed]:
+        """One view of a person: pixels (3, S, S) float32 and the packed questions."""
+        settings = self.settings
+        plain = square_of(example.person.box, self.crop.size, self.crop.padding)
+        square = augment(plain, settings.augment, rng)
+        found = targets(example, square, settings.without_keypoints)
+        if not found:  # turned out of the picture: the plain view, or the whole of what is labelled
+            square = plain
+            found = targets(example, square, settings.without_keypoints)
+        if not found:
+            raise PosetalkError(
+                f"person {example.person.id} in {example.image} has no labelled keypoint inside its box; fix the box"
+            )
+        limit = settings.questions or len(found)
+        if settings.packing == "chain":
+            limit = min(limit, CHAIN)
+        if settings.packing == "chain" or limit < len(found):
+            found = [found[i] for i in rng.permutation(len(found))[:limit]]
+        pixels = normalise(cut(read_image(example.image), square), self.crop.pixels)
+        bare = rng.random(len(found)) < settings.name_only
+        keypoints = [replace(k, sentence="") if b else k for (k, _), b in zip(found, bare, strict=True)]
+        places = [place for _, place in found]
+        return pixels, pack(self.talk, keypoints, places, settings.packing)

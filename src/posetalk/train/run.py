@@ -1,0 +1,213 @@
+"""A training run: transformers' Trainer over packed views, with exact resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from posetalk.errors import PosetalkError
+from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.files import build, conversation, crop_settings, load, save
+from posetalk.read.dataset import read_people
+from posetalk.settings import ModelSettings, TrainSettings
+from posetalk.skeleton import skeleton
+from posetalk.train.examples import Example, Views, examples
+from posetalk.train.packing import collate
+
+
+def train(settings: TrainSettings, out: str | Path) -> Path:
+    """Train, and write the model to `out`; called again on the same folder it resumes from the last checkpoint.
+
+    out holds run.toml (the settings), log.jsonl (loss, rate, keypoints per second), checkpoints/, card.md and the
+    model itself. Errors: no data, unknown names, a folder with a run of other settings.
+    """
+    out = Path(out)
+    _claim(out, settings)
+    people = _people(settings)
+    set_seed(settings.seed)
+    model, tokenizer = _model(settings)
+    model.config.keypoints = sorted(
+        {k.name for e in people for k in e.skeleton.keypoints} - set(settings.without_keypoints)
+    )
+    talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
+    model.digit_ids, model.digit_sigma = talk.answer.digits, settings.digit_sigma
+    network = set_trainable(model, settings.model or _kept(model))
+    arguments = _arguments(settings, out)
+    accumulate = arguments.gradient_accumulation_steps
+    steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
+    arguments.max_steps = steps
+    views = Views(people, talk, crop, settings, steps * settings.batch)
+    trainer = _PoseTrainer(
+        network,
+        arguments,
+        train_dataset=views,
+        data_collator=partial(collate, pad=tokenizer.eos_token_id or 0),
+        callbacks=[_Report(out, settings, steps)],
+        soft=settings.digit_sigma > 0,
+        text_rate=settings.text_rate,
+    )
+    del accumulate
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
+    if trainer.is_world_process_zero():
+        save(network, tokenizer, out, settings.form)
+        (out / "card.md").write_text(_card(settings, people, trainable(network), trainer), encoding="utf-8")
+    return out
+
+
+class _PoseTrainer(Trainer):
+    """Two learning rates, and views in the order they are numbered."""
+
+    def __init__(self, *args: Any, soft: bool, text_rate: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.soft, self.text_rate = soft, text_rate
+        self.remove_callback(PrinterCallback)
+
+    def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
+        groups: dict[bool, list[torch.nn.Parameter]] = {False: [], True: []}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                groups["language_model" in name].append(parameter)
+        rate = self.args.learning_rate
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": p, "lr": rate * (self.text_rate if text else 1.0)}
+                for text, p in groups.items()
+                if p
+            ],
+            weight_decay=self.args.weight_decay,
+        )
+        return self.optimizer
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if not self.soft:
+            inputs = {k: v for k, v in inputs.items() if k != "soft"}
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+
+class _Report(TrainerCallback):
+    """Progress on the screen and log.jsonl, a line per logged step."""
+
+    def __init__(self, out: Path, settings: TrainSettings, steps: int) -> None:
+        self.log, self.batch, self.steps = out / "log.jsonl", settings.batch, steps
+        self.progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} people/s"),
+            TimeRemainingColumn(),
+        )
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.begun, self.first = time.monotonic(), state.global_step
+        if state.is_world_process_zero:
+            self.progress.start()
+        self.task = self.progress.add_task(
+            "", total=self.steps, completed=state.global_step, loss="-", speed="-"
+        )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        speed = (state.global_step - self.first) * self.batch / (time.monotonic() - self.begun)
+        self.progress.update(self.task, completed=state.global_step, speed=f"{speed:.1f}")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
+            return
+        self.progress.update(self.task, loss=f"{logs['loss']:.3f}")
+        row = {"step": state.global_step, **{k: logs[k] for k in ("loss", "learning_rate", "grad_norm") if k in logs}}
+        row["seconds"] = round(time.monotonic() - self.begun, 1)
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.progress.stop()
+
+
+def _arguments(settings: TrainSettings, out: Path) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=str(out / "checkpoints"),
+        per_device_train_batch_size=settings.device_batch,
+        learning_rate=settings.rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup,
+        lr_scheduler_type="cosine",
+        max_grad_norm=settings.clip,
+        bf16=settings.bf16,
+        max_steps=1,
+        logging_steps=10,
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        seed=settings.seed,
+        dataloader_num_workers=settings.workers,
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to=[],
+        use_cpu=not torch.cuda.is_available(),
+    )
+    share, rest = divmod(settings.batch, settings.device_batch * arguments.world_size)
+    if rest or not share:
+        raise PosetalkError(
+            f"batch {settings.batch} is not a multiple of device_batch {settings.device_batch} x "
+            f"{arguments.world_size} processes; change one of them"
+        )
+    arguments.gradient_accumulation_steps = share
+    return arguments
+
+
+def _people(settings: TrainSettings) -> list[Example]:
+    found: list[Example] = []
+    for data in settings.data:
+        named = skeleton(data.skeleton)
+        for name in settings.without_keypoints:
+            if all(name not in skeleton(d.skeleton).names for d in settings.data):
+                raise PosetalkError(f"--without-keypoints: no data set has a keypoint {name!r}")
+        people = read_people(Path(data.annotations), Path(data.images), first=data.first, last=data.last)
+        for sentence in people.skipped:
+            print(f"skipped: {sentence}")
+        found += examples(people, named, settings.without_keypoints) * data.repeat
+    if not found:
+        raise PosetalkError("the training data has no person with a labelled keypoint")
+    return found
+
+
+def _model(settings: TrainSettings) -> tuple[Any, Any]:
+    if (settings.start is None) == (settings.model is None):
+        raise PosetalkError("a run needs either model (the parts) or start (a saved model), not both and not neither")
+    return build(settings.model) if settings.model else load(str(settings.start))
+
+
+def _kept(model: Any) -> ModelSettings:
+    return ModelSettings(vision=str(model.config.vision), text=str(model.config.text), connector=model.config.connector)
+
+
+def _claim(out: Path, settings: TrainSettings) -> None:
+    file = out / "run.toml"
+    if file.exists() and TrainSettings.load(file) != settings:
+        raise PosetalkError(f"{out} holds a run with other settings (run.toml); choose another folder, or delete it")
+    out.mkdir(parents=True, exist_ok=True)
+    settings.save(file)
+
+
+def _card(settings: TrainSettings, people: list[Example], counts: dict[str, int], trainer: Trainer) -> str:
+    seen = sorted({k.name for e in people for k in e.skeleton.keypoints} - set(settings.without_keypoints))
+    lines = [
+        "# Model card",
+        "",
+        f"Trained with posetalk for {trainer.state.global_step} steps of {settings.batch} people, packing "
+        f"`{settings.packing}`, seed {settings.seed}; every setting is in run.toml, the loss curve in log.jsonl.",
+        "",
+        f"- People: {len(people)} per epoch, from {', '.join(d.annotations for d in settings.data)}",
+        f"- Keypoints ({len(seen)}): {', '.join(seen)}",
+        f"- Left out: {', '.join(settings.without_keypoints) or 'none'}",
+        f"- Trained numbers: {', '.join(f'{part} {n:,}' for part, n in counts.items())}",
+    ]
+    return "\n".join(lines) + "\n"
