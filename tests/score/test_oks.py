@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from posetalk.errors import PosetalkError
+from posetalk.read.coco import read_coco
 from posetalk.score.oks import COCO_NUMBERS, coco_ap, oks, similarity
 from posetalk.score.predictions import GROUND_TRUTH, Prediction
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
@@ -43,7 +44,7 @@ def pose_set(data: dict, k: int) -> PoseSet:
 
 
 def prediction(image_id: int, person_id: int, keypoints: np.ndarray, box_score: float = 1.0) -> Prediction:
-    names = tuple(f"point {j}" for j in range(len(keypoints)))
+    names = tuple(map(str, range(len(keypoints))))
     rows = frozen_array(keypoints)
     return Prediction(
         image_id, person_id, "a.jpg", Box(0, 0, 1, 1), GROUND_TRUTH, names, rows, None, box_score
@@ -100,7 +101,8 @@ def test_ap_equals_pycocotools_on_real_labels(pattern: str, seed: int) -> None:
     root = Path(os.environ["POSETALK_DATA"])
     (path,) = [p for p in root.glob(pattern) if "person_keypoints" in p.name]
     data = json.loads(path.read_text())
-    truth = pose_set(data, 17)
+    truth = read_coco(path, root / pattern.split("/")[0] / path.stem.split("_")[-1])
+    assert len(list(truth.people())) == len(data["annotations"])
     found = jittered(truth, seed)
     theirs = oracle(data, found, SIGMAS)
     assert 0.05 < theirs["AP"] < 0.95

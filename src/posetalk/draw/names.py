@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, blend, line, side_colour, window
 from posetalk.types import Floats, KeyPoints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Name:
+    """A name to write. at: (2,) px, its joint; spot: x0, y0, x1, y1 px, whole; letters: cover of the spot."""
+
+    at: Floats
+    spot: Floats
+    letters: Floats
+    colour: Colour
 
 
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -20,108 +31,116 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def write_names(
     canvas: Pixels, points: KeyPoints, named: Sequence[int], limbs: Sequence[tuple[int, int]]
 ) -> None:
-    """The names of the keypoints `named` of every person, each beside its joint, where it hides least."""
-    height, width = canvas.shape[:2]
-    size = float(np.clip(0.024 * max(height, width), 11, 0.12 * max(height, 60)))
+    """The names of the keypoints `named` of every person, in place."""
+    limit = (canvas.shape[1], canvas.shape[0])
+    size = _size(limit)
+    thin = max(0.6, 0.055 * size)
+    names = place_names(points, named, limbs, limit)
+    for name in names:  # all lines first, so that none crosses a name
+        end = np.clip(name.at, name.spot[:2], name.spot[2:])
+        length = float(np.hypot(*(end - name.at)))
+        start = name.at + (end - name.at) * min(1.0, 0.4 * size / max(length, 1e-9))  # outside of the joint
+        line(canvas, start, end, 1.9 * thin, DARK, DARK, 0.5)
+        line(canvas, start, end, thin, name.colour, name.colour, 1.0)
+    for name in names:
+        _plate(canvas, name, thin)
+
+
+def place_names(
+    points: KeyPoints, named: Sequence[int], limbs: Sequence[tuple[int, int]], limit: tuple[int, int]
+) -> list[Name]:
+    """Where each name goes in a picture of `limit` (w, h) px; joints outside of it are not named."""
+    size = _size(limit)
     body = _body(points, limbs)
-    taken: list[Floats] = []
+    names: list[Name] = []
     for i in range(len(points)):
         finite = points.xy[i][np.isfinite(points.xy[i]).all(-1)]
         for j in named:
             at = points.xy[i, j]
-            inside = np.isfinite(at).all() and 0 <= at[0] < width and 0 <= at[1] < height
-            if inside:
-                text = _text(points.names[j], size, 0.9 * width)
-                spot = _spot(at, text.shape, (width, height), size, body, taken, finite.mean(0))
-                taken.append(spot)
-                _name(canvas, at, spot, text, side_colour(points.names[j]), size)
+            if ((at >= 0) & (at < limit)).all():
+                letters = _letters(points.names[j], size, limit)
+                spots = _spots(at, letters.shape, size, limit)
+                spot = spots[np.argmin(_costs(at, spots, size, body, names, at - finite.mean(0)))]
+                names.append(Name(at, spot, letters, side_colour(points.names[j])))
+    return names
+
+
+def _size(limit: tuple[int, int]) -> float:
+    """The letters' size, px: read with ease in a picture seen whole."""
+    return max(11.0, 0.024 * max(limit))
 
 
 def _body(points: KeyPoints, limbs: Sequence[tuple[int, int]]) -> Floats:
-    """Points all over the drawn people, which a name should not hide."""
-    parts = [points.xy.reshape(-1, 2)]
-    parts += [
-        points.xy[:, a] + t * (points.xy[:, b] - points.xy[:, a])
-        for a, b in limbs
-        for t in (0.2, 0.4, 0.6, 0.8)
-    ]
+    """Points all over the drawn people, which a name should not hide: (n, 2)."""
+    joints = np.where(np.isfinite(points.xy).all(-1, keepdims=True), points.xy, np.nan)
+    parts = [joints.reshape(-1, 2)]
+    parts += [(1 - t) * joints[:, a] + t * joints[:, b] for a, b in limbs for t in (0.2, 0.4, 0.6, 0.8)]
     xy = np.concatenate(parts)
     return np.asarray(xy[np.isfinite(xy).all(-1)])
 
 
-def _text(words: str, size: float, most: float) -> Floats:
-    """How much of each pixel the words cover: (h, w) in 0..1, no wider than `most`."""
-    letters = font(size)
-    left, top, right, bottom = letters.getbbox("Äg" + words)
-    scale = most / (right - left + size)
-    if scale < 1 and size > 7:
-        return _text(words, max(7.0, size * scale * 0.98), most)
-    pad_x, pad_y = 0.45 * size, 0.28 * size
-    left, _, right, _ = letters.getbbox(words)
-    _, top, _, bottom = letters.getbbox("Ag")
-    sheet = Image.new("L", (int(right - left + 2 * pad_x), int(bottom - top + 2 * pad_y)))
-    ImageDraw.Draw(sheet).text((pad_x - left, pad_y - top), words, fill=255, font=letters)
+def _letters(words: str, size: float, limit: tuple[int, int]) -> Floats:
+    """How much of each pixel the words cover, with a margin: (h, w) in 0..1, cut to the picture."""
+    words = " ".join(words.split()) or "?"
+    wide = font(size).getlength(words) + size
+    face = font(max(7.0, size * min(1.0, 0.9 * limit[0] / wide)))  # long names in narrow pictures get smaller
+    margin = 0.45 * size
+    left, _, right, _ = face.getbbox(words)
+    _, top, _, bottom = face.getbbox("Ag")
+    w, h = int(right - left + 2 * margin), int(bottom - top + 1.25 * margin)
+    sheet = Image.new("L", (min(w, limit[0]), min(h, limit[1])))
+    ImageDraw.Draw(sheet).text((margin - left, 0.62 * margin - top), words, fill=255, font=face)
     return np.asarray(sheet, np.float64) / 255
 
 
-def _spot(
-    at: Floats,
-    shape: tuple[int, ...],
-    limit: tuple[int, int],
-    size: float,
-    body: Floats,
-    taken: Sequence[Floats],
-    centre: Floats,
-) -> Floats:
-    """Where the name of the keypoint at `at` goes, x0, y0, x1, y1: the cheapest place of rings around it."""
-    h, w = shape
+def _spots(at: Floats, shape: tuple[int, ...], size: float, limit: tuple[int, int]) -> Floats:
+    """Places on rings around the joint, moved into the picture, in whole pixels: (s, 4) x0, y0, x1, y1."""
+    wh = np.array([shape[1], shape[0]], np.float64)
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    outward = at - centre
-    best, least = np.zeros(4), np.inf
-    for reach in (1.3, 2.2, 3.4, 5.0, 7.0):
-        for turn in turns:
-            ray = np.array([np.cos(turn), np.sin(turn)])
-            middle = at + ray * (reach * size + np.array([w, h]) / 2)
-            corner = np.clip(
-                middle - np.array([w, h]) / 2, 2, np.maximum(2, np.array(limit) - (w + 2, h + 2))
-            )
-            spot = np.concatenate([corner, corner + np.array([w, h])])
-            cost = reach + 2 * float(np.abs(corner - (middle - np.array([w, h]) / 2)).sum()) / size
-            cost -= 0.8 * float(ray @ outward) / (float(np.hypot(*outward)) + size)
-            cost += 1.5 * int(_inside(body, spot, 0.4 * size).sum())
-            path = at + np.linspace(0.15, 1, 12)[:, None] * (_nearest(at, spot) - at)
-            for other in taken:
-                overlap = np.minimum(spot[2:], other[2:]) - np.maximum(spot[:2], other[:2]) + 0.2 * size
-                cost += 30 * bool((overlap > 0).all()) + 4 * bool(_inside(path, other, 0).any())
-            if cost < least:
-                best, least = spot, cost
-    return best
+    rays = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    reach = np.array([1.3, 2.2, 3.4, 5.0, 7.0, 10.0])[:, None, None] * size
+    corners = (at + rays * (reach + wh / 2) - wh / 2).reshape(-1, 2)
+    room = np.array(limit) - wh
+    edge = np.minimum(2, room / 2)  # stay off the picture's edge where there is room
+    corners = np.floor(np.clip(corners, edge, np.maximum(edge, room - edge)))
+    return np.concatenate([corners, corners + wh], axis=1)
 
 
-def _inside(points: Floats, spot: Floats, margin: float) -> npt.NDArray[np.bool_]:
-    return np.asarray(((points > spot[:2] - margin) & (points < spot[2:] + margin)).all(-1))
+def _costs(
+    at: Floats, spots: Floats, size: float, body: Floats, names: Sequence[Name], outward: Floats
+) -> Floats:
+    """What each spot costs: most if it hides names, then people, then distance; outward is better."""
+    ends = np.clip(at, spots[:, :2], spots[:, 2:])
+    distance = np.hypot(*(ends - at).T)
+    costs = distance / size + 6 * (distance < 0.6 * size)  # a name on its own joint hides it
+    away = (spots[:, :2] + spots[:, 2:]) / 2 - at
+    costs -= 0.8 * (away @ outward) / ((np.hypot(*away.T) + size) * (np.hypot(*outward) + size))
+    costs += 1.5 * _inside(body, spots, 0.4 * size).sum(1)
+    path = at + np.linspace(0.15, 1, 12)[:, None, None] * (ends - at)
+    for other in names:
+        overlap = np.minimum(spots[:, 2:], other.spot[2:]) - np.maximum(spots[:, :2], other.spot[:2])
+        costs += 60 * (overlap > -0.2 * size).all(1)
+        costs += 4 * _inside(path.reshape(-1, 2), other.spot[None], 0).reshape(12, -1).any(0)
+    return np.asarray(costs)
 
 
-def _nearest(at: Floats, spot: Floats) -> Floats:
-    return np.clip(at, spot[:2], spot[2:])
+def _inside(points: Floats, spots: Floats, margin: float) -> npt.NDArray[np.bool_]:
+    """Which points (p, 2) lie in which spots (s, 4): (s, p)."""
+    low, high = spots[:, None, :2] - margin, spots[:, None, 2:] + margin
+    return np.asarray(((points > low) & (points < high)).all(-1))
 
 
-def _name(canvas: Pixels, at: Floats, spot: Floats, text: Floats, colour: Colour, size: float) -> None:
-    end, thin = _nearest(at, spot), max(0.6, 0.055 * size)
-    line(canvas, at, end, 1.9 * thin, DARK, DARK, 0.5)
-    line(canvas, at, end, thin, colour, colour, 1.0)
-    found = window(canvas, spot[:2] - 3, spot[2:] + 3)
+def _plate(canvas: Pixels, name: Name, thin: float) -> None:
+    """The dark plate with its coloured rim, and the letters on it."""
+    spot, round_ = name.spot, 6 * thin
+    found = window(canvas, spot[:2] - thin - 1, spot[2:] + thin + 1)
     if found is None:
         return
     part, x, y = found
-    middle, half, corner = (spot[:2] + spot[2:]) / 2, (spot[2:] - spot[:2]) / 2, 0.35 * size
-    dx, dy = np.abs(x - middle[0]) - half[0] + corner, np.abs(y - middle[1]) - half[1] + corner
-    distance = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - corner
+    middle, half = (spot[:2] + spot[2:]) / 2, (spot[2:] - spot[:2]) / 2
+    dx, dy = np.abs(x - middle[0]) - half[0] + round_, np.abs(y - middle[1]) - half[1] + round_
+    distance = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - round_
     blend(canvas, part, np.clip(0.5 - distance, 0, 1) * 0.82, DARK)
-    blend(canvas, part, np.clip(0.5 + thin - np.abs(distance), 0, 1), colour)
-    x0, y0 = np.rint(spot[:2]).astype(int)
-    part = (
-        slice(y0, min(y0 + text.shape[0], canvas.shape[0])),
-        slice(x0, min(x0 + text.shape[1], canvas.shape[1])),
-    )
-    blend(canvas, part, text[: part[0].stop - y0, : part[1].stop - x0], WHITE)
+    blend(canvas, part, np.clip(0.5 + thin - np.abs(distance), 0, 1), name.colour)
+    x0, y0, x1, y1 = spot.astype(int)
+    blend(canvas, (slice(y0, y1), slice(x0, x1)), name.letters, WHITE)

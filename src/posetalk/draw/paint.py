@@ -1,6 +1,6 @@
 """Smooth shapes painted into a picture in place, each from its distance to the pixels of a small window.
 
-The middle of the top left pixel is at (0.5, 0.5), as in labels.
+The middle of the top left pixel is at (0.5, 0.5).
 """
 
 from __future__ import annotations

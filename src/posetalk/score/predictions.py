@@ -41,12 +41,13 @@ class Prediction:
     def __post_init__(self) -> None:
         k = len(self.names)
         where = f"the prediction for person {self.person_id} of image {self.image_id}"
-        if self.keypoints.shape != (k, 3):
+        if not k or self.keypoints.shape != (k, 3):
             raise PosetalkError(f"{where} has keypoints of shape {self.keypoints.shape}, not {(k, 3)}")
         if self.std is not None and self.std.shape != (k, 2):
             raise PosetalkError(f"{where} has std of shape {self.std.shape}, not {(k, 2)}")
-        if not np.isfinite(self.keypoints).all():
-            raise PosetalkError(f"{where} has a keypoint that is not a finite number")
+        numbers = [self.keypoints.ravel(), () if self.std is None else self.std.ravel(), [self.box_score]]
+        if not np.isfinite(np.concatenate(numbers)).all():
+            raise PosetalkError(f"{where} holds a number that is not finite")
 
     @property
     def key(self) -> tuple[int, int]:
@@ -135,9 +136,6 @@ def _encode(p: Prediction) -> bytes:
 
 def _decode(raw: bytes, decoder: msgspec.json.Decoder[_Line]) -> Prediction:
     line = decoder.decode(raw)
-    k = len(line.names)
-    if len(line.keypoints) != k or not k:
-        raise PosetalkError(f"{len(line.keypoints)} keypoints for {k} names")
     return Prediction(
         image_id=line.image_id,
         person_id=line.person_id,
@@ -145,7 +143,7 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[_Line]) -> Prediction:
         box=Box(*line.box),
         box_source=line.box_source,
         names=tuple(line.names),
-        keypoints=frozen_array(line.keypoints, (k, 3)),
+        keypoints=frozen_array(line.keypoints, (len(line.keypoints), 3)),
         std=None if line.std is None else frozen_array(line.std, (len(line.std), 2)),
         box_score=line.box_score,
     )
