@@ -89,7 +89,7 @@ def _letters(words: str, size: float, limit: tuple[int, int]) -> Floats:
     _, top, _, bottom = face.getbbox("Ag")
     w, h = int(right - left + 2 * margin), int(bottom - top + 1.25 * margin)
     sheet = Image.new("L", (min(w, limit[0]), min(h, limit[1])))
-    # whole pixels: between them Pillow cuts the tops off words without tall letters
+    # whole pixels: at -0.7 Pillow cuts the tops off words without tall letters
     corner = (round(margin - left), round(0.62 * margin - top))
     ImageDraw.Draw(sheet).text(corner, words, fill=255, font=face)
     return np.asarray(sheet, np.float64) / 255
