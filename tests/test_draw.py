@@ -103,6 +103,10 @@ def test_an_ellipse_is_as_wide_as_the_spread() -> None:
     left_hand = xs < 300
     assert abs(200 - xs[left_hand].min() - 60) <= 3
     assert abs(ys.max() - 600 - 20) <= 3
+    quarter = replace(POSE, xy=POSE.xy / 4, std=std / 4)  # three times larger with its picture
+    plain, spread = (draw_pose(grey(200, 175), replace(quarter, std=s), LIMBS) for s in (None, quarter.std))
+    _, xs = np.nonzero((plain != spread).any(-1))
+    assert abs(3 * (200 - 60) / 4 - xs.min()) <= 3
 
 
 def test_only_custom_keypoints_are_named_unless_asked() -> None:

@@ -214,6 +214,14 @@ def test_lsp_torso() -> None:
     images[0] = replace(images[0], people=(no_torso, *images[0].people[1:]))
     truth = replace(truth, images=tuple(images))
     assert evaluate(truth, answers(truth, 9.99), points).numbers["PCK@0.2"] == 1
+    found = []
+    for p in answers(truth):
+        rows = np.array(p.keypoints)
+        rows[[12, 13, 0], 0] += 10.01  # neck, head top and one ankle
+        found.append(replace(p, keypoints=frozen_array(rows)))
+    numbers = evaluate(truth, found, points).numbers
+    # seven people with 14 labels (12 of them COCO's), the eighth is left out
+    assert numbers == pytest.approx({"PCK@0.2": 11 / 14, "PCK@0.2_12": 11 / 12})
     report = evaluate(truth, answers(truth, 10.01), points)
     assert report.numbers == {"PCK@0.2": 0, "PCK@0.2_12": 0}
     assert report.notes[0] == "1 of 8 people have no labelled torso diagonal and are left out"
