@@ -1,0 +1,1 @@
+"""Predictions -> numbers: `evaluate`, and the report it gives."""

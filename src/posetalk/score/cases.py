@@ -16,6 +16,7 @@ from posetalk.types import KeyPoints, Person, PoseImage
 
 PANE = (232, 290)  # px, each half of a case
 ACROSS, EACH = 3, 6  # cases in a row; cases of each kind
+ENOUGH = 12  # so many large people, and the page shows only such
 _GAP, _CAPTION, _HEADING = 18, 44, 62
 
 

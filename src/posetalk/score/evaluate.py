@@ -9,7 +9,7 @@ import numpy as np
 
 from posetalk.errors import PosetalkError
 from posetalk.score.bootstrap import interval, resample
-from posetalk.score.cases import Case
+from posetalk.score.cases import ENOUGH, Case
 from posetalk.score.columns import (
     Columns,
     Labels,
@@ -188,10 +188,10 @@ def _intervals(ours: Columns, base: Columns) -> dict[str, tuple[float, float]]:
 
 
 def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tuple[Case, ...]:
-    """All scored people that have a prediction, the best first; only large ones if there are a dozen."""
+    """The people that have a prediction, the best first; only large ones if there are enough."""
     by_key = {p.key: p for p in predictions}
     scores = person_scores(labels, xy)
-    chosen = labels.large > 0 if labels.large.sum() >= 12 else np.ones(len(scores), bool)
+    chosen = labels.large > 0 if labels.large.sum() >= ENOUGH else np.ones(len(scores), bool)
     order = sorted(np.flatnonzero(chosen), key=lambda i: -scores[i])
     cases = []
     for i in order:

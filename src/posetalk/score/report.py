@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
-from posetalk.score.cases import Case, draw_cases
+from posetalk.score.cases import ENOUGH, Case, draw_cases
 from posetalk.score.columns import KeypointRow, Protocol
 
 WHAT = {
@@ -112,7 +112,9 @@ class Report:
             if self.cases:
                 page, told = draw_cases(self.cases, self.limbs)
                 page.save(folder / "cases.png")
-                text += "\n## The best and the worst\n\n![best and worst cases](cases.png)\n"
+                who = "large people" if self.people_large >= ENOUGH else "people"
+                text += f"\n## The best and the worst by OKS, of {len(self.cases)} {who}\n\n"
+                text += "![best and worst cases](cases.png)\n"
                 (folder / "report.md").write_text(text, encoding="utf-8")
         except OSError as error:
             raise PosetalkError(f"cannot write the report into {folder}: {error.strerror or error}") from None
