@@ -27,8 +27,8 @@ class MoveNetConfig(PreTrainedConfig):  # type: ignore[misc]
 
     stage_channels, stage_depths: of MobileNetV2's seven stages.
     pyramid_channels: at the top, then after each of its three separable convolutions (1/16, 1/8, 1/4).
-    position_channels: a multiple of 4. heat_maps: how many of MoveNet's own
-    keypoint maps (17, COCO's order) are summed up in each token, 0 for the body of the network alone.
+    position_channels: a multiple of 4.
+    heat_maps: how many of MoveNet's own keypoint maps (17, COCO's order) each token sums up, 0 for none.
     """
 
     model_type = "movenet_backbone"
@@ -175,7 +175,7 @@ class MoveNetModel(PreTrainedModel):  # type: ignore[misc]
         return torch.cat(parts, 1).flatten(2).transpose(1, 2)
 
     def peaks(self, heat: Tensor) -> Tensor:
-        """(B, K, S/4, S/4) -> (B, 3K, S/32, S/32): each map's peak under a token, its x and its y in -1..1."""
+        """(B, K, S/4, S/4) -> (B, 3K, S/32, S/32): each map's peak under a token, x and y of it in -1..1."""
         cells = torch.unflatten(F.pixel_unshuffle(heat, FINE), 1, (-1, FINE**2))
         share = cells.softmax(2)
         ramp = torch.linspace(-1, 1, FINE, device=heat.device, dtype=heat.dtype)
