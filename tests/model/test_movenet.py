@@ -8,7 +8,14 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from posetalk.model.movenet import FINE, MoveNetConfig, MoveNetModel, SameConv, position_code
+from posetalk.model.movenet import (
+    FINE,
+    InvertedResidual,
+    MoveNetConfig,
+    MoveNetModel,
+    SameConv,
+    position_code,
+)
 
 
 def tiny(**changes: object) -> MoveNetModel:
@@ -137,6 +144,15 @@ def test_same_padding_is_tensorflows(size: int, stride: int) -> None:
                 (2, 6): [3, 3, 2], (2, 7): [2, 3, 3, 2], (2, 8): [3, 3, 3, 2]}[stride, size]  # fmt: skip
     rows = 1 if stride == 1 or size % 2 == 0 else 2 / 3
     assert torch.allclose(counts, torch.tensor(expected, dtype=torch.float32) * rows)
+
+
+@pytest.mark.parametrize(("outputs", "stride", "passes"), [(4, 1, True), (5, 1, False), (4, 2, False)])
+def test_a_block_adds_its_input_where_the_shapes_agree(outputs: int, stride: int, passes: bool) -> None:
+    block = InvertedResidual(4, 8, outputs, stride)
+    torch.nn.init.zeros_(block.project.weight)
+    torch.nn.init.zeros_(block.project.bias)
+    x = torch.rand(1, 4, 6, 6)
+    assert torch.equal(block(x), x if passes else torch.zeros(1, outputs, 6 // stride, 6 // stride))
 
 
 @pytest.mark.parametrize("side", [7, 8, 12])
