@@ -18,7 +18,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+        Path(path).write_text(
+            tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -159,4 +161,5 @@ class TrainSettings(Settings):
     seed: int = 42
     workers: int = Field(2, ge=0)
     save_steps: int = Field(500, ge=1)
+    log_steps: int = Field(10, ge=1)
     form: Literal["adapters", "merged"] = "merged"

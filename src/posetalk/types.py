@@ -36,7 +36,9 @@ class Box:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) for v in (self.x, self.y, self.w, self.h)):
-            raise PosetalkError(f"the box {self.xywh} holds a number that is not finite; give x,y,width,height")
+            raise PosetalkError(
+                f"the box {self.xywh} holds a number that is not finite; give x,y,width,height"
+            )
         if self.w <= 0 or self.h <= 0:
             raise PosetalkError(f"the box {self.xywh} has no area; give x,y,width,height in pixels")
 
@@ -147,7 +149,9 @@ class KeyPoints:
             wanted["visible"] = (n, k)
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
-                raise PosetalkError(f"KeyPoints.{name} has shape {getattr(self, name).shape}, expected {shape}")
+                raise PosetalkError(
+                    f"KeyPoints.{name} has shape {getattr(self, name).shape}, expected {shape}"
+                )
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -105,7 +105,11 @@ class _Row:
 
 @torch.no_grad()
 def decode(
-    model: PoseLLM, talk: Conversation, prefix: KeyValues, questions: Sequence[Sequence[int]], branches: int = 1
+    model: PoseLLM,
+    talk: Conversation,
+    prefix: KeyValues,
+    questions: Sequence[Sequence[int]],
+    branches: int = 1,
 ) -> Found:
     """Ask `questions` (token ids up to `Answer:`) of every person of a prefix.
 

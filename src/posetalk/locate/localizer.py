@@ -88,7 +88,9 @@ class Localizer:
             raise PosetalkError("no picture yet; call set_image(picture) before locate")
         return self._image
 
-    def locate(self, boxes: Sequence[Box | Sequence[float]] | None = None, keypoints: Asked = "coco17") -> KeyPoints:
+    def locate(
+        self, boxes: Sequence[Box | Sequence[float]] | None = None, keypoints: Asked = "coco17"
+    ) -> KeyPoints:
         """Find keypoints in each box.
 
         boxes:     Box or (x, y, width, height) in px of the full image. None: one person is looked for in the whole
@@ -111,9 +113,7 @@ class Localizer:
         return self._locate(people, points)
 
     def _locate(self, boxes: list[Box], points: tuple[Keypoint, ...]) -> KeyPoints:
-        parts = [
-            self._people(boxes[i : i + self.batch], points) for i in range(0, len(boxes), self.batch)
-        ]
+        parts = [self._people(boxes[i : i + self.batch], points) for i in range(0, len(boxes), self.batch)]
         if parts:
             return KeyPoints.concat(parts)
         empty = np.zeros((0, len(points)))

@@ -36,7 +36,7 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
             embeddings = tower.get_input_embeddings()
             if name == "text":
                 embeddings.requires_grad_(False)
-    return wrapped  # type: ignore[no-any-return]
+    return wrapped
 
 
 def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> LoraConfig:
@@ -50,7 +50,7 @@ def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> L
             )
     return LoraConfig(
         r=settings.lora.r,
-        lora_alpha=settings.lora.alpha,  # type: ignore[arg-type]  # peft takes fractions
+        lora_alpha=settings.lora.alpha,
         lora_dropout=settings.lora.dropout,
         target_modules=chosen,
         modules_to_save=[CONNECTOR],

@@ -28,9 +28,7 @@ from posetalk.settings import CropSettings, ModelSettings
 
 # DINOv2 ViT-L/14 with its final norm, 224 px -> 256 tokens; Vicuna-7B-v1.5 (PoseLLM section 3, LocLLM section 3).
 PRESETS = {
-    "posellm-7b": ModelSettings(
-        vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="mlp"
-    ),
+    "posellm-7b": ModelSettings(vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="mlp"),
     "locllm-7b": ModelSettings(
         vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="linear"
     ),
@@ -57,7 +55,9 @@ def image_tokens(vision: PreTrainedConfig, size: int) -> int:
     patch = getattr(vision, "patch_size", None)
     tokens = (size // patch) ** 2 if isinstance(patch, int) else int(out.shape[1])
     if tokens > out.shape[1]:
-        raise PosetalkError(f"the vision tower gives {out.shape[1]} tokens at {size} px, fewer than its patches")
+        raise PosetalkError(
+            f"the vision tower gives {out.shape[1]} tokens at {size} px, fewer than its patches"
+        )
     return tokens
 
 
@@ -101,7 +101,10 @@ def crop_settings(config: PoseLLMConfig) -> CropSettings:
 
 
 def save(
-    model: PoseLLM | PeftModel, tokenizer: Any, folder: str | Path, form: Literal["adapters", "merged"] = "merged"
+    model: PoseLLM | PeftModel,
+    tokenizer: Any,
+    folder: str | Path,
+    form: Literal["adapters", "merged"] = "merged",
 ) -> None:
     """Write a model folder: safetensors, config.json, tokenizer.
 
@@ -134,7 +137,9 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
     folder = str(files("posetalk").joinpath("bundled")) if str(name) == "bundled" else str(name)
     config = _load(AutoConfig, folder, "model")
     if not isinstance(config, PoseLLMConfig):
-        raise PosetalkError(f"{name} is a {config.model_type} model, not a PoseLLM; build one with posetalk train")
+        raise PosetalkError(
+            f"{name} is a {config.model_type} model, not a PoseLLM; build one with posetalk train"
+        )
     tokenizer = _load(AutoTokenizer, folder, "tokenizer")
     if not _has(folder, "adapter_config.json"):
         model = _load(PoseLLM, folder, "model", dtype=dtype)

@@ -73,7 +73,9 @@ class PoseLLMModel(LlavaModel):
             return words
         features = self.get_image_features(pixel_values).pooler_output.to(words.dtype)
         if int(image.sum()) != features.shape[0] * features.shape[1]:
-            raise ValueError(f"{int(image.sum())} image tokens for {features.shape[0] * features.shape[1]} features")
+            raise ValueError(
+                f"{int(image.sum())} image tokens for {features.shape[0] * features.shape[1]} features"
+            )
         return words.masked_scatter(image.unsqueeze(-1), features)
 
     def forward(
@@ -179,7 +181,8 @@ def digit_targets(place: Tensor, prefix: Tensor, value: Tensor, sigma: float) ->
     edges = prefix[:, None] + width[:, None] * torch.arange(11, device=place.device)
     below = torch.special.ndtr((edges - value[:, None]) / sigma)
     mass = below.diff(dim=1).clamp_min(1e-9)
-    return mass / mass.sum(1, keepdim=True)
+    share: Tensor = mass / mass.sum(1, keepdim=True)
+    return share
 
 
 def _soften(loss: Tensor, logits: Tensor, soft: Tensor, digit_ids: tuple[int, ...], sigma: float) -> Tensor:

@@ -69,7 +69,12 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
     """
 
     def __init__(
-        self, people: Sequence[Example], talk: Conversation, crop: CropSettings, settings: TrainSettings, views: int
+        self,
+        people: Sequence[Example],
+        talk: Conversation,
+        crop: CropSettings,
+        settings: TrainSettings,
+        views: int,
     ) -> None:
         self.people, self.talk, self.crop, self.settings, self.views = people, talk, crop, settings, views
 

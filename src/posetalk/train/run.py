@@ -42,7 +42,6 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     model.digit_ids, model.digit_sigma = talk.answer.digits, settings.digit_sigma
     network = set_trainable(model, settings.model or _kept(model))
     arguments = _arguments(settings, out)
-    accumulate = arguments.gradient_accumulation_steps
     steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
     arguments.max_steps = steps
     views = Views(people, talk, crop, settings, steps * settings.batch)
@@ -55,7 +54,6 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
         soft=settings.digit_sigma > 0,
         text_rate=settings.text_rate,
     )
-    del accumulate
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
     if trainer.is_world_process_zero():
         save(network, tokenizer, out, settings.form)
@@ -118,11 +116,16 @@ class _Report(TrainerCallback):
         speed = (state.global_step - self.first) * self.batch / (time.monotonic() - self.begun)
         self.progress.update(self.task, completed=state.global_step, speed=f"{speed:.1f}")
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
         if not state.is_world_process_zero or not logs or "loss" not in logs:
             return
         self.progress.update(self.task, loss=f"{logs['loss']:.3f}")
-        row = {"step": state.global_step, **{k: logs[k] for k in ("loss", "learning_rate", "grad_norm") if k in logs}}
+        row: dict[str, Any] = {
+            "step": state.global_step,
+            **{k: logs[k] for k in ("loss", "learning_rate", "grad_norm") if k in logs},
+        }
         row["seconds"] = round(time.monotonic() - self.begun, 1)
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -142,7 +145,7 @@ def _arguments(settings: TrainSettings, out: Path) -> TrainingArguments:
         max_grad_norm=settings.clip,
         bf16=settings.bf16,
         max_steps=1,
-        logging_steps=10,
+        logging_steps=settings.log_steps,
         save_steps=settings.save_steps,
         save_total_limit=2,
         seed=settings.seed,
@@ -181,18 +184,24 @@ def _people(settings: TrainSettings) -> list[Example]:
 
 def _model(settings: TrainSettings) -> tuple[Any, Any]:
     if (settings.start is None) == (settings.model is None):
-        raise PosetalkError("a run needs either model (the parts) or start (a saved model), not both and not neither")
+        raise PosetalkError(
+            "a run needs either model (the parts) or start (a saved model), not both and not neither"
+        )
     return build(settings.model) if settings.model else load(str(settings.start))
 
 
 def _kept(model: Any) -> ModelSettings:
-    return ModelSettings(vision=str(model.config.vision), text=str(model.config.text), connector=model.config.connector)
+    return ModelSettings(
+        vision=str(model.config.vision), text=str(model.config.text), connector=model.config.connector
+    )
 
 
 def _claim(out: Path, settings: TrainSettings) -> None:
     file = out / "run.toml"
     if file.exists() and TrainSettings.load(file) != settings:
-        raise PosetalkError(f"{out} holds a run with other settings (run.toml); choose another folder, or delete it")
+        raise PosetalkError(
+            f"{out} holds a run with other settings (run.toml); choose another folder, or delete it"
+        )
     out.mkdir(parents=True, exist_ok=True)
     settings.save(file)
 

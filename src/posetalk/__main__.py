@@ -1,0 +1,5 @@
+"""`python -m posetalk`."""
+
+from posetalk.cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""A tiny network, built offline once a run: DINOv2 and Llama of width 32, a byte-level tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from posetalk.model.files import build, save
+from posetalk.settings import CropSettings, LoraSettings, ModelSettings
+
+torch.set_num_threads(1)
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte."""
+    vocab = {"<s>": 0, "</s>": 1}
+    for byte in sorted(pre_tokenizers.ByteLevel.alphabet()):
+        vocab[byte] = len(vocab)
+    tokenizer = Tokenizer(models.BPE(vocab, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+
+
+@pytest.fixture(scope="session")
+def tiny_parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of a vision tower and a language model."""
+    folder = tmp_path_factory.mktemp("parts")
+    torch.manual_seed(0)
+    vision = Dinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=14, mlp_ratio=2
+    )
+    Dinov2Model(vision).save_pretrained(folder / "vision")
+    tokenizer = byte_tokenizer()
+    text = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    LlamaForCausalLM(text).save_pretrained(folder / "text")
+    tokenizer.save_pretrained(folder / "text")
+    return folder / "vision", folder / "text"
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tiny_parts: tuple[Path, Path]) -> ModelSettings:
+    vision, text = tiny_parts
+    return ModelSettings(
+        vision=str(vision), text=str(text), crop=CropSettings(size=56), lora=LoraSettings(dropout=0.0)
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_settings: ModelSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved PoseLLM with random weights."""
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("tiny")
+    save(*build(tiny_settings), folder)
+    return folder

@@ -1,0 +1,89 @@
+"""Packed training is exactly training on separate questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from posetalk.model.files import conversation, load
+from posetalk.model.posellm import IGNORE, digit_targets
+from posetalk.skeleton import Keypoint
+from posetalk.train.packing import Packed, collate, pack
+
+POINTS = [
+    Keypoint("nose", "the tip of the nose"),
+    Keypoint("left heel", "back of the foot"),
+    Keypoint("chin"),
+]
+PLACES = [(0.1, 0.25), (0.7, 0.999), (0.4145, 0.0)]
+
+
+def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return found
+
+
+def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
+    model, tokenizer = load(tiny_model)
+    talk = conversation(model.config, tokenizer)
+    pixels = np.random.default_rng(0).standard_normal((2, 3, 56, 56)).astype(np.float32)
+    asked = [[0, 1, 2], [2]]  # people with different numbers of keypoints, so that the batch is padded
+
+    def packed(chosen: list[int]) -> Packed:
+        return pack(talk, [POINTS[i] for i in chosen], [PLACES[i] for i in chosen], "block")
+
+    batch = collate([(pixels[i], packed(chosen)) for i, chosen in enumerate(asked)], pad=0)
+    batch.pop("soft")
+    together = model(**batch).loss
+    together.backward()
+    packed_gradients = gradients(model)
+
+    apart = torch.zeros(())
+    answers = int((batch["labels"] != IGNORE).sum())
+    for i, chosen in enumerate(asked):
+        for one in chosen:
+            single = pack(talk, [POINTS[one]], [PLACES[one]], "chain")  # a plain causal sequence
+            apart = (
+                apart
+                + model(
+                    input_ids=torch.tensor([single.input_ids]),
+                    labels=torch.tensor([single.labels]),
+                    pixel_values=torch.from_numpy(pixels[i : i + 1]),
+                    num_items_in_batch=answers,
+                ).loss
+            )
+    apart.backward()
+    separate_gradients = gradients(model)
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
+    assert packed_gradients.keys() == separate_gradients.keys()
+    for name, gradient in separate_gradients.items():
+        torch.testing.assert_close(packed_gradients[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_chain_lets_later_questions_see_earlier_answers(tiny_model: Path) -> None:
+    model, tokenizer = load(tiny_model)
+    talk = conversation(model.config, tokenizer)
+
+    def last_loss(first: tuple[float, float], packing: str) -> float:
+        sequence = pack(talk, POINTS[:2], [first, PLACES[1]], packing)  # type: ignore[arg-type]
+        batch = collate([(np.zeros((3, 56, 56), np.float32), sequence)], pad=0)
+        batch.pop("soft")
+        start = len(sequence.labels) - len(talk.answer.ids(0, 0))
+        batch["labels"][:, :start] = IGNORE
+        return float(model(**batch).loss)
+
+    assert last_loss((0.1, 0.2), "block") == pytest.approx(last_loss((0.9, 0.8), "block"), abs=1e-6)
+    assert abs(last_loss((0.1, 0.2), "chain") - last_loss((0.9, 0.8), "chain")) > 1e-6
+
+
+@pytest.mark.parametrize("value", [0.0, 0.05, 0.4145, 0.999])
+def test_soft_targets_peak_at_the_label(value: float) -> None:
+    place, prefix = torch.tensor([0.0]), torch.tensor([0.0])
+    wide, narrow = (digit_targets(place, prefix, torch.tensor([value]), s) for s in (0.02, 1e-4))
+    assert float(wide.sum()) == pytest.approx(1)
+    assert int(narrow.argmax()) == int(value * 10)
+    assert float(narrow.max()) > 0.99 or value in (0.0,)
