@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from posetalk.errors import PosetalkError
@@ -28,8 +28,10 @@ def byte_tokenizer(grouped: bool) -> PreTrainedTokenizerFast:
             text = f"{number:0{left + right}d}"
             merges.append((text[:left], text[left:]))
             vocab[text] = len(vocab)
-    tokenizer = Tokenizer(models.BPE(vocab, merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = Tokenizer(models.BPE(vocab, merges, ignore_merges=True))
+    threes = pre_tokenizers.Split(Regex("[0-9]{1,3}"), "isolated")
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([threes, bytes_])
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
 
@@ -61,7 +63,7 @@ def test_every_tokenizer_writes_six_digits(tokenizer: PreTrainedTokenizerFast, x
 
 @pytest.mark.parametrize("value", [-0.001, 1.001, float("nan"), float("inf")])
 def test_coordinates_outside_the_crop_are_refused(value: float) -> None:
-    with pytest.raises(PosetalkError, match="outside 0..1"):
+    with pytest.raises(PosetalkError, match=r"outside 0\.\.1"):
         coordinate.write(value, 0.5)
 
 

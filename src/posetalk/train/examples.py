@@ -33,7 +33,8 @@ def examples(data: PoseSet, skeleton: Skeleton, without: Sequence[str] = ()) -> 
     """The people of a data set with at least one labelled keypoint that is not left out; crowds are left out."""
     if len(skeleton) != len(data.keypoint_names):
         raise PosetalkError(
-            f"{data.source} labels {len(data.keypoint_names)} keypoints, but the skeleton {skeleton.name} has {len(skeleton)}"
+            f"{data.source} labels {len(data.keypoint_names)} keypoints, but "
+            f"the skeleton {skeleton.name} has {len(skeleton)}"
         )
     kept = np.array([name not in without for name in skeleton.names])
     return [
