@@ -63,7 +63,8 @@ class Conversation:
         index = self.tokenizer.convert_tokens_to_ids(character)
         if index is None or index == self.tokenizer.unk_token_id:
             raise PosetalkError(
-                f"the tokenizer {self.tokenizer.name_or_path} has no token {character!r}, so it cannot write coordinates"
+                f"the tokenizer {self.tokenizer.name_or_path} has no token {character!r}, "
+                "so it cannot write coordinates"
             )
         return int(index)
 
