@@ -69,7 +69,7 @@ class _Row:
         return hidden
 
     def ask(self, questions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """Append all questions -> hidden at each one's end (P, K, width), what that end sees (P, K, length), its position."""
+        """Append all questions -> hidden at each end (P, K, width), what it sees (P, K, length), its position."""
         sizes = [len(q) for q in questions]
         total, start = sum(sizes), self.length
         owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(self.device)

@@ -69,7 +69,7 @@ class PoseLLMModel(LlavaModel):
         """(B, T) ids -> (B, T, width); the image token's id, one past the vocabulary, is never looked up."""
         image = input_ids == self.config.image_token_id
         words: Tensor = self.get_input_embeddings()(input_ids.masked_fill(image, 0))
-        if pixel_values is None:
+        if pixel_values is None or not image.any():  # `generate` passes the picture at every step
             return words
         features = self.get_image_features(pixel_values).pooler_output.to(words.dtype)
         if int(image.sum()) != features.shape[0] * features.shape[1]:
@@ -113,6 +113,7 @@ class PoseLLM(LlavaForConditionalGeneration):
         soft: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
+        pixel_values: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         """Next-token prediction; with `labels` (B, T; -100 where nothing is asked) the loss of the answers alone.
@@ -125,7 +126,7 @@ class PoseLLM(LlavaForConditionalGeneration):
         """
         if segments is not None:
             kwargs["attention_mask"] = block_mask(segments, self.get_input_embeddings().weight.dtype)
-        out = self.model(input_ids=input_ids, **kwargs)
+        out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
         hidden = out.last_hidden_state
         if labels is None:
             if isinstance(logits_to_keep, int):
