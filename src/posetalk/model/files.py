@@ -145,7 +145,7 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
         model = _load(PoseLLM, folder, "model", dtype=dtype)
     else:
         assert config.vision and config.text
-        base, _ = build(ModelSettings(vision=config.vision, text=config.text, connector=config.connector))  # type: ignore[arg-type]
+        base, _ = build(ModelSettings(vision=config.vision, text=config.text, connector=config.connector))
         model = PeftModel.from_pretrained(base, folder).merge_and_unload().to(dtype)
         model.config = config
     return model.eval(), tokenizer

@@ -22,7 +22,7 @@ EXPANSION = 6
 FINE = PATCH // 4  # the pyramid ends at 1/4, so a token covers FINE x FINE of its cells
 
 
-class MoveNetConfig(PreTrainedConfig):  # type: ignore[misc]
+class MoveNetConfig(PreTrainedConfig):
     """Sizes of the tower. `hidden_size`, the length of one token, follows from the others and cannot be set.
 
     stage_channels, stage_depths: of MobileNetV2's seven stages.
@@ -103,7 +103,7 @@ class Separable(nn.Module):
         return F.relu(self.pointwise(self.depthwise(x)))
 
 
-class MoveNetModel(PreTrainedModel):  # type: ignore[misc]
+class MoveNetModel(PreTrainedModel):
     """Picture to tokens. See `forward`."""
 
     config_class = MoveNetConfig
