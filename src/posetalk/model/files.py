@@ -145,7 +145,8 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
         model = _load(PoseLLM, folder, "model", dtype=dtype)
     else:
         assert config.vision and config.text
-        base, _ = build(ModelSettings(vision=config.vision, text=config.text, connector=config.connector))
+        parts = {"vision": config.vision, "text": config.text, "connector": config.connector}
+        base, _ = build(ModelSettings.check({**parts, "crop": config.crop or {}}, str(name)))
         model = PeftModel.from_pretrained(base, folder).merge_and_unload().to(dtype)
         model.config = config
     return model.eval(), tokenizer
