@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# PoseLLM-7B on COCO train2017 by LocLLM's recipe; CONNECTOR=linear trains LocLLM. Not run here: see docs/train.md.
+#
+#   COCO=/path/to/coco runs/coco_7b.sh        COCO holds annotations/ and train2017/
+#
+# Four GPUs with bfloat16 and well over 24 GB each; batch 64 = 4 processes x 1 person x 16 accumulated steps. Stopped
+# and started again it goes on from its last checkpoint.
+set -euo pipefail
+: "${COCO:?set COCO to the folder that holds annotations/ and train2017/}"
+COCO=$(cd "$COCO" && pwd)
+cd "$(dirname "$0")/.."
+CONNECTOR=${CONNECTOR:-mlp}
+OUT=${OUT:-runs/out/coco_7b_$CONNECTOR}
+mkdir -p "$OUT"
+cat > "$OUT/settings.toml" <<TOML
+epochs = 12
+batch = 64
+device_batch = 1
+rate = 5e-4
+weight_decay = 0.05
+warmup = 0.03
+bf16 = true
+packing = "chain"
+workers = 4
+form = "adapters"
+
+[[data]]
+annotations = "$COCO/annotations/person_keypoints_train2017.json"
+images = "$COCO/train2017"
+
+[model]
+vision = "facebook/dinov2-large"
+text = "lmsys/vicuna-7b-v1.5"
+connector = "$CONNECTOR"
+TOML
+torchrun --nproc-per-node "${PROCESSES:-4}" -m posetalk train "$OUT/settings.toml" --out "$OUT"
