@@ -120,13 +120,23 @@ def evaluate(
     from posetalk.read.dataset import read_people
     from posetalk.score.evaluate import evaluate as score
     from posetalk.score.predictions import PredictionLog, predictions_of, read_predictions, scored_people
+    from posetalk.settings import EvaluateSettings
     from posetalk.skeleton import BUILT_IN
     from posetalk.skeleton import skeleton as named
 
     truth = read_people(annotations, images, first=first, last=last, heads=heads)
     points = next(s for s in map(named, BUILT_IN) if s.names == truth.keypoint_names)
     localizer = _localizer(model, decoding, flip)
-    out.mkdir(parents=True, exist_ok=True)
+    EvaluateSettings(
+        model=model,
+        annotations=str(annotations),
+        images=str(images),
+        heads=str(heads) if heads else None,
+        first=first,
+        last=last,
+        decoding=decoding,
+        flip=flip,
+    ).claim(out)
     with PredictionLog(out / "predictions.jsonl") as log:
         for image, person in track(scored_people(truth), "locating"):
             if (image.id, person.id) in log.done:

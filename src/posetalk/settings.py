@@ -22,6 +22,21 @@ class Settings(BaseModel):
             tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8"
         )
 
+    def claim(self, folder: str | Path) -> None:
+        """Make `folder` the place of a run with these settings (run.toml). Errors: it holds a run with others."""
+        file = Path(folder) / "run.toml"
+        if file.exists() and type(self).load(file) != self:
+            raise PosetalkError(
+                f"{folder} holds a run with other settings (run.toml); choose another folder, or delete it"
+            )
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.save(file)
+        except OSError as error:
+            raise PosetalkError(
+                f"cannot write to {folder}: {error.strerror}; choose another folder"
+            ) from None
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a TOML file. Errors name the file, the key and what was wrong with it."""
@@ -163,3 +178,16 @@ class TrainSettings(Settings):
     save_steps: int = Field(500, ge=1)
     log_steps: int = Field(10, ge=1)
     form: Literal["adapters", "merged"] = "merged"
+
+
+class EvaluateSettings(Settings):
+    """What an evaluation's predictions were made with; a resumed one must be of the same."""
+
+    model: str
+    annotations: str
+    images: str
+    heads: str | None = None
+    first: int = 1
+    last: int | None = None
+    decoding: Literal["greedy", "expected"] = "expected"
+    flip: bool = False

@@ -31,7 +31,7 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     model itself. Errors: no data, unknown names, a folder with a run of other settings.
     """
     out = Path(out)
-    _claim(out, settings)
+    settings.claim(out)
     people = _people(settings)
     set_seed(settings.seed)
     model, tokenizer = _model(settings)
@@ -194,16 +194,6 @@ def _kept(model: Any) -> ModelSettings:
     return ModelSettings(
         vision=str(model.config.vision), text=str(model.config.text), connector=model.config.connector
     )
-
-
-def _claim(out: Path, settings: TrainSettings) -> None:
-    file = out / "run.toml"
-    if file.exists() and TrainSettings.load(file) != settings:
-        raise PosetalkError(
-            f"{out} holds a run with other settings (run.toml); choose another folder, or delete it"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    settings.save(file)
 
 
 def _card(settings: TrainSettings, people: list[Example], counts: dict[str, int], trainer: Trainer) -> str:
