@@ -8,8 +8,9 @@
             with its .gguf
 --images    LSPET's folder of pictures, of which the training part standardises the tower's channels
 
-OUT/vision is the tower with MoveNet's weights, compared here with the graph they come from. OUT/text is the
-language model cut to its first layers and to a vocabulary for bodies; any string can still be written in it.
+OUT/vision is the tower with MoveNet's weights, compared here with the graph they come from. OUT/text is a small
+fresh language model with SmolLM2's word embeddings, cut to a vocabulary for bodies and to fewer directions; any string
+can still be written in it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from posetalk.model.movenet import LATERAL, MoveNetConfig, MoveNetModel, SameConv
 
@@ -39,11 +40,6 @@ PICTURE = "StatefulPartitionedCall/sub_1"  # the node that holds the picture in 
 HEAT = "StatefulPartitionedCall/kpt_heatmap_0/"
 COARSE, FINE = ROOT + "model/out_relu/Relu6", ROOT + "re_lu_2/Relu"
 IMAGE_TOKEN = "<image>"
-LEFT_BEHIND = (
-    "quantization_config",
-    "dtype",
-    "_model_name_or_path",
-)  # facts about the GGUF, not the cut model
 LSPET_TRAIN = 8500  # files after this number are kept for tests
 
 # Words that stay as SmolLM2 writes them, with and without a space before them, capitalised or not.
@@ -273,23 +269,40 @@ def cut_tokenizer(full: Tokenizer, size: int) -> tuple[Tokenizer, list[int]]:
     return Tokenizer.from_str(json.dumps(data)), [old.get(token, -1) for token in tokens]
 
 
-def cut_model(
-    full: LlamaForCausalLM, layers: int, rows: list[int], special: dict[str, int | None]
+def small_model(
+    full: LlamaForCausalLM, layers: int, width: int, rows: list[int], special: dict[str, int | None]
 ) -> LlamaForCausalLM:
-    """The first layers, and the embedding rows of the kept tokens; a new token gets the mean row."""
-    state = full.state_dict()
-    old = state["model.embed_tokens.weight"]
+    """A fresh language model of `width` whose words lie as in the full one.
+
+    Each kept token's embedding (a new token: the mean) is turned to the `width` directions in which they differ most,
+    with variance 1. The layers start at random: on two cores a narrow model that learns from nothing learned to look
+    at the picture, three wide layers of the full one had not begun to in the same time.
+    """
+    old = full.get_input_embeddings().weight.detach()
     embedding = torch.stack([old[row] if row >= 0 else old.mean(0) for row in rows])
-    config = type(full.config)(
-        **{key: value for key, value in full.config.to_dict().items() if key not in LEFT_BEHIND}
+    embedding = embedding - embedding.mean(0)
+    _, strength, directions = torch.linalg.svd(embedding, full_matrices=False)
+    kept = float((strength[:width] ** 2).sum() / (strength**2).sum())
+    print(f"word embeddings: {width} of {old.shape[1]} directions hold {kept:.0%} of the variance")
+    embedding = embedding @ directions[:width].T
+    config = LlamaConfig(
+        vocab_size=len(rows),
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        num_key_value_heads=width // 64,
+        max_position_embeddings=full.config.max_position_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e5},  # SmolLM2's
+        tie_word_embeddings=True,
+        **special,
     )
-    config.num_hidden_layers, config.vocab_size, config.tie_word_embeddings = layers, len(rows), True
-    for key, value in special.items():
-        setattr(config, key, value)
-    config._name_or_path = ""
+    torch.manual_seed(0)
     model = LlamaForCausalLM(config).eval()
-    state |= {"model.embed_tokens.weight": embedding, "lm_head.weight": embedding}
-    model.load_state_dict({key: state[key] for key in model.state_dict()})
+    model.get_input_embeddings().weight.data.copy_(embedding / embedding.std())
+    model.tie_weights()
+    # The head is tied to words of variance 1: answers start soft, not sure of a random word.
+    model.model.norm.weight.data.fill_(0.1)
     return model
 
 
@@ -306,7 +319,7 @@ def check_text(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, full
     print(f"{len(set(WORDS)) - len(split)} of {len(set(WORDS))} words are one token; not: {' '.join(split)}")
 
 
-def make_text(source: Path, layers: int, vocab: int, out: Path) -> None:
+def make_text(source: Path, layers: int, width: int, vocab: int, out: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         if source.is_file():
             with zipfile.ZipFile(source) as wheel:
@@ -329,7 +342,7 @@ def make_text(source: Path, layers: int, vocab: int, out: Path) -> None:
     special = {
         f"{name}_id": core.token_to_id(names[name]) for name in ("bos_token", "eos_token", "pad_token")
     }
-    model = cut_model(full, layers, rows, special)
+    model = small_model(full, layers, width, rows, special)
     check_text(model, tokenizer, old.backend_tokenizer)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -342,11 +355,12 @@ def main() -> None:
     )
     for name in ("movenet", "smollm2", "images", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--layers", type=int, default=4, help="how many of SmolLM2's 30 layers to keep")
+    parser.add_argument("--layers", type=int, default=4, help="layers of the language model")
+    parser.add_argument("--width", type=int, default=256, help="its width; SmolLM2's embeddings are 576 wide")
     parser.add_argument("--vocab", type=int, default=8192, help="tokens to keep of its 49152")
     given = parser.parse_args()
     make_vision(given.movenet, given.images, given.out / "vision")
-    make_text(given.smollm2, given.layers, given.vocab, given.out / "text")
+    make_text(given.smollm2, given.layers, given.width, given.vocab, given.out / "text")
 
 
 if __name__ == "__main__":

@@ -142,13 +142,18 @@ class DataSettings(Settings):
 class TrainSettings(Settings):
     """A training run. The defaults are LocLLM's recipe for COCO (PoseLLM changes the connector alone).
 
-    start:       continue from a saved model instead of building `model` from its parts.
+    start:       continue from a saved model instead of building `model` from its parts; `model`, where it is given
+                 too, says what is tuned.
     batch:       people per gradient step over all processes; `device_batch` at a time on each of them.
     packing:     `block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row).
     questions:   at most this many keypoints of a person per view, drawn at random; `chain` never takes over five.
     text_rate:   the language model's learning rate as a share of `rate`.
     digit_sigma: 0 for plain cross-entropy; above, digit targets are those of a Gaussian of this width (in crop
                  sides) around the label, so that 0.199 is close to 0.200 (number-token losses do the same).
+    align:       steps before the run that teach the connector alone to say, at the image token under a keypoint, the
+                 keypoint's name (LLaVA's first stage in small); 0 for none (the papers').
+    guide:       weight of a helping loss that draws some heads of the last layers to the image token under the
+                 keypoint, where the digits stand to be read; 0 for none (the papers').
     name_only:   share of the questions that leave the description out, so that the model can be asked either way.
     without_keypoints: names left out of training, to be asked for later (zero-shot).
     steps:       gradient steps; None for `epochs` passes over the data.
@@ -170,6 +175,8 @@ class TrainSettings(Settings):
     packing: Literal["block", "chain"] = "block"
     questions: int | None = Field(None, ge=1)
     digit_sigma: float = Field(0.0, ge=0, lt=1)
+    align: int = Field(0, ge=0)
+    guide: float = Field(0.0, ge=0)
     name_only: float = Field(0.0, ge=0, le=1)
     augment: AugmentSettings = AugmentSettings()
     without_keypoints: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
         return pack(talk, [POINTS[i] for i in chosen], [PLACES[i] for i in chosen], "block")
 
     batch = collate([(pixels[i], packed(chosen)) for i, chosen in enumerate(asked)], pad=0)
-    batch.pop("soft")
+    batch.pop("truth")
     together = model(**batch).loss
     together.backward()
     packed_gradients = gradients(model)
@@ -71,7 +71,7 @@ def test_chain_lets_later_questions_see_earlier_answers(tiny_model: Path) -> Non
     def last_loss(first: tuple[float, float], packing: str) -> float:
         sequence = pack(talk, POINTS[:2], [first, PLACES[1]], packing)  # type: ignore[arg-type]
         batch = collate([(np.zeros((3, 56, 56), np.float32), sequence)], pad=0)
-        batch.pop("soft")
+        batch.pop("truth")
         start = len(sequence.labels) - len(talk.answer.ids(0, 0))
         batch["labels"][:, :start] = IGNORE
         return float(model(**batch).loss.detach())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from transformers.models.llava.modeling_llava import (
 from posetalk.model.connector import LinearConnector
 
 IGNORE = -100
+GUIDED, EVERY = 2, 3  # the last layers whose attention `guide` draws, and every which of their heads
 
 
 class PoseLLMConfig(LlavaConfig):
@@ -90,7 +93,9 @@ class PoseLLMModel(LlavaModel):
             inputs_embeds = self.embed(input_ids, pixel_values)
         out = self.language_model(inputs_embeds=inputs_embeds, **kwargs)
         return LlavaModelOutputWithPast(
-            last_hidden_state=out.last_hidden_state, past_key_values=out.past_key_values
+            last_hidden_state=out.last_hidden_state,
+            past_key_values=out.past_key_values,
+            attentions=out.attentions,
         )
 
 
@@ -110,7 +115,7 @@ class PoseLLM(LlavaForConditionalGeneration):
         input_ids: Tensor | None = None,
         labels: Tensor | None = None,
         segments: Tensor | None = None,
-        soft: Tensor | None = None,
+        truth: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
         pixel_values: Tensor | None = None,
@@ -119,13 +124,16 @@ class PoseLLM(LlavaForConditionalGeneration):
         """Next-token prediction; with `labels` (B, T; -100 where nothing is asked) the loss of the answers alone.
 
         segments: (B, T) of packed sequences, see `block_mask`; None for plain causal attention.
-        soft:     (B, T, 3) place, prefix and true value of digit tokens for soft targets, see `digit_targets`; NaN
-                  elsewhere. None for plain cross-entropy.
+        truth:    (B, T, 5) of digit tokens: place, prefix and true value (see `digit_targets`), and x, y of the
+                  keypoint in 0..1; NaN elsewhere. Only read where `digit_sigma` or `guide` is set.
         num_items_in_batch: divides the summed loss (all answer tokens of a gradient step, over all processes); the
                   labels of this call are counted where it is None.
         """
         if segments is not None:
             kwargs["attention_mask"] = block_mask(segments, self.get_input_embeddings().weight.dtype)
+        guided = self.guide > 0 and truth is not None
+        if guided:
+            kwargs["output_attentions"] = True
         out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
         hidden = out.last_hidden_state
         if labels is None:
@@ -141,14 +149,20 @@ class PoseLLM(LlavaForConditionalGeneration):
         logits = self.lm_head(hidden[:, :-1][asked]).float()
         target = labels[:, 1:][asked]
         loss = F.cross_entropy(logits, target, reduction="none")
-        if soft is not None:
-            loss = _soften(loss, logits, soft[:, 1:][asked], self.digit_ids, self.digit_sigma)
+        if self.digit_sigma > 0 and truth is not None:
+            loss = _soften(loss, logits, truth[:, 1:][asked], self.digit_ids, self.digit_sigma)
+        summed = loss.sum()
+        if guided:
+            assert input_ids is not None and truth is not None
+            image = (input_ids[0] == self.config.image_token_id).nonzero().flatten()
+            summed = summed + self.guide * guide_loss(out.attentions[-GUIDED:], image, truth)
         total = asked.sum() if num_items_in_batch is None else num_items_in_batch
-        return LlavaCausalLMOutputWithPast(loss=loss.sum() / total, logits=logits)
+        return LlavaCausalLMOutputWithPast(loss=summed / total, logits=logits)
 
-    # Set by training when it uses soft targets; not part of the model.
+    # Set by training; not part of the model.
     digit_ids: tuple[int, ...] = ()
     digit_sigma: float = 0.0
+    guide: float = 0.0
 
 
 def block_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
@@ -186,9 +200,33 @@ def digit_targets(place: Tensor, prefix: Tensor, value: Tensor, sigma: float) ->
     return share
 
 
-def _soften(loss: Tensor, logits: Tensor, soft: Tensor, digit_ids: tuple[int, ...], sigma: float) -> Tensor:
-    rows = ~soft[:, 0].isnan()
-    place, prefix, value = soft[rows].double().unbind(1)
+def guide_loss(attentions: Sequence[Tensor], image: Tensor, truth: Tensor) -> Tensor:
+    """Summed over the digits asked for: how far heads look from the image token under the keypoint.
+
+    attentions: per layer (B, heads, T, T); every third head is drawn, the others stay free. image: (n,) positions of
+    the image tokens, a square grid row by row; truth: (B, T, 5). Cross-entropy between a head's attention and a
+    Gaussian around the keypoint, half a token wide.
+    """
+    batch, row = (~truth[:, 1:, 0].isnan()).nonzero().unbind(1)
+    target = near(truth[batch, row + 1, 3:], len(image))
+    losses = [
+        -(target[:, None] * layer[batch, ::EVERY, row][..., image].float().clamp_min(1e-9).log()).sum(-1)
+        for layer in attentions
+    ]
+    return torch.stack(losses).mean((0, 2)).sum()
+
+
+def near(places: Tensor, tokens: int) -> Tensor:
+    """(n, 2) x, y in 0..1 -> (n, tokens): a Gaussian half a token wide over a square grid of tokens, rows sum to 1."""
+    side = math.isqrt(tokens)
+    centres = (torch.arange(side, device=places.device) + 0.5) / side
+    x, y = ((-2 * ((centres - places[:, axis, None]) * side) ** 2).softmax(1) for axis in (0, 1))
+    return (y[:, :, None] * x[:, None, :]).flatten(1)
+
+
+def _soften(loss: Tensor, logits: Tensor, truth: Tensor, digit_ids: tuple[int, ...], sigma: float) -> Tensor:
+    rows = ~truth[:, 0].isnan()
+    place, prefix, value = truth[rows, :3].double().unbind(1)
     target = digit_targets(place, prefix, value, sigma).to(logits.dtype)
     ten = logits.log_softmax(1)[rows][:, list(digit_ids)]
     return loss.masked_scatter(rows, -(target * ten).sum(1))

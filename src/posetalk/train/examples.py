@@ -20,6 +20,9 @@ from posetalk.train.packing import CHAIN, Packed, pack
 from posetalk.types import Person, PoseSet
 
 
+Targets = list[tuple[Keypoint, tuple[float, float]]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
     """A person to learn from: where the picture is, the labels, and whose keypoints they are."""
@@ -46,7 +49,7 @@ def examples(data: PoseSet, skeleton: Skeleton, without: Sequence[str] = ()) -> 
 
 def targets(
     example: Example, square: Square, without: Sequence[str] = ()
-) -> list[tuple[Keypoint, tuple[float, float]]]:
+) -> Targets:
     """The labelled keypoints that lie inside the square, with their places in 0..1 of it.
 
     In a mirrored square a left wrist is a right one: each label is asked for under its mirror's name.
@@ -83,14 +86,34 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
         return self.views
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, Packed]:
+        example, rng = self._drawn(number)
+        return self.view(example, rng)
+
+    def _drawn(self, number: int) -> tuple[Example, np.random.Generator]:
         epoch, place = divmod(number, len(self.people))
         order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.people))
-        example = self.people[order[place]]
-        rng = np.random.default_rng((self.settings.seed, epoch, place))
-        return self.view(example, rng)
+        return self.people[order[place]], np.random.default_rng((self.settings.seed, epoch, place))
+
+    def seen(self, number: int) -> tuple[np.ndarray, Targets]:
+        """View number i as pixels (3, S, S) float32 and all keypoints in it with their places."""
+        pixels, found = self._seen(*self._drawn(number))
+        return pixels, found
 
     def view(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, Packed]:
         """One view of a person: pixels (3, S, S) float32 and the packed questions."""
+        settings = self.settings
+        pixels, found = self._seen(example, rng)
+        limit = settings.questions or len(found)
+        if settings.packing == "chain":
+            limit = min(limit, CHAIN)
+        if settings.packing == "chain" or limit < len(found):
+            found = [found[i] for i in rng.permutation(len(found))[:limit]]
+        bare = rng.random(len(found)) < settings.name_only
+        keypoints = [replace(k, sentence="") if b else k for (k, _), b in zip(found, bare, strict=True)]
+        places = [place for _, place in found]
+        return pixels, pack(self.talk, keypoints, places, settings.packing)
+
+    def _seen(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, Targets]:
         settings = self.settings
         plain = square_of(example.person.box, self.crop.size, self.crop.padding)
         square = augment(plain, settings.augment, rng)
@@ -102,13 +125,4 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
             raise PosetalkError(
                 f"person {example.person.id} in {example.image} has no labelled keypoint inside its box; fix the box"
             )
-        limit = settings.questions or len(found)
-        if settings.packing == "chain":
-            limit = min(limit, CHAIN)
-        if settings.packing == "chain" or limit < len(found):
-            found = [found[i] for i in rng.permutation(len(found))[:limit]]
-        pixels = normalise(cut(read_image(example.image), square), self.crop.pixels)
-        bare = rng.random(len(found)) < settings.name_only
-        keypoints = [replace(k, sentence="") if b else k for (k, _), b in zip(found, bare, strict=True)]
-        places = [place for _, place in found]
-        return pixels, pack(self.talk, keypoints, places, settings.packing)
+        return normalise(cut(read_image(example.image), square), self.crop.pixels), found

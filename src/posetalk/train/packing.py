@@ -25,16 +25,16 @@ CHAIN = 5  # LocLLM: `self.num_joints = 5` conversation rounds for COCO
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One sequence of T tokens: ids, labels (-100 where nothing is learned), positions, segments, soft (T, 3)."""
+    """One sequence of T tokens: ids, labels (-100 where nothing is learned), positions, segments, truth (T, 5)."""
 
     input_ids: list[int]
     labels: list[int]
     position_ids: list[int]
     segments: list[int]
-    soft: list[tuple[float, float, float]]
+    truth: list[tuple[float, ...]]
 
 
-NO_DIGIT = (float("nan"),) * 3
+NO_DIGIT = (float("nan"),) * 5
 
 
 def pack(
@@ -43,29 +43,29 @@ def pack(
     """The questions for `keypoints` with their answers `places` (x, y in 0..1 of the crop)."""
     start = len(talk.prefix)
     ids, labels = list(talk.prefix), [IGNORE] * start
-    positions, segments, soft = list(range(start)), [0] * start, [NO_DIGIT] * start
+    positions, segments, truth = list(range(start)), [0] * start, [NO_DIGIT] * start
     for number, (keypoint, (x, y)) in enumerate(zip(keypoints, places, strict=True), 1):
         question = talk.question(keypoint, first=packing == "block" or number == 1)
         answer = talk.answer.ids(x, y)
         size = len(question) + len(answer)
         ids += [*question, *answer]
         labels += [IGNORE] * len(question) + list(answer)
-        soft += [NO_DIGIT] * len(question) + _soft(talk, x, y)
+        truth += [NO_DIGIT] * len(question) + _truth(talk, x, y)
         if packing == "block":
             positions += range(start, start + size)
             segments += [number] * size
         else:
             positions += range(len(positions), len(positions) + size)
             segments += [0] * size
-    return Packed(ids, labels, positions, segments, soft)
+    return Packed(ids, labels, positions, segments, truth)
 
 
-def _soft(talk: Conversation, x: float, y: float) -> list[tuple[float, float, float]]:
-    rows = [NO_DIGIT] * len(talk.answer.ids(x, y))
+def _truth(talk: Conversation, x: float, y: float) -> list[tuple[float, ...]]:
+    rows: list[tuple[float, ...]] = [NO_DIGIT] * len(talk.answer.ids(x, y))
     for half, value in enumerate((x, y)):
         prefix = 0.0
         for place, digit in enumerate(coordinate.digits(value)):
-            rows[talk.answer.digit_slots[half * 3 + place]] = (float(place), prefix, value)
+            rows[talk.answer.digit_slots[half * 3 + place]] = (float(place), prefix, value, x, y)
             prefix += digit * 0.1 ** (place + 1)
     return rows
 
@@ -85,5 +85,5 @@ def collate(examples: Sequence[tuple[np.ndarray, Packed]], pad: int) -> dict[str
         "labels": rows("labels", IGNORE, torch.long),
         "position_ids": rows("position_ids", 0, torch.long),
         "segments": rows("segments", -1, torch.long),
-        "soft": rows("soft", NO_DIGIT, torch.float32),
+        "truth": rows("truth", NO_DIGIT, torch.float32),
     }

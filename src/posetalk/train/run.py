@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -20,6 +20,7 @@ from posetalk.model.files import build, conversation, crop_settings, load, save
 from posetalk.read.dataset import read_people
 from posetalk.settings import ModelSettings, TrainSettings
 from posetalk.skeleton import skeleton
+from posetalk.train.align import align
 from posetalk.train.examples import Example, Views, examples
 from posetalk.train.packing import collate
 
@@ -40,6 +41,9 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     )
     talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
     model.digit_ids, model.digit_sigma = talk.answer.digits, settings.digit_sigma
+    model.guide = settings.guide
+    if settings.guide:
+        model.set_attn_implementation("eager")  # the others keep no attention weights
     network = set_trainable(model, settings.model or _kept(model))
     arguments = _arguments(settings, out)
     steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
@@ -51,10 +55,12 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
         train_dataset=views,
         data_collator=partial(collate, pad=tokenizer.eos_token_id or 0),
         callbacks=[_Report(out, settings, steps)],
-        soft=settings.digit_sigma > 0,
         text_rate=settings.text_rate,
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
+    checkpoint = get_last_checkpoint(str(out / "checkpoints"))
+    if settings.align and checkpoint is None:
+        align(model, tokenizer, views, settings.align, partial(track, description="aligning"))
+    trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.is_world_process_zero():
         save(network, tokenizer, out, settings.form)
         (out / "card.md").write_text(_card(settings, people, trainable(network), trainer), encoding="utf-8")
@@ -64,9 +70,9 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
 class _PoseTrainer(Trainer):
     """Two learning rates, and views in the order they are numbered."""
 
-    def __init__(self, *args: Any, soft: bool, text_rate: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, text_rate: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.soft, self.text_rate = soft, text_rate
+        self.text_rate = text_rate
         self.remove_callback(PrinterCallback)
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
@@ -84,11 +90,6 @@ class _PoseTrainer(Trainer):
             weight_decay=self.args.weight_decay,
         )
         return self.optimizer
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        if not self.soft:
-            inputs = {k: v for k, v in inputs.items() if k != "soft"}
-        return super().compute_loss(model, inputs, *args, **kwargs)
 
 
 class _Report(TrainerCallback):
@@ -183,11 +184,11 @@ def _people(settings: TrainSettings) -> list[Example]:
 
 
 def _model(settings: TrainSettings) -> tuple[Any, Any]:
-    if (settings.start is None) == (settings.model is None):
-        raise PosetalkError(
-            "a run needs either model (the parts) or start (a saved model), not both and not neither"
-        )
-    return build(settings.model) if settings.model else load(str(settings.start))
+    if settings.start:
+        return load(settings.start)
+    if settings.model is None:
+        raise PosetalkError("a run needs model (the parts) or start (a saved model)")
+    return build(settings.model)
 
 
 def _kept(model: Any) -> ModelSettings:
