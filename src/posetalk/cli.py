@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,7 +34,8 @@ def main(argv: list[str] | None = None) -> None:
 
 @app.command
 def locate(
-    photo: Path,
+    photos: Annotated[list[Path], Parameter(consume_multiple=True)],
+    /,
     *,
     model: str = "bundled",
     ask: Annotated[list[str] | None, Parameter(negative=())] = None,
@@ -45,12 +45,13 @@ def locate(
     flip: bool = False,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
+    out: Path | None = None,
 ) -> None:
-    """Find keypoints in a photo.
+    """Find keypoints in a photo, or in many.
 
     Parameters
     ----------
-    photo: the picture.
+    photos: a picture; or, with --out, several, folders of them, or quoted patterns such as "party/*.jpg".
     model: a folder or hub id of a PoseLLM.
     ask: a keypoint to look for, "name: description"; may be given several times.
     skeleton: a built-in skeleton or a TOML file; coco17 when nothing is asked for.
@@ -58,8 +59,11 @@ def locate(
     decoding: the likeliest digits, or the mean of their distribution.
     flip: look at the mirrored picture too, and average.
     json_out: where to write the answer as JSON.
-    draw: where to write the picture with the answer drawn on it.
+    draw: where to write the picture with the answer drawn on it; for several photos a folder.
+    out: the folder of a run over several photos: predictions.jsonl, keypoints.json (COCO results). Run again, it
+        goes on where it stopped.
     """
+    from posetalk.locate.show import locate_many, locate_one
     from posetalk.skeleton import Keypoint
     from posetalk.skeleton import skeleton as named
 
@@ -70,22 +74,19 @@ def locate(
         points, limbs = list(chosen.keypoints), chosen.limbs
     points += [Keypoint.parse(text) for text in ask or []]
     boxes = [_box(text) for text in box] if box else None
-    localizer = _localizer(model, decoding, flip).set_image(photo)
-    found = localizer.locate(boxes, points)
-    people = found.to_dicts()
-    if json_out:
-        json_out.write_text(
-            json.dumps({"image": photo.name, "people": people}, indent=1) + "\n", encoding="utf-8"
-        )
-    if draw:
-        from PIL import Image
+    if out is None:
+        if len(photos) != 1 or photos[0].is_dir():
+            raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
+        localizer = _localizer(model, decoding, flip)
+        locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawn=draw)
+        return
+    if boxes or json_out:
+        raise PosetalkError("--box and --json go with a single photo; with --out leave them away")
+    from posetalk.settings import LocateSettings
 
-        from posetalk.draw import draw_pose
-
-        Image.fromarray(draw_pose(localizer.image, found, limbs)).save(draw)
-    for number, person in enumerate(people, 1):
-        for point in person["keypoints"]:
-            print(f"{number}  {point['name']:<16} {point['x']:9.1f} {point['y']:9.1f}  {point['score']:.2f}")
+    asked = tuple(f"{p.name}: {p.sentence}" for p in points)
+    run = LocateSettings(model=model, keypoints=asked, decoding=decoding, flip=flip)
+    locate_many(lambda: _localizer(model, decoding, flip), run, photos, points, limbs, out, draw)
 
 
 @app.command
@@ -95,13 +96,16 @@ def evaluate(
     images: Path,
     out: Path,
     model: str = "bundled",
+    skeleton: str | None = None,
+    boxes: Path | None = None,
+    box_form: Literal["xywh", "xyxy"] = "xywh",
     heads: Path | None = None,
     first: int = 1,
     last: int | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip: bool = False,
 ) -> None:
-    """Score a model on labelled people, in their labelled boxes.
+    """Score a model on labelled people.
 
     Parameters
     ----------
@@ -109,68 +113,107 @@ def evaluate(
     images: the folder of the pictures.
     out: where predictions.jsonl and the report go; run again, it goes on where it stopped.
     model: a folder or hub id of a PoseLLM.
+    skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
+    boxes: a detector's boxes as COCO results; without it the labelled boxes.
+    box_form: what those boxes hold: left, top, width, height or (Human-Art's) left, top, right, bottom.
     heads: MPII's gt_valid.mat.
     first: LSP: the first picture, from 1.
     last: LSP: the last picture.
     decoding: the likeliest digits, or the mean of their distribution.
     flip: look at the mirrored picture too, and average.
     """
-    from rich.progress import track
-
-    from posetalk.read.dataset import read_people
-    from posetalk.score.evaluate import evaluate as score
-    from posetalk.score.predictions import PredictionLog, predictions_of, read_predictions, scored_people
+    from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
-    from posetalk.skeleton import BUILT_IN
-    from posetalk.skeleton import skeleton as named
 
-    truth = read_people(annotations, images, first=first, last=last, heads=heads)
-    points = next(s for s in map(named, BUILT_IN) if s.names == truth.keypoint_names)
-    localizer = _localizer(model, decoding, flip)
-    EvaluateSettings(
+    settings = EvaluateSettings(
         model=model,
         annotations=str(annotations),
         images=str(images),
+        skeleton=skeleton,
+        boxes=str(boxes) if boxes else None,
+        box_form=box_form,
         heads=str(heads) if heads else None,
         first=first,
         last=last,
         decoding=decoding,
         flip=flip,
-    ).claim(out)
-    with PredictionLog(out / "predictions.jsonl") as log:
-        for image, person in track(scored_people(truth), "locating"):
-            if (image.id, person.id) in log.done:
-                continue
-            found = localizer.set_image(image.path).locate([person.box], points)
-            log.add(predictions_of(image, [person.id], found))
-    predictions, note = read_predictions(out / "predictions.jsonl")
-    seen = set(localizer.trained_keypoints) or None
-    report = score(truth, predictions, points, seen=seen)
-    for sentence in [*([note] if note else []), *report.save(out)]:
-        print(sentence)
-    print(report.to_markdown())
+    )
+    evaluate_model(settings, lambda: _localizer(model, decoding, flip), out)
 
 
 @app.command
-def train(settings: Path, *, out: Path, without_keypoints: str | None = None) -> None:
+def train(
+    settings: Path | None = None,
+    *,
+    out: Path,
+    preset: Literal["posellm-7b", "locllm-7b"] | None = None,
+    annotations: Path | None = None,
+    images: Path | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    without_keypoints: str | None = None,
+) -> None:
     """Train a model, or go on with a run that was stopped.
 
     Parameters
     ----------
-    settings: a TOML file of TrainSettings.
+    settings: a TOML file of TrainSettings; what is given beside it takes the place of what it says.
     out: the folder of the run.
+    preset: the papers' networks: PoseLLM's (two-layer connector) or LocLLM's (linear).
+    annotations: the labels to learn from, where the settings name none or others.
+    images: the folder of their pictures.
+    steps: gradient steps.
+    seed: of views and weights.
     without_keypoints: names to leave out, separated by commas.
     """
     from posetalk.settings import TrainSettings
 
-    chosen = TrainSettings.load(settings)
-    if without_keypoints:
-        names = tuple(name.strip() for name in without_keypoints.split(","))
-        chosen = chosen.model_copy(update={"without_keypoints": names})
+    given: dict[str, Any] = TrainSettings.read(settings) if settings else {}
+    if (annotations is None) != (images is None):
+        raise PosetalkError("--annotations and --images go together; give both")
+    if annotations and images:
+        given["data"] = [{"annotations": str(annotations), "images": str(images)}]
+    if not settings and not (preset and annotations):
+        raise PosetalkError(
+            "train needs a settings file, or --preset with --annotations and --images; see docs/train.md"
+        )
     _quiet()
+    if preset:
+        from posetalk.model.files import PRESETS
+
+        given["model"] = PRESETS[preset].model_dump(mode="json")
+    if without_keypoints is not None:
+        given["without_keypoints"] = [name.strip() for name in without_keypoints.split(",")]
+    given |= {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
+    chosen = TrainSettings.check(given, str(settings or "the options"))
     from posetalk.train.run import train as run
 
     print(run(chosen, out))
+
+
+@app.command
+def skeletons(name: str | None = None, /) -> None:
+    """List the built-in skeletons, or the keypoints of one.
+
+    Parameters
+    ----------
+    name: a built-in skeleton or a TOML file.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from posetalk.skeleton import BUILT_IN
+    from posetalk.skeleton import skeleton as named
+
+    if name is None:
+        table = Table("skeleton", "keypoints", "names")
+        for built_in in BUILT_IN:
+            table.add_row(built_in, str(len(named(built_in))), ", ".join(named(built_in).names))
+    else:
+        table = Table("keypoint", "description", "sigma")
+        for point in named(name).keypoints:
+            table.add_row(point.name, point.sentence, f"{point.sigma:g}")
+    Console().print(table)
 
 
 def _localizer(model: str, decoding: Literal["greedy", "expected"], flip: bool) -> Any:

@@ -40,13 +40,17 @@ class Settings(BaseModel):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a TOML file. Errors name the file, the key and what was wrong with it."""
+        return cls.check(cls.read(path), str(path))
+
+    @staticmethod
+    def read(path: str | Path) -> dict[str, Any]:
+        """A TOML file as it is written. Errors: unreadable, not TOML."""
         try:
-            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            return tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise PosetalkError(f"cannot read the settings {path}: {error}") from None
         except tomllib.TOMLDecodeError as error:
             raise PosetalkError(f"{path} is not valid TOML: {error}") from None
-        return cls.check(data, str(path))
 
     @classmethod
     def check(cls, data: dict[str, Any], where: str) -> Self:
@@ -193,8 +197,23 @@ class EvaluateSettings(Settings):
     model: str
     annotations: str
     images: str
+    skeleton: str | None = None
+    boxes: str | None = None
+    box_form: Literal["xywh", "xyxy"] = "xywh"
     heads: str | None = None
     first: int = 1
     last: int | None = None
+    decoding: Literal["greedy", "expected"] = "expected"
+    flip: bool = False
+
+
+class LocateSettings(Settings):
+    """What a folder of photos was asked for; photos may be added to a resumed run, nothing else may change.
+
+    keypoints: "name: description" each.
+    """
+
+    model: str
+    keypoints: tuple[str, ...]
     decoding: Literal["greedy", "expected"] = "expected"
     flip: bool = False

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from posetalk.errors import PosetalkError
+from posetalk.locate.predictions import GROUND_TRUTH, Prediction, scored_people
 from posetalk.score.evaluate import average_place, evaluate
 from posetalk.score.oks import COCO_NUMBERS, coco_ap
-from posetalk.score.predictions import GROUND_TRUTH, Prediction, scored_people
 from posetalk.score.report import Report
 from posetalk.skeleton import Keypoint, Skeleton, skeleton
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array

@@ -15,9 +15,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from posetalk.errors import PosetalkError
+from posetalk.locate.predictions import GROUND_TRUTH, Prediction
 from posetalk.read.coco import read_coco
 from posetalk.score.oks import COCO_NUMBERS, coco_ap, oks, similarity
-from posetalk.score.predictions import GROUND_TRUTH, Prediction
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 BODY = (0.079, 0.072, 0.062, 0.107, 0.087, 0.089)

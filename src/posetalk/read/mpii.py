@@ -81,6 +81,7 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
             for image, found in people.items()
         ),
         skipped=tuple(skipped),
+        padding=PADDING,
     )
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from posetalk.crop.image import read_image
 from posetalk.draw import draw_pair, font
 from posetalk.errors import PosetalkError
-from posetalk.score.predictions import Prediction
+from posetalk.locate.predictions import Prediction
 from posetalk.types import KeyPoints, Person, PoseImage
 
 PANE = (232, 290)  # px, each half of a case

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from posetalk.locate.predictions import Prediction, scored_people
 from posetalk.score.oks import oks, similarity
 from posetalk.score.pck import (
     LSP_LEFT_OUT_12,
@@ -18,7 +19,6 @@ from posetalk.score.pck import (
     torso_lengths,
     within,
 )
-from posetalk.score.predictions import Prediction, scored_people
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, Person, PoseImage, PoseSet
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from posetalk.errors import PosetalkError
+from posetalk.locate.predictions import GROUND_TRUTH, Prediction, scored_people
 from posetalk.score.bootstrap import interval, resample
 from posetalk.score.cases import ENOUGH, Case
 from posetalk.score.columns import (
@@ -21,7 +22,6 @@ from posetalk.score.columns import (
 )
 from posetalk.score.oks import coco_ap
 from posetalk.score.pck import head_lengths, torso_lengths
-from posetalk.score.predictions import GROUND_TRUTH, Prediction, scored_people
 from posetalk.score.report import Report
 from posetalk.skeleton import Skeleton
 from posetalk.types import Box, Floats, PoseSet, frozen_array

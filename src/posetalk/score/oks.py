@@ -10,7 +10,7 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
 from posetalk.errors import PosetalkError
-from posetalk.score.predictions import Prediction
+from posetalk.locate.predictions import Prediction
 from posetalk.types import Floats, PoseSet
 
 COCO_NUMBERS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")

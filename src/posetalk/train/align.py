@@ -40,9 +40,7 @@ def align(
     loss = torch.zeros(())
     for step in track(range(steps)):
         for group in optimizer.param_groups:
-            group["lr"] = (
-                RATE * min(1, (step + 1) / WARM) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-            )
+            group["lr"] = RATE * min(1, (step + 1) / WARM) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         seen = [views.seen((step * BATCH + i) % len(views)) for i in range(BATCH)]
         with torch.no_grad():
             pixels = torch.from_numpy(np.stack([pixels for pixels, _ in seen])).to(model.device)
@@ -51,7 +49,7 @@ def align(
         terms = [_loss(words, t, found) for t, (_, found) in zip(tokens, seen, strict=True)]
         loss = torch.cat(terms).mean()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     last = [m for m in connector.modules() if isinstance(m, torch.nn.Linear)][-1]
     with torch.no_grad():

@@ -19,7 +19,6 @@ from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.train.packing import CHAIN, Packed, pack
 from posetalk.types import Person, PoseSet
 
-
 Targets = list[tuple[Keypoint, tuple[float, float]]]
 
 
@@ -32,8 +31,13 @@ class Example:
     skeleton: Skeleton
 
 
-def examples(data: PoseSet, skeleton: Skeleton, without: Sequence[str] = ()) -> list[Example]:
-    """The people of a data set with at least one labelled keypoint that is not left out; crowds are left out."""
+def examples(
+    data: PoseSet, skeleton: Skeleton, without: Sequence[str] = (), padding: float = 1.0
+) -> list[Example]:
+    """The people of a data set with at least one labelled keypoint that is not left out; crowds are left out.
+
+    padding: the model's own (CropSettings.padding); boxes that are padded already are not padded again.
+    """
     if len(skeleton) != len(data.keypoint_names):
         raise PosetalkError(
             f"{data.source} labels {len(data.keypoint_names)} keypoints, but "
@@ -41,15 +45,13 @@ def examples(data: PoseSet, skeleton: Skeleton, without: Sequence[str] = ()) -> 
         )
     kept = np.array([name not in without for name in skeleton.names])
     return [
-        Example(image.path, person, skeleton)
+        Example(image.path, replace(person, box=data.cropped(person.box, padding)), skeleton)
         for image, person in data.people()
         if not person.is_crowd and bool((person.labelled & kept).any())
     ]
 
 
-def targets(
-    example: Example, square: Square, without: Sequence[str] = ()
-) -> Targets:
+def targets(example: Example, square: Square, without: Sequence[str] = ()) -> Targets:
     """The labelled keypoints that lie inside the square, with their places in 0..1 of it.
 
     In a mirrored square a left wrist is a right one: each label is asked for under its mirror's name.

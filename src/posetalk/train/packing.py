@@ -34,7 +34,7 @@ class Packed:
     truth: list[tuple[float, ...]]
 
 
-NO_DIGIT = (float("nan"),) * 5
+NO_DIGIT: tuple[float, ...] = (float("nan"),) * 5
 
 
 def pack(

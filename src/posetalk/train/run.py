@@ -33,9 +33,9 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     """
     out = Path(out)
     settings.claim(out)
-    people = _people(settings)
     set_seed(settings.seed)
     model, tokenizer = _model(settings)
+    people = _people(settings, crop_settings(model.config).padding)
     model.config.keypoints = sorted(
         {k.name for e in people for k in e.skeleton.keypoints} - set(settings.without_keypoints)
     )
@@ -167,17 +167,21 @@ def _arguments(settings: TrainSettings, out: Path) -> TrainingArguments:
     return arguments
 
 
-def _people(settings: TrainSettings) -> list[Example]:
+def _people(settings: TrainSettings, padding: float) -> list[Example]:
+    skeletons = {data.skeleton: skeleton(data.skeleton) for data in settings.data}
+    for name in settings.without_keypoints:
+        if all(name not in named.names for named in skeletons.values()):
+            raise PosetalkError(f"--without-keypoints: no data set has a keypoint {name!r}")
     found: list[Example] = []
     for data in settings.data:
-        named = skeleton(data.skeleton)
-        for name in settings.without_keypoints:
-            if all(name not in skeleton(d.skeleton).names for d in settings.data):
-                raise PosetalkError(f"--without-keypoints: no data set has a keypoint {name!r}")
-        people = read_people(Path(data.annotations), Path(data.images), first=data.first, last=data.last)
+        named = skeletons[data.skeleton]
+        of_coco = named if data.skeleton not in ("lsp14", "mpii16") else None
+        people = read_people(
+            Path(data.annotations), Path(data.images), skeleton=of_coco, first=data.first, last=data.last
+        )
         for sentence in people.skipped:
             print(f"skipped: {sentence}")
-        found += examples(people, named, settings.without_keypoints) * data.repeat
+        found += examples(people, named, settings.without_keypoints, padding) * data.repeat
     if not found:
         raise PosetalkError("the training data has no person with a labelled keypoint")
     return found

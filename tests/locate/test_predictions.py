@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.score.predictions import (
+from posetalk.locate.predictions import (
     GROUND_TRUTH,
     Prediction,
     PredictionLog,

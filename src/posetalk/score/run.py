@@ -1,0 +1,69 @@
+"""An evaluation from labels to report: locate every scored person, then score what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from rich.progress import track
+
+from posetalk.errors import PosetalkError
+from posetalk.locate.localizer import Localizer
+from posetalk.locate.predictions import GROUND_TRUTH
+from posetalk.locate.sweep import Job, detected_jobs, labelled_jobs, sweep
+from posetalk.read.boxes import read_boxes
+from posetalk.read.dataset import read_people
+from posetalk.score.evaluate import evaluate
+from posetalk.settings import EvaluateSettings
+from posetalk.skeleton import BUILT_IN, Skeleton, skeleton
+from posetalk.types import PoseSet
+
+
+def evaluate_model(settings: EvaluateSettings, localizer: Callable[[], Localizer], out: Path) -> None:
+    """Write predictions.jsonl, report.json, report.md and the drawn cases into `out`, and print the report.
+
+    localizer: makes the model, once the labels are known to be good. Run again on the same folder it goes on with
+    the people that are missing. Errors: those of the readers; a folder with another run.
+    """
+    named = skeleton(settings.skeleton) if settings.skeleton else None
+    heads = Path(settings.heads) if settings.heads else None
+    truth = read_people(
+        Path(settings.annotations),
+        Path(settings.images),
+        skeleton=named,
+        first=settings.first,
+        last=settings.last,
+        heads=heads,
+    )
+    found = None
+    if settings.boxes:
+        if truth.name in ("mpii", "lsp"):
+            raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
+        sizes = {i.id: (i.width, i.height) for i in truth.images if i.width and i.height}
+        found = read_boxes(Path(settings.boxes), form=settings.box_form, sizes=sizes)
+    model = localizer()
+    jobs: list[Job] = (
+        labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
+    )
+    source = GROUND_TRUTH if found is None else Path(str(settings.boxes)).name
+    points = named or _labelled(truth)
+    settings.claim(out)
+    predictions, skipped = sweep(
+        model,
+        jobs,
+        points.keypoints,
+        out / "predictions.jsonl",
+        box_source=source,
+        track=partial(track, description="locating"),
+    )
+    seen = set(model.trained_keypoints) or None
+    report = evaluate(truth, predictions, points, box_source=source, seen=seen)
+    for sentence in [*(found.skipped if found else ()), *skipped, *report.save(out)]:
+        print(sentence)
+    print(report.to_markdown())
+
+
+def _labelled(truth: PoseSet) -> Skeleton:
+    """The built-in skeleton a data set labels."""
+    return next(s for s in map(skeleton, BUILT_IN) if s.names == truth.keypoint_names)
