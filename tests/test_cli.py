@@ -63,3 +63,91 @@ def test_evaluate_reports_resumes_and_refuses_another_run(
     capsys.readouterr()
     assert run(*words, "--decoding", "greedy") == 2
     assert "run with other settings" in capsys.readouterr().err
+
+
+def test_locate_many_resumes_skips_what_is_damaged_and_refuses_other_questions(
+    people: tuple[Path, Path], tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, images = people
+    (images / "broken.jpg").write_bytes(b"not a picture")
+    Image.new("RGB", (50, 70), "white").save(images / "000000000785.png")
+    out, drawn = tmp_path / "out", tmp_path / "drawn"
+    words = [
+        "locate",
+        images,
+        "--model",
+        tiny_model,
+        "--ask",
+        "chin",
+        "--ask",
+        "left heel: the back",
+        "--out",
+        out,
+    ]
+    assert run(*words, "--draw", drawn) == 0
+    assert "broken.jpg" in capsys.readouterr().out
+    rows = json.loads((out / "keypoints.json").read_text())
+    assert {(r["file_name"], r["image_id"]) for r in rows} == {("1.png", 1), ("000000000785.png", 785)}
+    assert all(len(r["keypoints"]) == 6 and r["category_id"] == 1 for r in rows)
+    assert {p.name for p in drawn.iterdir()} == {"1.png", "000000000785.png"}
+    before = (out / "predictions.jsonl").read_bytes()
+    (out / "predictions.jsonl").write_bytes(
+        before[: before.index(b"\n") + 20]
+    )  # killed while writing the second
+    assert run(*words) == 0
+    assert sorted((out / "predictions.jsonl").read_bytes().splitlines()) == sorted(before.splitlines())
+    assert run(*words[:-2], "--ask", "nose", "--out", out) == 2
+    assert "run with other settings" in capsys.readouterr().err
+
+
+def test_locate_one_writes_json_and_picture(
+    people: tuple[Path, Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    photo, result, picture = people[1] / "1.png", tmp_path / "new" / "pose.json", tmp_path / "pose.png"
+    assert run("locate", photo, "--model", tiny_model, "--skeleton", "coco17", "--ask", "chin: below the mouth",
+               "--box", "10,10,60,60", "--json", result, "--draw", picture) == 0  # fmt: skip
+    (person,) = json.loads(result.read_text())["people"]
+    assert [p["name"] for p in person["keypoints"]] == [*skeleton("coco17").names, "chin"]
+    with Image.open(picture) as drawn:
+        assert drawn.width >= 120
+
+
+@pytest.mark.parametrize("form", ["xywh", "xyxy"])
+def test_evaluate_on_a_detectors_boxes(
+    form: str, people: tuple[Path, Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    labels, images = people
+    corner = {"xywh": [10, 10, 60, 60], "xyxy": [10, 10, 70, 70]}[form]
+    boxes = tmp_path / "detector.json"
+    boxes.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": corner, "score": 0.9}]))
+    out = tmp_path / "out"
+    assert run("evaluate", "--annotations", labels, "--images", images, "--out", out, "--model", tiny_model,
+               "--boxes", boxes, "--box-form", form) == 0  # fmt: skip
+    assert json.loads((out / "report.json").read_text())["box_source"] == "detector.json"
+    (line,) = (out / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(line)["box"] == [10, 10, 60, 60] and json.loads(line)["box_score"] == 0.9
+
+
+def test_a_mpii_box_is_not_padded_twice(tmp_path: Path) -> None:
+    from posetalk.read.mpii import read_mpii
+
+    record = {
+        "image": "1.png",
+        "center": [50, 40],
+        "scale": 0.3,
+        "joints": [[9, 9]] * 16,
+        "joints_vis": [1] * 16,
+    }
+    (tmp_path / "m.json").write_text(json.dumps([record]))
+    data = read_mpii(tmp_path / "m.json", tmp_path)
+    (_, person) = next(data.people())
+    assert person.box.w == pytest.approx(75)  # 200 px x 0.3 x 1.25
+    assert data.cropped(person.box, 1.25).w == pytest.approx(60)
+    assert data.cropped(person.box, 1.0).w == pytest.approx(75)
+    assert data.cropped(person.box, 1.25).center == pytest.approx(person.box.center)
+
+
+def test_skeletons_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("skeletons") == 0 and run("skeletons", "lsp14") == 0
+    shown = capsys.readouterr().out
+    assert "humanart21" in shown and "head top" in shown

@@ -1,3 +1,54 @@
-"""posetalk: human pose and language, both ways."""
+"""Human pose and language, both ways. The public names; each is loaded when it is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from posetalk.draw import draw_pose
+    from posetalk.errors import PosetalkError
+    from posetalk.locate.localizer import Localizer
+    from posetalk.read.dataset import read_people
+    from posetalk.score.evaluate import evaluate
+    from posetalk.settings import TrainSettings
+    from posetalk.skeleton import Keypoint, Skeleton
+    from posetalk.types import Box, KeyPoints
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Box": "types",
+    "KeyPoints": "types",
+    "Keypoint": "skeleton",
+    "Localizer": "locate.localizer",
+    "PosetalkError": "errors",
+    "Skeleton": "skeleton",
+    "TrainSettings": "settings",
+    "draw_pose": "draw",
+    "evaluate": "score.evaluate",
+    "read_people": "read.dataset",
+}
+
+__all__ = [
+    "Box",
+    "KeyPoints",
+    "Keypoint",
+    "Localizer",
+    "PosetalkError",
+    "Skeleton",
+    "TrainSettings",
+    "draw_pose",
+    "evaluate",
+    "read_people",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'posetalk' has no attribute {name!r}")
+    return getattr(import_module(f"posetalk.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -192,6 +192,36 @@ def train(
 
 
 @app.command
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    vision: str = "facebook/dinov2-large",
+    text: str = "lmsys/vicuna-7b-v1.5",
+    wording: str = "posetalk",
+) -> None:
+    """Turn a LocLLM checkpoint folder into a PoseLLM folder, tensor by tensor.
+
+    Parameters
+    ----------
+    source: the folder with config.json and pytorch_model*.bin or safetensors.
+    out: a new folder.
+    vision: where the vision tower's configuration is from.
+    text: where the tokenizer is from.
+    wording: a TOML file with the words the checkpoint was trained with.
+    """
+    _quiet()
+    from posetalk.model.convert import convert as run
+
+    rows = run(source, out, vision=vision, text=text, wording=wording)
+    for row in rows:
+        shape = " x ".join(map(str, row.shape))
+        print(f"{row.source} -> {row.target or 'left out'}  ({shape})  {row.note}".rstrip())
+    read, left = {r.source for r in rows}, {r.source for r in rows if r.target is None}
+    print(f"{len(read)} tensors read, {len(left)} left out, the others are in {out}")
+
+
+@app.command
 def skeletons(name: str | None = None, /) -> None:
     """List the built-in skeletons, or the keypoints of one.
 

@@ -1,0 +1,170 @@
+"""A checkpoint of the LocLLM code as a model folder of ours: keys renamed, q, k and v taken apart, LoRA added in."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoTokenizer, LlamaConfig
+
+from posetalk.errors import PosetalkError
+from posetalk.model.files import PRESETS, _load, make_config, save
+from posetalk.model.posellm import PoseLLM
+from posetalk.settings import CropSettings, ModelSettings
+
+BASE = PRESETS["locllm-7b"]
+VISION = {  # transformers' names of DINOv2's parts -> facebookresearch's, replaced one after the other
+    "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    "embeddings.position_embeddings": "pos_embed",
+    "embeddings.": "",
+    "encoder.layer.": "blocks.",
+    "attention.o_proj": "attn.proj",
+    "attention.": "attn.",
+    "layer_scale": "ls",
+    "lambda1": "gamma",
+    "layernorm.": "norm.",
+}
+# Of config.json; nothing about rotary embeddings, which the reference's attention always has plain with base 10000.
+TEXT = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"]
+TEXT += ["num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "bos_token_id", "eos_token_id"]
+LORA = [f"lora_{tower}_{key}" for tower in ("vision", "llm") for key in ("enable", "r", "alpha")]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A tensor of the checkpoint, its shape there, our key for it (None: left out), and what was done or why."""
+
+    source: str
+    target: str | None
+    shape: tuple[int, ...]
+    note: str = ""
+
+
+def convert(
+    source: Path, out: Path, *, vision: str = BASE.vision, text: str = BASE.text, wording: str = "posetalk"
+) -> list[Converted]:
+    """Write the LocLLM checkpoint in the folder `source` as a merged model to the folder `out`.
+
+    vision: folder or hub id of the DINOv2, for its configuration alone; text: of the language model, for its tokenizer
+    alone; wording: a TOML file with the words it was trained with, or ours. Returns a row per use of a tensor: a fused
+    one has three. Errors: no checkpoint at `source`, a tensor missing, left over or of another shape, a pickle of more
+    than tensors, `out` not empty.
+    """
+    tensors, reference = _read(source), _reference(source / "config.json")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise PosetalkError(f"{out} is not an empty folder; choose another one for the converted model")
+    crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
+    settings = ModelSettings(vision=vision, text=text, connector="linear", crop=crop, wording=wording)
+    tower = _load(AutoConfig, vision, "vision tower's configuration")
+    tokenizer = _load(AutoTokenizer, text, "tokenizer")
+    if tower.model_type != "dinov2":
+        raise PosetalkError(f"{vision} is a {tower.model_type} model; LocLLM's is a dinov2, give its folder")
+    grid = tower.image_size // tower.patch_size
+    tower.image_size = crop.size  # the table of positions is resampled here, once
+    with torch.device("meta"):
+        model = PoseLLM(make_config(settings, tower, LlamaConfig(**{key: reference[key] for key in TEXT})))
+    state, rows = _state(model.state_dict(), tensors, reference, grid, source)
+    model.load_state_dict(state, assign=True)
+    save(model, tokenizer, out)
+    return rows
+
+
+def _reference(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return {key: data[key] for key in (*TEXT, *LORA, "crop_size")}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        what = f"{file} is missing or not of a LocLLM checkpoint ({type(error).__name__}: {error})"
+        raise PosetalkError(f"{what}; give the whole folder, as the LocLLM code wrote it") from None
+
+
+def _read(folder: Path) -> dict[str, Tensor]:
+    if not folder.is_dir():
+        raise PosetalkError(f"no LocLLM checkpoint at {folder}: the folder does not exist; check the path")
+    shards = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not shards:
+        raise PosetalkError(f"no weights in {folder}; give a folder with pytorch_model*.bin or *.safetensors")
+    return {key: tensor for shard in shards for key, tensor in _shard(shard).items()}
+
+
+def _shard(file: Path) -> dict[str, Tensor]:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        # 14 GB at 7B stay on the disk until they are written; torch maps only its newer, zipped form.
+        table = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except Exception:  # whatever a damaged file raises; torch's own words advise to run the pickle
+        table = None
+    if isinstance(table, dict) and all(isinstance(tensor, Tensor) for tensor in table.values()):
+        return table
+    raise PosetalkError(f"{file} is damaged or holds more than plain tensors; get it again or as safetensors")
+
+
+def _state(
+    ours: dict[str, Tensor], tensors: dict[str, Tensor], reference: dict[str, Any], grid: int, folder: Path
+) -> tuple[dict[str, Tensor], list[Converted]]:
+    """Our state dict (shapes as `ours`) from the checkpoint's; grid: side of its table of positions."""
+    rows: list[Converted] = []
+
+    def take(key: str, target: str, note: str, *shape: int) -> Tensor:
+        if key not in tensors:
+            raise PosetalkError(f"{key} is missing in {folder}; fetch all files of the checkpoint again")
+        if (found := tuple(tensors[key].shape)) != shape:
+            raise PosetalkError(f"{key} in {folder} is {found}, not {shape}; give its config.json and DINOv2")
+        rows.append(Converted(key, target, shape, note))
+        return tensors[key]
+
+    state = {}
+    for target, like in ours.items():
+        (key, part), (first, *rest) = _origin(target), like.shape
+        tower = "vision" if key.startswith("vision_model.") else "llm"
+        if key.endswith(".pos_embed"):
+            value = take(key, target, f"from {grid} x {grid} patches", first, 1 + grid * grid, rest[1])
+            value = _resample(value, math.isqrt(rest[0] - 1))
+        elif part and tower == "vision":
+            value = take(key, target, f"rows of {part}", 3 * first, *rest).chunk(3)["qkv".index(part)].clone()
+        else:
+            value = take(key, target, "", first, *rest)
+        r = reference[f"lora_{tower}_enable"] and reference[f"lora_{tower}_r"]
+        if r and part in ("q", "v") and key.endswith(".weight"):
+            scale = reference[f"lora_{tower}_alpha"] / r
+            note, end = f"LoRA, added times {scale:g}", f"_{part}" if tower == "vision" else ""
+            stem = key.removesuffix("weight").removesuffix("qkv.")
+            a = take(f"{stem}lora_A{end}", target, note, r, rest[0])
+            b = take(f"{stem}lora_B{end}", target, note, first, r)
+            value = value.float() + scale * (b.float() @ a.float())  # bfloat16 would round small ones away
+        state[target] = value
+    for key in sorted(tensors.keys() - {row.source for row in rows}):
+        if not key.endswith(".rotary_emb.inv_freq"):
+            raise PosetalkError(f"{folder} holds {key}, which LocLLM has not; give its checkpoint unchanged")
+        rows.append(Converted(key, None, tuple(tensors[key].shape), "computed from the head's width"))
+    return state, rows
+
+
+def _origin(target: str) -> tuple[str, str]:
+    """The checkpoint's key for one of ours, and which of q, k, v it is (else empty), fused in the vision tower."""
+    part = next((part for part in "qkv" if f".{part}_proj." in target), "")
+    if not target.startswith("model.vision_tower."):
+        key = target.replace("model.multi_modal_projector.linear.", "mm_projector.")
+        return key.replace("model.language_model.", "model."), part
+    key = target.removeprefix("model.vision_tower.").replace(f".{part}_proj.", ".qkv.")
+    for name, theirs in VISION.items():
+        key = key.replace(name, theirs)
+    return f"vision_model.{key}", part
+
+
+def _resample(positions: Tensor, side: int) -> Tensor:
+    """(1, 1 + n * n, d) -> (1, 1 + side * side, d), bicubic, by (side + 0.1) / n; transformers takes side / n."""
+    if (old := math.isqrt(positions.shape[1] - 1)) == side:
+        return positions
+    square = positions[:, 1:].float().mT.reshape(1, -1, old, old)
+    square = F.interpolate(square, scale_factor=(side + 0.1) / old, mode="bicubic")
+    return torch.cat([positions[:, :1], square.flatten(2).mT.to(positions.dtype)], dim=1)
