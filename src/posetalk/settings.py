@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,9 +19,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_text(
-            tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8"
-        )
+        # in one piece: other processes of a distributed run may be reading it
+        part = Path(f"{path}.{os.getpid()}.part")
+        part.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+        part.replace(path)
 
     def claim(self, folder: str | Path) -> None:
         """Make `folder` the place of a run with these settings (run.toml). Errors: it holds a run with others."""

@@ -33,9 +33,8 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
         if how == "layers":
             tower = getattr(model.model, TOWERS[name])
             tower.requires_grad_(True)
-            embeddings = tower.get_input_embeddings()
             if name == "text":
-                embeddings.requires_grad_(False)
+                tower.get_input_embeddings().requires_grad_(False)
     return wrapped
 
 

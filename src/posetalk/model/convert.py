@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
 from posetalk.errors import PosetalkError
-from posetalk.model.files import PRESETS, _load, make_config, save
+from posetalk.model.files import PRESETS, load_part, make_config, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
 
@@ -63,8 +63,8 @@ def convert(
         raise PosetalkError(f"{out} is not an empty folder; choose another one for the converted model")
     crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
     settings = ModelSettings(vision=vision, text=text, connector="linear", crop=crop, wording=wording)
-    tower = _load(AutoConfig, vision, "vision tower's configuration")
-    tokenizer = _load(AutoTokenizer, text, "tokenizer")
+    tower = load_part(AutoConfig, vision, "vision tower's configuration")
+    tokenizer = load_part(AutoTokenizer, text, "tokenizer")
     if tower.model_type != "dinov2":
         raise PosetalkError(f"{vision} is a {tower.model_type} model; LocLLM's is a dinov2, give its folder")
     grid = tower.image_size // tower.patch_size

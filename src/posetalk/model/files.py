@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -63,6 +64,9 @@ def image_tokens(vision: PreTrainedConfig, size: int) -> int:
 
 def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrainedConfig) -> PoseLLMConfig:
     """The network's configuration from its settings and its towers' configurations."""
+    if getattr(vision, "hidden_size", None) is None:  # convolutional towers name the width of every stage
+        vision = deepcopy(vision)
+        vision.hidden_size = vision.hidden_sizes[-1]
     return PoseLLMConfig(
         vision_config=vision,
         text_config=text,
@@ -78,13 +82,18 @@ def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrai
 
 def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
     """A network from pre-trained towers (folders or hub ids), with a fresh connector, and its tokenizer."""
-    vision = _load(AutoModel, settings.vision, "vision tower", dtype=torch.float32)
-    text = _load(AutoModelForCausalLM, settings.text, "language model", dtype=torch.float32)
-    tokenizer = _load(AutoTokenizer, settings.text, "tokenizer")
+    vision = load_part(AutoModel, settings.vision, "vision tower", dtype=torch.float32)
+    text = load_part(AutoModelForCausalLM, settings.text, "language model", dtype=torch.float32)
+    tokenizer = load_part(AutoTokenizer, settings.text, "tokenizer")
     model = PoseLLM(make_config(settings, vision.config, text.config))
     model.model.vision_tower = vision
-    model.model.language_model = text.model
-    model.lm_head = text.lm_head
+    model.model.language_model = text.base_model
+    model.lm_head = text.get_output_embeddings()
+    if model.lm_head.bias is not None:
+        raise PosetalkError(
+            f"the head of the language model {settings.text} has a bias, which a PoseLLM does not save; "
+            "choose another language model"
+        )
     model.tie_weights()
     return model, tokenizer
 
@@ -135,14 +144,14 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
     damaged files, towers that cannot be found.
     """
     folder = str(files("posetalk").joinpath("bundled")) if str(name) == "bundled" else str(name)
-    config = _load(AutoConfig, folder, "model")
+    config = load_part(AutoConfig, folder, "model")
     if not isinstance(config, PoseLLMConfig):
         raise PosetalkError(
             f"{name} is a {config.model_type} model, not a PoseLLM; build one with posetalk train"
         )
-    tokenizer = _load(AutoTokenizer, folder, "tokenizer")
+    tokenizer = load_part(AutoTokenizer, folder, "tokenizer")
     if not _has(folder, "adapter_config.json"):
-        model = _load(PoseLLM, folder, "model", dtype=dtype)
+        model = load_part(PoseLLM, folder, "model", dtype=dtype)
     else:
         assert config.vision and config.text
         parts = {"vision": config.vision, "text": config.text, "connector": config.connector}
@@ -158,7 +167,8 @@ def _has(folder: str, file: str) -> bool:
     return cached_file(folder, file, _raise_exceptions_for_missing_entries=False) is not None
 
 
-def _load(kind: Any, name: str, what: str, **options: Any) -> Any:
+def load_part(kind: Any, name: str, what: str, **options: Any) -> Any:
+    """`kind.from_pretrained(name)`; whatever goes wrong there becomes one sentence about `what`."""
     if Path(name).is_absolute() and not Path(name).exists():
         raise PosetalkError(f"no {what} at {name}: the folder does not exist")
     try:
