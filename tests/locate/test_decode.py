@@ -55,6 +55,14 @@ def test_greedy_equals_generate_on_full_prompts(setup) -> None:
             )
             expected = coordinate.read(tokenizer.decode(out[0, prompt.shape[1] :]))
             assert found.xy[person, number].tolist() == pytest.approx(expected, abs=1e-9)
+            # and as surely: the chosen digits' probabilities, from one pass over prompt and answer
+            with torch.no_grad():
+                logits = model(input_ids=out, pixel_values=pixels[person : person + 1]).logits[0]
+            places = [prompt.shape[1] + slot for slot in slots]
+            ten = logits[[place - 1 for place in places]][:, list(talk.answer.digits)].softmax(1)
+            chosen = [talk.answer.digits.index(int(out[0, place])) for place in places]
+            sure = float(ten[range(6), chosen].mean())
+            assert float(found.score[person, number]) == pytest.approx(sure, abs=1e-6)
 
 
 def test_expected_equals_the_sum_over_all_thousand_values(setup) -> None:

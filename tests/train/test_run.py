@@ -72,7 +72,14 @@ def test_a_killed_run_goes_on_exactly(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run._Report, "on_step_end", killed)
         run.train(settings, tmp_path / "killed")
+    # the lines up to the last checkpoint stay as they are: what was learned there is not learned again
+    log = tmp_path / "killed" / "log.jsonl"
+    saved = int(sorted((tmp_path / "killed" / "checkpoints").iterdir())[-1].name.split("-")[1])
+    assert 1 < saved <= 4
+    log.write_text(log.read_text().replace('{"step"', '{"marked": 1, "step"'))
     run.train(settings, tmp_path / "killed")
+    marked = [json.loads(line)["step"] for line in log.read_text().splitlines() if "marked" in line]
+    assert marked == list(range(1, saved + 1))
     resumed = dict(losses(tmp_path / "killed"))
     assert sorted(resumed) == [1, 2, 3, 4, 5, 6]
     for number, loss in whole:

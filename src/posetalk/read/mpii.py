@@ -45,7 +45,7 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
 
     heads: `gt_valid.mat`, whose n-th column is the n-th record; it gives `head_size` = 0.6 x the head box's
            diagonal, the joints that PCKh is scored on and which of them are missing. Without it `head_size`
-           is None, and PCKh cannot be computed.
+           is None, and PCKh falls back to the distance from upper neck to head top, which does not compare.
 
     The person's box is HRNet's square: centre (c_x, c_y + 15 scale), side 250 scale (200 x 1.25), so it
     already holds the quarter of padding. Pixels count from 0 here, from 1 in MATLAB's labels: 1 is taken
