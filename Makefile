@@ -1,17 +1,25 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: test lint
+.PHONY: demo test lint
 
-.venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
-	touch $@
+# The photo comes with scikit-image: "camera", a man behind a film camera.
+demo: .venv/demo
+	@mkdir -p demo
+	$(BIN)/posetalk locate "$$($(BIN)/python -c 'import skimage; print(skimage.__path__[0])')/data/camera.png" \
+	    --box 0,60,345,452 --skeleton coco17 --ask "chin: the lowest point of the face, below the mouth" \
+	    --json demo/pose.json --draw demo/pose.png
+	@echo "The picture is demo/pose.png, the numbers are demo/pose.json."
 
-test: .venv/ready
+test: .venv/dev
 	$(BIN)/pytest $(PYTEST)
 
-lint: .venv/ready
+lint: .venv/dev
 	$(BIN)/ruff check src tests runs
 	$(BIN)/ruff format --check src tests runs
 	$(BIN)/mypy
+
+.venv/%: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[$*]'
+	touch $@

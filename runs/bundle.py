@@ -15,7 +15,9 @@ from posetalk.model.files import load, save
 model, tokenizer = load(Path(sys.argv[1]).resolve())
 out = Path(sys.argv[2])
 model.config.vision = model.config.text = None  # the folders it was made from
-model.config._name_or_path = ""
+for config in (model.config, model.config.vision_config, model.config.text_config):
+    config._name_or_path = ""
 save(model.to(torch.float16), tokenizer, out)
+(out / "model.safetensors").chmod(0o644)
 size = sum(file.stat().st_size for file in out.iterdir())
 print(f"{out}: {model.num_parameters():,} parameters, {size / 1e6:.1f} MB")
