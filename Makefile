@@ -7,7 +7,7 @@ BIN = .venv/bin
 demo: .venv/demo
 	@mkdir -p demo
 	$(BIN)/posetalk locate "$$($(BIN)/python -c 'import skimage; print(skimage.__path__[0])')/data/camera.png" \
-	    --box 0,60,345,452 --skeleton coco17 --ask "chin: the lowest point of the face, below the mouth" \
+	    --box 0,60,345,452 --skeleton coco17 --ask "head top: the highest point of the head" \
 	    --json demo/pose.json --draw demo/pose.png
 	@echo "The picture is demo/pose.png, the numbers are demo/pose.json."
 
