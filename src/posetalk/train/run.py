@@ -57,7 +57,9 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
         callbacks=[_Report(out, settings, steps)],
         text_rate=settings.text_rate,
     )
-    (out / "checkpoints").mkdir(exist_ok=True)  # the first process alone makes it, perhaps later than this one looks
+    (out / "checkpoints").mkdir(
+        exist_ok=True
+    )  # the first process alone makes it, perhaps later than this one looks
     checkpoint = get_last_checkpoint(str(out / "checkpoints"))
     if settings.align and checkpoint is None:
         align(model, tokenizer, views, settings.align, partial(track, description="aligning"))
