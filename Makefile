@@ -15,8 +15,8 @@ test: .venv/dev
 	$(BIN)/pytest $(PYTEST)
 
 lint: .venv/dev
-	$(BIN)/ruff check src tests runs
-	$(BIN)/ruff format --check src tests runs
+	$(BIN)/ruff check src tests runs benchmarks
+	$(BIN)/ruff format --check src tests runs benchmarks
 	$(BIN)/mypy
 
 .venv/%: pyproject.toml constraints.txt
