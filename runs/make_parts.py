@@ -194,11 +194,17 @@ def read_pictures(folder: Path, count: int, size: int) -> Tensor:
 
 
 def standardise(model: MoveNetModel, pictures: Tensor) -> None:
-    """Fill `mean` and `std`. One that hardly ever fires keeps a tenth of the median, or it would shout."""
-    tokens = torch.cat([model.features(batch) for batch in torch.split(pictures, 8)]).flatten(0, 1)
-    std = tokens.std(0)
-    model.mean.copy_(tokens.mean(0))
-    model.std.copy_(std.clamp(min=0.1 * float(std.median())))
+    """Fill mean and std. A channel that hardly ever fires keeps a tenth of the median, or it would shout."""
+    seen = [model.features(batch) for batch in torch.split(pictures, 8)]
+    tokens = torch.cat([tokens for tokens, _ in seen]).flatten(0, 1)
+    cells = torch.cat([fine for _, fine in seen]).movedim(1, -1).flatten(0, 2)
+    for values, mean, std in (
+        (tokens, model.mean, model.std),
+        (cells, model.fine_mean, model.fine_std),
+    ):
+        mean.copy_(values.mean(0))
+        spread = values.std(0)
+        std.copy_(spread.clamp(min=0.1 * float(spread.median())))
 
 
 @torch.no_grad()

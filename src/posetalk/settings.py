@@ -92,6 +92,7 @@ class LoraSettings(Settings):
 
 
 Tuning = Literal["frozen", "lora", "layers"]
+Readout = Literal["digits", "point"]
 
 
 class ModelSettings(Settings):
@@ -100,6 +101,11 @@ class ModelSettings(Settings):
     vision, text: a folder or hub id that `AutoModel` / `AutoModelForCausalLM` knows.
     connector:    `linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained.
     wording:      `posetalk`, or the path of a wording TOML; saved inside the model.
+    readout:      `digits`: coordinates as text (both papers); `point`: the hidden state at a question's end points into
+                  the image tokens, one pass and no decoding. A model with `point` can be asked for `digits` too.
+    reading:      `inline`: a question's words stand behind the picture (both papers); `once`: they are read without
+                  the picture, once for all people, and stand behind it as one word.
+    cells:        for `point`, each image token is cut into cells x cells places.
     tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`.
     """
 
@@ -108,6 +114,9 @@ class ModelSettings(Settings):
     connector: Literal["linear", "mlp"] = "mlp"
     crop: CropSettings = CropSettings()
     wording: str = "posetalk"
+    readout: Readout = "digits"
+    reading: Literal["inline", "once"] = "inline"
+    cells: int = Field(4, ge=1, le=16)
     tune_vision: Tuning = "lora"
     tune_text: Tuning = "lora"
     lora: LoraSettings = LoraSettings()
@@ -160,6 +169,10 @@ class TrainSettings(Settings):
                  keypoint's name (LLaVA's first stage in small); 0 for none (the papers').
     guide:       weight of a helping loss that draws some heads of the last layers to the image token under the
                  keypoint, where the digits stand to be read; 0 for none (the papers').
+    point_sigma: width of the heat map that `point` learns, in crop sides.
+    digits_too:  a model whose readout is `point` learns to write the digits in the same pass.
+    between:     so many questions a view about points on the line between two labelled keypoints ("halfway between the
+                 left wrist and the nose"), which teach what words mean beyond the names of a data set; 0 for none.
     name_only:   share of the questions that leave the description out, so that the model can be asked either way.
     without_keypoints: names left out of training, to be asked for later (zero-shot).
     steps:       gradient steps; None for `epochs` passes over the data.
@@ -183,6 +196,9 @@ class TrainSettings(Settings):
     digit_sigma: float = Field(0.0, ge=0, lt=1)
     align: int = Field(0, ge=0)
     guide: float = Field(0.0, ge=0)
+    point_sigma: float = Field(0.02, gt=0, lt=1)
+    digits_too: bool = False
+    between: int = Field(0, ge=0)
     name_only: float = Field(0.0, ge=0, le=1)
     augment: AugmentSettings = AugmentSettings()
     without_keypoints: tuple[str, ...] = ()

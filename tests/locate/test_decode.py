@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from posetalk.locate.decode import decode, prefill
+from posetalk.locate.decode import decode, prefill, read
 from posetalk.locate.localizer import Localizer
 from posetalk.model.files import conversation, load
 from posetalk.prompt import coordinate
@@ -34,7 +34,7 @@ def setup(tiny_model: Path):
 def test_greedy_equals_generate_on_full_prompts(setup) -> None:
     model, tokenizer, talk, pixels = setup
     questions = [talk.question(p) for p in POINTS]
-    found = decode(model, talk, prefill(model, talk, pixels), questions)
+    found = decode(model, talk, prefill(model, talk, pixels), read(model, talk, POINTS))
     slots, template = talk.answer.digit_slots, talk.answer.ids(0, 0)
     for person in range(2):
         for number, question in enumerate(questions):
@@ -69,7 +69,7 @@ def test_expected_equals_the_sum_over_all_thousand_values(setup) -> None:
     model, _, talk, pixels = setup
     question = talk.question(POINTS[0])
     prefix = prefill(model, talk, pixels[:1])
-    whole = decode(model, talk, prefix, [question], branches=100)
+    whole = decode(model, talk, prefix, read(model, talk, POINTS[:1]), branches=100)
     values = [coordinate.digits(v / 1000) for v in range(1000)]
     ids = torch.tensor(
         [

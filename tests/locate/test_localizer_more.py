@@ -10,12 +10,13 @@ import torch
 
 from posetalk.crop.affine import square_of
 from posetalk.crop.image import cut, normalise
-from posetalk.locate.decode import decode, prefill
+from posetalk.locate.decode import decode, prefill, read
 from posetalk.locate.localizer import Localizer
 from posetalk.model.files import conversation, load
 from posetalk.prompt import coordinate
 from posetalk.skeleton import Keypoint, skeleton
 from posetalk.train.packing import collate, pack
+from posetalk.train.target import Target
 from posetalk.types import Box
 
 POINTS = skeleton("coco17").keypoints
@@ -51,7 +52,7 @@ def learned(tiny_model: Path):
     talk = conversation(model.config, tokenizer)
     pixels = np.random.default_rng(3).standard_normal((3, 56, 56)).astype(np.float32)
     strip = normalise(cut(NARROW, square_of(Box(0, 0, 10, 80), 56)), "clip")
-    packed = pack(talk, POINTS[:2], [(0.123, 0.456)] * 2, "block")
+    packed = pack(talk, [Target(p, (0.123, 0.456), True) for p in POINTS[:2]])
     batch = collate([(pixels, packed), (strip, packed)], pad=0)
     batch.pop("truth")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
@@ -135,7 +136,7 @@ def test_generation_writes_the_text_that_decoding_finds(learned) -> None:
             input_ids=prompt, attention_mask=torch.ones_like(prompt), pixel_values=pixels, do_sample=False,
             max_new_tokens=30, pad_token_id=1, eos_token_id=1,
         )  # fmt: skip
-    found = decode(model, talk, prefill(model, talk, pixels), [talk.question(POINTS[0])])
+    found = decode(model, talk, prefill(model, talk, pixels), read(model, talk, POINTS[:1]))
     text = tokenizer.decode(out[0, prompt.shape[1] :], skip_special_tokens=True).strip()
     assert text == coordinate.write(*found.xy[0, 0].tolist()) == "[0.123,0.456]"
     assert out[0, -1] == 1  # and ends by itself
@@ -162,7 +163,7 @@ def test_all_branches_are_the_sum_over_all_values_of_y(name: str, request: pytes
     pixels = torch.from_numpy(np.random.default_rng(4).standard_normal((1, 3, 56, 56)).astype(np.float32))
     point = Keypoint("left heel", "the back of the left foot")
     prefix = prefill(model, talk, pixels)
-    found, few = (decode(model, talk, prefix, [talk.question(point)], branches=n) for n in (100, 3))
+    found, few = (decode(model, talk, prefix, read(model, talk, [point]), branches=n) for n in (100, 3))
     start = [*talk.prefix, *talk.question(point), *talk.answer.open]
     across = joint(parts, pixels, start)
     likeliest = coordinate.digits(int(across.argmax()) / 1000)

@@ -31,6 +31,7 @@ from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.settings import CropSettings, LoraSettings, ModelSettings
 from posetalk.skeleton import Keypoint
 from posetalk.train.packing import collate, pack
+from posetalk.train.target import Target
 
 SIZE = 64
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -132,12 +133,14 @@ def test_it_learns_and_comes_back_from_its_folder(
     network = set_trainable(model, chosen)
     counts = trainable(network)
     assert {part: bool(n) for part, n in counts.items()} == {
-        "connector": True, "text": tune_text != "frozen", "vision": tune_vision != "frozen",
+        "connector": True, "readout": False, "text": tune_text != "frozen", "vision": tune_vision != "frozen",
     }  # fmt: skip
 
     size = chosen.crop.size
     pixels = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0)).numpy()
-    packed = pack(talk, POINTS, [(0.1, 0.25), (0.7, 0.999)], "block")
+    packed = pack(
+        talk, [Target(p, xy, True) for p, xy in zip(POINTS, [(0.1, 0.25), (0.7, 0.999)], strict=True)]
+    )
     batch = collate([(p, packed) for p in pixels], pad=1)
     batch.pop("truth")
     network.train()

@@ -17,6 +17,7 @@ from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.train.align import align
 from posetalk.train.examples import Example, Views
 from posetalk.train.packing import collate, pack
+from posetalk.train.target import Target
 from posetalk.types import Box, Person, frozen_array
 
 STILL = AugmentSettings(scale=0, rotation=0, flip=0, shift=0)
@@ -56,7 +57,7 @@ def test_guided_packed_questions_equal_separate_ones(tiny_model: Path) -> None:
     pixels = np.random.default_rng(0).normal(size=(3, 56, 56)).astype(np.float32)
 
     def loss(chosen: list[int]) -> torch.Tensor:
-        packed = pack(talk, [points[i] for i in chosen], [places[i] for i in chosen], "block")
+        packed = pack(talk, [Target(points[i], places[i], True) for i in chosen])
         return model(**collate([(pixels, packed)], 0), num_items_in_batch=1).loss
 
     together, apart = loss([0, 1]), loss([0]) + loss([1])

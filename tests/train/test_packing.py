@@ -12,6 +12,7 @@ from posetalk.model.files import conversation, load
 from posetalk.model.posellm import IGNORE, digit_targets
 from posetalk.skeleton import Keypoint
 from posetalk.train.packing import Packed, collate, pack
+from posetalk.train.target import Target
 
 POINTS = [
     Keypoint("nose", "the tip of the nose"),
@@ -34,7 +35,7 @@ def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
     asked = [[0, 1, 2], [2]]  # people with different numbers of keypoints, so that the batch is padded
 
     def packed(chosen: list[int]) -> Packed:
-        return pack(talk, [POINTS[i] for i in chosen], [PLACES[i] for i in chosen], "block")
+        return pack(talk, [Target(POINTS[i], PLACES[i], True) for i in chosen])
 
     batch = collate([(pixels[i], packed(chosen)) for i, chosen in enumerate(asked)], pad=0)
     batch.pop("truth")
@@ -46,7 +47,7 @@ def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
     answers = int((batch["labels"] != IGNORE).sum())
     for i, chosen in enumerate(asked):
         for one in chosen:
-            single = pack(talk, [POINTS[one]], [PLACES[one]], "chain")  # a plain causal sequence
+            single = pack(talk, [Target(POINTS[one], PLACES[one], True)], "chain")  # a plain causal sequence
             apart = (
                 apart
                 + model(
@@ -69,7 +70,7 @@ def test_chain_lets_later_questions_see_earlier_answers(tiny_model: Path) -> Non
     talk = conversation(model.config, tokenizer)
 
     def last_loss(first: tuple[float, float], packing: str) -> float:
-        sequence = pack(talk, POINTS[:2], [first, PLACES[1]], packing)  # type: ignore[arg-type]
+        sequence = pack(talk, [Target(POINTS[0], first, True), Target(POINTS[1], PLACES[1], True)], packing)  # type: ignore[arg-type]
         batch = collate([(np.zeros((3, 56, 56), np.float32), sequence)], pad=0)
         batch.pop("truth")
         start = len(sequence.labels) - len(talk.answer.ids(0, 0))

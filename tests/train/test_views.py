@@ -18,6 +18,7 @@ from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.examples import Views, examples
 from posetalk.train.packing import Packed, collate
+from posetalk.train.target import placed
 
 COCO = skeleton("coco17")
 STILL = AugmentSettings(scale=0, rotation=0, flip=0)
@@ -70,7 +71,7 @@ def test_a_mirrored_view_asks_each_label_under_its_mirrors_name(network, labels,
         np.testing.assert_array_equal(other, picture[..., ::-1])
         plain, answers = asked(network, packed), asked(network, turned)
         assert {COCO[name].mirror for name in answers} == set(plain) or packing == "chain"
-        whole = {k.name: place for k, place in still.seen(number)[1]}
+        whole = {t.keypoint.name: t.place for t in placed(still.seen(number)[1])}
         for name, (x, y) in answers.items():
             left, top = whole[COCO[name].mirror]
             # a flipped crop is its 56 pixels in reverse order, so 0 becomes 55/56

@@ -13,9 +13,10 @@ from PIL import Image
 from posetalk.crop.affine import Square, square_of
 from posetalk.crop.image import cut, normalise, read_image
 from posetalk.errors import PosetalkError
-from posetalk.locate.decode import Found, KeyValues, decode, prefill
+from posetalk.locate.decode import Found, Prefix, decode, point, prefill, read
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
+from posetalk.settings import Readout
 from posetalk.skeleton import Keypoint, Skeleton, skeleton
 from posetalk.types import Box, Floats, KeyPoints
 
@@ -33,8 +34,9 @@ class Localizer:
         found = localizer.locate([Box(10, 20, 100, 200)], ["left heel: the back of the left foot"])
         found["left heel"]                                # (1, 2) px of the photo
 
-    decoding: `greedy` (the paper's: the likeliest digit each time) or `expected` (mean and standard deviation of the
-              digits' distribution; the spread gives the score).
+    readout:  `point` or `digits`; None for the model's own.
+    decoding: of digits, `greedy` (the paper's: the likeliest digit each time) or `expected` (mean and standard
+              deviation of the digits' distribution; the spread gives the score).
     flip:     also look at the mirrored crop, asking for mirrored names, and average.
     batch:    people at a time.
 
@@ -46,16 +48,21 @@ class Localizer:
         model: PoseLLM,
         tokenizer: Any,
         *,
+        readout: Readout | None = None,
         decoding: Decoding = "expected",
         flip: bool = False,
         batch: int = 8,
     ) -> None:
         self.model = model.eval()
+        self.readout = readout or model.config.readout
+        if self.readout == "point" and not model.config.cells:
+            raise PosetalkError("this model has no readout 'point'; ask it for 'digits'")
         self.talk = conversation(model.config, tokenizer)
         self.crop = crop_settings(model.config)
         self.decoding, self.flip, self.batch = decoding, flip, batch
         self._image: Any = None
-        self._prefixes: dict[tuple[Box, bool], KeyValues] = {}
+        self._prefixes: dict[tuple[Box, bool], Prefix] = {}
+        self._questions: dict[tuple[str, str], torch.Tensor] = {}
 
     @classmethod
     def from_pretrained(
@@ -120,26 +127,28 @@ class Localizer:
         return KeyPoints(np.zeros((0, len(points), 2)), empty, tuple(p.name for p in points), ())
 
     def _people(self, boxes: list[Box], points: tuple[Keypoint, ...]) -> KeyPoints:
-        xy, std, score = self._look(boxes, points, mirrored=False)
+        xy, std, score, visible = self._look(boxes, points, mirrored=False)
         if self.flip:
             other = self._look(boxes, tuple(_mirrored(p, points) for p in points), mirrored=True)
             xy, score = (xy + other[0]) / 2, (score + other[2]) / 2
             # Two looks at one person err together: the spread is averaged, not divided.
             std = None if std is None or other[1] is None else np.sqrt((std**2 + other[1] ** 2) / 2)
-        if std is not None:
-            score = expected_oks(std, np.array([p.sigma for p in points]), np.array([b.area for b in boxes]))
-        return KeyPoints(xy, score, tuple(p.name for p in points), tuple(boxes), std)
+            visible = None if visible is None or other[3] is None else (visible + other[3]) / 2
+        if std is not None and self.readout == "digits":
+            score = expected_oks(std, _oks_scale(boxes, points))
+        names = tuple(p.name for p in points)
+        return KeyPoints(xy, score, names, tuple(boxes), std, None if visible is None else visible > 0.5)
 
     def _look(
         self, boxes: list[Box], points: tuple[Keypoint, ...], mirrored: bool
-    ) -> tuple[Floats, Floats | None, Floats]:
+    ) -> tuple[Floats, Floats | None, Floats, Floats | None]:
         squares = [self._square(box, mirrored) for box in boxes]
         found = self._ask(boxes, squares, points, mirrored)
-        uv = found.xy.double().cpu().numpy()
+        uv, score = found.xy.double().cpu().numpy(), found.score.double().cpu().numpy()
         xy = np.stack([s.denormalise(p) for s, p in zip(squares, uv, strict=True)])
         sides = np.array([s.side for s in squares])[:, None, None]
         std = None if found.std is None else found.std.double().cpu().numpy() * sides
-        return xy, std, found.score.double().cpu().numpy()
+        return xy, std, score, None if found.visible is None else found.visible.double().cpu().numpy()
 
     def _square(self, box: Box, mirrored: bool) -> Square:
         square = square_of(box, self.crop.size, self.crop.padding)
@@ -148,21 +157,30 @@ class Localizer:
     def _ask(
         self, boxes: list[Box], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool
     ) -> Found:
+        device = self.model.device
         new = [i for i, box in enumerate(boxes) if (box, mirrored) not in self._prefixes]
         if new:
             crops = np.stack([normalise(cut(self.image, squares[i]), self.crop.pixels) for i in new])
-            fresh = prefill(self.model, self.talk, torch.from_numpy(crops).to(self.model.device))
+            fresh = prefill(self.model, self.talk, torch.from_numpy(crops).to(device))
             for row, i in enumerate(new):
-                self._prefixes[boxes[i], mirrored] = [(k[row : row + 1], v[row : row + 1]) for k, v in fresh]
-        kept = [self._prefixes[box, mirrored] for box in boxes]
-        prefix = [
-            (torch.cat([k for k, _ in layer]), torch.cat([v for _, v in layer]))
-            for layer in zip(*kept, strict=True)
-        ]
-        questions = [self.talk.question(p) for p in points]
+                self._prefixes[boxes[i], mirrored] = fresh[row : row + 1]
+        prefix = Prefix.concat([self._prefixes[box, mirrored] for box in boxes])
+        questions = self._read(points)
+        if self.readout == "point":
+            sides = np.array([s.side for s in squares])[:, None]
+            scale = torch.from_numpy(_oks_scale(boxes, points) / sides).to(device, torch.float32)
+            return point(self.model, prefix, questions, scale)
         return decode(
             self.model, self.talk, prefix, questions, BRANCHES if self.decoding == "expected" else 1
         )
+
+    def _read(self, points: tuple[Keypoint, ...]) -> list[torch.Tensor]:
+        """The questions, each read once in the life of the localizer."""
+        new = [p for p in points if (p.name, p.sentence) not in self._questions]
+        if new:
+            for keypoint, question in zip(new, read(self.model, self.talk, new), strict=True):
+                self._questions[keypoint.name, keypoint.sentence] = question
+        return [self._questions[p.name, p.sentence] for p in points]
 
 
 def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
@@ -179,14 +197,19 @@ def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
     return points
 
 
-def expected_oks(std: Floats, sigmas: Floats, areas: Floats) -> Floats:
+def expected_oks(std: Floats, scale: Floats) -> Floats:
     """The OKS to be expected when the error is Gaussian with standard deviation `std` (n, k, 2) px -> (n, k).
 
-    OKS of an error d is exp(-d^2 / (2 s^2)), s = 2 sigma sqrt(area) (COCO); its mean over a Gaussian has the closed
-    form prod over x, y of 1 / sqrt(1 + std^2 / s^2). `areas`: (n,) px^2 of the boxes, of which a person fills 0.53.
+    OKS of an error d is exp(-d^2 / (2 s^2)) with s = `scale` (n, k) px; its mean over a Gaussian has the closed form
+    prod over x, y of 1 / sqrt(1 + std^2 / s^2).
     """
-    scale = 2 * sigmas[None, :] * np.sqrt(0.53 * areas)[:, None]
     return np.asarray(1 / np.sqrt(1 + (std / scale[..., None]) ** 2).prod(-1))
+
+
+def _oks_scale(boxes: Sequence[Box], points: Sequence[Keypoint]) -> Floats:
+    """OKS's s = 2 sigma sqrt(area) (COCO): (n, k) px. A person fills 0.53 of their box."""
+    areas = np.array([0.53 * box.area for box in boxes])
+    return np.asarray(2 * np.array([p.sigma for p in points])[None, :] * np.sqrt(areas)[:, None])
 
 
 def _mirrored(point: Keypoint, points: Iterable[Keypoint]) -> Keypoint:

@@ -11,6 +11,7 @@ from posetalk.model.posellm import PoseLLM
 from posetalk.settings import ModelSettings
 
 CONNECTOR = "multi_modal_projector"
+FRESH = (CONNECTOR, "question_reader", "point")  # what no pre-trained part brings is always trained in full
 TOWERS = {"vision": "vision_tower", "text": "language_model"}
 
 
@@ -28,7 +29,8 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     if adapted:
         wrapped = get_peft_model(model, lora_config(model, adapted, settings))
     else:
-        getattr(model.model, CONNECTOR).requires_grad_(True)
+        for part in fresh(model):
+            model.get_submodule(part).requires_grad_(True)
     for name, how in tuning.items():
         if how == "layers":
             tower = getattr(model.model, TOWERS[name])
@@ -52,15 +54,26 @@ def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> L
         lora_alpha=settings.lora.alpha,
         lora_dropout=settings.lora.dropout,
         target_modules=chosen,
-        modules_to_save=[CONNECTOR],
+        modules_to_save=[name.split(".")[-1] for name in fresh(model)],
     )
 
 
+def fresh(model: PoseLLM) -> list[str]:
+    """Paths of the modules of FRESH that this model has."""
+    return [name for name, _ in model.named_modules() if name.split(".")[-1] in FRESH]
+
+
 def trainable(model: Any) -> dict[str, int]:
-    """How many trained numbers each part has: connector, text, vision."""
-    counts = {"connector": 0, "text": 0, "vision": 0}
+    """How many trained numbers each part has: connector, readout (reader and point head), text, vision."""
+    counts = {"connector": 0, "readout": 0, "text": 0, "vision": 0}
+    parts = {
+        CONNECTOR: "connector",
+        "question_reader": "readout",
+        ".point.": "readout",
+        "vision_tower": "vision",
+    }
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            part = "connector" if CONNECTOR in name else "vision" if "vision_tower" in name else "text"
+            part = next((part for key, part in parts.items() if key in f".{name}"), "text")
             counts[part] += parameter.numel()
     return counts

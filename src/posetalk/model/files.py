@@ -77,6 +77,9 @@ def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrai
         wording=wording(settings.wording).model_dump(mode="json"),
         vision=settings.vision,
         text=settings.text,
+        readout=settings.readout,
+        reading=settings.reading,
+        cells=settings.cells if settings.readout == "point" else 0,
     )
 
 
@@ -95,13 +98,18 @@ def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
             "choose another language model"
         )
     model.tie_weights()
+    if settings.reading == "once":  # what is read becomes as long as a word
+        words = model.get_input_embeddings().weight
+        with torch.no_grad():
+            model.model.question_reader[1].weight.mul_(3**0.5 * words.float().std())
     return model, tokenizer
 
 
 def conversation(config: PoseLLMConfig, tokenizer: Any) -> Conversation:
     """How this network is asked."""
     words = Wording.check(config.wording or {}, "the model's wording")
-    return Conversation(tokenizer, words, config.image_token_id, config.image_seq_length)
+    once = config.question_token_id if config.reading == "once" else None
+    return Conversation(tokenizer, words, config.image_token_id, config.image_seq_length, once)
 
 
 def crop_settings(config: PoseLLMConfig) -> CropSettings:
@@ -154,8 +162,11 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
         model = load_part(PoseLLM, folder, "model", dtype=dtype)
     else:
         assert config.vision and config.text
-        parts = {"vision": config.vision, "text": config.text, "connector": config.connector}
-        base, _ = build(ModelSettings.check({**parts, "crop": config.crop or {}}, str(name)))
+        kept = ("vision", "text", "connector", "readout", "reading")
+        parts = {key: getattr(config, key) for key in kept} | {"crop": config.crop or {}}
+        base, _ = build(
+            ModelSettings.check(parts | ({"cells": config.cells} if config.cells else {}), str(name))
+        )
         model = PeftModel.from_pretrained(base, folder).merge_and_unload().to(dtype)
         model.config = config
     return model.eval(), tokenizer

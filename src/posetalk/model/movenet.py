@@ -6,6 +6,7 @@ norm is folded into the convolutions: a convolution has a bias here, and nothing
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -55,6 +56,18 @@ class MoveNetConfig(PreTrainedConfig):
         """Channels of a token that come from the picture: the rest is its position."""
         return self.head_channels + FINE**2 * self.pyramid_channels[-1] + 3 * self.heat_maps
 
+    @property
+    def fine_channels(self) -> int:
+        """Channels of `TowerOutput.fine`: the pyramid's and MoveNet's own keypoint maps."""
+        return self.pyramid_channels[-1] + self.heat_maps
+
+
+@dataclass
+class TowerOutput(BaseModelOutputWithPooling):
+    """What a tower gives; `fine`, (B, C, h, w), is what it knows at a finer grid than its tokens'."""
+
+    fine: Tensor | None = None
+
 
 class SameConv(nn.Conv2d):
     """A convolution with TensorFlow's SAME padding: at stride 2 the odd pixel is added right and below."""
@@ -66,6 +79,8 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
+        if stride == 1:  # as much on each side: without a padded copy
+            return F.conv2d(x, self.weight, self.bias, padding=kernel // 2, groups=self.groups)
         if kernel > 1:
             height, width = (
                 max((-(-size // stride) - 1) * stride + kernel - size, 0)
@@ -86,8 +101,8 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else F.relu6(self.expand(x))
-        narrow: Tensor = self.project(F.relu6(self.depthwise(wide)))
+        wide = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        narrow: Tensor = self.project(F.relu6(self.depthwise(wide), inplace=True))
         return x + narrow if self.residual else narrow
 
 
@@ -100,7 +115,7 @@ class Separable(nn.Module):
         self.pointwise = SameConv(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.pointwise(self.depthwise(x)))
+        return F.relu(self.pointwise(self.depthwise(x)), inplace=True)
 
 
 class MoveNetModel(PreTrainedModel):
@@ -138,6 +153,8 @@ class MoveNetModel(PreTrainedModel):
             )
         self.register_buffer("mean", torch.zeros(config.feature_size))
         self.register_buffer("std", torch.ones(config.feature_size))
+        self.register_buffer("fine_mean", torch.zeros(config.fine_channels))
+        self.register_buffer("fine_std", torch.ones(config.fine_channels))
         self.post_init()
 
     @torch.no_grad()
@@ -147,32 +164,40 @@ class MoveNetModel(PreTrainedModel):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, MoveNetModel):
-            nn.init.zeros_(module.mean)
-            nn.init.ones_(module.std)
+            for values, fill in (
+                (module.mean, 0.0),
+                (module.std, 1.0),
+                (module.fine_mean, 0.0),
+                (module.fine_std, 1.0),
+            ):
+                nn.init.constant_(values, fill)
 
     def maps(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, S, S) in [-1, 1] -> the last layer (B, 1280, S/32, S/32), the pyramid (B, 24, S/4, S/4)."""
         # Depthwise convolutions run faster in this memory order; shapes and values stay.
-        x = F.relu6(self.stem(pixel_values.contiguous(memory_format=torch.channels_last)))
+        x = F.relu6(self.stem(pixel_values.contiguous(memory_format=torch.channels_last)), inplace=True)
         sides = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in LATERAL:
                 sides.append(x)
-        coarse = F.relu6(self.head(x))
+        coarse = F.relu6(self.head(x), inplace=True)
         fine = self.top(coarse)
         for lateral, smooth, side in zip(self.laterals, self.smooths, reversed(sides), strict=True):
             up = F.interpolate(fine, scale_factor=2.0, mode="bilinear", align_corners=False)
             fine = smooth(up + lateral(side))
         return coarse, fine
 
-    def features(self, pixel_values: Tensor) -> Tensor:
-        """What the tokens hold of the picture, before standardisation: (B, (S/32)^2, feature_size)."""
+    def features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Before standardisation: tokens (B, (S/32)^2, feature_size) and fine maps (B, C, S/4, S/4)."""
         coarse, fine = self.maps(pixel_values)
         parts = [coarse, F.pixel_unshuffle(fine, FINE)]
         if self.config.heat_maps:
-            parts.append(self.peaks(self.heat(fine)))
-        return torch.cat(parts, 1).flatten(2).transpose(1, 2)
+            heat = self.heat(fine)
+            parts.append(self.peaks(heat))
+            # Its logits fall to -120 where nothing is: below -10 they say the same.
+            fine = torch.cat([fine, heat.clamp_min(-10)], 1)
+        return torch.cat(parts, 1).flatten(2).transpose(1, 2), fine
 
     def peaks(self, heat: Tensor) -> Tensor:
         """(B, K, S/4, S/4) -> (B, 3K, S/32, S/32): each map's peak under a token, x and y of it in -1..1."""
@@ -185,20 +210,22 @@ class MoveNetModel(PreTrainedModel):
         )
         return torch.cat([cells.amax(2), x, y], 1)
 
-    def forward(self, pixel_values: Tensor, **_: object) -> BaseModelOutputWithPooling:
+    def forward(self, pixel_values: Tensor, **_: object) -> TowerOutput:
         """See a picture as (S/32)^2 tokens.
 
         pixel_values: (B, 3, S, S), RGB in [-1, 1], S a multiple of 32. `last_hidden_state` is (B, (S/32)^2,
         hidden_size), row by row from the top left: the last layer's channels, the pyramid's 8x8 cells under
         this token (channel by channel, each row by row), the heat maps' peaks where there are any, all
         standardised by `mean` and `std`, and a code of the token's place. `hidden_states` holds the same
-        tensor, where LLaVA looks for it.
+        tensor, where LLaVA looks for it. `fine` holds the pyramid and the heat maps, standardised.
         """
         rows, columns = pixel_values.shape[-2] // PATCH, pixel_values.shape[-1] // PATCH
-        seen = (self.features(pixel_values.to(self.dtype)) - self.mean) / self.std
+        seen, fine = self.features(pixel_values.to(self.dtype))
+        seen = (seen - self.mean) / self.std
         place = position_code(rows, columns, self.config.position_channels).to(seen)
         tokens = torch.cat([seen, place.expand(len(seen), -1, -1)], -1)
-        return BaseModelOutputWithPooling(last_hidden_state=tokens, hidden_states=(tokens,))
+        fine = (fine - self.fine_mean[:, None, None]) / self.fine_std[:, None, None]
+        return TowerOutput(last_hidden_state=tokens, hidden_states=(tokens,), fine=fine)
 
 
 def position_code(rows: int, columns: int, channels: int) -> Tensor:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, LlavaConfig, LlavaForConditionalGeneration
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.llava.modeling_llava import (
     LlavaCausalLMOutputWithPast,
     LlavaModel,
@@ -18,8 +17,11 @@ from transformers.models.llava.modeling_llava import (
 )
 
 from posetalk.model.connector import LinearConnector
+from posetalk.model.movenet import TowerOutput
+from posetalk.model.point import PointHead, gaussian, point_loss
 
 IGNORE = -100
+READ = 32  # questions at a time
 GUIDED, EVERY = 2, 3  # the last layers whose attention `guide` draws, and every which of their heads
 
 
@@ -31,6 +33,10 @@ class PoseLLMConfig(LlavaConfig):
     wording:      Wording as a dict: how it was asked.
     vision, text: where the towers came from, for models that are saved as adapters alone.
     keypoints:    names of the keypoints it was trained on.
+    readout:      `digits` or `point`, how it answers unless told otherwise.
+    reading:      `inline`: a question's words stand behind the picture; `once`: they are read without it, and the
+                  last hidden state stands behind the picture as one word.
+    cells:        each image token is cut into cells x cells for `point`; 0 for a model that has only `digits`.
     """
 
     model_type = "posellm"
@@ -40,6 +46,14 @@ class PoseLLMConfig(LlavaConfig):
     vision: str | None = None
     text: str | None = None
     keypoints: list[str] | None = None
+    readout: str = "digits"
+    reading: str = "inline"
+    cells: int = 0
+
+    @property
+    def question_token_id(self) -> int:
+        """Stands in `input_ids` for a question that was read once; like the image token's it is never looked up."""
+        return int(self.image_token_id) + 1
 
 
 class PoseLLMModel(LlavaModel):
@@ -53,33 +67,60 @@ class PoseLLMModel(LlavaModel):
             self.multi_modal_projector = LinearConnector(
                 config.vision_config.hidden_size, config.text_config.hidden_size
             )
-            self.post_init()
+        if config.reading == "once":
+            width = config.text_config.hidden_size
+            self.question_reader = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        self.post_init()
 
-    def get_image_features(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
-        """(B, 3, S, S) -> image tokens as words, `pooler_output` (B, n, text width).
+    def get_image_features(self, pixel_values: Tensor, **_: Any) -> TowerOutput:
+        """(B, 3, S, S) -> image tokens as words, `pooler_output` (B, n, text width), and the tower's fine maps.
 
         Uses the tower's last hidden state *after* its final norm (LocLLM's `x_norm_patchtokens`; LLaVA takes the one
         before) without class and register tokens.
         """
-        features = self.vision_tower(pixel_values.to(self.vision_tower.dtype)).last_hidden_state
+        seen = self.vision_tower(pixel_values.to(self.vision_tower.dtype))
+        features = seen.last_hidden_state
         if features.ndim == 4:  # convolutional towers: (B, C, h, w)
             features = features.flatten(2).transpose(1, 2)
         features = features[:, features.shape[1] - self.config.image_seq_length :]
         words = self.multi_modal_projector(features.to(next(self.multi_modal_projector.parameters()).dtype))
-        return BaseModelOutputWithPooling(last_hidden_state=features, pooler_output=words)
+        fine = getattr(seen, "fine", None)
+        return TowerOutput(last_hidden_state=features, pooler_output=words, fine=fine)
 
-    def embed(self, input_ids: Tensor, pixel_values: Tensor | None) -> Tensor:
-        """(B, T) ids -> (B, T, width); the image token's id, one past the vocabulary, is never looked up."""
-        image = input_ids == self.config.image_token_id
-        words: Tensor = self.get_input_embeddings()(input_ids.masked_fill(image, 0))
-        if pixel_values is None or not image.any():  # `generate` passes the picture at every step
-            return words
-        features = self.get_image_features(pixel_values).pooler_output.to(words.dtype)
-        if int(image.sum()) != features.shape[0] * features.shape[1]:
-            raise ValueError(
-                f"{int(image.sum())} image tokens for {features.shape[0] * features.shape[1]} features"
-            )
-        return words.masked_scatter(image.unsqueeze(-1), features)
+    def embed(
+        self, input_ids: Tensor, image: TowerOutput | None = None, readings: Tensor | None = None
+    ) -> Tensor:
+        """(B, T) ids -> (B, T, width); image and question tokens, past the vocabulary, are never looked up.
+
+        image: of `get_image_features`; readings: (n, width) of `read`, one for each question token, in order.
+        """
+        is_image = input_ids == self.config.image_token_id
+        is_question = input_ids == self.config.question_token_id
+        words: Tensor = self.get_input_embeddings()(input_ids.masked_fill(is_image | is_question, 0))
+        if image is not None and is_image.any():  # `generate` passes the picture at every step
+            features = image.pooler_output.to(words.dtype)
+            if int(is_image.sum()) != features.shape[0] * features.shape[1]:
+                raise ValueError(
+                    f"{int(is_image.sum())} image tokens for {features.shape[0] * features.shape[1]} features"
+                )
+            words = words.masked_scatter(is_image.unsqueeze(-1), features)
+        if readings is not None:
+            words = words.masked_scatter(is_question.unsqueeze(-1), readings.to(words.dtype))
+        return words
+
+    def read(self, questions: Tensor, lengths: Tensor) -> Tensor:
+        """Read questions without the picture: (Q, L) ids, padded on the right, and their lengths (Q,) -> (Q, width)."""
+        order, means = lengths.argsort(), []
+        for rows in torch.split(order, READ):  # of like length, so that little is padded
+            longest = int(lengths[rows].max())
+            # Causal: what stands behind a question's end does not matter to it.
+            hidden = self.language_model(
+                input_ids=questions[rows, :longest], use_cache=False
+            ).last_hidden_state
+            within = torch.arange(longest, device=hidden.device) < lengths[rows, None]
+            means.append((hidden * within[..., None]).sum(1) / lengths[rows, None])
+        out: Tensor = self.question_reader(torch.cat(means)[order.argsort()])
+        return out
 
     def forward(
         self,
@@ -90,7 +131,8 @@ class PoseLLMModel(LlavaModel):
     ) -> LlavaModelOutputWithPast:
         if inputs_embeds is None:
             assert input_ids is not None
-            inputs_embeds = self.embed(input_ids, pixel_values)
+            image = None if pixel_values is None else self.get_image_features(pixel_values)
+            inputs_embeds = self.embed(input_ids, image)
         out = self.language_model(inputs_embeds=inputs_embeds, **kwargs)
         return LlavaModelOutputWithPast(
             last_hidden_state=out.last_hidden_state,
@@ -108,6 +150,9 @@ class PoseLLM(LlavaForConditionalGeneration):
         super(LlavaForConditionalGeneration, self).__init__(config)
         self.model = PoseLLMModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        if config.cells:
+            fine = getattr(config.vision_config, "fine_channels", 0)
+            self.point = PointHead(config.text_config.hidden_size, config.cells, fine)
         self.post_init()
 
     def forward(
@@ -116,6 +161,11 @@ class PoseLLM(LlavaForConditionalGeneration):
         labels: Tensor | None = None,
         segments: Tensor | None = None,
         truth: Tensor | None = None,
+        questions: Tensor | None = None,
+        lengths: Tensor | None = None,
+        asked: Tensor | None = None,
+        ends: Tensor | None = None,
+        points: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
         pixel_values: Tensor | None = None,
@@ -126,17 +176,19 @@ class PoseLLM(LlavaForConditionalGeneration):
         segments: (B, T) of packed sequences, see `block_mask`; None for plain causal attention.
         truth:    (B, T, 5) of digit tokens: place, prefix and true value (see `digit_targets`), and x, y of the
                   keypoint in 0..1; NaN elsewhere. Only read where `digit_sigma` or `guide` is set.
-        num_items_in_batch: divides the summed loss (all answer tokens of a gradient step, over all processes); the
-                  labels of this call are counted where it is None.
+        questions, lengths, asked: where questions are read once: (Q, L) ids of the different ones, their lengths (Q,),
+                  and for each question token of the batch, in order, which it is (n,).
+        ends, points: for the readout `point`: (B, K) where questions end, and (B, K, 3) x, y in 0..1 and visible (0 or
+                  1), NaN where nothing is known. Where points are given the loss is theirs; `digits_too` adds that of
+                  the answers.
+        num_items_in_batch: divides the summed loss (all labels of a gradient step, over all processes); the labels of
+                  this call are counted where it is None.
         """
         if segments is not None:
             kwargs["attention_mask"] = block_mask(segments, self.get_input_embeddings().weight.dtype)
-        guided = self.guide > 0 and truth is not None
-        if guided:
-            kwargs["output_attentions"] = True
-        out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
-        hidden = out.last_hidden_state
         if labels is None:
+            out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
+            hidden = out.last_hidden_state
             if isinstance(logits_to_keep, int):
                 hidden = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
             else:
@@ -144,25 +196,48 @@ class PoseLLM(LlavaForConditionalGeneration):
             return LlavaCausalLMOutputWithPast(
                 logits=self.lm_head(hidden), past_key_values=out.past_key_values
             )
+        assert input_ids is not None and pixel_values is not None
+        image = self.model.get_image_features(pixel_values)
+        readings = None
+        if questions is not None:
+            assert lengths is not None
+            readings = self.model.read(questions, lengths)[asked]
+        guided = self.guide > 0 and truth is not None
+        out = self.model(
+            inputs_embeds=self.model.embed(input_ids, image, readings), output_attentions=guided, **kwargs
+        )
+        hidden = out.last_hidden_state
+        is_image = (input_ids[0] == self.config.image_token_id).nonzero().flatten()
+        answers = labels[:, 1:] != IGNORE
+        counted = answers.sum() if num_items_in_batch is None else num_items_in_batch
+        loss = hidden.new_zeros(())
+        if points is not None:
+            assert ends is not None
+            keys = self.point.keys(hidden[:, is_image], image.fine)
+            at_ends = hidden.gather(1, ends[..., None].expand(-1, -1, hidden.shape[2]))
+            heat, visible = self.point(at_ends, keys)
+            loss = loss + point_loss(heat, visible, points, self.point_sigma)
+            if not self.digits_too:
+                return LlavaCausalLMOutputWithPast(loss=loss / counted)
+            # `counted` are tokens of answers here: a place weighs as much as an answer
+            loss = loss * answers.sum() / (~points[..., 0].isnan()).sum().clamp_min(1)
         # The head is as wide as the vocabulary: it runs where an answer stands, and nowhere else.
-        asked = labels[:, 1:] != IGNORE
-        logits = self.lm_head(hidden[:, :-1][asked]).float()
-        target = labels[:, 1:][asked]
-        loss = F.cross_entropy(logits, target, reduction="none")
+        logits = self.lm_head(hidden[:, :-1][answers]).float()
+        each = F.cross_entropy(logits, labels[:, 1:][answers], reduction="none")
         if self.digit_sigma > 0 and truth is not None:
-            loss = _soften(loss, logits, truth[:, 1:][asked], self.digit_ids, self.digit_sigma)
-        summed = loss.sum()
+            each = _soften(each, logits, truth[:, 1:][answers], self.digit_ids, self.digit_sigma)
+        loss = loss + each.sum()
         if guided:
-            assert input_ids is not None and truth is not None
-            image = (input_ids[0] == self.config.image_token_id).nonzero().flatten()
-            summed = summed + self.guide * guide_loss(out.attentions[-GUIDED:], image, truth)
-        total = asked.sum() if num_items_in_batch is None else num_items_in_batch
-        return LlavaCausalLMOutputWithPast(loss=summed / total, logits=logits)
+            assert truth is not None
+            loss = loss + self.guide * guide_loss(out.attentions[-GUIDED:], is_image, truth)
+        return LlavaCausalLMOutputWithPast(loss=loss / counted, logits=logits)
 
     # Set by training; not part of the model.
     digit_ids: tuple[int, ...] = ()
     digit_sigma: float = 0.0
     guide: float = 0.0
+    point_sigma: float = 0.02
+    digits_too: bool = False
 
 
 def block_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
@@ -219,9 +294,7 @@ def guide_loss(attentions: Sequence[Tensor], image: Tensor, truth: Tensor) -> Te
 def near(places: Tensor, tokens: int) -> Tensor:
     """(n, 2) x, y in 0..1 -> (n, tokens): a Gaussian half a token wide over a square grid of tokens, rows sum to 1."""
     side = math.isqrt(tokens)
-    centres = (torch.arange(side, device=places.device) + 0.5) / side
-    x, y = ((-2 * ((centres - places[:, axis, None]) * side) ** 2).softmax(1) for axis in (0, 1))
-    return (y[:, :, None] * x[:, None, :]).flatten(1)
+    return gaussian(places, side, 0.5 / side)
 
 
 def _soften(loss: Tensor, logits: Tensor, truth: Tensor, digit_ids: tuple[int, ...], sigma: float) -> Tensor:

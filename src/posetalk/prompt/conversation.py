@@ -43,9 +43,18 @@ class Conversation:
 
     prefix(n): `Image: ` and n image tokens. The image token's id is one past the vocabulary: it is never looked up,
     its place is taken by what the connector makes of the picture (as in LocLLM).
+    question_token: stands for a question that is read apart from the picture; None where its words stand behind it.
     """
 
-    def __init__(self, tokenizer: Any, wording: Wording, image_token: int, image_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        wording: Wording,
+        image_token: int,
+        image_tokens: int,
+        question_token: int | None = None,
+    ) -> None:
+        self.question_token = question_token
         self.tokenizer = tokenizer
         self.wording = wording
         start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]

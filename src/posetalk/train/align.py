@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from posetalk.model.posellm import PoseLLM, near
-from posetalk.train.examples import Targets, Views
+from posetalk.train.examples import Views
+from posetalk.train.target import Target, placed
 
 BATCH = 16
 RATE = 1e-3
@@ -46,7 +47,7 @@ def align(
             pixels = torch.from_numpy(np.stack([pixels for pixels, _ in seen])).to(model.device)
             features = model.model.get_image_features(pixels).last_hidden_state
         tokens = connector(features)
-        terms = [_loss(words, t, found) for t, (_, found) in zip(tokens, seen, strict=True)]
+        terms = [_loss(words, t, placed(found)) for t, (_, found) in zip(tokens, seen, strict=True)]
         loss = torch.cat(terms).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -79,9 +80,9 @@ class Words:
         return self.known[name]
 
 
-def _loss(words: Words, tokens: Tensor, found: Targets) -> Tensor:
+def _loss(words: Words, tokens: Tensor, found: list[Target]) -> Tensor:
     """One person: (n, width) image tokens and K labelled keypoints -> (K,) cross-entropies."""
-    names = torch.stack([words[k.name] for k, _ in found])
-    places = torch.tensor([place for _, place in found], dtype=torch.float32, device=tokens.device)
+    names = torch.stack([words[t.keypoint.name] for t in found])
+    places = torch.tensor([t.place for t in found], dtype=torch.float32, device=tokens.device)
     scores = names @ F.normalize(tokens.float(), dim=1).T / TEMPERATURE
     return -(near(places, len(tokens)) * scores.log_softmax(1)).sum(1)

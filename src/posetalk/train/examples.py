@@ -14,12 +14,12 @@ from posetalk.crop.augment import augment
 from posetalk.crop.image import cut, normalise, read_image
 from posetalk.errors import PosetalkError
 from posetalk.prompt.conversation import Conversation
-from posetalk.settings import CropSettings, TrainSettings
-from posetalk.skeleton import Keypoint, Skeleton
+from posetalk.settings import CropSettings, Readout, TrainSettings
+from posetalk.skeleton import Skeleton
+from posetalk.train.between import between
 from posetalk.train.packing import CHAIN, Packed, pack
+from posetalk.train.target import Target, placed
 from posetalk.types import Person, PoseSet
-
-Targets = list[tuple[Keypoint, tuple[float, float]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +51,8 @@ def examples(
     ]
 
 
-def targets(example: Example, square: Square, without: Sequence[str] = ()) -> Targets:
-    """The labelled keypoints that lie inside the square, with their places in 0..1 of it.
+def targets(example: Example, square: Square, without: Sequence[str] = ()) -> list[Target]:
+    """Every keypoint that is not left out; one without label, or outside the square, has no place and is not visible.
 
     In a mirrored square a left wrist is a right one: each label is asked for under its mirror's name.
     """
@@ -62,8 +62,10 @@ def targets(example: Example, square: Square, without: Sequence[str] = ()) -> Ta
     found = []
     for index, named in enumerate(order):
         keypoint = example.skeleton.keypoints[named]
-        if inside[index] and keypoint.name not in without:
-            found.append((keypoint, (float(places[index, 0]), float(places[index, 1]))))
+        if keypoint.name not in without:
+            place = (float(places[index, 0]), float(places[index, 1])) if inside[index] else None
+            seen = place is not None and bool(example.person.visible[index] > 1)
+            found.append(Target(keypoint, place, seen))
     return found
 
 
@@ -81,8 +83,10 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
         crop: CropSettings,
         settings: TrainSettings,
         views: int,
+        readout: Readout = "digits",
     ) -> None:
         self.people, self.talk, self.crop, self.settings, self.views = people, talk, crop, settings, views
+        self.readout = readout
 
     def __len__(self) -> int:
         return self.views
@@ -96,7 +100,7 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
         order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.people))
         return self.people[order[place]], np.random.default_rng((self.settings.seed, epoch, place))
 
-    def seen(self, number: int) -> tuple[np.ndarray, Targets]:
+    def seen(self, number: int) -> tuple[np.ndarray, list[Target]]:
         """View number i as pixels (3, S, S) float32 and all keypoints in it with their places."""
         pixels, found = self._seen(*self._drawn(number))
         return pixels, found
@@ -105,25 +109,30 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
         """One view of a person: pixels (3, S, S) float32 and the packed questions."""
         settings = self.settings
         pixels, found = self._seen(example, rng)
+        if self.readout == "digits":
+            found = placed(found)  # there is no answer that says "nowhere"
         limit = settings.questions or len(found)
         if settings.packing == "chain":
             limit = min(limit, CHAIN)
         if settings.packing == "chain" or limit < len(found):
             found = [found[i] for i in rng.permutation(len(found))[:limit]]
         bare = rng.random(len(found)) < settings.name_only
-        keypoints = [replace(k, sentence="") if b else k for (k, _), b in zip(found, bare, strict=True)]
-        places = [place for _, place in found]
-        return pixels, pack(self.talk, keypoints, places, settings.packing)
+        found = [
+            replace(t, keypoint=replace(t.keypoint, sentence="")) if b else t
+            for t, b in zip(found, bare, strict=True)
+        ]
+        found += between(placed(found), settings.between, rng)
+        return pixels, pack(self.talk, found, settings.packing, self.readout, settings.digits_too)
 
-    def _seen(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, Targets]:
+    def _seen(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, list[Target]]:
         settings = self.settings
         plain = square_of(example.person.box, self.crop.size, self.crop.padding)
         square = augment(plain, settings.augment, rng)
         found = targets(example, square, settings.without_keypoints)
-        if not found:  # turned out of the picture: the plain view, or the whole of what is labelled
+        if not placed(found):  # turned out of the picture: the plain view, or the whole of what is labelled
             square = plain
             found = targets(example, square, settings.without_keypoints)
-        if not found:
+        if not placed(found):
             raise PosetalkError(
                 f"person {example.person.id} in {example.image} has no labelled keypoint inside its box; fix the box"
             )

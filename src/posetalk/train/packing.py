@@ -17,7 +17,8 @@ import torch
 from posetalk.model.posellm import IGNORE
 from posetalk.prompt import coordinate
 from posetalk.prompt.conversation import Conversation
-from posetalk.skeleton import Keypoint
+from posetalk.settings import Readout
+from posetalk.train.target import Target
 
 Packing = Literal["block", "chain"]
 CHAIN = 5  # LocLLM: `self.num_joints = 5` conversation rounds for COCO
@@ -25,39 +26,69 @@ CHAIN = 5  # LocLLM: `self.num_joints = 5` conversation rounds for COCO
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One sequence of T tokens: ids, labels (-100 where nothing is learned), positions, segments, truth (T, 5)."""
+    """One sequence of T tokens with K questions.
+
+    input_ids, position_ids, segments: T each. labels: T, -100 where nothing is learned; for `point` a label stands at
+    each question's end, where it is only counted. truth: T of 5 numbers, see PoseLLM.forward.
+    questions: token ids of each question; ends: where each ends; points: x, y in 0..1 and visible, NaN where unknown.
+    once: the questions stand as one token each, to be read apart.
+    """
 
     input_ids: list[int]
     labels: list[int]
     position_ids: list[int]
     segments: list[int]
     truth: list[tuple[float, ...]]
+    questions: list[tuple[int, ...]]
+    ends: list[int]
+    points: list[tuple[float, float, float]]
+    once: bool
 
 
-NO_DIGIT: tuple[float, ...] = (float("nan"),) * 5
+UNKNOWN = float("nan")
+NO_DIGIT: tuple[float, ...] = (UNKNOWN,) * 5
+NO_POINT = (UNKNOWN,) * 3
 
 
 def pack(
-    talk: Conversation, keypoints: Sequence[Keypoint], places: Sequence[tuple[float, float]], packing: Packing
+    talk: Conversation,
+    found: Sequence[Target],
+    packing: Packing = "block",
+    readout: Readout = "digits",
+    digits_too: bool = False,
 ) -> Packed:
-    """The questions for `keypoints` with their answers `places` (x, y in 0..1 of the crop)."""
+    """The questions for `found` in one row; answers stand behind those with a place where digits are learned."""
     start = len(talk.prefix)
-    ids, labels = list(talk.prefix), [IGNORE] * start
-    positions, segments, truth = list(range(start)), [0] * start, [NO_DIGIT] * start
-    for number, (keypoint, (x, y)) in enumerate(zip(keypoints, places, strict=True), 1):
-        question = talk.question(keypoint, first=packing == "block" or number == 1)
-        answer = talk.answer.ids(x, y)
+    row = Packed(
+        list(talk.prefix), [IGNORE] * start, list(range(start)), [0] * start, [NO_DIGIT] * start, [], [], [],
+        once=talk.question_token is not None,
+    )  # fmt: skip
+    for number, target in enumerate(found, 1):
+        words = talk.question(target.keypoint, first=packing == "block" or number == 1)
+        question = words if talk.question_token is None else (talk.question_token,)
+        answer: tuple[int, ...] = ()
+        if target.place is not None and (readout == "digits" or digits_too):
+            answer = talk.answer.ids(*target.place)
         size = len(question) + len(answer)
-        ids += [*question, *answer]
-        labels += [IGNORE] * len(question) + list(answer)
-        truth += [NO_DIGIT] * len(question) + _truth(talk, x, y)
+        row.input_ids.extend((*question, *answer))
+        row.labels.extend([IGNORE] * len(question))
+        if readout == "point" and not digits_too:
+            row.labels[-1] = question[-1]
+        row.labels.extend(answer)
+        row.ends.append(len(row.truth) + len(question) - 1)
+        row.truth.extend([NO_DIGIT] * len(question))
+        if answer and target.place is not None:
+            row.truth.extend(_truth(talk, *target.place))
+        visible = UNKNOWN if target.visible is None else float(target.visible)
+        row.questions.append(words)
+        row.points.append((*(target.place or (UNKNOWN, UNKNOWN)), visible))
         if packing == "block":
-            positions += range(start, start + size)
-            segments += [number] * size
+            row.position_ids.extend(range(start, start + size))
+            row.segments.extend([number] * size)
         else:
-            positions += range(len(positions), len(positions) + size)
-            segments += [0] * size
-    return Packed(ids, labels, positions, segments, truth)
+            row.position_ids.extend(range(len(row.position_ids), len(row.position_ids) + size))
+            row.segments.extend([0] * size)
+    return row
 
 
 def _truth(talk: Conversation, x: float, y: float) -> list[tuple[float, ...]]:
@@ -70,7 +101,9 @@ def _truth(talk: Conversation, x: float, y: float) -> list[tuple[float, ...]]:
     return rows
 
 
-def collate(examples: Sequence[tuple[np.ndarray, Packed]], pad: int) -> dict[str, Any]:
+def collate(
+    examples: Sequence[tuple[np.ndarray, Packed]], pad: int, readout: Readout = "digits"
+) -> dict[str, Any]:
     """Pictures (3, S, S) and sequences -> a batch padded on the right."""
     length = max(len(p.input_ids) for _, p in examples)
 
@@ -79,7 +112,7 @@ def collate(examples: Sequence[tuple[np.ndarray, Packed]], pad: int) -> dict[str
             [getattr(p, name) + [filler] * (length - len(p.input_ids)) for _, p in examples], dtype=dtype
         )
 
-    return {
+    batch = {
         "pixel_values": torch.from_numpy(np.stack([pixels for pixels, _ in examples])),
         "input_ids": rows("input_ids", pad, torch.long),
         "labels": rows("labels", IGNORE, torch.long),
@@ -87,3 +120,18 @@ def collate(examples: Sequence[tuple[np.ndarray, Packed]], pad: int) -> dict[str
         "segments": rows("segments", -1, torch.long),
         "truth": rows("truth", NO_DIGIT, torch.float32),
     }
+    packed = [p for _, p in examples]
+    if readout == "point":
+        most = max(len(p.ends) for p in packed)
+        batch["ends"] = torch.tensor([p.ends + [0] * (most - len(p.ends)) for p in packed])
+        batch["points"] = torch.tensor(
+            [p.points + [NO_POINT] * (most - len(p.points)) for p in packed], dtype=torch.float32
+        )
+    if packed[0].once:
+        different = list(dict.fromkeys(q for p in packed for q in p.questions))
+        index = {question: i for i, question in enumerate(different)}
+        longest = max(map(len, different))
+        batch["questions"] = torch.tensor([[*q, *[pad] * (longest - len(q))] for q in different])
+        batch["lengths"] = torch.tensor([len(q) for q in different])
+        batch["asked"] = torch.tensor([index[q] for p in packed for q in p.questions])
+    return batch

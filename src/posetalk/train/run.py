@@ -41,19 +41,24 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     )
     talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
     model.digit_ids, model.digit_sigma = talk.answer.digits, settings.digit_sigma
-    model.guide = settings.guide
+    model.guide, model.point_sigma, model.digits_too = (
+        settings.guide,
+        settings.point_sigma,
+        settings.digits_too,
+    )
     if settings.guide:
         model.set_attn_implementation("eager")  # the others keep no attention weights
     network = set_trainable(model, settings.model or _kept(model))
     arguments = _arguments(settings, out)
     steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
     arguments.max_steps = steps
-    views = Views(people, talk, crop, settings, steps * settings.batch)
+    readout = model.config.readout
+    views = Views(people, talk, crop, settings, steps * settings.batch, readout)
     trainer = _PoseTrainer(
         network,
         arguments,
         train_dataset=views,
-        data_collator=partial(collate, pad=tokenizer.eos_token_id or 0),
+        data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
         callbacks=[_Report(out, settings, steps)],
         text_rate=settings.text_rate,
     )
