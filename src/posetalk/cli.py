@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,6 +42,7 @@ def locate(
     ask: Annotated[list[str] | None, Parameter(negative=())] = None,
     skeleton: str | None = None,
     box: Annotated[list[str] | None, Parameter(negative=())] = None,
+    readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip: bool = False,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -56,7 +58,8 @@ def locate(
     ask: a keypoint to look for, "name: description"; may be given several times.
     skeleton: a built-in skeleton or a TOML file; coco17 when nothing is asked for.
     box: x,y,width,height of a person in pixels; may be given several times. Without it the whole picture.
-    decoding: the likeliest digits, or the mean of their distribution.
+    readout: point at the place, or write its digits; by default the model's own.
+    decoding: of digits, the likeliest, or the mean of their distribution.
     flip: look at the mirrored picture too, and average.
     json_out: where to write the answer as JSON.
     draw: where to write the picture with the answer drawn on it; for several photos a folder.
@@ -77,7 +80,7 @@ def locate(
     if out is None:
         if len(photos) != 1 or photos[0].is_dir():
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
-        localizer = _localizer(model, decoding, flip)
+        localizer = _localizer(model, readout, decoding, flip)
         locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawn=draw)
         return
     if boxes or json_out:
@@ -85,8 +88,8 @@ def locate(
     from posetalk.settings import LocateSettings
 
     asked = tuple(f"{p.name}: {p.sentence}" for p in points)
-    run = LocateSettings(model=model, keypoints=asked, decoding=decoding, flip=flip)
-    locate_many(lambda: _localizer(model, decoding, flip), run, photos, points, limbs, out, draw)
+    run = LocateSettings(model=model, keypoints=asked, readout=readout, decoding=decoding, flip=flip)
+    locate_many(lambda: _localizer(model, readout, decoding, flip), run, photos, points, limbs, out, draw)
 
 
 @app.command
@@ -100,8 +103,10 @@ def evaluate(
     boxes: Path | None = None,
     box_form: Literal["xywh", "xyxy"] = "xywh",
     heads: Path | None = None,
+    beside: Annotated[list[Path] | None, Parameter(negative=())] = None,
     first: int = 1,
     last: int | None = None,
+    readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip: bool = False,
 ) -> None:
@@ -117,9 +122,11 @@ def evaluate(
     boxes: a detector's boxes as COCO results; without it the labelled boxes.
     box_form: what those boxes hold: left, top, width, height or (Human-Art's) left, top, right, bottom.
     heads: MPII's gt_valid.mat.
+    beside: another's predictions.jsonl for the same people, scored in the same report; may be given several times.
     first: LSP: the first picture, from 1.
     last: LSP: the last picture.
-    decoding: the likeliest digits, or the mean of their distribution.
+    readout: point at the place, or write its digits; by default the model's own.
+    decoding: of digits, the likeliest, or the mean of their distribution.
     flip: look at the mirrored picture too, and average.
     """
     from posetalk.score.run import evaluate_model
@@ -135,10 +142,11 @@ def evaluate(
         heads=str(heads) if heads else None,
         first=first,
         last=last,
+        readout=readout,
         decoding=decoding,
         flip=flip,
     )
-    evaluate_model(settings, lambda: _localizer(model, decoding, flip), out)
+    evaluate_model(settings, lambda: _localizer(model, readout, decoding, flip), out, beside or ())
 
 
 @app.command
@@ -178,6 +186,7 @@ def train(
             "train needs a settings file, or --preset with --annotations and --images; see docs/train.md"
         )
     _quiet()
+    _keep_memory()
     if preset:
         from posetalk.model.files import PRESETS
 
@@ -189,6 +198,47 @@ def train(
     from posetalk.train.run import train as run
 
     print(run(chosen, out))
+
+
+@app.command
+def calibrate(
+    model: str,
+    out: Path,
+    *,
+    annotations: Path,
+    images: Path,
+    skeleton: str | None = None,
+    first: int = 1,
+    last: int | None = None,
+) -> None:
+    """Make the scores of a model with the readout `point` mean what they say.
+
+    Parameters
+    ----------
+    model: a folder or hub id of a PoseLLM.
+    out: a folder for the calibrated model.
+    annotations: labelled people that it has not learned from: COCO-style, MPII or LSP.
+    images: the folder of their pictures.
+    skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
+    first: LSP: the first picture, from 1.
+    last: LSP: the last picture.
+    """
+    from posetalk.read.dataset import labelled_skeleton, read_people
+    from posetalk.skeleton import skeleton as known
+
+    named = known(skeleton) if skeleton else None
+    truth = read_people(annotations, images, skeleton=named, first=first, last=last)
+    _quiet()
+    _keep_memory()
+    from posetalk.score.calibrate import calibrate as run
+
+    found = run(model, truth, named or labelled_skeleton(truth), out)
+    factor, offset = found.visible_line
+    print(
+        f"{out}: calibrated on {found.people} people; temperature {found.temperature:.2f}, "
+        f"visible {factor:.2f} x + {offset:.2f}; expected calibration error "
+        f"{found.error_before:.3f} before, {found.error_after:.3f} after"
+    )
 
 
 @app.command
@@ -246,11 +296,17 @@ def skeletons(name: str | None = None, /) -> None:
     Console().print(table)
 
 
-def _localizer(model: str, decoding: Literal["greedy", "expected"], flip: bool) -> Any:
+def _localizer(
+    model: str,
+    readout: Literal["point", "digits"] | None,
+    decoding: Literal["greedy", "expected"],
+    flip: bool,
+) -> Any:
     _quiet()
+    _keep_memory()
     from posetalk.locate.localizer import Localizer
 
-    return Localizer.from_pretrained(model, decoding=decoding, flip=flip)
+    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip=flip)
 
 
 def _quiet() -> None:
@@ -260,6 +316,16 @@ def _quiet() -> None:
     logging = need("transformers", "model").utils.logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def _keep_memory() -> None:
+    """Have glibc keep freed memory: asking the system for every tensor's pages anew takes half of a CPU's time."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        mallopt(option, value)
 
 
 def _box(text: str) -> tuple[float, ...]:

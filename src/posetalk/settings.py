@@ -162,7 +162,7 @@ class TrainSettings(Settings):
     batch:       people per gradient step over all processes; `device_batch` at a time on each of them.
     packing:     `block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row).
     questions:   at most this many keypoints of a person per view, drawn at random; `chain` never takes over five.
-    text_rate:   the language model's learning rate as a share of `rate`.
+    text_rate, vision_rate: the towers' learning rates as shares of `rate`.
     digit_sigma: 0 for plain cross-entropy; above, digit targets are those of a Gaussian of this width (in crop
                  sides) around the label, so that 0.199 is close to 0.200 (number-token losses do the same).
     align:       steps before the run that teach the connector alone to say, at the image token under a keypoint, the
@@ -187,6 +187,7 @@ class TrainSettings(Settings):
     device_batch: int = Field(1, ge=1)
     rate: float = Field(5e-4, gt=0)
     text_rate: float = Field(1.0, gt=0)
+    vision_rate: float = Field(1.0, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     warmup: float = Field(0.03, ge=0, lt=1)
     clip: float = Field(1.0, gt=0)
@@ -221,6 +222,7 @@ class EvaluateSettings(Settings):
     heads: str | None = None
     first: int = 1
     last: int | None = None
+    readout: Readout | None = None
     decoding: Literal["greedy", "expected"] = "expected"
     flip: bool = False
 
@@ -233,5 +235,6 @@ class LocateSettings(Settings):
 
     model: str
     keypoints: tuple[str, ...]
+    readout: Readout | None = None
     decoding: Literal["greedy", "expected"] = "expected"
     flip: bool = False

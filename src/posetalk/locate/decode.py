@@ -2,9 +2,9 @@
 
 A crop's prefix (`Image: ` and its tokens) is computed once and kept as keys and values. All questions of a person then
 stand behind it in one row, each seeing the prefix and itself (the block mask of training), so nothing is copied and
-nothing padded. `point` answers from the hidden states at the questions' ends, in that one pass. `decode` has six digits
-written: the constant parts of an answer are given, not asked for; of each digit only the ten digits' probabilities are
-looked at. A full prompt per keypoint through `generate` gives the same digits.
+nothing padded. `heat_maps` answers from the hidden states at the questions' ends, in that one pass. `decode` has six
+digits written: the constant parts of an answer are given, not asked for; of each digit only the ten digits'
+probabilities are looked at. A full prompt per keypoint through `generate` gives the same digits.
 """
 
 from __future__ import annotations
@@ -182,31 +182,38 @@ def decode(
 
 
 @torch.no_grad()
-def point(model: PoseLLM, prefix: Prefix, questions: Sequence[Tensor], scale: Tensor) -> Found:
-    """Ask `questions` (of `read`) of every person of a prefix, and have them pointed at.
+def heat_maps(model: PoseLLM, prefix: Prefix, questions: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Ask `questions` (of `read`) of every person of a prefix -> logits (P, K, S * S) and of `visible` (P, K)."""
+    assert prefix.cells is not None
+    hidden, _, _ = _Row(model, prefix).ask(questions)
+    heat, visible = model.point(hidden, prefix.cells)
+    return heat.float(), visible.float()
+
+
+def settle(heat: Tensor, visible: Tensor, scale: Tensor) -> Found:
+    """Where heat maps (P, K, S * S) point.
 
     scale: (P, K) the s of OKS, exp(-d^2 / (2 s^2)), in crop sides. The answer is the place of which the heat map
     expects the highest similarity, and `score` is that similarity: where the map is sure, it is near 1.
     """
-    assert prefix.cells is not None
-    hidden, _, _ = _Row(model, prefix).ask(questions)
-    heat, visible = model.point(hidden, prefix.cells)
     side = math.isqrt(heat.shape[-1])
-    share = heat.float().softmax(-1).unflatten(-1, (side, side))
+    share = heat.softmax(-1).view(*heat.shape[:-1], side, side)
     centres = (torch.arange(side, device=heat.device) + 0.5) / side
     # exp(-d^2 / 2 s^2) is a product over x and y: two matrix products give the expectation at every cell.
     kernel = (-(((centres[:, None] - centres) / scale[..., None, None]) ** 2) / 2).exp()
     expected = (kernel @ share @ kernel).flatten(-2)
     best = expected.argmax(-1)
     x, y = centres[best % side], centres[best // side]
-    for _ in range(STEPS):  # between the cells: uphill, each step the mean of what lies near
+    for step in range(STEPS + 1):  # between the cells: uphill, each step to the mean of what lies near
         near_x, near_y = ((-(((centres - v[..., None]) / scale[..., None]) ** 2) / 2).exp() for v in (x, y))
         near = near_y[..., :, None] * share * near_x[..., None, :]
-        total = near.sum((-2, -1)).clamp_min(1e-12)
-        x, y = (near.sum(-2) * centres).sum(-1) / total, (near.sum(-1) * centres).sum(-1) / total
+        score = near.sum((-2, -1))
+        if step < STEPS:
+            total = score.clamp_min(1e-12)
+            x, y = (near.sum(-2) * centres).sum(-1) / total, (near.sum(-1) * centres).sum(-1) / total
     across, down = share.sum(-2), share.sum(-1)
     spread = [(((centres - v[..., None]) ** 2) * p).sum(-1).sqrt() for v, p in ((x, across), (y, down))]
-    return Found(torch.stack([x, y], -1), torch.stack(spread, -1), total, visible.float().sigmoid())
+    return Found(torch.stack([x, y], -1), torch.stack(spread, -1), score, visible.sigmoid())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from PIL import Image
 from posetalk.crop.affine import Square, square_of
 from posetalk.crop.image import cut, normalise, read_image
 from posetalk.errors import PosetalkError
-from posetalk.locate.decode import Found, Prefix, decode, point, prefill, read
+from posetalk.locate.decode import Found, Prefix, decode, heat_maps, prefill, read, settle
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
@@ -135,7 +135,7 @@ class Localizer:
             std = None if std is None or other[1] is None else np.sqrt((std**2 + other[1] ** 2) / 2)
             visible = None if visible is None or other[3] is None else (visible + other[3]) / 2
         if std is not None and self.readout == "digits":
-            score = expected_oks(std, _oks_scale(boxes, points))
+            score = expected_oks(std, oks_scale(boxes, points))
         names = tuple(p.name for p in points)
         return KeyPoints(xy, score, names, tuple(boxes), std, None if visible is None else visible > 0.5)
 
@@ -168,8 +168,8 @@ class Localizer:
         questions = self._read(points)
         if self.readout == "point":
             sides = np.array([s.side for s in squares])[:, None]
-            scale = torch.from_numpy(_oks_scale(boxes, points) / sides).to(device, torch.float32)
-            return point(self.model, prefix, questions, scale)
+            scale = torch.from_numpy(oks_scale(boxes, points) / sides).to(device, torch.float32)
+            return settle(*heat_maps(self.model, prefix, questions), scale)
         return decode(
             self.model, self.talk, prefix, questions, BRANCHES if self.decoding == "expected" else 1
         )
@@ -206,7 +206,7 @@ def expected_oks(std: Floats, scale: Floats) -> Floats:
     return np.asarray(1 / np.sqrt(1 + (std / scale[..., None]) ** 2).prod(-1))
 
 
-def _oks_scale(boxes: Sequence[Box], points: Sequence[Keypoint]) -> Floats:
+def oks_scale(boxes: Sequence[Box], points: Sequence[Keypoint]) -> Floats:
     """OKS's s = 2 sigma sqrt(area) (COCO): (n, k) px. A person fills 0.53 of their box."""
     areas = np.array([0.53 * box.area for box in boxes])
     return np.asarray(2 * np.array([p.sigma for p in points])[None, :] * np.sqrt(areas)[:, None])

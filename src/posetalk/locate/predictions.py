@@ -24,7 +24,8 @@ class Prediction:
     person_id:  the label's id; for a detector's box, its number among its image's boxes.
     box_source: where the box is from: `GROUND_TRUTH`, or the name of the detections.
     keypoints:  (k, 3) x, y in px of the full image and a score in 0..1, in the order of `names`.
-    std:        (k, 2) px, or None for greedy decoding.
+    std:        (k, 2) px, or None for greedy digits.
+    visible:    (k,) whether each can be seen, or None where the model does not say.
     box_score:  the detector's score of the box; 1 for a labelled box.
     """
 
@@ -36,6 +37,7 @@ class Prediction:
     names: tuple[str, ...]
     keypoints: Floats
     std: Floats | None = None
+    visible: tuple[bool, ...] | None = None
     box_score: float = 1.0
 
     def __post_init__(self) -> None:
@@ -45,6 +47,8 @@ class Prediction:
             raise PosetalkError(f"{where} has keypoints of shape {self.keypoints.shape}, not {(k, 3)}")
         if self.std is not None and self.std.shape != (k, 2):
             raise PosetalkError(f"{where} has std of shape {self.std.shape}, not {(k, 2)}")
+        if self.visible is not None and len(self.visible) != k:
+            raise PosetalkError(f"{where} has {len(self.visible)} values of visible, not {k}")
         numbers = [self.keypoints.ravel(), () if self.std is None else self.std.ravel(), [self.box_score]]
         if not np.isfinite(np.concatenate(numbers)).all():
             raise PosetalkError(f"{where} holds a number that is not finite")
@@ -57,6 +61,17 @@ class Prediction:
     def score(self) -> float:
         """What ranks the person in AP: the box's score times the mean over keypoints."""
         return round(self.box_score * float(self.keypoints[:, 2].mean()), 6)
+
+    def to_keypoints(self) -> KeyPoints:
+        """What `Localizer.locate` gave for this person."""
+        return KeyPoints(
+            xy=self.keypoints[None, :, :2],
+            score=self.keypoints[None, :, 2],
+            names=self.names,
+            boxes=(self.box,),
+            std=None if self.std is None else self.std[None],
+            visible=None if self.visible is None else np.array([self.visible]),
+        )
 
     def to_coco(self, category_id: int = 1) -> dict[str, Any]:
         """A COCO results record."""
@@ -92,6 +107,7 @@ def predictions_of(
             names=found.names,
             keypoints=frozen_array(rows[i]),
             std=None if found.std is None else frozen_array(found.std[i].round(2)),
+            visible=None if found.visible is None else tuple(found.visible[i].tolist()),
             box_score=1.0 if box_scores is None else float(box_scores[i]),
         )
         for i, person_id in enumerate(person_ids)
@@ -116,6 +132,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     std: list[tuple[float, float]] | None
     box_score: float
     score: float  # written for the reader's eye; follows from the rest
+    visible: list[bool] | None = None
 
 
 def _encode(p: Prediction) -> bytes:
@@ -130,6 +147,7 @@ def _encode(p: Prediction) -> bytes:
         None if p.std is None else p.std.tolist(),
         p.box_score,
         p.score,
+        None if p.visible is None else list(p.visible),
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -145,6 +163,7 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[_Line]) -> Prediction:
         names=tuple(line.names),
         keypoints=frozen_array(line.keypoints, (len(line.keypoints), 3)),
         std=None if line.std is None else frozen_array(line.std, (len(line.std), 2)),
+        visible=None if line.visible is None else tuple(line.visible),
         box_score=line.box_score,
     )
 

@@ -20,7 +20,6 @@ from posetalk.locate.predictions import Prediction
 from posetalk.locate.sweep import expand, photo_jobs, sweep, write_results
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
-from posetalk.types import Box, KeyPoints
 
 Limbs = Sequence[tuple[int, int]]
 
@@ -44,10 +43,12 @@ def locate_one(
     if drawn:
         picture = Image.fromarray(draw_pose(localizer.image, found, limbs))
         _write(drawn, picture.save)
-    table = Table("person", "keypoint", "x px", "y px", "score")
+    seen = found.visible is not None
+    table = Table("person", "keypoint", "x px", "y px", "score", *(["visible"] if seen else []))
     for number, person in enumerate(people, 1):
         for p in person["keypoints"]:
-            table.add_row(str(number), p["name"], f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}")
+            row = [str(number), p["name"], f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}"]
+            table.add_row(*row, *(["yes" if p["visible"] else "no"] if seen else []))
     Console().print(table)
 
 
@@ -88,14 +89,8 @@ def _draw(photos: Sequence[Path], predictions: Sequence[Prediction], limbs: Limb
     by_name = {p.file_name: p for p in predictions}
     for photo in photos:
         if p := by_name.get(photo.name):
-            found = KeyPoints(
-                p.keypoints[None, :, :2],
-                p.keypoints[None, :, 2],
-                p.names,
-                (Box(*p.box.xywh),),
-                None if p.std is None else p.std[None],
-            )
-            Image.fromarray(draw_pose(read_image(photo), found, limbs)).save(folder / f"{photo.stem}.png")
+            drawn = draw_pose(read_image(photo), p.to_keypoints(), limbs)
+            Image.fromarray(drawn).save(folder / f"{photo.stem}.png")
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

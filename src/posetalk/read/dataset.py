@@ -9,7 +9,8 @@ from posetalk.read.coco import read_coco
 from posetalk.read.files import read_start
 from posetalk.read.lsp import read_lsp
 from posetalk.read.mpii import read_mpii
-from posetalk.skeleton import Skeleton
+from posetalk.skeleton import BUILT_IN, Skeleton
+from posetalk.skeleton import skeleton as built_in
 from posetalk.types import PoseSet
 
 
@@ -47,6 +48,11 @@ def read_people(
         f"{annotations} is none of the forms that are read: COCO-style keypoints (a JSON object), "
         "MPII (a JSON list with joints), LSP (joints.mat)"
     )
+
+
+def labelled_skeleton(truth: PoseSet) -> Skeleton:
+    """The built-in skeleton whose keypoints a data set labels."""
+    return next(s for s in map(built_in, BUILT_IN) if s.names == truth.keypoint_names)
 
 
 def _unused(annotations: Path, form: str, **given: object) -> None:

@@ -79,14 +79,7 @@ def _tile(case: Case, limbs: Sequence[tuple[int, int]]) -> np.ndarray[tuple[int,
         boxes=(person.box,),
         visible=(person.visible > 1)[None],
     )
-    prediction = KeyPoints(
-        xy=found.keypoints[None, :, :2],
-        score=found.keypoints[None, :, 2],
-        names=found.names,
-        boxes=(found.box,),
-        std=None if found.std is None else found.std[None],
-    )
-    return draw_pair(read_image(case.image.path), prediction, truth, limbs, pane=PANE)
+    return draw_pair(read_image(case.image.path), found.to_keypoints(), truth, limbs, pane=PANE)
 
 
 def _fitting(text: str, width: int) -> str:

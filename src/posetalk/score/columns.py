@@ -69,6 +69,17 @@ class Labels:
                 xy[i] = by_key[image.id, person.id].keypoints[:, :2]
         return xy
 
+    def answers(self, predictions: Sequence[Prediction]) -> tuple[Floats, Floats]:
+        """The score of every keypoint, and whether it is said to be visible (1, 0): (n, k) each, nan where unknown."""
+        by_key = {p.key: p for p in predictions}
+        score, visible = (np.full(self.labelled.shape, np.nan) for _ in range(2))
+        for i, (image, person) in enumerate(self.people):
+            if found := by_key.get((image.id, person.id)):
+                score[i] = found.keypoints[:, 2]
+                if found.visible is not None:
+                    visible[i] = found.visible
+        return score, visible
+
 
 @dataclass(frozen=True, slots=True)
 class KeypointRow:
@@ -138,14 +149,21 @@ def person_scores(labels: Labels, xy: Floats) -> Floats:
     return value
 
 
+def keypoint_similarity(labels: Labels, xy: Floats) -> Floats:
+    """OKS's term of every keypoint: (n, k) in 0..1, 0 without prediction."""
+    return np.asarray(np.nan_to_num(similarity(xy, labels.xy, labels.area, labels.skeleton.sigmas)))
+
+
 def keypoint_rows(
     labels: Labels, ours: Floats, baseline: Floats, seen: Collection[str] | None
 ) -> tuple[KeypointRow, ...]:
     longer = np.array([max(p.box.w, p.box.h) for p in labels.persons], np.float64)
     tables = []
     for xy in (ours, baseline):
-        alike: Floats = np.nan_to_num(similarity(xy, labels.xy, labels.area, labels.skeleton.sigmas))
-        tables += [alike * labels.labelled, within(xy, labels.xy, longer, NEAR) * labels.labelled]
+        tables += [
+            keypoint_similarity(labels, xy) * labels.labelled,
+            within(xy, labels.xy, longer, NEAR) * labels.labelled,
+        ]
     rows = []
     for j, name in enumerate(labels.skeleton.names):
         means = [ratio(t[:, j], labels.labelled[:, j]) for t in tables]

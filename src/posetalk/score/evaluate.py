@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, scored_people
 from posetalk.score.bootstrap import interval, resample
+from posetalk.score.calibration import reliability
 from posetalk.score.cases import ENOUGH, Case
 from posetalk.score.columns import (
     Columns,
@@ -17,6 +18,7 @@ from posetalk.score.columns import (
     Protocol,
     columns,
     keypoint_rows,
+    keypoint_similarity,
     person_scores,
     ratio,
 )
@@ -36,17 +38,21 @@ def evaluate(
     *,
     box_source: str = GROUND_TRUTH,
     seen: Collection[str] | None = None,
+    beside: Mapping[str, Sequence[Prediction]] | None = None,
 ) -> Report:
     """Score `predictions` against `truth`, beside the average-place baseline in the same boxes.
 
     skeleton: the keypoints of `truth`, in order; mpii16 is scored with PCKh, lsp14 with PCK, others with OKS.
     seen:     the keypoints the model was trained on; the others are reported apart. None: all.
+    beside:   others' predictions for the same people in the same boxes, by name.
 
     On labelled boxes a person without prediction scores 0. On a detector's boxes there is AP and AR only.
     Errors: names that differ from the truth's, people the truth does not have, a person predicted twice, a
     box source other than the predictions', PCKh or PCK on a detector's boxes.
     """
-    _check(truth, predictions, skeleton, box_source)
+    beside = dict(beside or {})
+    for some in (predictions, *beside.values()):
+        _check(truth, some, skeleton, box_source)
     protocol = protocol_of(skeleton)
     if protocol != "oks" and box_source != GROUND_TRUTH:
         raise PosetalkError(f"{truth.name} is scored on its own boxes; leave the detector's boxes out")
@@ -57,6 +63,10 @@ def evaluate(
     if protocol == "oks":
         numbers |= coco_ap(truth, predictions, skeleton.sigmas)
         baseline |= coco_ap(truth, average, skeleton.sigmas)
+    others = {
+        name: coco_ap(truth, some, skeleton.sigmas) if protocol == "oks" else {}
+        for name, some in beside.items()
+    }
     report = Report(
         data=truth.name,
         protocol=protocol,
@@ -68,6 +78,7 @@ def evaluate(
         box_source=box_source,
         numbers=numbers,
         baseline=baseline,
+        beside=others,
         notes=tuple(_notes(labels, protocol, box_source)),
         skipped=truth.skipped,
         limbs=skeleton.limbs,
@@ -77,12 +88,25 @@ def evaluate(
         return replace(report, numbers=numbers | nothing, baseline=baseline | nothing)
     ours, base = labels.found(predictions), labels.found(average)
     our_columns, base_columns = (columns(labels, xy, protocol, seen) for xy in (ours, base))
+    other_columns = {
+        name: columns(labels, labels.found(some), protocol, seen) for name, some in beside.items()
+    }
+    scores, visible = labels.answers(predictions)
+    labelled = (labels.labelled > 0) & np.isfinite(ours[..., 0])
+    bins, error = reliability(scores[labelled], keypoint_similarity(labels, ours)[labelled])
     return replace(
         report,
         missing=int(np.isnan(ours[:, :1, 0]).sum()),
         numbers=numbers | {name: ratio(*pair) for name, pair in our_columns.items()},
         baseline=baseline | {name: ratio(*pair) for name, pair in base_columns.items()},
-        intervals=_intervals(our_columns, base_columns),
+        beside={
+            name: others[name] | {n: ratio(*pair) for n, pair in found.items()}
+            for name, found in other_columns.items()
+        },
+        intervals=_intervals(our_columns, {"baseline": base_columns, **other_columns}),
+        reliability=bins,
+        calibration_error=error,
+        visible=_visible(labels, visible),
         per_keypoint=keypoint_rows(labels, ours, base, seen),
         cases=_cases(labels, ours, predictions),
     )
@@ -173,18 +197,27 @@ def _left_out(lengths: Floats, what: str) -> list[str]:
     return [f"{count} of {len(lengths)} people have no {what} and are left out"] if count else []
 
 
-def _intervals(ours: Columns, base: Columns) -> dict[str, tuple[float, float]]:
-    """Of each number, and of its lead over the baseline on the same draws of people."""
+def _intervals(ours: Columns, others: Mapping[str, Columns]) -> dict[str, tuple[float, float]]:
+    """Of each number, and of its lead over each of the others on the same draws of people."""
     names = list(ours)
-    pairs = [ours[n] for n in names] + [base[n] for n in names]
+    pairs = [ours[n] for n in names] + [other[n] for other in others.values() for n in names]
     tops, bottoms = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))
     values = resample(tops, bottoms)
     found = {}
     for j, name in enumerate(names):
-        mine, theirs = values[:, j], values[:, len(names) + j]
-        found[name] = interval(mine)
-        found[f"{name}_over_baseline"] = interval(mine - theirs)
+        found[name] = interval(values[:, j])
+        for i, other in enumerate(others, 1):
+            found[f"{name}_over_{other}"] = interval(values[:, j] - values[:, i * len(names) + j])
     return {name: pair for name, pair in found.items() if pair is not None}
+
+
+def _visible(labels: Labels, said: Floats) -> tuple[float, float] | None:
+    """Of all keypoints the share told rightly to be seen or not, and the share that can be seen; None: not told."""
+    told = np.isfinite(said)
+    if not told.any():
+        return None
+    truth = np.array([p.visible > 1 for p in labels.persons])
+    return float((said[told] == truth[told]).mean()), float(truth[told].mean())
 
 
 def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tuple[Case, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
+from posetalk.score.calibration import Bin, draw_reliability
 from posetalk.score.cases import ENOUGH, Case, draw_cases
 from posetalk.score.columns import KeypointRow, Protocol
 
@@ -27,8 +28,12 @@ class Report:
     """The numbers of one run, shares and means in 0..1; None where there is nobody to measure.
 
     numbers:   by name; `baseline` has the same names for every keypoint at its average place in the box.
+    beside:    the same of others' predictions for the same people.
     intervals: 95 % percentile bootstrap over people, of a number (not AP and AR, which would need a COCO
-               evaluation for each draw) and, as NAME_over_baseline, of its lead on the same draws.
+               evaluation for each draw) and, as NAME_over_baseline (or another's name), of its lead on the
+               same draws.
+    reliability, calibration_error: what scores mean, see `calibration`.
+    visible:   the share of keypoints told rightly to be seen or not, and the share that can be seen.
     missing:   scored people without prediction, who count as 0; None on a detector's boxes.
     cases:     people with a prediction, the best first.
     """
@@ -43,7 +48,11 @@ class Report:
     box_source: str
     numbers: dict[str, float | None]
     baseline: dict[str, float | None]
+    beside: dict[str, dict[str, float | None]] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] | None = None
+    reliability: tuple[Bin, ...] = ()
+    calibration_error: float | None = None
+    visible: tuple[float, float] | None = None
     per_keypoint: tuple[KeypointRow, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
@@ -63,6 +72,11 @@ class Report:
             "box_source": self.box_source,
             **_rounded(self.numbers),
             "baseline": _rounded(self.baseline),
+            "beside": {name: _rounded(numbers) for name, numbers in self.beside.items()},
+            "calibration_error": self.calibration_error and round(self.calibration_error, 6),
+            "reliability": [_rounded(asdict(b)) for b in self.reliability],
+            "visible": self.visible
+            and {"right": round(self.visible[0], 6), "seen": round(self.visible[1], 6)},
             "intervals": _rounded(self.intervals or {}),
             "per_keypoint": [_rounded(asdict(row)) for row in self.per_keypoint],
             "notes": list(self.notes),
@@ -79,15 +93,24 @@ class Report:
             lines.append(f"- {self.missing} people have no prediction and count as 0")
         if self.skipped:
             lines.append(f"- {len(self.skipped)} records of the labels were left out: {self.skipped[0]} ...")
-        lines += [
-            "",
-            *_table(["number", "model", "95 %", "average place", "lead, 95 %", "boxes"], self._rows()),
-        ]
+        head = ["number", "model", "95 %", "average place", "lead, 95 %"]
+        head += [cell for name in self.beside for cell in (name, "lead, 95 %")]
+        lines += ["", *_table([*head, "boxes"], self._rows())]
         lines += ["", WHAT[self.protocol]]
         lines.append(
             "95 %: percentile bootstrap over people, 1,000 draws; lead: model minus average place on the "
             "same draws. AP and AR have no interval."
         )
+        if self.calibration_error is not None:
+            lines.append(
+                f"Scores are off by {self.calibration_error:.3f} on average (expected calibration error over "
+                f"{sum(b.n for b in self.reliability)} labelled keypoints; a score is the similarity to be expected)."
+            )
+        if self.visible:
+            right, seen = self.visible
+            lines.append(
+                f"Seen or not is told rightly for {right:.3f} of all keypoints; {seen:.3f} can be seen."
+            )
         for title, rows in self._keypoint_tables():
             head = ["keypoint", "similarity", "near", "average: similarity", "near", "labels", "boxes"]
             lines += ["", f"## {title}", "", *_table(head, rows)]
@@ -109,6 +132,8 @@ class Report:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "report.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
             (folder / "report.md").write_text(text, encoding="utf-8")
+            if self.calibration_error is not None:
+                draw_reliability(self.reliability, self.calibration_error, folder / "reliability.png")
             if self.cases:
                 page, told = draw_cases(self.cases, self.limbs)
                 page.save(folder / "cases.png")
@@ -129,6 +154,11 @@ class Report:
                 _interval(intervals.get(name)),
                 _number(self.baseline.get(name)),
                 _interval(intervals.get(f"{name}_over_baseline")),
+                *(
+                    cell
+                    for other, numbers in self.beside.items()
+                    for cell in (_number(numbers.get(name)), _interval(intervals.get(f"{name}_over_{other}")))
+                ),
                 self.box_source,
             ]
             for name, value in self.numbers.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,20 +10,22 @@ from rich.progress import track
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.predictions import GROUND_TRUTH
+from posetalk.locate.predictions import GROUND_TRUTH, read_predictions
 from posetalk.locate.sweep import Job, detected_jobs, labelled_jobs, sweep
 from posetalk.read.boxes import read_boxes
-from posetalk.read.dataset import read_people
+from posetalk.read.dataset import labelled_skeleton, read_people
 from posetalk.score.evaluate import evaluate
 from posetalk.settings import EvaluateSettings
-from posetalk.skeleton import BUILT_IN, Skeleton, skeleton
-from posetalk.types import PoseSet
+from posetalk.skeleton import skeleton
 
 
-def evaluate_model(settings: EvaluateSettings, localizer: Callable[[], Localizer], out: Path) -> None:
+def evaluate_model(
+    settings: EvaluateSettings, localizer: Callable[[], Localizer], out: Path, beside: Sequence[Path] = ()
+) -> None:
     """Write predictions.jsonl, report.json, report.md and the drawn cases into `out`, and print the report.
 
-    localizer: makes the model, once the labels are known to be good. Run again on the same folder it goes on with
+    localizer: makes the model, once the labels are known to be good. beside: others' predictions.jsonl for the same
+    people, scored under the files' names. Run again on the same folder it goes on with
     the people that are missing. Errors: those of the readers; a folder with another run.
     """
     named = skeleton(settings.skeleton) if settings.skeleton else None
@@ -47,7 +49,7 @@ def evaluate_model(settings: EvaluateSettings, localizer: Callable[[], Localizer
         labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
     )
     source = GROUND_TRUTH if found is None else Path(str(settings.boxes)).name
-    points = named or _labelled(truth)
+    points = named or labelled_skeleton(truth)
     settings.claim(out)
     predictions, skipped = sweep(
         model,
@@ -58,12 +60,8 @@ def evaluate_model(settings: EvaluateSettings, localizer: Callable[[], Localizer
         track=partial(track, description="locating"),
     )
     seen = set(model.trained_keypoints) or None
-    report = evaluate(truth, predictions, points, box_source=source, seen=seen)
+    others = {path.stem: read_predictions(path)[0] for path in beside}
+    report = evaluate(truth, predictions, points, box_source=source, seen=seen, beside=others)
     for sentence in [*(found.skipped if found else ()), *skipped, *report.save(out)]:
         print(sentence)
     print(report.to_markdown())
-
-
-def _labelled(truth: PoseSet) -> Skeleton:
-    """The built-in skeleton a data set labels."""
-    return next(s for s in map(skeleton, BUILT_IN) if s.names == truth.keypoint_names)

@@ -60,7 +60,7 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
         train_dataset=views,
         data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
         callbacks=[_Report(out, settings, steps)],
-        text_rate=settings.text_rate,
+        shares={"language_model": settings.text_rate, "vision_tower": settings.vision_rate},
     )
     (out / "checkpoints").mkdir(
         exist_ok=True
@@ -76,25 +76,22 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
 
 
 class _PoseTrainer(Trainer):
-    """Two learning rates, and views in the order they are numbered."""
+    """A learning rate for each part, and views in the order they are numbered."""
 
-    def __init__(self, *args: Any, text_rate: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, shares: dict[str, float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.text_rate = text_rate
+        self.shares = shares
         self.remove_callback(PrinterCallback)
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
-        groups: dict[bool, list[torch.nn.Parameter]] = {False: [], True: []}
+        groups: dict[float, list[torch.nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
-                groups["language_model" in name].append(parameter)
+                share = next((share for part, share in self.shares.items() if part in name), 1.0)
+                groups.setdefault(share, []).append(parameter)
         rate = self.args.learning_rate
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": p, "lr": rate * (self.text_rate if text else 1.0)}
-                for text, p in groups.items()
-                if p
-            ],
+            [{"params": parameters, "lr": rate * share} for share, parameters in groups.items()],
             weight_decay=self.args.weight_decay,
         )
         return self.optimizer

@@ -1,0 +1,124 @@
+"""Make a model's scores mean what they say, on labelled people it has not learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.nn import functional as F
+
+from posetalk.crop.affine import square_of
+from posetalk.crop.image import cut, normalise, read_image
+from posetalk.errors import PosetalkError
+from posetalk.locate.decode import heat_maps, prefill, read, settle
+from posetalk.locate.localizer import oks_scale
+from posetalk.locate.predictions import scored_people
+from posetalk.model.files import conversation, crop_settings, load, save
+from posetalk.model.posellm import PoseLLM
+from posetalk.score.calibration import reliability
+from posetalk.skeleton import Skeleton
+from posetalk.types import PoseSet
+
+TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What was found: the heat map's temperature, factor and offset of the visible logit, and the errors it made.
+
+    error_before, error_after: expected calibration error of scores on the people that were used.
+    """
+
+    people: int
+    temperature: float
+    visible_line: tuple[float, float]
+    error_before: float
+    error_after: float
+
+
+def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> Calibrated:
+    """Write the model `name` (with the readout `point`) to the folder `out`, calibrated on the people of `truth`.
+
+    The temperature of the heat maps is the one whose scores are nearest, in mean square, to the similarities that the
+    answers had; the line of the visible logit is fitted by logistic regression. Errors: a model without `point`, no
+    people.
+    """
+    model, tokenizer = load(name)
+    if not model.config.cells:
+        raise PosetalkError(f"{name} has no readout 'point', whose heat maps could be calibrated")
+    with torch.no_grad():
+        model.point.temperature.fill_(1)
+        model.point.visible_line.copy_(torch.tensor([1.0, 0.0]))
+    looked = _look(model, tokenizer, truth, points)
+
+    def scores(temperature: float) -> tuple[Tensor, Tensor]:
+        found = settle(looked.heat.float() / temperature, looked.visible, looked.scale.float())
+        similarity = torch.exp(-((found.xy - looked.places) ** 2).sum(-1) / (2 * looked.true**2)).float()
+        return found.score[looked.labelled], similarity[looked.labelled]
+
+    misses = [float(F.mse_loss(*scores(t))) for t in track(TEMPERATURES, description="calibrating")]
+    temperature = TEMPERATURES[int(np.argmin(misses))]
+    line = _line(looked.visible.flatten(), looked.seen.float().flatten())
+    with torch.no_grad():
+        model.point.temperature.fill_(temperature)
+        model.point.visible_line.copy_(torch.tensor(line))
+    save(model, tokenizer, out)
+    before, after = (reliability(*(v.numpy() for v in scores(t)))[1] or 0.0 for t in (1.0, temperature))
+    return Calibrated(len(looked.heat), temperature, line, before, after)
+
+
+class _Looked(NamedTuple):
+    """What was seen of n people: lengths in crop sides."""
+
+    heat: Tensor  # (n, k, S * S) logits
+    visible: Tensor  # (n, k) logits
+    places: Tensor  # (n, k, 2), labelled
+    labelled: Tensor  # (n, k)
+    seen: Tensor  # (n, k), labelled as visible
+    scale: Tensor  # (n, k), OKS's s as far as the box tells
+    true: Tensor  # (n, k), OKS's s
+
+
+@torch.no_grad()
+def _look(model: PoseLLM, tokenizer: Any, truth: PoseSet, points: Skeleton) -> _Looked:
+    talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
+    questions = read(model, talk, points.keypoints)
+    rows: list[list[Tensor]] = []
+    for image, person in track(scored_people(truth), description="looking"):
+        box = truth.cropped(person.box, crop.padding)
+        square = square_of(box, crop.size, crop.padding)
+        pixels = torch.from_numpy(normalise(cut(read_image(image.path), square), crop.pixels))
+        heat, visible = heat_maps(model, prefill(model, talk, pixels[None]), questions)
+        places = square.normalise(person.keypoints)
+        labels = (
+            places,
+            ((places >= 0) & (places < 1)).all(1) & person.labelled,
+            person.visible > 1,
+            oks_scale([box], points.keypoints)[0] / square.side,
+            2 * np.array(points.sigmas) * np.sqrt(person.area) / square.side,
+        )
+        rows.append([heat[0].half(), visible[0], *(torch.from_numpy(np.asarray(label)) for label in labels)])
+    if not rows:
+        raise PosetalkError(f"{truth.source} has no labelled people to calibrate on")
+    return _Looked(*(torch.stack(list(column)) for column in zip(*rows, strict=True)))
+
+
+def _line(logit: Tensor, seen: Tensor) -> tuple[float, float]:
+    """Factor and offset of the logits (n,) under which `seen` (n,) is likeliest."""
+    line = torch.tensor([1.0, 0.0], requires_grad=True)
+    search = torch.optim.LBFGS([line], max_iter=100)
+
+    def miss() -> Tensor:
+        search.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(logit * line[0] + line[1], seen)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    search.step(miss)  # type: ignore[no-untyped-call]
+    factor, offset = line.tolist()
+    return factor, offset

@@ -1,0 +1,62 @@
+"""Questions about points between labelled keypoints."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from posetalk.skeleton import skeleton
+from posetalk.train.between import KEPT_FOR_TESTS, between
+from posetalk.train.target import Target
+
+COCO = skeleton("coco17").keypoints
+RNG = np.random.default_rng(0)
+FOUND = [
+    Target(k, (float(x), float(y)), True) for k, (x, y) in zip(COCO, RNG.uniform(0, 1, (17, 2)), strict=True)
+]
+PLACES = {t.keypoint.name: np.array(t.place) for t in FOUND}
+SHARE = {"halfway between": 0.5, "midpoint of": 0.5, "one third": 1 / 3, "a quarter": 0.25}
+PART = {"upper arm": ("shoulder", "elbow"), "forearm": ("elbow", "wrist"), "lower arm": ("elbow", "wrist")}
+PART |= {"shin": ("knee", "ankle"), "lower leg": ("knee", "ankle")}
+
+
+def ends(name: str) -> tuple[float, str, str]:
+    """The share and the two ends that a question means."""
+    if part := re.fullmatch(r"middle of the (left|right) (.+)", name):
+        return 0.5, *(f"{part[1]} {joint}" for joint in PART[part[2]])
+    share = next(v for k, v in SHARE.items() if k in name)
+    joints = "|".join(sorted(PLACES, key=len, reverse=True))
+    first, second = re.findall(rf"the ({joints})", name)
+    return share, first, second
+
+
+def test_every_question_means_the_place_that_it_teaches() -> None:
+    asked = [t for seed in range(1000) for t in between(FOUND, 4, np.random.default_rng(seed))]
+    kinds = set()
+    for target in asked:
+        name = target.keypoint.name
+        share, first, second = ends(name)
+        wanted = (1 - share) * PLACES[first] + share * PLACES[second]
+        assert target.place == pytest.approx(tuple(wanted))
+        if target.keypoint.sentence:
+            assert ends(target.keypoint.sentence)[0] == 0.5
+            assert {first, second} == set(ends(target.keypoint.sentence)[1:])
+        assert target.visible is None
+        kinds.add(re.sub(r"left|right", "", name) if "middle" in name else round(share, 2))
+    assert len(kinds) == 8  # three shares, five named parts
+
+
+def test_some_lines_are_kept_for_tests_under_any_name() -> None:
+    for seed in range(400):
+        for target in between(FOUND, 4, np.random.default_rng(seed)):
+            _, first, second = ends(target.keypoint.name)
+            assert frozenset({first, second}) not in KEPT_FOR_TESTS
+            assert not re.search("thigh|pelvis|thorax|chest", target.keypoint.name + target.keypoint.sentence)
+
+
+@pytest.mark.parametrize("some", [[], FOUND[:1]])
+def test_one_keypoint_has_no_line(some: list[Target]) -> None:
+    assert between(some, 5, np.random.default_rng(0)) == []
+    assert between(FOUND, 0, np.random.default_rng(0)) == []
