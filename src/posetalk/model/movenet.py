@@ -2,13 +2,14 @@
 
 The sizes are those of MoveNet Thunder (Google, Apache-2.0), read from its published graph. There the batch
 norm is folded into the convolutions: a convolution has a bias here, and nothing is normalised while training.
+EfficientNet-Lite0, which has never been told what a person is, differs in its numbers alone (`EFFICIENTNET_LITE0`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,13 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 PATCH = 32  # pixels per token: five stages halve the picture
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of MobileNetV2's seven stages, after a first convolution of stride 2
 LATERAL = (1, 2, 3)  # the stages whose output (1/4, 1/8, 1/16) enters the pyramid
+EFFICIENTNET_LITE0: dict[str, Any] = {  # the table of its published code (Google, Apache-2.0)
+    "stem_channels": 32,
+    "stage_channels": (16, 24, 40, 80, 112, 192, 320),
+    "stage_depths": (1, 2, 2, 3, 3, 4, 1),
+    "stage_kernels": (3, 3, 5, 3, 5, 5, 3),
+    "pyramid_channels": (),
+}
 EXPANSION = 6
 FINE = PATCH // 4  # the pyramid ends at 1/4, so a token covers FINE x FINE of its cells
 
@@ -26,8 +34,9 @@ FINE = PATCH // 4  # the pyramid ends at 1/4, so a token covers FINE x FINE of i
 class MoveNetConfig(PreTrainedConfig):
     """Sizes of the tower. `hidden_size`, the length of one token, follows from the others and cannot be set.
 
-    stage_channels, stage_depths: of MobileNetV2's seven stages.
-    pyramid_channels: at the top, then after each of its three separable convolutions (1/16, 1/8, 1/4).
+    stage_channels, stage_depths, stage_kernels: of MobileNetV2's seven stages.
+    pyramid_channels: at the top, then after each of its three separable convolutions (1/16, 1/8, 1/4); empty for a
+        tower without a pyramid, whose own stages' outputs stand for it.
     position_channels: a multiple of 4.
     heat_maps: how many of MoveNet's own keypoint maps (17, COCO's order) each token sums up, 0 for none.
     """
@@ -40,6 +49,7 @@ class MoveNetConfig(PreTrainedConfig):
     stem_channels: int = 56
     stage_channels: list[int] | tuple[int, ...] = (32, 40, 56, 112, 168, 280, 560)
     stage_depths: list[int] | tuple[int, ...] = (1, 2, 3, 4, 3, 3, 1)
+    stage_kernels: list[int] | tuple[int, ...] = (3, 3, 3, 3, 3, 3, 3)
     head_channels: int = 1280
     pyramid_channels: list[int] | tuple[int, ...] = (64, 32, 24, 24)
     position_channels: int = 32
@@ -54,12 +64,15 @@ class MoveNetConfig(PreTrainedConfig):
     @property
     def feature_size(self) -> int:
         """Channels of a token that come from the picture: the rest is its position."""
-        return self.head_channels + FINE**2 * self.pyramid_channels[-1] + 3 * self.heat_maps
+        finest = self.pyramid_channels[-1] if self.pyramid_channels else self.stage_channels[LATERAL[0]]
+        return self.head_channels + FINE**2 * finest + 3 * self.heat_maps
 
     @property
     def fine_channels(self) -> int:
         """Channels of `TowerOutput.fine`: the pyramid's and MoveNet's own keypoint maps."""
-        return self.pyramid_channels[-1] + self.heat_maps
+        if self.pyramid_channels:
+            return self.pyramid_channels[-1] + self.heat_maps
+        return sum(self.stage_channels[stage] for stage in LATERAL)
 
 
 @dataclass
@@ -93,10 +106,10 @@ class SameConv(nn.Conv2d):
 class InvertedResidual(nn.Module):
     """MobileNetV2's block (arXiv 1801.04381, section 3.3): widen, look around each channel, narrow, add."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, stride: int):
+    def __init__(self, inputs: int, hidden: int, outputs: int, stride: int, kernel: int = 3):
         super().__init__()
         self.expand = SameConv(inputs, hidden) if hidden != inputs else None
-        self.depthwise = SameConv(hidden, hidden, 3, stride, groups=hidden)
+        self.depthwise = SameConv(hidden, hidden, kernel, stride, groups=hidden)
         self.project = SameConv(hidden, outputs)
         self.residual = stride == 1 and inputs == outputs
 
@@ -129,24 +142,26 @@ class MoveNetModel(PreTrainedModel):
         super().__init__(config)
         self.stem = SameConv(config.num_channels, config.stem_channels, 3, 2)
         stages, inputs = [], config.stem_channels
-        for index, (outputs, depth) in enumerate(
-            zip(config.stage_channels, config.stage_depths, strict=True)
+        for index, (outputs, depth, kernel) in enumerate(
+            zip(config.stage_channels, config.stage_depths, config.stage_kernels, strict=True)
         ):
             blocks = []
             for n in range(depth):
                 hidden = inputs * (EXPANSION if index else 1)  # the first stage does not widen
-                blocks.append(InvertedResidual(inputs, hidden, outputs, STRIDES[index] if n == 0 else 1))
+                stride = STRIDES[index] if n == 0 else 1
+                blocks.append(InvertedResidual(inputs, hidden, outputs, stride, kernel))
                 inputs = outputs
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
         self.head = SameConv(inputs, config.head_channels)
 
-        first, *_ = levels = config.pyramid_channels
-        self.top = SameConv(config.head_channels, first)
-        self.laterals = nn.ModuleList(
-            SameConv(config.stage_channels[stage], levels[n]) for n, stage in enumerate(reversed(LATERAL))
-        )
-        self.smooths = nn.ModuleList(Separable(a, b) for a, b in pairwise(levels))
+        levels = config.pyramid_channels
+        if levels:
+            self.top = SameConv(config.head_channels, levels[0])
+            self.laterals = nn.ModuleList(
+                SameConv(config.stage_channels[stage], levels[n]) for n, stage in enumerate(reversed(LATERAL))
+            )
+            self.smooths = nn.ModuleList(Separable(a, b) for a, b in pairwise(levels))
         if config.heat_maps:
             self.heat = nn.Sequential(
                 Separable(levels[-1], config.heat_channels), SameConv(config.heat_channels, config.heat_maps)
@@ -173,7 +188,10 @@ class MoveNetModel(PreTrainedModel):
                 nn.init.constant_(values, fill)
 
     def maps(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, S, S) in [-1, 1] -> the last layer (B, 1280, S/32, S/32), the pyramid (B, 24, S/4, S/4)."""
+        """(B, 3, S, S) in [-1, 1] -> the last layer (B, 1280, S/32, S/32), the pyramid (B, 24, S/4, S/4).
+
+        Without a pyramid the second is the outputs of the stages that would enter it, enlarged and one after the other.
+        """
         # Depthwise convolutions run faster in this memory order; shapes and values stay.
         x = F.relu6(self.stem(pixel_values.contiguous(memory_format=torch.channels_last)), inplace=True)
         sides = []
@@ -182,16 +200,19 @@ class MoveNetModel(PreTrainedModel):
             if index in LATERAL:
                 sides.append(x)
         coarse = F.relu6(self.head(x), inplace=True)
+        if not self.config.pyramid_channels:
+            size = sides[0].shape[-2:]
+            return coarse, torch.cat([sides[0], *(_enlarged(side, size) for side in sides[1:])], 1)
         fine = self.top(coarse)
         for lateral, smooth, side in zip(self.laterals, self.smooths, reversed(sides), strict=True):
-            up = F.interpolate(fine, scale_factor=2.0, mode="bilinear", align_corners=False)
-            fine = smooth(up + lateral(side))
+            fine = smooth(_enlarged(fine, side.shape[-2:]) + lateral(side))
         return coarse, fine
 
     def features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Before standardisation: tokens (B, (S/32)^2, feature_size) and fine maps (B, C, S/4, S/4)."""
         coarse, fine = self.maps(pixel_values)
-        parts = [coarse, F.pixel_unshuffle(fine, FINE)]
+        finest = fine if self.config.pyramid_channels else fine[:, : self.config.stage_channels[LATERAL[0]]]
+        parts = [coarse, F.pixel_unshuffle(finest, FINE)]
         if self.config.heat_maps:
             heat = self.heat(fine)
             parts.append(self.peaks(heat))
@@ -226,6 +247,10 @@ class MoveNetModel(PreTrainedModel):
         tokens = torch.cat([seen, place.expand(len(seen), -1, -1)], -1)
         fine = (fine - self.fine_mean[:, None, None]) / self.fine_std[:, None, None]
         return TowerOutput(last_hidden_state=tokens, hidden_states=(tokens,), fine=fine)
+
+
+def _enlarged(maps: Tensor, size: torch.Size) -> Tensor:
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
 def position_code(rows: int, columns: int, channels: int) -> Tensor:
