@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from posetalk.model.movenet import (
+    EFFICIENTNET_LITE0,
     FINE,
     InvertedResidual,
     MoveNetConfig,
@@ -43,6 +44,41 @@ def test_one_token_for_each_cell(height: int, width: int, tokens: int) -> None:
     seen = model(pictures(height, width)).last_hidden_state
     assert seen.shape == (2, tokens, model.config.hidden_size)
     assert torch.isfinite(seen).all()
+
+
+@pytest.mark.parametrize("heat_maps", [0, 2])
+def test_fine_maps_are_the_pyramid_and_the_heat_maps(heat_maps: int) -> None:
+    model = tiny(heat_maps=heat_maps, heat_channels=5)
+    with torch.no_grad():
+        _, fine = model.maps(pictures())
+        found = model(pictures()).fine
+    assert found.shape == (2, model.config.fine_channels, 16, 16) == (2, 3 + heat_maps, 16, 16)
+    assert torch.equal(found[:, :3], fine)
+    if heat_maps:
+        with torch.no_grad():
+            assert torch.equal(found[:, 3:], model.heat(fine).clamp_min(-10))
+
+
+def test_without_a_pyramid_the_stages_stand_for_it() -> None:
+    model = tiny(pyramid_channels=(), stage_kernels=(3, 3, 5, 3, 5, 5, 3))
+    assert not hasattr(model, "top") and model.stages[2][0].depthwise.kernel_size == (5, 5)
+    with torch.no_grad():
+        coarse, fine = model.maps(pictures())
+        seen = model(pictures())
+    assert fine.shape == (2, 4 + 6 + 6, 16, 16) and model.config.fine_channels == 16
+    assert seen.fine.shape == fine.shape
+    cells = seen.last_hidden_state.unflatten(1, (2, 2))[1, 1, 0, 10 : 10 + 4 * FINE**2]
+    assert torch.equal(cells.reshape(4, FINE, FINE), fine[1, :4, FINE:, :FINE])
+    assert model.config.hidden_size == 10 + 4 * FINE**2 + 8
+    assert coarse.shape == (2, 10, 2, 2)
+
+
+def test_efficientnet_lite0_has_its_published_size() -> None:
+    with torch.device("meta"):
+        model = MoveNetModel(MoveNetConfig(**EFFICIENTNET_LITE0))
+    # 4,652,008 of the paper's code, less the classifier (1,281,000), less one number a channel: norms are folded in
+    channels = sum(m.out_channels for m in model.modules() if isinstance(m, SameConv))
+    assert model.num_parameters() == 4_652_008 - 1_281_000 - channels
 
 
 def test_the_token_length_follows_from_the_sizes() -> None:
