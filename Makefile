@@ -8,6 +8,7 @@ demo: .venv/demo
 	@mkdir -p demo
 	$(BIN)/posetalk locate "$$($(BIN)/python -c 'import skimage; print(skimage.__path__[0])')/data/camera.png" \
 	    --box 0,60,345,452 --skeleton coco17 --ask "head top: the highest point of the head" \
+	    --ask "middle of the left forearm" --ask "middle of the left thigh: halfway between hip and knee" \
 	    --json demo/pose.json --draw demo/pose.png
 	@echo "The picture is demo/pose.png, the numbers are demo/pose.json."
 

@@ -47,9 +47,9 @@ def main() -> None:
         seen = 0 if found.visible is None else int(found.visible.sum())
         pen.text(
             (x + 12, y + 8),
-            f"{title}: mean score {found.score.mean():.2f}, {seen} of 17 seen",
+            f"{title}: score {found.score.mean():.2f}, {seen} of 17 seen",
             fill="#12141a",
-            font=font(17),
+            font=font(16),
         )
     sheet.save(sys.argv[1])
 

@@ -39,4 +39,4 @@ def test_it_beats_the_average_place_on_photos_it_has_not_seen(tmp_path: Path) ->
     report = evaluate(truth, found, points)
     assert not skipped and report.missing == 0
     low, _ = report.intervals["mean_oks_over_baseline"]
-    assert low > 0.05  # the 95 % interval of the lead
+    assert low > 0.4  # the 95 % interval of the lead
