@@ -25,8 +25,8 @@ class Prediction:
     box_source: where the box is from: `GROUND_TRUTH`, or the name of the detections.
     keypoints:  (k, 3) x, y in px of the full image and a score in 0..1, in the order of `names`.
     std:        (k, 2) px, or None for greedy digits.
-    visible:    (k,) whether each can be seen, or None where the model does not say.
     box_score:  the detector's score of the box; 1 for a labelled box.
+    visible:    (k,) whether each can be seen, or None where the model does not say.
     """
 
     image_id: int
@@ -37,8 +37,8 @@ class Prediction:
     names: tuple[str, ...]
     keypoints: Floats
     std: Floats | None = None
-    visible: tuple[bool, ...] | None = None
     box_score: float = 1.0
+    visible: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
         k = len(self.names)
