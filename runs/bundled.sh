@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The model in src/posetalk/bundled, from packages and a data folder, in about two hours on two cores.
+# The model in src/posetalk/bundled, from packages and a data folder, in about 95 minutes of computing on two cores.
 #
 #     runs/bundled.sh DATA WORK
 #

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tomllib
@@ -87,7 +86,7 @@ def run(work: Path, arm: str, seed: int, steps: int | None) -> dict[str, float]:
 def command(words: list[str], work: Path, log: Path) -> None:
     print(" ".join(words[1:]), flush=True)
     with log.open("w") as file:
-        done = subprocess.run(words, cwd=work, stdout=file, stderr=file, env=os.environ, check=False)
+        done = subprocess.run(words, cwd=work, stdout=file, stderr=file, check=False)
     if done.returncode:
         raise SystemExit(f"{log} ends with: {log.read_text().strip().splitlines()[-1]}")
 

@@ -24,8 +24,8 @@ from posetalk.crop.affine import square_of
 from posetalk.crop.image import cut, normalise, read_image
 from posetalk.locate.predictions import PredictionLog, predictions_of
 from posetalk.locate.sweep import labelled_jobs
-from posetalk.read.dataset import read_people
-from posetalk.skeleton import BUILT_IN, skeleton
+from posetalk.read.dataset import labelled_skeleton, read_people
+from posetalk.skeleton import skeleton
 from posetalk.types import Floats, KeyPoints
 
 HEADS = {
@@ -84,7 +84,7 @@ def main() -> None:
     given = parser.parse_args()
     head, coco = Head(given.movenet), skeleton("coco17").names
     truth = read_people(given.annotations, given.images, first=given.first, last=given.last)
-    named = next(s for s in map(skeleton, BUILT_IN) if s.names == truth.keypoint_names)
+    named = labelled_skeleton(truth)
     with PredictionLog(given.out) as log:
         for job in track(labelled_jobs(truth, 1.25), description="locating"):
             picture, boxes = read_image(job.image.path), job.boxes or ()

@@ -233,6 +233,8 @@ def calibrate(
     from posetalk.score.calibrate import calibrate as run
 
     found = run(model, truth, named or labelled_skeleton(truth), out)
+    for sentence in truth.skipped:
+        print(f"skipped: {sentence}")
     factor, offset = found.visible_line
     print(
         f"{out}: calibrated on {found.people} people; temperature {found.temperature:.2f}, "

@@ -68,17 +68,17 @@ class Found:
 
 
 @torch.no_grad()
-def prefill(model: PoseLLM, talk: Conversation, pixels: Tensor) -> Prefix:
-    """See P crops (P, 3, S, S)."""
+def prefill(model: PoseLLM, talk: Conversation, pixels: Tensor, cells: bool = True) -> Prefix:
+    """See P crops (P, 3, S, S); without cells nothing but `decode` can ask."""
     ids = torch.tensor([talk.prefix], device=pixels.device).expand(len(pixels), -1)
     cache = DynamicCache()
     image = model.model.get_image_features(pixels)
     out = model.model(inputs_embeds=model.model.embed(ids, image), past_key_values=cache, use_cache=True)
-    cells = None
-    if model.config.cells:
+    keys = None
+    if cells and model.config.cells:
         is_image = ids[0] == model.config.image_token_id
-        cells = model.point.keys(out.last_hidden_state[:, is_image], image.fine)
-    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), cells)
+        keys = model.point.keys(out.last_hidden_state[:, is_image], image.fine)
+    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), keys)
 
 
 @torch.no_grad()

@@ -161,7 +161,8 @@ class Localizer:
         new = [i for i, box in enumerate(boxes) if (box, mirrored) not in self._prefixes]
         if new:
             crops = np.stack([normalise(cut(self.image, squares[i]), self.crop.pixels) for i in new])
-            fresh = prefill(self.model, self.talk, torch.from_numpy(crops).to(device))
+            pixels = torch.from_numpy(crops).to(device)
+            fresh = prefill(self.model, self.talk, pixels, cells=self.readout == "point")
             for row, i in enumerate(new):
                 self._prefixes[boxes[i], mirrored] = fresh[row : row + 1]
         prefix = Prefix.concat([self._prefixes[box, mirrored] for box in boxes])

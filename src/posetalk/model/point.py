@@ -66,9 +66,8 @@ class PointHead(nn.Module):
         """Hidden states at the ends of questions (B, K, width) -> heat logits (B, K, S * S), visible logits (B, K)."""
         asked = self.norm(hidden)
         heat = self.query(asked) @ keys.mT / math.sqrt(SIZE)
-        return heat / self.temperature, self.visible(asked)[..., 0] * self.visible_line[
-            0
-        ] + self.visible_line[1]
+        factor, offset = self.visible_line
+        return heat / self.temperature, self.visible(asked)[..., 0] * factor + offset
 
 
 def gaussian(places: Tensor, side: int, sigma: float) -> Tensor:

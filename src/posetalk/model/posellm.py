@@ -35,7 +35,7 @@ class PoseLLMConfig(LlavaConfig):
     keypoints:    names of the keypoints it was trained on.
     readout:      `digits` or `point`, how it answers unless told otherwise.
     reading:      `inline`: a question's words stand behind the picture; `once`: they are read without it, and the
-                  last hidden state stands behind the picture as one word.
+                  mean of their last hidden states stands behind the picture as one word.
     cells:        each image token is cut into cells x cells for `point`; 0 for a model that has only `digits`.
     """
 

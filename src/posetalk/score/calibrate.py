@@ -21,8 +21,9 @@ from posetalk.locate.predictions import scored_people
 from posetalk.model.files import conversation, crop_settings, load, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.score.calibration import reliability
+from posetalk.score.oks import similarity
 from posetalk.skeleton import Skeleton
-from posetalk.types import PoseSet
+from posetalk.types import Floats, PoseSet
 
 TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))
 
@@ -56,19 +57,24 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
         model.point.visible_line.copy_(torch.tensor([1.0, 0.0]))
     looked = _look(model, tokenizer, truth, points)
 
-    def scores(temperature: float) -> tuple[Tensor, Tensor]:
+    def scores(temperature: float) -> tuple[Floats, Floats]:
         found = settle(looked.heat.float() / temperature, looked.visible, looked.scale.float())
-        similarity = torch.exp(-((found.xy - looked.places) ** 2).sum(-1) / (2 * looked.true**2)).float()
-        return found.score[looked.labelled], similarity[looked.labelled]
+        alike = similarity(found.xy.numpy(), looked.places.numpy(), looked.area.numpy(), points.sigmas)
+        there = looked.labelled.numpy()
+        return found.score.numpy()[there], alike[there]
 
-    misses = [float(F.mse_loss(*scores(t))) for t in track(TEMPERATURES, description="calibrating")]
+    def miss(temperature: float) -> float:
+        score, alike = scores(temperature)
+        return float(((score - alike) ** 2).mean())
+
+    misses = [miss(t) for t in track(TEMPERATURES, description="calibrating")]
     temperature = TEMPERATURES[int(np.argmin(misses))]
     line = _line(looked.visible.flatten(), looked.seen.float().flatten())
     with torch.no_grad():
         model.point.temperature.fill_(temperature)
         model.point.visible_line.copy_(torch.tensor(line))
     save(model, tokenizer, out)
-    before, after = (reliability(*(v.numpy() for v in scores(t)))[1] or 0.0 for t in (1.0, temperature))
+    before, after = (reliability(*scores(t))[1] or 0.0 for t in (1.0, temperature))
     return Calibrated(len(looked.heat), temperature, line, before, after)
 
 
@@ -81,7 +87,7 @@ class _Looked(NamedTuple):
     labelled: Tensor  # (n, k)
     seen: Tensor  # (n, k), labelled as visible
     scale: Tensor  # (n, k), OKS's s as far as the box tells
-    true: Tensor  # (n, k), OKS's s
+    area: Tensor  # (n,), OKS's
 
 
 @torch.no_grad()
@@ -100,7 +106,7 @@ def _look(model: PoseLLM, tokenizer: Any, truth: PoseSet, points: Skeleton) -> _
             ((places >= 0) & (places < 1)).all(1) & person.labelled,
             person.visible > 1,
             oks_scale([box], points.keypoints)[0] / square.side,
-            2 * np.array(points.sigmas) * np.sqrt(person.area) / square.side,
+            person.area / square.side**2,
         )
         rows.append([heat[0].half(), visible[0], *(torch.from_numpy(np.asarray(label)) for label in labels)])
     if not rows:

@@ -25,8 +25,8 @@ def evaluate_model(
     """Write predictions.jsonl, report.json, report.md and the drawn cases into `out`, and print the report.
 
     localizer: makes the model, once the labels are known to be good. beside: others' predictions.jsonl for the same
-    people, scored under the files' names. Run again on the same folder it goes on with
-    the people that are missing. Errors: those of the readers; a folder with another run.
+    people, scored under the files' names. Run again on the same folder it goes on with the people that are missing.
+    Errors: those of the readers; a folder with another run.
     """
     named = skeleton(settings.skeleton) if settings.skeleton else None
     heads = Path(settings.heads) if settings.heads else None
@@ -44,6 +44,7 @@ def evaluate_model(
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
         sizes = {i.id: (i.width, i.height) for i in truth.images if i.width and i.height}
         found = read_boxes(Path(settings.boxes), form=settings.box_form, sizes=sizes)
+    others = {path.stem: read_predictions(path)[0] for path in beside}
     model = localizer()
     jobs: list[Job] = (
         labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
@@ -60,7 +61,6 @@ def evaluate_model(
         track=partial(track, description="locating"),
     )
     seen = set(model.trained_keypoints) or None
-    others = {path.stem: read_predictions(path)[0] for path in beside}
     report = evaluate(truth, predictions, points, box_source=source, seen=seen, beside=others)
     for sentence in [*(found.skipped if found else ()), *skipped, *report.save(out)]:
         print(sentence)
