@@ -175,6 +175,8 @@ class TrainSettings(Settings):
                  left wrist and the nose"), which teach what words mean beyond the names of a data set; 0 for none.
     name_only:   share of the questions that leave the description out, so that the model can be asked either way.
     without_keypoints: names left out of training, to be asked for later (zero-shot).
+    features:    a folder for what a frozen tower sees in the run's views, computed once before the first step; later
+                 epochs, the resumed run and other runs of the same views find it there. None: nothing is kept.
     steps:       gradient steps; None for `epochs` passes over the data.
     """
 
@@ -203,6 +205,7 @@ class TrainSettings(Settings):
     name_only: float = Field(0.0, ge=0, le=1)
     augment: AugmentSettings = AugmentSettings()
     without_keypoints: tuple[str, ...] = ()
+    features: str | None = None
     seed: int = 42
     workers: int = Field(2, ge=0)
     save_steps: int = Field(500, ge=1)

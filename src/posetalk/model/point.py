@@ -45,6 +45,11 @@ class PointHead(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("visible_line", torch.tensor([1.0, 0.0]))
 
+    def forget_calibration(self) -> None:
+        """It holds for the weights that it was measured with: training begins without."""
+        self.temperature.fill_(1.0)
+        self.visible_line.copy_(torch.tensor([1.0, 0.0]))
+
     def keys(self, hidden: Tensor, fine: Tensor | None) -> Tensor:
         """Image tokens' hidden states (B, n, width), fine maps (B, C, h, w) or None -> (B, S * S, SIZE), row by row.
 

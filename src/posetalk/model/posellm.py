@@ -72,20 +72,28 @@ class PoseLLMModel(LlavaModel):
             self.question_reader = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.post_init()
 
-    def get_image_features(self, pixel_values: Tensor, **_: Any) -> TowerOutput:
-        """(B, 3, S, S) -> image tokens as words, `pooler_output` (B, n, text width), and the tower's fine maps.
+    def look(self, pixel_values: Tensor) -> TowerOutput:
+        """(B, 3, S, S) -> what the tower sees: `last_hidden_state` (B, n, vision width), and its `fine` maps.
 
-        Uses the tower's last hidden state *after* its final norm (LocLLM's `x_norm_patchtokens`; LLaVA takes the one
-        before) without class and register tokens.
+        The tower's last hidden state *after* its final norm (LocLLM's `x_norm_patchtokens`; LLaVA takes the one before)
+        without class and register tokens.
         """
         seen = self.vision_tower(pixel_values.to(self.vision_tower.dtype))
         features = seen.last_hidden_state
         if features.ndim == 4:  # convolutional towers: (B, C, h, w)
             features = features.flatten(2).transpose(1, 2)
         features = features[:, features.shape[1] - self.config.image_seq_length :]
+        return TowerOutput(last_hidden_state=features, fine=getattr(seen, "fine", None))
+
+    def connect(self, seen: TowerOutput) -> TowerOutput:
+        """What the tower sees, and with it the image tokens as words: `pooler_output` (B, n, text width)."""
+        features = seen.last_hidden_state
         words = self.multi_modal_projector(features.to(next(self.multi_modal_projector.parameters()).dtype))
-        fine = getattr(seen, "fine", None)
-        return TowerOutput(last_hidden_state=features, pooler_output=words, fine=fine)
+        return TowerOutput(last_hidden_state=features, pooler_output=words, fine=seen.fine)
+
+    def get_image_features(self, pixel_values: Tensor, **_: Any) -> TowerOutput:
+        """(B, 3, S, S) -> `look` and `connect`, under the name by which LLaVA's own code calls it."""
+        return self.connect(self.look(pixel_values))
 
     def embed(
         self, input_ids: Tensor, image: TowerOutput | None = None, readings: Tensor | None = None
@@ -169,6 +177,8 @@ class PoseLLM(LlavaForConditionalGeneration):
         num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
         pixel_values: Tensor | None = None,
+        features: Tensor | None = None,
+        fine: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         """Next-token prediction; with `labels` (B, T; -100 where nothing is asked) the loss of the answers alone.
@@ -181,6 +191,7 @@ class PoseLLM(LlavaForConditionalGeneration):
         ends, points: for the readout `point`: (B, K) where questions end, and (B, K, 3) x, y in 0..1 and visible (0 or
                   1), NaN where nothing is known. Where points are given the loss is theirs; `digits_too` adds that of
                   the answers.
+        features, fine: what `look` gave for the pictures, in place of `pixel_values`.
         num_items_in_batch: divides the summed loss (all labels of a gradient step, over all processes); the labels of
                   this call are counted where it is None.
         """
@@ -196,8 +207,12 @@ class PoseLLM(LlavaForConditionalGeneration):
             return LlavaCausalLMOutputWithPast(
                 logits=self.lm_head(hidden), past_key_values=out.past_key_values
             )
-        assert input_ids is not None and pixel_values is not None
-        image = self.model.get_image_features(pixel_values)
+        assert input_ids is not None
+        if features is None:
+            assert pixel_values is not None
+            image = self.model.get_image_features(pixel_values)
+        else:
+            image = self.model.connect(TowerOutput(last_hidden_state=features, fine=fine))
         readings = None
         if questions is not None:
             assert lengths is not None

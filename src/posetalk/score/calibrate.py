@@ -52,9 +52,7 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
     model, tokenizer = load(name)
     if not model.config.cells:
         raise PosetalkError(f"{name} has no readout 'point', whose heat maps could be calibrated")
-    with torch.no_grad():
-        model.point.temperature.fill_(1)
-        model.point.visible_line.copy_(torch.tensor([1.0, 0.0]))
+    model.point.forget_calibration()
     looked = _look(model, tokenizer, truth, points)
 
     def scores(temperature: float) -> tuple[Floats, Floats]:

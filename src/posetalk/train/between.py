@@ -33,7 +33,10 @@ SHARES = {
 
 
 def between(found: Sequence[Target], count: int, rng: np.random.Generator) -> list[Target]:
-    """`count` questions about points on lines between targets that have a place; none where there are under two."""
+    """`count` questions about points on lines between targets that have a place; none where there are under two.
+
+    A point can be seen where both its ends can.
+    """
     if len(found) < 2 or not count:
         return []
     asked = []
@@ -54,5 +57,6 @@ def between(found: Sequence[Target], count: int, rng: np.random.Generator) -> li
                 name = called[rng.integers(len(called))].format(parts[0][0])
                 keypoint = Keypoint(name, f"the {line}" if rng.random() < 0.5 else "")
         x, y = ((1 - share) * a + share * b for a, b in zip(first.place, second.place, strict=True))
-        asked.append(Target(keypoint, (x, y), None))
+        known = first.visible is not None and second.visible is not None
+        asked.append(Target(keypoint, (x, y), (first.visible and second.visible) if known else None))
     return asked

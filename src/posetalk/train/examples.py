@@ -11,12 +11,12 @@ from torch.utils.data import Dataset
 
 from posetalk.crop.affine import Square, square_of
 from posetalk.crop.augment import augment
-from posetalk.crop.image import cut, normalise, read_image
 from posetalk.errors import PosetalkError
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout, TrainSettings
 from posetalk.skeleton import Skeleton
 from posetalk.train.between import between
+from posetalk.train.features import Features, Looked, pixels_of
 from posetalk.train.packing import CHAIN, Packed, pack
 from posetalk.train.target import Target, placed
 from posetalk.types import Person, PoseSet
@@ -69,12 +69,15 @@ def targets(example: Example, square: Square, without: Sequence[str] = ()) -> li
     return found
 
 
-class Views(Dataset[tuple[np.ndarray, Packed]]):
+class Views(Dataset[tuple[np.ndarray | Looked, Packed]]):
     """All views of a run in order: epoch after epoch, each a new permutation, each view newly augmented.
 
     View number i depends on the seed and i alone, so a run continues after a kill with the views it would have seen,
-    and every process of a distributed run can make any view.
+    and every process of a distributed run can make any view. With `features` the views come as a frozen tower has seen
+    them.
     """
+
+    features: Features | None = None
 
     def __init__(
         self,
@@ -91,24 +94,31 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
     def __len__(self) -> int:
         return self.views
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, Packed]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray | Looked, Packed]:
         example, rng = self._drawn(number)
-        return self.view(example, rng)
+        square, found = self._square(example, rng)
+        if self.features:
+            return self.features.read(example.image, square), self._packed(found, rng)
+        return pixels_of(example.image, square, self.crop), self._packed(found, rng)
 
     def _drawn(self, number: int) -> tuple[Example, np.random.Generator]:
         epoch, place = divmod(number, len(self.people))
         order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.people))
         return self.people[order[place]], np.random.default_rng((self.settings.seed, epoch, place))
 
+    def place(self, number: int) -> tuple[Path, Square]:
+        """The picture of view number i, and which square of it."""
+        example, rng = self._drawn(number)
+        return example.image, self._square(example, rng)[0]
+
     def seen(self, number: int) -> tuple[np.ndarray, list[Target]]:
         """View number i as pixels (3, S, S) float32 and all keypoints in it with their places."""
-        pixels, found = self._seen(*self._drawn(number))
-        return pixels, found
+        example, rng = self._drawn(number)
+        square, found = self._square(example, rng)
+        return pixels_of(example.image, square, self.crop), found
 
-    def view(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, Packed]:
-        """One view of a person: pixels (3, S, S) float32 and the packed questions."""
+    def _packed(self, found: list[Target], rng: np.random.Generator) -> Packed:
         settings = self.settings
-        pixels, found = self._seen(example, rng)
         if self.readout == "digits":
             found = placed(found)  # there is no answer that says "nowhere"
         limit = settings.questions or len(found)
@@ -122,9 +132,9 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
             for t, b in zip(found, bare, strict=True)
         ]
         found += between(placed(found), settings.between, rng)
-        return pixels, pack(self.talk, found, settings.packing, self.readout, settings.digits_too)
+        return pack(self.talk, found, settings.packing, self.readout, settings.digits_too)
 
-    def _seen(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, list[Target]]:
+    def _square(self, example: Example, rng: np.random.Generator) -> tuple[Square, list[Target]]:
         settings = self.settings
         plain = square_of(example.person.box, self.crop.size, self.crop.padding)
         square = augment(plain, settings.augment, rng)
@@ -136,4 +146,4 @@ class Views(Dataset[tuple[np.ndarray, Packed]]):
             raise PosetalkError(
                 f"person {example.person.id} in {example.image} has no labelled keypoint inside its box; fix the box"
             )
-        return normalise(cut(read_image(example.image), square), self.crop.pixels), found
+        return square, found

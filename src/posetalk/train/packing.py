@@ -18,6 +18,7 @@ from posetalk.model.posellm import IGNORE
 from posetalk.prompt import coordinate
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import Readout
+from posetalk.train.features import Looked
 from posetalk.train.target import Target
 
 Packing = Literal["block", "chain"]
@@ -102,9 +103,9 @@ def _truth(talk: Conversation, x: float, y: float) -> list[tuple[float, ...]]:
 
 
 def collate(
-    examples: Sequence[tuple[np.ndarray, Packed]], pad: int, readout: Readout = "digits"
+    examples: Sequence[tuple[np.ndarray | Looked, Packed]], pad: int, readout: Readout = "digits"
 ) -> dict[str, Any]:
-    """Pictures (3, S, S) and sequences -> a batch padded on the right."""
+    """Pictures (3, S, S), or what a tower saw in them, and sequences -> a batch padded on the right."""
     length = max(len(p.input_ids) for _, p in examples)
 
     def rows(name: str, filler: Any, dtype: torch.dtype) -> torch.Tensor:
@@ -112,8 +113,7 @@ def collate(
             [getattr(p, name) + [filler] * (length - len(p.input_ids)) for _, p in examples], dtype=dtype
         )
 
-    batch = {
-        "pixel_values": torch.from_numpy(np.stack([pixels for pixels, _ in examples])),
+    batch = _stacked([seen for seen, _ in examples]) | {
         "input_ids": rows("input_ids", pad, torch.long),
         "labels": rows("labels", IGNORE, torch.long),
         "position_ids": rows("position_ids", 0, torch.long),
@@ -134,4 +134,16 @@ def collate(
         batch["questions"] = torch.tensor([[*q, *[pad] * (longest - len(q))] for q in different])
         batch["lengths"] = torch.tensor([len(q) for q in different])
         batch["asked"] = torch.tensor([index[q] for p in packed for q in p.questions])
+    return batch
+
+
+def _stacked(views: Sequence[np.ndarray | Looked]) -> dict[str, torch.Tensor]:
+    looked = [view for view in views if isinstance(view, Looked)]
+    if not looked:
+        pixels = [view for view in views if not isinstance(view, Looked)]
+        return {"pixel_values": torch.from_numpy(np.stack(pixels))}
+    batch = {"features": torch.from_numpy(np.stack([view.tokens for view in looked])).float()}
+    fine = [view.fine for view in looked if view.fine is not None]
+    if fine:
+        batch["fine"] = torch.from_numpy(np.stack(fine)).float()
     return batch

@@ -22,6 +22,7 @@ from posetalk.settings import ModelSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.align import align
 from posetalk.train.examples import Example, Views, examples
+from posetalk.train.features import Features
 from posetalk.train.packing import collate
 
 
@@ -54,6 +55,8 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     arguments.max_steps = steps
     readout = model.config.readout
     views = Views(people, talk, crop, settings, steps * settings.batch, readout)
+    if settings.features:
+        views.features = _features(settings, model, views, arguments)
     trainer = _PoseTrainer(
         network,
         arguments,
@@ -73,6 +76,17 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
         save(network, tokenizer, out, settings.form)
         (out / "card.md").write_text(_card(settings, people, trainable(network), trainer), encoding="utf-8")
     return out
+
+
+def _features(settings: TrainSettings, model: Any, views: Views, arguments: TrainingArguments) -> Features:
+    """The tower's output for every view of the run; the first process looks, the others find it."""
+    assert settings.features
+    if any(p.requires_grad for p in model.model.vision_tower.parameters()):
+        raise PosetalkError("features can only be kept of a frozen tower; set tune_vision to 'frozen'")
+    kept = Features(settings.features, model, views.crop)
+    with arguments.main_process_first():
+        kept.fill(model.eval(), map(views.place, range(len(views))), partial(track, description="looking"))
+    return kept
 
 
 class _PoseTrainer(Trainer):
@@ -202,7 +216,10 @@ def _people(settings: TrainSettings, padding: float) -> list[Example]:
 
 def _model(settings: TrainSettings) -> tuple[Any, Any]:
     if settings.start:
-        return load(settings.start)
+        model, tokenizer = load(settings.start)
+        if model.config.cells:
+            model.point.forget_calibration()
+        return model, tokenizer
     if settings.model is None:
         raise PosetalkError("a run needs model (the parts) or start (a saved model)")
     return build(settings.model)
