@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,18 @@ class KeyPoints:
         if name not in self.names:
             raise KeyError(name)
         return np.asarray(self.xy[:, self.names.index(name)])
+
+    def people(self, start: int, end: int) -> KeyPoints:
+        """The people start, ..., end - 1, as they are in `boxes`."""
+        some = slice(start, end)
+        return replace(
+            self,
+            xy=self.xy[some],
+            score=self.score[some],
+            boxes=self.boxes[some],
+            std=None if self.std is None else self.std[some],
+            visible=None if self.visible is None else self.visible[some],
+        )
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain dict a person (JSON-ready), coordinates rounded to 1/100 px."""

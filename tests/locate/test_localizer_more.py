@@ -10,6 +10,7 @@ import torch
 
 from posetalk.crop.affine import square_of
 from posetalk.crop.image import cut, normalise
+from posetalk.errors import PosetalkError
 from posetalk.locate.decode import decode, prefill, read
 from posetalk.locate.localizer import Localizer
 from posetalk.model.files import conversation, load
@@ -112,6 +113,43 @@ def test_the_number_of_people_at_a_time_changes_no_answer(sharp, batch: int) -> 
     together = localizer(sharp, batch=batch).locate(BOXES, POINTS[:4])
     for i, one in enumerate(alone):
         np.testing.assert_allclose(together.xy[i], one.xy[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_many_pictures_at_a_time_are_answered_as_one_by_one(sharp, tmp_path: Path, batch: int) -> None:
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 255, (60 + 5 * i, 90, 3), dtype=np.uint8) for i in range(6)]
+    boxes = [BOXES[:2], None, [], BOXES, None, BOXES[1:2]]
+    asked: list[tuple[object, object]] = list(zip(pictures, boxes, strict=True))
+    asked.insert(1, (tmp_path / "missing.jpg", None))
+    asked.insert(4, (pictures[0], [Box(500, 0, 10, 10)]))
+    looking = Localizer(*sharp, batch=batch)
+    found = list(looking.locate_all(asked, POINTS[:4]))  # type: ignore[arg-type]
+    wrong = [str(one) for one in found if isinstance(one, PosetalkError)]
+    assert [type(one) for one in (found[1], found[4])] == [PosetalkError] * 2 and len(wrong) == 2
+    assert "there is no picture" in wrong[0] and "lies outside the picture of 90 x 60 px" in wrong[1]
+    del found[4], found[1]
+    for picture, wanted, one in zip(pictures, boxes, found, strict=True):
+        alone = Localizer(*sharp).set_image(picture).locate(wanted, POINTS[:4])
+        assert len(one.boxes) == len(alone.boxes)
+        np.testing.assert_allclose([b.xywh for b in one.boxes], [b.xywh for b in alone.boxes], atol=5e-3)
+        np.testing.assert_allclose(one.xy, alone.xy, atol=5e-3)
+
+
+def test_a_stream_of_pictures_is_read_a_little_ahead(sharp) -> None:
+    opened = []
+
+    def pictures():
+        for i in range(100):
+            opened.append(i)
+            yield NOISE, BOXES[:1]
+
+    answers = Localizer(*sharp, batch=2).locate_all(pictures(), POINTS[:1])
+    for _ in range(10):
+        next(answers)
+    assert len(opened) < 30
+    answers.close()
+    assert len(opened) < 30
 
 
 @pytest.mark.parametrize("decoding", ["greedy", "expected"])

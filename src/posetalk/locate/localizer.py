@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,7 +14,7 @@ import torch
 from PIL import Image
 
 from posetalk.crop.affine import Square, square_of
-from posetalk.crop.image import cut, normalise, read_image
+from posetalk.crop.image import Pixels, cut, normalise, read_image
 from posetalk.errors import PosetalkError
 from posetalk.locate.decode import Found, Prefix, decode, heat_maps, prefill, read, settle
 from posetalk.model.files import conversation, crop_settings, load
@@ -22,8 +25,31 @@ from posetalk.types import Box, Floats, KeyPoints
 
 Decoding = Literal["greedy", "expected"]
 Asked = Skeleton | str | Keypoint | Sequence[Keypoint | str]
+Picture = str | Path | Image.Image | np.ndarray
 BRANCHES = 3  # of each digit that `expected` follows; the rest counts with the middle of its interval
 REFINE = 1.25  # the second look, when no box is given, takes in a little more than the found keypoints
+AHEAD = 8  # pictures that `locate_all` reads while it looks at those before them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Crop:
+    """A person to be looked at: a box of a picture."""
+
+    image: Pixels
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opened:
+    """A picture and the boxes asked for; None where a person is to be looked for in the whole of it."""
+
+    image: Pixels
+    boxes: list[Box] | None
+
+    def crops(self) -> list[_Crop]:
+        height, width = self.image.shape[:2]
+        boxes = [Box(0, 0, width, height)] if self.boxes is None else self.boxes
+        return [_Crop(self.image, box) for box in boxes]
 
 
 class Localizer:
@@ -82,7 +108,7 @@ class Localizer:
         """Names of the keypoints the model was trained on."""
         return tuple(self.model.config.keypoints or ())
 
-    def set_image(self, image: str | Path | Image.Image | np.ndarray) -> Self:
+    def set_image(self, image: Picture) -> Self:
         """Take a picture (a path, a Pillow image, or (h, w, 3) uint8 RGB) and forget the one before."""
         self._image = read_image(image)
         self._prefixes.clear()
@@ -107,43 +133,80 @@ class Localizer:
         Returns KeyPoints with n = len(boxes), coordinates in px of the full image.
         Errors: no picture set, a box without area or wholly outside the picture, no keypoints.
         """
+        opened = _opened(self.image, boxes)
+        return next(self._answers([opened], asked_keypoints(keypoints)))
+
+    def locate_all(
+        self,
+        pictures: Iterable[tuple[Picture, Sequence[Box | Sequence[float]] | None]],
+        keypoints: Asked = "coco17",
+    ) -> Iterator[KeyPoints | PosetalkError]:
+        """Find keypoints in many pictures, each with its boxes (or None, see `locate`): an answer a picture, in order.
+
+        People are asked `batch` at a time, whatever picture they are in, while the next pictures are read. What is
+        wrong with one picture is its answer; the others are looked at all the same. Errors: no keypoints.
+        """
         points = asked_keypoints(keypoints)
-        height, width = self.image.shape[:2]
-        if boxes is None:
-            whole = self._locate([Box(0, 0, width, height)], points)
-            again = Box.around(whole.xy[0], REFINE)
-            return self._locate([again if _meets(again, width, height) else whole.boxes[0]], points)
-        people = [box if isinstance(box, Box) else _box(box) for box in boxes]
-        for box in people:
-            if not _meets(box, width, height):
-                raise PosetalkError(f"the box {box.xywh} lies outside the picture of {width} x {height} px")
-        return self._locate(people, points)
+        waiting: list[_Opened | PosetalkError] = []
+        people = 0
+        for opened in _read_ahead(pictures):
+            waiting.append(opened)
+            people += 1 if not isinstance(opened, _Opened) or opened.boxes is None else len(opened.boxes)
+            if people >= self.batch:
+                yield from self._mixed(waiting, points)
+                waiting, people = [], 0
+        yield from self._mixed(waiting, points)
 
-    def _locate(self, boxes: list[Box], points: tuple[Keypoint, ...]) -> KeyPoints:
-        parts = [self._people(boxes[i : i + self.batch], points) for i in range(0, len(boxes), self.batch)]
-        if parts:
-            return KeyPoints.concat(parts)
-        empty = np.zeros((0, len(points)))
-        return KeyPoints(np.zeros((0, len(points), 2)), empty, tuple(p.name for p in points), ())
+    def _mixed(
+        self, some: list[_Opened | PosetalkError], points: tuple[Keypoint, ...]
+    ) -> Iterator[KeyPoints | PosetalkError]:
+        answers = self._answers([one for one in some if isinstance(one, _Opened)], points)
+        for one in some:
+            yield next(answers) if isinstance(one, _Opened) else one
 
-    def _people(self, boxes: list[Box], points: tuple[Keypoint, ...]) -> KeyPoints:
-        xy, std, score, visible = self._look(boxes, points, mirrored=False)
+    def _answers(self, opened: list[_Opened], points: tuple[Keypoint, ...]) -> Iterator[KeyPoints]:
+        """The answers of some pictures, their people asked together; who has no box is looked at twice."""
+        found = self._located(opened, points)
+        again = []
+        for one, first in zip(opened, found, strict=True):
+            if one.boxes is None:
+                box = Box.around(first.xy[0], REFINE)
+                height, width = one.image.shape[:2]
+                again.append(_Opened(one.image, [box if _meets(box, width, height) else first.boxes[0]]))
+        second = iter(self._located(again, points))
+        for one, first in zip(opened, found, strict=True):
+            yield first if one.boxes is not None else next(second)
+
+    def _located(self, opened: list[_Opened], points: tuple[Keypoint, ...]) -> list[KeyPoints]:
+        crops = [one.crops() for one in opened]
+        people = [crop for some in crops for crop in some]
+        names = tuple(p.name for p in points)
+        found = KeyPoints(np.zeros((0, len(points), 2)), np.zeros((0, len(points))), names, ())
+        if people:
+            batches = range(0, len(people), self.batch)
+            found = KeyPoints.concat([self._people(people[i : i + self.batch], points) for i in batches])
+        ends = np.cumsum([len(some) for some in crops])
+        return [found.people(int(end) - len(some), int(end)) for some, end in zip(crops, ends, strict=True)]
+
+    def _people(self, people: list[_Crop], points: tuple[Keypoint, ...]) -> KeyPoints:
+        xy, std, score, visible = self._look(people, points, mirrored=False)
         if self.flip:
-            other = self._look(boxes, tuple(_mirrored(p, points) for p in points), mirrored=True)
+            other = self._look(people, tuple(_mirrored(p, points) for p in points), mirrored=True)
             xy, score = (xy + other[0]) / 2, (score + other[2]) / 2
             # Two looks at one person err together: the spread is averaged, not divided.
             std = None if std is None or other[1] is None else np.sqrt((std**2 + other[1] ** 2) / 2)
             visible = None if visible is None or other[3] is None else (visible + other[3]) / 2
+        boxes = tuple(person.box for person in people)
         if std is not None and self.readout == "digits":
             score = expected_oks(std, oks_scale(boxes, points))
         names = tuple(p.name for p in points)
-        return KeyPoints(xy, score, names, tuple(boxes), std, None if visible is None else visible > 0.5)
+        return KeyPoints(xy, score, names, boxes, std, None if visible is None else visible > 0.5)
 
     def _look(
-        self, boxes: list[Box], points: tuple[Keypoint, ...], mirrored: bool
+        self, people: list[_Crop], points: tuple[Keypoint, ...], mirrored: bool
     ) -> tuple[Floats, Floats | None, Floats, Floats | None]:
-        squares = [self._square(box, mirrored) for box in boxes]
-        found = self._ask(boxes, squares, points, mirrored)
+        squares = [self._square(person.box, mirrored) for person in people]
+        found = self._ask(people, squares, points, mirrored)
         uv, score = found.xy.double().cpu().numpy(), found.score.double().cpu().numpy()
         xy = np.stack([s.denormalise(p) for s, p in zip(squares, uv, strict=True)])
         sides = np.array([s.side for s in squares])[:, None, None]
@@ -155,25 +218,37 @@ class Localizer:
         return Square(square.center, square.side, square.size, flip=mirrored)
 
     def _ask(
-        self, boxes: list[Box], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool
+        self, people: list[_Crop], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool
     ) -> Found:
-        device = self.model.device
-        new = [i for i, box in enumerate(boxes) if (box, mirrored) not in self._prefixes]
-        if new:
-            crops = np.stack([normalise(cut(self.image, squares[i]), self.crop.pixels) for i in new])
-            pixels = torch.from_numpy(crops).to(device)
-            fresh = prefill(self.model, self.talk, pixels, cells=self.readout == "point")
-            for row, i in enumerate(new):
-                self._prefixes[boxes[i], mirrored] = fresh[row : row + 1]
-        prefix = Prefix.concat([self._prefixes[box, mirrored] for box in boxes])
+        prefix = self._prefix(people, squares, mirrored)
         questions = self._read(points)
         if self.readout == "point":
             sides = np.array([s.side for s in squares])[:, None]
-            scale = torch.from_numpy(oks_scale(boxes, points) / sides).to(device, torch.float32)
-            return settle(*heat_maps(self.model, prefix, questions), scale)
+            scale = oks_scale([person.box for person in people], points) / sides
+            heat = heat_maps(self.model, prefix, questions)
+            return settle(*heat, torch.from_numpy(scale).to(self.model.device, torch.float32))
         return decode(
             self.model, self.talk, prefix, questions, BRANCHES if self.decoding == "expected" else 1
         )
+
+    def _prefix(self, people: list[_Crop], squares: list[Square], mirrored: bool) -> Prefix:
+        """What was seen of these people; crops of the picture set by `set_image` are remembered."""
+        known = [
+            self._prefixes.get((person.box, mirrored)) if person.image is self._image else None
+            for person in people
+        ]
+        new = [i for i, prefix in enumerate(known) if prefix is None]
+        if new:
+            crops = np.stack([normalise(cut(people[i].image, squares[i]), self.crop.pixels) for i in new])
+            pixels = torch.from_numpy(crops).to(self.model.device)
+            fresh = prefill(self.model, self.talk, pixels, cells=self.readout == "point")
+            for row, i in enumerate(new):
+                known[i] = fresh[row : row + 1]
+                if people[i].image is self._image:
+                    self._prefixes[people[i].box, mirrored] = fresh[row : row + 1]
+            if len(new) == len(people):
+                return fresh
+        return Prefix.concat([prefix for prefix in known if prefix is not None])
 
     def _read(self, points: tuple[Keypoint, ...]) -> list[torch.Tensor]:
         """The questions, each read once in the life of the localizer."""
@@ -216,6 +291,42 @@ def oks_scale(boxes: Sequence[Box], points: Sequence[Keypoint]) -> Floats:
 def _mirrored(point: Keypoint, points: Iterable[Keypoint]) -> Keypoint:
     """The keypoint to ask a mirrored picture for: of the same set where it is there, else with sides exchanged."""
     return next((p for p in points if p.name == point.mirror), None) or point.mirrored()
+
+
+def _read_ahead(
+    pictures: Iterable[tuple[Picture, Sequence[Box | Sequence[float]] | None]],
+) -> Iterator[_Opened | PosetalkError]:
+    """Each picture opened, by a thread that is AHEAD pictures ahead."""
+
+    def opened(picture: Picture, boxes: Sequence[Box | Sequence[float]] | None) -> _Opened | PosetalkError:
+        try:
+            return _opened(read_image(picture), boxes)
+        except PosetalkError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming: deque[Future[_Opened | PosetalkError]] = deque()
+        try:
+            for picture, boxes in pictures:
+                coming.append(reader.submit(opened, picture, boxes))
+                if len(coming) > AHEAD:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            for future in coming:
+                future.cancel()
+
+
+def _opened(image: Pixels, boxes: Sequence[Box | Sequence[float]] | None) -> _Opened:
+    if boxes is None:
+        return _Opened(image, None)
+    height, width = image.shape[:2]
+    people = [box if isinstance(box, Box) else _box(box) for box in boxes]
+    for box in people:
+        if not _meets(box, width, height):
+            raise PosetalkError(f"the box {box.xywh} lies outside the picture of {width} x {height} px")
+    return _Opened(image, people)
 
 
 def _box(values: Sequence[float]) -> Box:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -106,22 +106,26 @@ def sweep(
         if log.note:
             skipped.append(log.note)
         done = log.done
-        for job in track(jobs):
-            left = [n for n, person in enumerate(job.ids) if (job.image.id, person) not in done]
-            if not left:
-                continue
-            ids, scores = [job.ids[n] for n in left], job.scores and [job.scores[n] for n in left]
-            boxes = job.boxes and [job.boxes[n] for n in left]
-            try:
-                found = localizer.set_image(job.image.path).locate(boxes, points)
-            except PosetalkError as error:
-                skipped.append(f"skipped: {job.image.path.name}: {error}")
-                continue
-            log.add(predictions_of(job.image, ids, found, box_source, scores))
+        left = [job for job in (_without(job, done) for job in jobs) if job.ids]
+        answers = localizer.locate_all(((job.image.path, job.boxes) for job in left), points)
+        for job in track(left):
+            found = next(answers)
+            if isinstance(found, PosetalkError):
+                skipped.append(f"skipped: {job.image.path.name}: {found}")
+            else:
+                log.add(predictions_of(job.image, job.ids, found, box_source, job.scores))
     predictions, _ = read_predictions(path)
     if not predictions:
         raise PosetalkError(f"nothing could be located; {skipped[0] if skipped else 'there are no people'}")
     return predictions, skipped
+
+
+def _without(job: Job, done: Container[tuple[int, int]]) -> Job:
+    """The people of a picture that are not there yet."""
+    left = [n for n, person in enumerate(job.ids) if (job.image.id, person) not in done]
+    boxes = job.boxes and tuple(job.boxes[n] for n in left)
+    scores = job.scores and tuple(job.scores[n] for n in left)
+    return Job(job.image, tuple(job.ids[n] for n in left), boxes, scores)
 
 
 def write_results(predictions: Sequence[Prediction], path: Path) -> None:
