@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test lint bench
 
 # The photo comes with scikit-image: "camera", a man behind a film camera.
 demo: .venv/demo
@@ -14,6 +14,11 @@ demo: .venv/demo
 
 test: .venv/dev
 	$(BIN)/pytest $(PYTEST)
+
+# About half an hour on two cores; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
+bench: .venv/dev
+	for one in locate limit crowd training; do $(BIN)/python -m benchmarks.$$one; done
+	test -z "$(ANNOTATIONS)" || $(BIN)/python -m benchmarks.scoring --annotations "$(ANNOTATIONS)"
 
 lint: .venv/dev
 	$(BIN)/ruff check src tests runs benchmarks

@@ -1,6 +1,6 @@
 """How much memory reading a COCO-style file as large as COCO train2017's takes, made here with polygons and all.
 
-    python benchmarks/read_memory.py
+    python -m benchmarks.read_memory
 
 118,287 images and 262,465 people with 17 keypoints, as person_keypoints_train2017.json has; prints the file's size, the
 peak memory of the process that reads it, and their ratio.

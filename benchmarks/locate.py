@@ -1,0 +1,147 @@
+"""What a person with 17 keypoints costs, asked in four ways.
+
+    python -m benchmarks.locate [--sizes bundled,small,1b] [--rounds 5]
+
+Random weights, fp32, the same on all sides. Every side starts from the same crop and is checked to write the same
+text; `point` has no text. `digits x8` and `point x8` ask eight people together, seconds are a person's. At the size 1b
+one round is run, the counting pass before it is not timed. The 7B rows are counted pass by pass on the meta device,
+where nothing is computed; the same counting is held against what ran at the other sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+import torch
+from benchmarks.measure import in_turns, ratio, show
+from benchmarks.passes import cost, passes
+from benchmarks.sides import careful, digits, places, point, reference
+from benchmarks.sizes import Size, network
+from torch import Tensor
+
+from posetalk.locate.decode import read
+from posetalk.model.files import conversation, crop_settings
+from posetalk.skeleton import skeleton
+
+KEYPOINTS = skeleton("coco17").keypoints
+TOGETHER = 8
+SIDES = {
+    "reference": "LocLLM's loop",
+    "careful": "one generate, picture cached",
+    "digits": "posetalk digits",
+    "point": "posetalk point",
+}
+
+
+def measure(size: Size, rounds: int) -> tuple[list[list[str]], dict[str, object]]:
+    model, tokenizer = network(size, "digits")
+    other, _ = network(size, "point")
+    talk, once = conversation(model.config, tokenizer), conversation(other.config, tokenizer)
+    side = crop_settings(model.config).size
+    pixels = torch.randn(TOGETHER, 3, side, side, generator=torch.Generator().manual_seed(2))
+    questions, readings = read(model, talk, KEYPOINTS), read(other, once, KEYPOINTS)
+    found = in_turns(
+        {
+            "reference": partial(reference, model, talk, pixels[:1], KEYPOINTS),
+            "careful": partial(careful, model, talk, pixels[:1], KEYPOINTS),
+            "digits": partial(digits, model, talk, pixels[:1], questions),
+            "point": partial(point, other, once, pixels[:1], readings),
+            "digits x8": partial(digits, model, talk, pixels, questions),
+            "point x8": partial(point, other, once, pixels, readings),
+        },
+        rounds,
+    )
+    expected = found["digits"].answer[0]
+    for name in ("reference", "careful"):
+        same(expected, places(tokenizer, found[name].answer), f"{size}: {name}")
+    same(expected, found["digits x8"].answer[0], f"{size}: digits x8")
+    rows, data = [], {}
+    for name, one in found.items():
+        people = TOGETHER if name.endswith("x8") else 1
+        plan = cost(
+            other if "point" in name else model,
+            passes(name.split()[0], once if "point" in name else talk, KEYPOINTS),
+        )
+        seconds = [s / people for s in one.seconds]
+        data[name] = {
+            "seconds": seconds,
+            "flops": one.flops / people,
+            "counted_on_meta": plan.flops,
+            "kv_bytes": plan.kv_bytes,
+            "passes": plan.passes,
+            "against_reference": ratio(found["reference"], one) * people,
+            "against_digits": ratio(found["digits"], one) * people,
+        }
+        rows.append(
+            [
+                f"{size}: {name}",
+                f"{one.median / people:.3f} ({min(seconds):.3f}-{max(seconds):.3f})",
+                f"{ratio(found['reference'], one) * people:.1f}x",
+                f"{ratio(found['careful'], one) * people:.1f}x",
+                f"{one.flops / people / 1e9:,.1f}",
+                f"{plan.flops / 1e9:,.1f}",
+                f"{plan.kv_bytes / 1e6:,.1f}",
+                str(plan.passes),
+            ]
+        )
+    return rows, data
+
+
+def same(expected: Tensor, found: Tensor, where: str) -> None:
+    apart = (expected - found).abs().amax(1) > 1e-9
+    if apart.any():
+        raise SystemExit(f"{where} answers {int(apart.sum())} of {len(expected)} keypoints otherwise")
+
+
+def count_7b() -> tuple[list[list[str]], dict[str, object]]:
+    rows, data = [], {}
+    tokenizer = network("small", "digits")[1]
+    for name in SIDES:
+        model, _ = network("7b", "point" if name == "point" else "digits", device="meta")
+        plan = cost(model, passes(name, conversation(model.config, tokenizer), KEYPOINTS))
+        data[name] = {"flops": plan.flops, "kv_bytes": plan.kv_bytes, "passes": plan.passes}
+        first = data["reference"]["flops"]
+        rows.append(
+            [
+                f"7b, counted: {name}",
+                "",
+                f"{first / plan.flops:.1f}x of FLOPs",
+                "",
+                "",
+                f"{plan.flops / 1e9:,.0f}",
+                f"{plan.kv_bytes / 1e6:,.0f}",
+                str(plan.passes),
+            ]
+        )
+    return rows, data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", default="bundled,small,1b")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    rows, data = [], {}
+    for size in given.sizes.split(","):
+        some, data[size] = measure(size, 1 if size == "1b" else given.rounds)
+        rows += some
+    some, data["7b"] = count_7b()
+    rows += some
+    columns = [
+        "a person",
+        "seconds",
+        "reference /",
+        "generate /",
+        "GFLOP ran",
+        "GFLOP planned",
+        "KV MB",
+        "passes",
+    ]
+    show("locate", "A person, 17 keypoints", columns, rows, data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Supervised keypoints a second: the reference's chain against packed questions, and against `point`.
+
+    python -m benchmarks.training [--size small] [--rounds 5]
+
+One gradient step (forward, backward, AdamW) of LoRA on both towers and the connector, LocLLM's settings, fp32, random
+weights and pictures, the same prompts on all sides. `chain` takes five keypoints of a person in a row (LocLLM), `block`
+all of them beside each other, `point` all of them, read once. The second table grows the number of keypoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from benchmarks.measure import in_turns, ratio, show
+from benchmarks.sizes import Size, configs, network
+
+from posetalk.model.adapters import set_trainable
+from posetalk.model.files import conversation
+from posetalk.settings import ModelSettings
+from posetalk.skeleton import Keypoint, skeleton
+from posetalk.train.packing import CHAIN, Packing, collate, pack
+from posetalk.train.target import Target
+
+PEOPLE = 2
+COUNTS = (1, 5, 17, 50, 133)
+SIDES: dict[str, tuple[str, Packing]] = {
+    "chain": ("digits", "chain"),
+    "block": ("digits", "block"),
+    "point": ("point", "block"),
+}
+
+
+def keypoints(count: int) -> list[Keypoint]:
+    """`count` keypoints with COCO's sentences, over and over, under names of their own."""
+    known = skeleton("coco17").keypoints
+    return [
+        Keypoint(known[i % 17].name + (f" {i // 17 + 1}" if i >= 17 else ""), known[i % 17].sentence)
+        for i in range(count)
+    ]
+
+
+def stepper(size: Size, side: str, points: Sequence[Keypoint]) -> tuple[Callable[[], float], int]:
+    """A call that makes one gradient step, and how many keypoints it learns from."""
+    readout, packing = SIDES[side]
+    model, tokenizer = network(size, readout)  # type: ignore[arg-type]
+    talk = conversation(model.config, tokenizer)
+    crop = configs(size)[2]
+    settings = ModelSettings(vision="-", text="-", crop=crop)
+    if size == "bundled":
+        settings = settings.model_copy(update={"tune_vision": "frozen"})
+    trained = set_trainable(model, settings)
+    trained.train()
+    optimizer = torch.optim.AdamW([p for p in trained.parameters() if p.requires_grad], lr=1e-4)
+    rng = np.random.default_rng(0)
+
+    def view() -> tuple[np.ndarray, object]:
+        targets = [Target(point, tuple(rng.uniform(0, 1, 2)), True) for point in points]
+        if packing == "chain":
+            targets = [targets[i] for i in rng.permutation(len(targets))[:CHAIN]]
+        pixels = rng.standard_normal((3, crop.size, crop.size), np.float32)
+        return pixels, pack(talk, targets, packing, readout)  # type: ignore[arg-type]
+
+    batch = collate([view() for _ in range(PEOPLE)], pad=0, readout=readout)  # type: ignore[arg-type, misc]
+
+    def step() -> float:
+        loss = trained(**batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    asked = min(len(points), CHAIN) if packing == "chain" else len(points)
+    return step, PEOPLE * asked
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", default="small")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    steps = {side: stepper(given.size, side, keypoints(17)) for side in SIDES}
+    found = in_turns({side: step for side, (step, _) in steps.items()}, given.rounds)
+    rows, data = [], {}
+    for side, one in found.items():
+        learned = steps[side][1]
+        faster = ratio(found["chain"], one) * learned / steps["chain"][1]
+        cheaper = found["chain"].flops / one.flops * learned / steps["chain"][1]
+        speeds = [learned / seconds for seconds in one.seconds]
+        data[side] = {"keypoints_a_second": speeds, "faster": faster, "fewer_flops": cheaper}
+        rows.append(
+            [
+                side,
+                str(learned),
+                f"{learned / one.median:.1f} ({min(speeds):.1f}-{max(speeds):.1f})",
+                f"{faster:.2f}x",
+                f"{cheaper:.2f}x",
+            ]
+        )
+    columns = ["packing", "keypoints a step", "keypoints a second", "against chain", "by FLOPs"]
+    show("training", f"Training, {given.size}, {PEOPLE} people a step, 17 keypoints", columns, rows, data)
+
+    grown, data = [], {}
+    for count in COUNTS:
+        some = {side: stepper(given.size, side, keypoints(count)) for side in ("block", "point")}
+        timed = in_turns({side: step for side, (step, _) in some.items()}, max(1, given.rounds // 2))
+        data[str(count)] = {side: timed[side].seconds for side in timed}
+        grown.append(
+            [str(count)]
+            + [f"{timed[side].median:.2f} s, {some[side][1] / timed[side].median:.1f}/s" for side in timed]
+        )
+    show(
+        "training_growth",
+        "A step of 2 people as keypoints grow",
+        ["keypoints", "block", "point"],
+        grown,
+        data,
+    )
+
+
+if __name__ == "__main__":
+    main()
