@@ -298,6 +298,50 @@ def skeletons(name: str | None = None, /) -> None:
     Console().print(table)
 
 
+@app.command
+def facts(
+    annotations: Path,
+    *,
+    images: Path | None = None,
+    objects: Path | None = None,
+    image: Annotated[list[int] | None, Parameter(negative=())] = None,
+    skeleton: str | None = None,
+    json_out: Annotated[Path | None, Parameter(name="--json")] = None,
+    draw: Path | None = None,
+) -> None:
+    """Say what is true of labelled poses: posture, limbs, hands, facing, people and objects.
+
+    Parameters
+    ----------
+    annotations: COCO-style, MPII or LSP labels.
+    images: the folder of the pictures; only --draw opens them.
+    objects: COCO's instances file, for what people sit on, ride and hold.
+    image: the id of a picture; may be given several times. Without it all.
+    skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
+    json_out: where to write every fact, true, false or not known, with its numbers: a line of JSON a picture.
+    draw: a folder for pictures with the poses and what is true of them.
+    """
+    from posetalk.facts.show import lines_of, scenes, write_json
+    from posetalk.read.dataset import labelled_skeleton, read_people
+    from posetalk.read.objects import read_objects
+    from posetalk.skeleton import skeleton as known
+
+    named = known(skeleton) if skeleton else None
+    data = read_people(annotations, images or annotations.parent, skeleton=named)
+    things, left_out = read_objects(objects) if objects else ({}, [])
+    if json_out:
+        write_json((scene for _, scene in scenes(data, things, image or ())), json_out)
+    if draw:
+        from posetalk.facts.show import draw_all
+
+        draw_all(scenes(data, things, image or ()), named or labelled_skeleton(data), draw)
+    if not json_out and not draw:
+        for _, scene in scenes(data, things, image or ()):
+            print("\n".join(lines_of(scene)))
+    for sentence in (*data.skipped, *left_out):
+        print(f"skipped: {sentence}", file=sys.stderr)
+
+
 def _localizer(
     model: str,
     readout: Literal["point", "digits"] | None,

@@ -1,0 +1,191 @@
+"""The facts of a picture: how many people, where they are to each other, and what they have to do with its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from posetalk.facts.body import SIDES, Body, both, either, judge, negated
+from posetalk.facts.fact import Fact, Facts, fact
+from posetalk.facts.person import facts_of
+from posetalk.read.objects import Thing
+from posetalk.types import Box, PoseImage
+
+# What one sits astride, sits on, and holds; COCO's names.
+MOUNTS = ("horse", "motorcycle", "bicycle", "elephant", "cow")
+SEATS = ("chair", "couch", "bench", "bed", "toilet")
+CARRIED = (
+    "umbrella", "handbag", "suitcase", "frisbee", "skis", "snowboard", "sports ball",
+    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork",
+    "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "hot dog", "pizza", "donut", "cake", "laptop",
+    "remote", "cell phone", "book", "teddy bear", "hair drier", "toothbrush", "scissors", "tie", "dog", "cat",
+)  # fmt: skip
+LONG = (
+    "umbrella",
+    "skis",
+    "snowboard",
+    "skateboard",
+    "surfboard",
+    "tennis racket",
+    "baseball bat",
+    "suitcase",
+    "dog",
+)
+TOUCH = 0.2  # trunk lengths
+HELD, HELD_LONG = (
+    (1.2, 1.8),
+    (4.5, 6.0),
+)  # trunk lengths: how long a thing in someone's hand looks, surely and at most
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A person of a scene. name: `person 1`, counted from the picture's left. facts: the person's own."""
+
+    name: str
+    box: Box
+    body: Body
+    facts: Facts
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """people: with labelled keypoints, from left to right; others: people without, crowds left out.
+
+    facts: of the picture, between people (`person 1, person 2: touching`), with objects (`person 1, kite: carried`). Of
+    several objects of a category one is enough.
+    """
+
+    image_id: int
+    people: tuple[Figure, ...]
+    others: int
+    things: tuple[Thing, ...]
+    facts: Facts
+
+
+def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] = ()) -> Scene:
+    """The facts of a picture. names: of the keypoints; things: its objects, where they are known.
+
+    People are named from left to right by their boxes' centres, so that names do not depend on the file's order.
+    """
+    people = [p for p in image.people if not p.is_crowd]
+    labelled = sorted((p for p in people if p.labelled.any()), key=lambda p: (p.box.center, p.id))
+    figures = []
+    for number, person in enumerate(labelled, 1):
+        body = Body.of(person, names)
+        figures.append(Figure(f"person {number}", person.box, body, facts_of(body)))
+    facts = [
+        fact("picture", "one person", len(people) == 1),
+        fact("picture", "several people", len(people) > 1),
+    ]
+    for first, second in combinations(figures, 2):
+        facts += _pair(first, second)
+    for figure in figures:
+        for thing in sorted(things, key=lambda t: (t.name, t.box.xywh)):
+            facts += _with(figure, thing, figures)
+    merged: dict[str, Fact] = {}
+    for one in facts:
+        before = merged.get(one.key)
+        if before is None or (before.holds is not True and either(before.holds, one.holds) == one.holds):
+            merged[one.key] = one
+    return Scene(image.id, tuple(figures), len(people) - len(figures), tuple(things), Facts(merged.values()))
+
+
+def _pair(a: Figure, b: Figure) -> list[Fact]:
+    of = f"{a.name}, {b.name}"
+    gap = b.box.center[0] - a.box.center[0]
+    wide = (a.box.w + b.box.w) / 2
+    sizes = None if a.body.size is None or b.body.size is None else a.body.size / b.body.size
+    facing = [a.facts.holds("body: facing right"), b.facts.holds("body: facing left")]
+    turned = [a.facts.holds("body: facing left"), b.facts.holds("body: facing right")]
+    reach = _reach(a, b)
+    return [
+        fact(of, "first on the left", judge(gap / wide, 0.4, 0.2), gap=gap / wide),
+        # The same body looks larger when it is nearer; people differ in size by less than half.
+        fact(of, "first is nearer", judge(sizes, 1.6, 1.2), sizes=sizes),
+        fact(of, "second is nearer", judge(None if sizes is None else 1 / sizes, 1.6, 1.2), sizes=sizes),
+        fact(of, "facing each other", both(*facing)),
+        fact(of, "facing apart", both(*turned)),
+        fact(
+            of,
+            "touching",
+            both(judge(reach, TOUCH, 0.5), judge(sizes, 0.6, 0.4), judge(sizes, 1.6, 2.2)),
+            reach=reach,
+        ),
+    ]
+
+
+def _reach(a: Figure, b: Figure) -> float | None:
+    """The least distance of a hand of one to a joint of the other, in trunk lengths of the smaller."""
+    found = []
+    for one, other in ((a, b), (b, a)):
+        size = (
+            None if one.body.size is None or other.body.size is None else min(one.body.size, other.body.size)
+        )
+        for side in SIDES:
+            wrist = one.body[f"{side} wrist"]
+            if wrist is not None and size is not None and other.body.points:
+                joints = np.stack(list(other.body.points.values()))
+                found.append(float(np.linalg.norm(joints - wrist, axis=1).min()) / size)
+    return min(found) if found else None
+
+
+def _with(figure: Figure, thing: Thing, people: Sequence[Figure]) -> list[Fact]:
+    body, of = figure.body, f"{figure.name}, {thing.name}"
+    found = []
+    if thing.name in CARRIED:
+        held = []
+        longest = None if body.size is None else max(thing.box.w, thing.box.h) / body.size
+        fits = judge(longest, *(HELD_LONG if thing.name in LONG else HELD))
+        for side in SIDES:
+            near = _outside(body, f"{side} wrist", thing.box)
+            # a hand is a quarter of a trunk beyond the wrist
+            holds = both(judge(near, 0.25, 0.6), fits, _nobody_nearer(figure, thing, people))
+            held.append(holds)
+            found.append(fact(of, f"at the {side} hand", holds, near=near))
+        found.append(fact(of, "carried", either(*held)))
+    hips, size = body.middle("hip"), body.size
+    if hips is None or size is None:
+        return found
+    left, top, right, bottom = thing.box.xyxy
+    over = bool(left - 0.2 * size < hips[0] < right + 0.2 * size)
+    if thing.name in SEATS:
+        at = over and bool(top - 0.3 * size < hips[1] < bottom + 0.1 * size)
+        found.append(fact(of, "sat on", both(figure.facts.holds("body: sitting"), at)))
+    if thing.name in MOUNTS:
+        # above its middle, and feet not below it
+        above = judge((thing.box.center[1] - hips[1]) / size, -0.1, -0.5)
+        feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
+        low = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
+        standing = negated(figure.facts.holds("body: standing"))
+        found.append(
+            fact(of, "ridden", both(over, above, low, standing, _nobody_nearer(figure, thing, people)))
+        )
+    return found
+
+
+def _outside(body: Body, joint: str, box: Box) -> float | None:
+    """How far a joint is from a box, in trunk lengths; 0 inside."""
+    point, size = body[joint], body.size
+    if point is None or size is None:
+        return None
+    left, top, right, bottom = box.xyxy
+    dx, dy = max(left - point[0], 0, point[0] - right), max(top - point[1], 0, point[1] - bottom)
+    return float(np.hypot(dx, dy)) / size
+
+
+def _nobody_nearer(figure: Figure, thing: Thing, people: Sequence[Figure]) -> bool | None:
+    """False where someone else's box has more of the object in it; it may then be theirs."""
+    own = _shared(figure.box, thing.box)
+    others = max((_shared(p.box, thing.box) for p in people if p is not figure), default=0.0)
+    if own == 0 and others == 0:
+        return True
+    return True if own >= others else None
+
+
+def _shared(a: Box, b: Box) -> float:
+    (ax, ay, bx, by), (cx, cy, dx, dy) = a.xyxy, b.xyxy
+    return max(0.0, min(bx, dx) - max(ax, cx)) * max(0.0, min(by, dy) - max(ay, cy))

@@ -1,0 +1,225 @@
+"""The facts of stick figures whose joints are put where their names say."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.facts.figures import WIDE, Points, figure
+
+from posetalk.facts.body import Body, both, either, judge
+from posetalk.facts.person import BENDS, POSTURES, facts_of
+from posetalk.skeleton import skeleton
+from posetalk.types import Box, Person, frozen_array
+
+COCO = skeleton("coco17")
+
+
+def body(points: Points, hidden: tuple[str, ...] = (), missing: tuple[str, ...] = ()) -> Body:
+    xy = np.array([points[name] for name in COCO.names])
+    flags = [0 if n in missing else 1 if n in hidden else 2 for n in COCO.names]
+    person = Person(1, Box(0, 0, 600, 600), frozen_array(xy), frozen_array(flags), 1e5)
+    return Body.of(person, COCO.names)
+
+
+STANDING = figure()
+SEATED = figure(thighs=(90, 90), shins=(0, 0), wide=20)
+POSES = {
+    "standing": STANDING,
+    "sitting on a chair": SEATED,
+    "sitting, seen from the front": figure(thighs=(20, -20), shins=(0, 0), short=0.3),
+    "sitting on the ground": figure(thighs=(80, 80), shins=(85, 85), wide=20),
+    "squatting": figure(trunk=160, thighs=(95, 95), shins=(-40, -40), wide=20),
+    "kneeling": figure(thighs=(0, 0), shins=(-85, -85), wide=20),
+    "lying": figure(trunk=90, thighs=(-90, -90), shins=(-90, -90), wide=10),
+    "bending over": figure(trunk=100, wide=10),
+    "upside down": figure(trunk=0, thighs=(180, 180), shins=(180, 180)),
+}
+
+
+@pytest.mark.parametrize(
+    ("pose", "posture"),
+    [
+        ("standing", "standing"),
+        ("sitting on a chair", "sitting"),
+        ("sitting, seen from the front", "sitting"),
+        ("sitting on the ground", "sitting"),
+        ("squatting", "squatting"),
+        ("kneeling", "kneeling"),
+        ("lying", "lying"),
+        ("bending over", "bending over"),
+        ("upside down", None),
+    ],
+)
+def test_postures(pose: str, posture: str | None) -> None:
+    facts = facts_of(body(POSES[pose]))
+    assert [p for p in POSTURES if facts.holds(f"body: {p}")] == ([posture] if posture else [])
+    if posture:
+        assert all(facts.holds(f"body: {p}") is False for p in POSTURES if p != posture)
+
+
+LIMBS = [
+    (figure(), "left knee: straight", True),
+    (figure(shins=(40, 0)), "left knee: straight", False),
+    (figure(shins=(45, 0)), "left knee: slightly bent", True),
+    (figure(fores=(90, 0)), "left elbow: bent at a right angle", True),
+    (figure(fores=(0, -150)), "right elbow: sharply bent", True),
+    (figure(fores=(0, -150)), "right elbow: straight", False),
+    (figure(uppers=(160, -160), fores=(170, -170)), "arms: raised", True),
+    (figure(uppers=(160, 0), fores=(170, 0)), "arms: raised", False),
+    (figure(uppers=(160, 0), fores=(170, 0)), "left arm: raised", True),
+    (figure(uppers=(160, -160), fores=(170, -170)), "left hand: above the head", True),
+    (figure(), "left hand: above the head", False),
+    (figure(), "right arm: hanging down", True),
+    (figure(uppers=(90, -90), fores=(90, -90)), "arms: stretched out to the side", True),
+    (figure(), "arms: stretched out to the side", False),
+    (figure(uppers=(50, -50), fores=(-40, 40)), "arms: on the hips", True),
+    (figure(), "arms: on the hips", False),
+    (figure(uppers=(-10, 10), fores=(-95, 95)), "arms: crossed", True),
+    (figure(), "arms: crossed", False),
+    (figure(uppers=(20, 0), fores=(200, 0)), "left hand: at the shoulder", True),
+    (figure(thighs=(25, -25), shins=(25, -25)), "legs: apart", True),
+    (figure(), "legs: apart", False),
+    (figure(thighs=(-12, 12), shins=(-12, 12)), "legs: crossed", True),
+    (figure(), "legs: crossed", False),
+    (figure(thighs=(30, -30), shins=(30, -30), wide=15), "legs: in a stride", True),
+    (figure(thighs=(-4, 4), shins=(-4, 4)), "legs: together", True),
+    (figure(thighs=(80, 0)), "left foot: lifted", True),
+    (figure(thighs=(80, 0)), "right foot: lifted", False),
+    (figure(), "left foot: lifted", False),
+    (figure(), "body: facing the camera", True),
+    (figure(), "body: facing away", False),
+    (figure(wide=10, nose=(25, 0)), "body: facing right", True),
+    (figure(wide=10, nose=(25, 0)), "body: facing left", False),
+    (figure(wide=10, nose=(-25, 0)), "body: facing left", True),
+    (figure(nose=(12, 0)), "head: turned to the left", True),
+    (figure(nose=(-12, 0)), "head: turned to the right", True),
+    (figure(), "head: straight", True),
+    (figure(trunk=150), "trunk: leaning", True),
+    (figure(), "trunk: upright", True),
+    (figure(trunk=90, wide=10), "trunk: level", True),
+    (POSES["upside down"], "trunk: upside down", True),
+]
+
+
+@pytest.mark.parametrize(("points", "key", "holds"), LIMBS, ids=lambda v: v if isinstance(v, str) else "")
+def test_limbs(points: Points, key: str, holds: bool) -> None:
+    fact = facts_of(body(points))[key]
+    assert fact.holds is holds, fact.numbers
+
+
+def test_seen_from_behind_there_is_no_face() -> None:
+    face = ("nose", "left eye", "right eye")
+    facts = facts_of(body(figure(wide=-WIDE), missing=face))
+    assert facts.holds("body: facing away") is True and facts.holds("body: facing the camera") is False
+
+
+def test_a_foreshortened_limb_is_not_called_straight() -> None:
+    # Both thighs point at the camera: their projections lie in one line with the shins.
+    facts = facts_of(body(figure(short=0.3)))
+    assert facts.holds("left knee: straight") is None
+
+
+def test_what_cannot_be_seen_is_not_known() -> None:
+    legs = tuple(f"{s} {j}" for s in ("left", "right") for j in ("knee", "ankle"))
+    facts = facts_of(body(STANDING, missing=legs))
+    assert {facts.holds(f"body: {p}") for p in POSTURES} == {None}
+    assert facts.holds("left knee: straight") is None and facts.holds("left knee: hidden") is None
+    assert facts_of(body(STANDING, hidden=("left knee",))).holds("left knee: hidden") is True
+    nothing = facts_of(body(STANDING, missing=COCO.names))
+    assert not nothing.true and all(fact.holds is not False for fact in nothing)
+
+
+def test_a_fact_has_its_numbers() -> None:
+    numbers = dict(facts_of(body(figure(fores=(90, 0))))["left elbow: bent at a right angle"].numbers)
+    assert numbers["angle"] == pytest.approx(90)
+
+
+directions = st.floats(-180, 180)
+pairs = st.tuples(directions, directions)
+figures = st.builds(
+    figure, trunk=directions, thighs=pairs, shins=pairs, uppers=pairs, fores=pairs,
+    wide=st.floats(-80, 80).filter(lambda v: abs(v) > 1), nose=st.tuples(st.floats(-30, 30), st.floats(-30, 30)),
+    short=st.floats(0.1, 1),
+)  # fmt: skip
+
+
+def values(points: Points, **given: tuple[str, ...]) -> dict[str, bool | None]:
+    return {fact.key: fact.holds for fact in facts_of(body(points, **given))}
+
+
+@settings(max_examples=60, deadline=None)
+@given(figures, st.floats(0.2, 5), st.tuples(st.floats(-900, 900), st.floats(-900, 900)))
+def test_size_and_place_in_the_picture_change_no_fact(
+    points: Points, scale: float, shift: tuple[float, float]
+) -> None:
+    moved = {name: xy * scale + shift for name, xy in points.items()}
+    before, after = values(points), values(moved)
+    # rounding may push a number that sits on a threshold over it, never from true to false
+    assert not [k for k in before if {before[k], after[k]} == {True, False}]
+    assert sum(before[k] is not after[k] for k in before) <= 1
+
+
+def exchanged(text: str) -> str:
+    return re.sub(
+        r"\b(left|right)\b(?! angle)", lambda found: "right" if found[1] == "left" else "left", text
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(figures)
+def test_a_mirrored_picture_exchanges_left_and_right(points: Points) -> None:
+    mirrored = {exchanged(name): xy * (-1, 1) + (600, 0) for name, xy in points.items()}
+    assert {exchanged(key): holds for key, holds in values(points).items()} == values(mirrored)
+
+
+@settings(max_examples=60, deadline=None)
+@given(figures, st.sets(st.sampled_from(COCO.names)))
+def test_hiding_joints_never_turns_a_fact_round(points: Points, gone: set[str]) -> None:
+    whole, some = values(points), values(points, missing=tuple(gone))
+    skipped = ("body: facing", "head:", "hand: at")  # by the nearest of what is left
+    # the size of the body is known less well, and with it every length
+    turned = [
+        key
+        for key, holds in whole.items()
+        if {holds, some[key]} == {True, False} and not any(s in key for s in skipped) and "hidden" not in key
+    ]
+    angles = [
+        key
+        for key in turned
+        if key.startswith(("trunk", "left elbow", "right elbow", "left knee", "right knee"))
+    ]
+    assert not [key for key in angles if "straight" in key or key.startswith("trunk")]
+
+
+def test_one_bend_at_most() -> None:
+    for degrees in range(0, 181, 3):
+        facts = facts_of(body(figure(fores=(degrees, 0))))
+        assert sum(facts.holds(f"left elbow: {bend}") is True for bend in BENDS) <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "conjunction", "disjunction"),
+    [
+        ((True, True), True, True),
+        ((True, False), False, True),
+        ((True, None), None, True),
+        ((False, None), False, None),
+        ((None, None), None, None),
+        ((False, False), False, False),
+    ],
+)
+def test_three_values(
+    values: tuple[bool | None, ...], conjunction: bool | None, disjunction: bool | None
+) -> None:
+    for order in (values, values[::-1]):
+        assert both(*order) is conjunction and either(*order) is disjunction
+
+
+def test_between_the_thresholds_nothing_is_known() -> None:
+    assert [judge(v, 2, 1) for v in (2.5, 2, 1.5, 1, 0)] == [True, True, None, False, False]
+    assert [judge(v, 1, 2) for v in (2.5, 2, 1.5, 1, 0)] == [False, False, None, True, True]
+    assert judge(None, 1, 2) is None

@@ -1,0 +1,170 @@
+"""The facts between people and with objects, and how they are shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.facts.figures import Points, figure
+
+from posetalk.cli import main
+from posetalk.facts.scene import Scene, scene_of
+from posetalk.read.captions import read_captions
+from posetalk.read.objects import Thing, read_objects
+from posetalk.skeleton import skeleton
+from posetalk.types import Box, Person, PoseImage, frozen_array
+
+NAMES = skeleton("coco17").names
+SEATED = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
+
+
+def person(number: int, points: Points, **changes: object) -> Person:
+    xy = np.array([points[name] for name in NAMES])
+    given: dict[str, object] = {"visible": frozen_array([2] * 17), "is_crowd": False} | changes
+    return Person(number, Box.around(xy), frozen_array(xy), area=1e5, **given)  # type: ignore[arg-type]
+
+
+def scene(people: list[Person], *things: Thing) -> Scene:
+    return scene_of(PoseImage(7, Path("a.jpg"), 900, 600, tuple(people)), NAMES, things)
+
+
+def test_people_are_named_from_the_left_whatever_the_order() -> None:
+    people = [person(i, figure(at=(x, 300))) for i, x in ((3, 700), (1, 100), (2, 400))]
+    found = scene(people)
+    assert [f.box.center[0] for f in found.people] == sorted(p.box.center[0] for p in people)
+    assert found.people[0].name == "person 1"
+    assert scene(people[::-1]).facts.holds("person 1, person 3: first on the left") is True
+
+
+def test_crowds_are_left_out_and_people_without_labels_are_counted() -> None:
+    none = frozen_array([0] * 17)
+    found = scene(
+        [person(1, figure()), person(2, figure(), visible=none), person(3, figure(), is_crowd=True)]
+    )
+    assert len(found.people) == 1 and found.others == 1
+    assert found.facts.holds("picture: several people") is True
+    assert scene([person(1, figure())]).facts.holds("picture: one person") is True
+
+
+LEFT, RIGHT = {"wide": 10, "nose": (-25, 0)}, {"wide": 10, "nose": (25, 0)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "key", "holds"),
+    [
+        (RIGHT, LEFT, "facing each other", True),
+        (LEFT, RIGHT, "facing each other", False),
+        (LEFT, RIGHT, "facing apart", True),
+        ({}, {}, "facing each other", False),
+        ({"uppers": (90, 0), "fores": (90, 0)}, {"at": (420, 300)}, "touching", True),
+        ({}, {"at": (800, 300)}, "touching", False),
+    ],
+)
+def test_two_people(first: dict[str, object], second: dict[str, object], key: str, holds: bool) -> None:
+    pair = [person(1, figure(**first)), person(2, figure(**({"at": (500, 300)} | second)))]  # type: ignore[arg-type]
+    assert scene(pair).facts.holds(f"person 1, person 2: {key}") is holds
+
+
+def test_the_larger_of_two_is_nearer() -> None:
+    small = {name: xy * 0.4 for name, xy in figure().items()}
+    facts = scene([person(1, small), person(2, figure(at=(800, 300)))]).facts
+    assert facts.holds("person 1, person 2: second is nearer") is True
+    assert facts.holds("person 1, person 2: first is nearer") is False
+
+
+HAND = figure()["left wrist"]
+
+
+@pytest.mark.parametrize(
+    ("pose", "thing", "key", "holds"),
+    [
+        ({}, Thing("bottle", Box(*(HAND - 5), 20, 60)), "at the left hand", True),
+        ({}, Thing("bottle", Box(*(HAND - 5), 20, 60)), "carried", True),
+        ({}, Thing("bottle", Box(600, 100, 20, 60)), "at the left hand", False),
+        ({}, Thing("bottle", Box(600, 100, 20, 60)), "carried", False),
+        ({}, Thing("bottle", Box(*(HAND - 200), 500, 500)), "carried", False),  # large: it is much nearer
+        ({}, Thing("surfboard", Box(*(HAND - (200, 5)), 400, 80)), "carried", True),
+        (SEATED, Thing("chair", Box(250, 280, 100, 120)), "sat on", True),
+        (SEATED, Thing("chair", Box(600, 280, 100, 120)), "sat on", False),
+        ({}, Thing("chair", Box(250, 280, 100, 120)), "sat on", False),
+        (SEATED, Thing("horse", Box(150, 290, 350, 250)), "ridden", True),
+        ({}, Thing("horse", Box(150, 290, 350, 250)), "ridden", False),
+        (SEATED, Thing("horse", Box(600, 290, 350, 250)), "ridden", False),
+    ],
+)
+def test_objects(pose: dict[str, object], thing: Thing, key: str, holds: bool) -> None:
+    facts = scene([person(1, figure(**pose))], thing).facts  # type: ignore[arg-type]
+    assert facts.holds(f"person 1, {thing.name}: {key}") is holds, facts[f"person 1, {thing.name}: {key}"]
+
+
+def test_of_several_objects_of_a_kind_one_is_enough() -> None:
+    near, far = Thing("bottle", Box(*(HAND - 5), 20, 60)), Thing("bottle", Box(600, 100, 20, 60))
+    for things in ((near, far), (far, near)):
+        assert scene([person(1, figure())], *things).facts.holds("person 1, bottle: carried") is True
+
+
+def test_an_object_in_someone_elses_box_is_not_surely_ones_own() -> None:
+    at = figure()["left wrist"] + (20, -5)
+    other = person(2, figure(at=(340, 300)))
+    facts = scene([person(1, figure()), other], Thing("bottle", Box(*at, 20, 20))).facts
+    assert facts.holds("person 1, bottle: carried") is not True
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """One seated person on a chair, as COCO's three files have it."""
+    noise = np.random.default_rng(0).integers(0, 255, (500, 600, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "1.png")
+    xy = np.array([figure(**SEATED)[name] for name in NAMES])  # type: ignore[arg-type]
+    person_ = {
+        "id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 1e4, "bbox": list(Box.around(xy).xywh),
+        "keypoints": np.column_stack([xy, np.full(17, 2)]).ravel().tolist(),
+    }  # fmt: skip
+    images = [{"id": 1, "file_name": "1.png", "width": 600, "height": 500}]
+    things = [
+        {"id": 5, "image_id": 1, "category_id": 62, "bbox": [250, 280, 100, 120], "iscrowd": 0},
+        {"id": 6, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "iscrowd": 0},
+        {"id": 7, "image_id": 1, "category_id": 99, "bbox": [0, 0, 9, 9]},
+        {"id": 8, "image_id": 1, "category_id": 62, "bbox": [0, 0, 9], "iscrowd": 0},
+    ]
+    kinds = [{"id": 1, "name": "person"}, {"id": 62, "name": "chair"}]
+    captions = [
+        {"image_id": 1, "caption": " A man \n sits. "},
+        {"image_id": 1, "caption": ""},
+        {"caption": "x"},
+    ]
+    for name, content in {
+        "people": {"images": images, "annotations": [person_], "categories": [kinds[0]]},
+        "things": {"annotations": things, "categories": kinds},
+        "captions": {"annotations": captions},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def test_objects_and_captions_are_read_and_bad_records_said(files: Path) -> None:
+    things, left_out = read_objects(files / "things.json")
+    assert things == {1: (Thing("chair", Box(250, 280, 100, 120)),)}
+    assert "annotation 7: its category 99" in left_out[0] and "annotation 8: its bbox has 3" in left_out[1]
+    captions, left_out = read_captions(files / "captions.json")
+    assert captions == {1: ("A man sits.",)} and len(left_out) == 2
+
+
+def test_the_command_prints_writes_and_draws(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["facts", str(files / "people.json"), "--objects", str(files / "things.json")]
+    with pytest.raises(SystemExit):
+        main(words)
+    said = capsys.readouterr()
+    assert "image 1: 1 person" in said.out and "person 1: sitting" in said.out
+    assert "person 1, chair: sat on" in said.out and "category 99" in said.err
+    with pytest.raises(SystemExit):
+        main([*words, "--json", str(files / "out.jsonl"), "--draw", str(files / "drawn")])
+    [row] = map(json.loads, (files / "out.jsonl").read_text().splitlines())
+    assert row["people"][0]["facts"][1] == {
+        "of": "body", "says": "sitting", "holds": True, "numbers": row["people"][0]["facts"][1]["numbers"]
+    }  # fmt: skip
+    drawn = np.asarray(Image.open(files / "drawn" / "1.png"))
+    assert drawn.shape[1] > drawn.shape[0] and (drawn[:, -400:] < 128).any()
