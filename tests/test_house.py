@@ -60,7 +60,8 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["read.dataset", "score.evaluate", "draw", "skeleton", "locate.predictions", "cli"]
+    "module",
+    ["read.dataset", "score.evaluate", "draw", "skeleton", "locate.predictions", "facts.show", "cli"],
 )
 def test_the_core_needs_neither_torch_nor_transformers(module: str) -> None:
     loaded = loaded_by(f"import posetalk.{module}")
@@ -72,4 +73,21 @@ def test_help_loads_no_torch_and_lists_every_command() -> None:
     loaded = loaded_by(code)
     for command in ("locate", "evaluate", "train", "convert", "skeletons"):
         assert command in loaded  # words of the printed help stand beside the modules
-    assert not loaded & {"torch", "transformers"}
+    # the start-up budget: what the words on the screen need, and nothing else
+    heavy = {
+        "torch",
+        "transformers",
+        "numpy",
+        "scipy",
+        "PIL",
+        "pydantic",
+        "msgspec",
+        "faster_coco_eval",
+        "matplotlib",
+    }
+    assert not loaded & heavy
+
+
+def test_importing_posetalk_loads_nothing_of_others() -> None:
+    before, after = loaded_by("pass"), loaded_by("import posetalk")
+    assert {name for name in after - before if name not in sys.stdlib_module_names} == {"posetalk"}
