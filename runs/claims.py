@@ -26,7 +26,8 @@ from posetalk.skeleton import BUILT_IN, skeleton
 
 HERE = Path(__file__).parent
 KNEES = ("left knee", "right knee")
-DIGITS = {"model": {"readout": "digits"}, "align": 80, "guide": 1.0, "digit_sigma": 0.02}
+# Answers are long: eight keypoints a view, drawn at random; `chain` takes five.
+DIGITS = {"model": {"readout": "digits"}, "align": 80, "guide": 1.0, "digit_sigma": 0.02, "questions": 8}
 # It has not seen people, and learns more slowly: a budget of its own, the same for all its arms.
 EFFICIENTNET = {"model": {"vision": "parts/efficientnet"}, "steps": 400, "save_steps": 400}
 NAMES = {"name_only": 1.0, "model": {"wording": "claims/names.toml"}}

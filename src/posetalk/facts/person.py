@@ -16,6 +16,16 @@ from posetalk.facts.body import SIDES, Body, Numbers, both, either, judge, negat
 from posetalk.facts.fact import Fact, Facts, fact
 
 POSTURES = ("standing", "sitting", "squatting", "kneeling", "lying", "bending over")
+# What one posture rules out. The others stay open: people call a deep crouch standing, squatting or kneeling, and many
+# a body that is bent towards the camera, or seen from above, looks like something else in the projection.
+EXCLUDED = {
+    "standing": ("sitting", "squatting", "kneeling", "lying"),
+    "sitting": ("standing", "lying"),
+    "squatting": ("lying",),
+    "kneeling": ("standing", "lying"),
+    "lying": ("standing", "squatting", "kneeling"),
+    "bending over": ("sitting", "squatting", "lying"),
+}
 BENDS = ("straight", "slightly bent", "bent at a right angle", "sharply bent")
 HANDS = (
     "above the head",
@@ -60,22 +70,32 @@ def _posture(body: Body) -> Iterator[Fact]:
         return
     for side, leg in ((leg.side, leg) for leg in legs):
         numbers |= {f"{side} {name}": value for name, value in leg.numbers().items()}
-    upright, level = judge(lean, 35, 55), _level(body)
-    standing = both(upright, _every([leg.stands for leg in legs], legs))
-    lying = both(judge(lean, 62, 45), judge(lean, 118, 135), level)
-    bending = both(
-        judge(lean, 55, 40), negated(level), either(*(leg.stands for leg in legs)), judge(lean, 130, 131)
-    )
-    seat = both(judge(lean, 40, 60), _every([leg.sits for leg in legs], legs))
-    squat = both(judge(lean, 60, 75), _every([leg.squats for leg in legs], legs))
-    kneel = both(judge(lean, 50, 70), either(*(both(leg.kneels, _lowest(body, leg.side)) for leg in legs)))
-    found = dict(zip(POSTURES, (standing, seat, squat, kneel, lying, bending), strict=True))
-    # One at most: where two seem to hold, the geometry does not tell.
-    if sum(value is True for value in found.values()) > 1:
-        found = {name: None if value else value for name, value in found.items()}
-    # And where one holds, the others do not.
-    if any(found.values()):
-        found = {name: bool(value) for name, value in found.items()}
+    level = _level(body)
+    shown = {
+        "standing": both(judge(lean, 35, 55), _every([leg.stands for leg in legs], legs)),
+        "sitting": both(judge(lean, 40, 60), _every([leg.sits for leg in legs], legs)),
+        "squatting": both(judge(lean, 60, 75), len(legs) == 2, *(leg.squats for leg in legs)),
+        "kneeling": both(
+            judge(lean, 50, 70), either(*(both(leg.kneels, _lowest(body, leg.side)) for leg in legs))
+        ),
+        "lying": both(judge(lean, 62, 45), judge(lean, 118, 135), level),
+        "bending over": both(
+            judge(lean, 55, 40), judge(lean, 130, 131), negated(level), either(*(leg.stands for leg in legs))
+        ),
+    }
+    true = [posture for posture, holds in shown.items() if holds]
+    # Where two seem to hold, the geometry does not tell which.
+    found: dict[str, bool | None] = dict.fromkeys(POSTURES)
+    if len(true) == 1:
+        found |= {true[0]: True} | dict.fromkeys(EXCLUDED[true[0]], False)
+    elif not true:
+        folded = len(legs) == 2 and all(
+            both(judge(leg.thigh, 0.3, 0.31), judge(leg.knee, 100, 101)) for leg in legs
+        )
+        found["standing"] = False if folded else None
+    whole = body.trunk is not None and body.size is not None and np.linalg.norm(body.trunk) > 0.75 * body.size
+    if whole and lean < 15 and found["bending over"] is None:
+        found["bending over"] = False
     for posture, holds in found.items():
         yield fact("body", posture, holds, numbers)
 
@@ -97,7 +117,7 @@ class _Leg:
 
     @property
     def stands(self) -> bool | None:
-        return both(judge(self.drop, 1.2, 0.9), judge(self.knee, 150, 125))
+        return both(judge(self.drop, 1.2, 0.9), judge(self.knee, 155, 125))
 
     @property
     def sits(self) -> bool | None:
@@ -162,7 +182,7 @@ def _trunk(body: Body) -> Iterator[Fact]:
     yield fact("trunk", "upright", judge(lean, 12, 22), lean=lean)
     yield fact("trunk", "leaning", both(judge(lean, 22, 12), judge(lean, 55, 65)), lean=lean)
     yield fact("trunk", "level", both(judge(lean, 70, 55), judge(lean, 110, 125)), lean=lean)
-    yield fact("trunk", "upside down", judge(lean, 130, 110), lean=lean)
+    yield fact("trunk", "upside down", judge(lean, 130, 60), lean=lean)
 
 
 def _facing(body: Body) -> Iterator[Fact]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -34,6 +34,7 @@ LONG = (
     "suitcase",
     "dog",
 )
+_OF_FEET = ("body: standing", "body: sitting")
 TOUCH = 0.2  # trunk lengths
 HELD, HELD_LONG = (
     (1.2, 1.8),
@@ -76,7 +77,11 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
     figures = []
     for number, person in enumerate(labelled, 1):
         body = Body.of(person, names)
-        figures.append(Figure(f"person {number}", person.box, body, facts_of(body)))
+        facts_ = facts_of(body)
+        if any(thing.name in MOUNTS and _above(body, thing.box) for thing in things):
+            # a rider's legs hang down as if they stood
+            facts_ = Facts([replace(f, holds=None) if f.key in _OF_FEET else f for f in facts_])
+        figures.append(Figure(f"person {number}", person.box, body, facts_))
     facts = [
         fact("picture", "one person", len(people) == 1),
         fact("picture", "several people", len(people) > 1),
@@ -151,20 +156,28 @@ def _with(figure: Figure, thing: Thing, people: Sequence[Figure]) -> list[Fact]:
     if hips is None or size is None:
         return found
     left, top, right, bottom = thing.box.xyxy
-    over = bool(left - 0.2 * size < hips[0] < right + 0.2 * size)
     if thing.name in SEATS:
-        at = over and bool(top - 0.3 * size < hips[1] < bottom + 0.1 * size)
+        beside = left - 0.2 * size < hips[0] < right + 0.2 * size
+        at = bool(beside and top - 0.3 * size < hips[1] < bottom + 0.1 * size)
         found.append(fact(of, "sat on", both(figure.facts.holds("body: sitting"), at)))
     if thing.name in MOUNTS:
-        # above its middle, and feet not below it
-        above = judge((thing.box.center[1] - hips[1]) / size, -0.1, -0.5)
         feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
-        low = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
-        standing = negated(figure.facts.holds("body: standing"))
-        found.append(
-            fact(of, "ridden", both(over, above, low, standing, _nobody_nearer(figure, thing, people)))
-        )
+        below = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
+        # Legs as straight as a stander's: beside the animal, or on it; the projection does not tell.
+        bent = None if facts_of(body).holds("body: standing") else True
+        ridden = both(_above(body, thing.box), below, bent, _nobody_nearer(figure, thing, people))
+        found.append(fact(of, "ridden", ridden))
     return found
+
+
+def _above(body: Body, box: Box) -> bool | None:
+    """Whether the hips are over the upper half of a box."""
+    hips, size = body.middle("hip"), body.size
+    if hips is None or size is None:
+        return None
+    left, _, right, _ = box.xyxy
+    over = bool(left - 0.2 * size < hips[0] < right + 0.2 * size)
+    return both(over, judge(float(box.center[1] - hips[1]) / size, -0.1, -0.5))
 
 
 def _outside(body: Body, joint: str, box: Box) -> float | None:

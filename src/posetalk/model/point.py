@@ -57,7 +57,9 @@ class PointHead(nn.Module):
         """
         side, cells = math.isqrt(hidden.shape[1]), self.cells
         keys = self.coarse(self.norm(hidden)).view(-1, side, side, SIZE, cells, cells)
-        keys = keys.permute(0, 1, 4, 2, 5, 3).reshape(-1, side * cells, side * cells, SIZE).permute(0, 3, 1, 2)
+        keys = (
+            keys.permute(0, 1, 4, 2, 5, 3).reshape(-1, side * cells, side * cells, SIZE).permute(0, 3, 1, 2)
+        )
         if fine is not None:
             # Channels last, in memory: convolutions run twice as fast, and the keys need no transposing at the end.
             near = self.fine(fine.contiguous(memory_format=torch.channels_last))

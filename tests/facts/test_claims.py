@@ -1,0 +1,132 @@
+"""What texts say, and whether it is so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.facts.figures import figure
+
+from posetalk.facts.claims import check, claims_of
+from posetalk.facts.scene import Scene, scene_of
+from posetalk.skeleton import skeleton
+from posetalk.types import Box, Person, PoseImage, frozen_array
+
+NAMES = skeleton("coco17").names
+
+SAID: list[tuple[str, list[str]]] = [
+    ("A man is standing next to a bus.", ["body: standing"]),
+    ("A bus standing at a stop.", []),
+    ("A bus standing at a stop with a man sitting inside.", ["body: sitting"]),
+    ("A dog laying on a couch", []),
+    ("A cat laying on a bed while a woman sits.", ["body: sitting"]),
+    ("She is not standing.", ["not body: standing"]),
+    ("He isn't sitting but kneeling.", ["not body: sitting", "body: kneeling"]),
+    ("He crouches rather than kneeling.", ["body: squatting", "not body: kneeling"]),
+    ("He is about to stand up.", []),
+    ("She might be sitting.", []),
+    ("There is room for people to sit.", []),
+    ("Police officers laying a speed trap", []),
+    ("A woman bends over a stove", ["body: bending over"]),
+    ("The surfer is crouching on his board.", ["body: squatting"]),
+    ("He faces the camera.", ["body: facing the camera"]),
+    ("With his back to the camera he waits.", ["body: facing away", "not body: facing the camera"]),
+    ("The man is not facing away.", ["not body: facing away"]),
+    ("The player, facing left, waits.", ["body: facing left"]),
+    ("Facing to the right of the picture, she runs.", ["body: facing right"]),
+    ("His left arm is straight.", ["left elbow: straight"]),
+    ("Her right elbow is bent at a right angle.", ["right elbow: bent at a right angle"]),
+    ("Her right knee is bent.", ["not right knee: straight"]),
+    ("The left knee is slightly bent.", ["left knee: slightly bent"]),
+    ("The left arm and the right leg is straight.", ["right knee: straight"]),
+    ("with his hands on his knees", ["left hand: at the knee", "right hand: at the knee"]),
+    ("He is on his knees.", ["body: kneeling"]),
+    ("Both arms are raised.", ["arms: raised"]),
+    ("His left arm is raised.", ["left arm: raised"]),
+    ("Raising his right hand, he calls.", ["right arm: raised"]),
+    ("His left hand is above his head.", ["left hand: above the head"]),
+    ("She stands with her arms crossed.", ["body: standing", "arms: crossed"]),
+    ("hands on her hips", ["arms: on the hips"]),
+    ("arms stretched out to the sides", ["arms: stretched out to the side"]),
+    ("His right hand rests on his knee.", ["right hand: at the knee"]),
+    ("The left hand is near the face.", ["left hand: at the face"]),
+    ("Her right foot is off the ground.", ["right foot: lifted"]),
+    ("with legs apart", ["legs: apart"]),
+    ("His feet are together.", ["legs: together"]),
+    ("A skier upside down in the air", ["trunk: upside down"]),
+    ("An upside down umbrella", []),
+    ("The left wrist is hidden.", ["left wrist: hidden"]),
+    ("Her head is turned to her left.", ["head: turned to the left"]),
+    ("There are two people.", ["picture: people 2"]),
+    ("The photo shows 3 people", ["picture: people 3"]),
+    ("An understanding with nothing else", []),
+    ("", []),
+]  # fmt: skip
+
+
+def words(text: str) -> list[str]:
+    return [
+        ("" if c.holds else "not ") + c.key + (f" {c.number}" if c.number is not None else "")
+        for c in claims_of(text)
+    ]
+
+
+@pytest.mark.parametrize(("text", "said"), SAID, ids=[text for text, _ in SAID])
+def test_what_is_said(text: str, said: list[str]) -> None:
+    assert words(text) == said
+    assert words(text.upper()) == said
+
+
+def test_a_claim_knows_whom_it_means() -> None:
+    first, second, third = claims_of("Person 2 sits while person 1 kneels. He faces the camera.")
+    assert (first.who, second.who, third.who) == ("person 2", "person 1", None)
+    assert first.words == "sits"
+
+
+def scene(*poses: dict[str, object], unlabelled: int = 0) -> Scene:
+    people = []
+    for number, pose in enumerate(poses):
+        xy = np.array([figure(**({"at": (200 + 300 * number, 300)} | pose))[name] for name in NAMES])  # type: ignore[arg-type]
+        people.append(Person(number, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5))
+    for number in range(unlabelled):
+        none = frozen_array(np.zeros((17, 2)))
+        people.append(Person(90 + number, Box(0, 0, 9, 9), none, frozen_array([0] * 17), 30))
+    return scene_of(PoseImage(1, Path("a.jpg"), 900, 600, tuple(people)), NAMES)
+
+
+SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
+
+
+@pytest.mark.parametrize(
+    ("text", "poses", "verdict"),
+    [
+        ("A man stands.", [{}], "agrees"),
+        ("A man sits.", [{}], "contradicts"),
+        ("A man is not sitting.", [{}], "agrees"),
+        ("A man is not standing.", [{}], "contradicts"),
+        ("A man sits.", [{}, SEATED], "agrees"),
+        ("Person 1 sits.", [{}, SEATED], "contradicts"),
+        ("Person 2 sits.", [{}, SEATED], "agrees"),
+        ("Person 3 sits.", [{}, SEATED], "cannot tell"),
+        ("There are two people.", [{}, SEATED], "agrees"),
+        ("There is one person.", [{}, SEATED], "contradicts"),
+        ("His left arm is raised.", [{}], "contradicts"),
+        ("His left knee is hidden.", [{}], "contradicts"),
+    ],
+)
+def test_claims_against_facts(text: str, poses: list[dict[str, object]], verdict: str) -> None:
+    [claim] = claims_of(text)
+    assert check(claim, scene(*poses)) == verdict
+
+
+def test_somebody_without_labels_may_be_meant() -> None:
+    [claim] = claims_of("A man sits.")
+    assert check(claim, scene({}, unlabelled=1)) == "cannot tell"
+    [count] = claims_of("There are two people.")
+    assert check(count, scene({}, unlabelled=1)) == "agrees"
+
+
+def test_what_is_not_known_is_not_contradicted() -> None:
+    [claim] = claims_of("He is sitting.")
+    assert check(claim, scene()) == "cannot tell"
