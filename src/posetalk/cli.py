@@ -342,6 +342,51 @@ def facts(
         print(f"skipped: {sentence}", file=sys.stderr)
 
 
+@app.command
+def write(
+    annotations: Path,
+    *,
+    captions: Path,
+    out: Path,
+    objects: Path | None = None,
+    kinds: str = "conversation,detail,reasoning",
+    seed: int = 0,
+) -> None:
+    """Write instruction data about poses, true to the keypoints, without any model (LLaVA's JSON).
+
+    Parameters
+    ----------
+    annotations: COCO's person keypoints.
+    captions: COCO's captions of the same pictures.
+    out: the JSON file.
+    objects: COCO's instances of the same pictures.
+    kinds: what to write, separated by commas: conversation, detail, reasoning.
+    seed: of the wording; the same seed gives the same file.
+    """
+    from functools import partial
+
+    from rich.progress import track
+
+    from posetalk.read.captions import read_captions
+    from posetalk.read.coco import read_coco
+    from posetalk.read.objects import read_objects
+    from posetalk.write.facts_writer import KINDS
+    from posetalk.write.run import write_file
+
+    chosen = [kind for kind in KINDS if kind in [k.strip() for k in kinds.split(",")]]
+    unknown = {k.strip() for k in kinds.split(",")} - set(KINDS)
+    if unknown:
+        raise PosetalkError(f"--kinds: there is no kind {sorted(unknown)[0]!r}; choose of {', '.join(KINDS)}")
+    data = read_coco(annotations, annotations.parent)
+    texts, left_out = read_captions(captions)
+    things, more = read_objects(objects) if objects else ({}, [])
+    found = write_file(data, texts, things, out, chosen, seed, partial(track, description="writing"))
+    for sentence in (*data.skipped, *left_out, *more):
+        print(f"skipped: {sentence}", file=sys.stderr)
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.counts.items())
+    print(f"{out}: {counts}; too little is known of {found.passed_over} pictures")
+
+
 def _localizer(
     model: str,
     readout: Literal["point", "digits"] | None,

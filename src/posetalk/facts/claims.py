@@ -81,7 +81,7 @@ _COUNT = re.compile(
 )
 _WHO = re.compile(r"\bperson (?P<number>\d+)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r"[.;!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
+    r"[.;:!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
 )
 _WINDOW = 60  # characters before a word that negate it or hedge it
 
