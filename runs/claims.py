@@ -27,7 +27,8 @@ from posetalk.skeleton import BUILT_IN, skeleton
 HERE = Path(__file__).parent
 KNEES = ("left knee", "right knee")
 # From nothing, or in 130 steps on top of `mlp`, digits learn nothing (mean OKS 0.09). They go on from `mlp` of the same
-# seed with a budget of their own, and `more` is what that gives by pointing alone. Answers are long: eight keypoints a view, drawn at random; `chain` takes five.
+# seed with a budget of their own, and `more` is what that gives by pointing alone. Answers are long: eight keypoints a
+# view, drawn at random; `chain` takes five.
 MORE = {"start": "claims/mlp-{seed}/run", "steps": 600, "save_steps": 600}
 DIGITS = {**MORE, "digits_too": True, "guide": 1.0, "digit_sigma": 0.02, "questions": 8}
 # It has not seen people, and learns more slowly: a budget of its own, the same for all its arms.
