@@ -108,7 +108,9 @@ def show(name: str, title: str, columns: Sequence[str], rows: Sequence[Sequence[
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
         table.add_row(*map(str, row))
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, 120)  # in a file too
+    console.print(table)
     OUT.mkdir(exist_ok=True)
     found = {"machine": machine(), "columns": columns, "rows": rows, "data": data}
     (OUT / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
