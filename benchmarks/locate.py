@@ -26,12 +26,7 @@ from posetalk.skeleton import skeleton
 
 KEYPOINTS = skeleton("coco17").keypoints
 TOGETHER = 8
-SIDES = {
-    "reference": "LocLLM's loop",
-    "careful": "one generate, picture cached",
-    "digits": "posetalk digits",
-    "point": "posetalk point",
-}
+SIDES = ("reference", "careful", "digits", "point")
 
 
 def measure(size: Size, rounds: int) -> tuple[list[list[str]], dict[str, object]]:

@@ -36,7 +36,6 @@ HANDS = (
     "at the knee",
     "below the hip",
 )
-FACING = ("the camera", "away", "left", "right")
 OTHER = {"left": "right", "right": "left"}
 IN_PLANE = 0.75  # share of its length from which a limb counts as not foreshortened
 NEAR = 0.3  # trunk lengths: a hand is at something
@@ -68,8 +67,8 @@ def _posture(body: Body) -> Iterator[Fact]:
         for posture in POSTURES:
             yield fact("body", posture, None, numbers)
         return
-    for side, leg in ((leg.side, leg) for leg in legs):
-        numbers |= {f"{side} {name}": value for name, value in leg.numbers().items()}
+    for leg in legs:
+        numbers |= {f"{leg.side} {name}": value for name, value in leg.numbers().items()}
     level = _level(body)
     shown = {
         "standing": both(judge(lean, 35, 55), _every([leg.stands for leg in legs], legs)),
@@ -317,31 +316,21 @@ def _hands(body: Body) -> Iterator[Fact]:
 def _arms(body: Body) -> Iterator[Fact]:
     lean = body.lean
     up = lean is not None and lean < 50
-    raised = {}
+    raised, spread = [], []
     for side in SIDES:
         wrist = body.drop(f"{side} shoulder", f"{side} wrist") if up else None
         elbow = body.drop(f"{side} shoulder", f"{side} elbow") if up else None
-        raised[side] = both(judge(wrist, -0.2, 0.05), judge(elbow, 0.1, 0.3))
-        yield fact(f"{side} arm", "raised", raised[side], wrist=wrist, elbow=elbow)
+        raised.append(both(judge(wrist, -0.2, 0.05), judge(elbow, 0.1, 0.3)))
+        yield fact(f"{side} arm", "raised", raised[-1], wrist=wrist, elbow=elbow)
         down = both(judge(wrist, 0.8, 0.6), judge(elbow, 0.4, 0.25))
         yield fact(f"{side} arm", "hanging down", down, wrist=wrist, elbow=elbow)
         away = _beside(body, side)
-        out = both(judge(away, 0.85, 0.6), judge(None if wrist is None else abs(wrist), 0.35, 0.55))
-        yield fact(f"{side} arm", "stretched out to the side", out, beside=away)
-    for says in ("raised", "stretched out to the side"):
-        yield fact("arms", says, both(*(_again(body, side, says, raised) for side in SIDES)))
+        spread.append(both(judge(away, 0.85, 0.6), judge(None if wrist is None else abs(wrist), 0.35, 0.55)))
+        yield fact(f"{side} arm", "stretched out to the side", spread[-1], beside=away)
+    yield fact("arms", "raised", both(*raised))
+    yield fact("arms", "stretched out to the side", both(*spread))
     yield fact("arms", "crossed", _crossed(body))
     yield fact("arms", "on the hips", both(*(_on_hip(body, side) for side in SIDES)))
-
-
-def _again(body: Body, side: str, says: str, raised: dict[str, bool | None]) -> bool | None:
-    if says == "raised":
-        return raised[side]
-    lean = body.lean
-    wrist = body.drop(f"{side} shoulder", f"{side} wrist") if lean is not None and lean < 50 else None
-    return both(
-        judge(_beside(body, side), 0.85, 0.6), judge(None if wrist is None else abs(wrist), 0.35, 0.55)
-    )
 
 
 def _beside(body: Body, side: str) -> float | None:

@@ -109,8 +109,8 @@ def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
             for side, other in (("left", "right"), ("right", "left")):
                 keys = [key.format(side=side, other=other) for key in rule.when]
                 if all(
-                    figure.facts.holds(k.removeprefix("not ")) is not k.startswith("not ") for k in keys
-                ) and all(figure.facts.holds(k.removeprefix("not ")) is not None for k in keys):
+                    figure.facts.holds(k.removeprefix("not ")) is (not k.startswith("not ")) for k in keys
+                ):
                     fits.append((rule, subject, some, {"side": side, "other": other}))
                 if "{side}" not in "".join(rule.when):
                     break
