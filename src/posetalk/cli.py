@@ -370,8 +370,8 @@ def write(
     from posetalk.read.captions import read_captions
     from posetalk.read.coco import read_coco
     from posetalk.read.objects import read_objects
-    from posetalk.write.facts_writer import KINDS
     from posetalk.write.run import write_file
+    from posetalk.write.sample import KINDS
 
     chosen = [kind for kind in KINDS if kind in [k.strip() for k in kinds.split(",")]]
     unknown = {k.strip() for k in kinds.split(",")} - set(KINDS)

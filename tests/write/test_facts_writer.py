@@ -15,8 +15,9 @@ from posetalk.facts.claims import check, claims_of
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.facts_writer import KINDS, write
+from posetalk.write.facts_writer import write
 from posetalk.write.run import LEAK
+from posetalk.write.sample import KINDS
 
 NAMES = skeleton("coco17").names
 CAPTIONS = [

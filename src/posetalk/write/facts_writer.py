@@ -7,14 +7,11 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal
 
 from posetalk.facts.scene import Figure, Scene
+from posetalk.write.sample import Kind, Turns
 from posetalk.write.speaker import Said, Subject, between, said, subjects
 
-Kind = Literal["conversation", "detail", "reasoning"]
-KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning")
-Turns = list[tuple[str, str]]
 TURNS = 5  # questions in a conversation, at most
 PEOPLE = 3  # described one by one, at most; the largest
 
@@ -61,7 +58,7 @@ def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Tu
     pool.sort(key=lambda pair: pair[1].fact.of != "body")
     true = _topics([pair for pair in pool if pair[1].fact.holds])[: TURNS - 1]
     false = _topics([pair for pair in pool if not pair[1].fact.holds and pair[1].check and pair[1].no], true)
-    turns: Turns = []
+    turns: list[tuple[str, str]] = []
     for subject, one in true:
         if one.check and rng.random() < 0.3:
             turns.append((one.check, f"Yes, {_lower(one.say)}"))
@@ -71,7 +68,7 @@ def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Tu
         turns.insert(rng.randint(min(1, len(turns)), len(turns)), (one.check or "", one.no or ""))
     if relations:
         turns.append((rng.choice(_FILE["relate"]), " ".join(relations[:3])))
-    return turns[:TURNS] if true and len(turns) > 1 else None
+    return tuple(turns[:TURNS]) if true and len(turns) > 1 else None
 
 
 _Pairs = list[tuple[Subject, Said]]
@@ -99,7 +96,7 @@ def _detail(
         facts += len(true)
         sentences += _joined(subject, [one.say for one in true], rng)
     sentences += relations
-    return [(rng.choice(_DESCRIBE), " ".join(sentences))] if facts > 2 else None
+    return ((rng.choice(_DESCRIBE), " ".join(sentences)),) if facts > 2 else None
 
 
 def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
@@ -123,7 +120,7 @@ def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
     answer = [subject.fill(rule.answer[chosen], **sides)]
     if evidence:
         answer += [rng.choice(_FILE["besides"]), *_joined(subject, evidence[:3], rng, name=False)]
-    return [(subject.fill(rule.ask[chosen], **sides), " ".join(answer))]
+    return ((subject.fill(rule.ask[chosen], **sides), " ".join(answer)),)
 
 
 def _joined(subject: Subject, sentences: list[str], rng: random.Random, name: bool = True) -> list[str]:

@@ -13,7 +13,8 @@ from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_of
 from posetalk.read.objects import Thing
 from posetalk.types import PoseImage, PoseSet
-from posetalk.write.facts_writer import Kind, Turns, write
+from posetalk.write.facts_writer import write
+from posetalk.write.sample import Kind, Turns
 
 # Words that give away what the text was made from; people now and then use them in captions, which are then not quoted.
 LEAK = re.compile(
