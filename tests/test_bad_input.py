@@ -142,7 +142,7 @@ ROWS: list[Row] = [
     ("facts of nothing", lambda d: ["facts", d.at / "none.json"], "there is no file"),
     ("facts of text", lambda d: ["facts", d.file("l.json", "hello")], "none of the forms"),
     ("unknown image", lambda d: ["facts", d.labels(), "--image", 9], "has no image 9"),
-    ("objects are labels", lambda d: ["facts", d.labels(), "--objects", d.file("o.json", [])], "instances file"),
+    ("objects are labels", lambda d: ["facts", d.labels(), "--objects", d.file("o.json", [])], "no JSON object"),
     ("no photo to draw on", lambda d: ["facts", d.labels(file_name="x"), "--images", d.at / "no"], "not a folder"),
     ("facts into a folder", lambda d: ["facts", d.labels(), "--json", d.at], "cannot write"),
     ("draw into a file", lambda d: ["facts", d.labels(), "--draw", d.at / "photo.png"], "cannot write"),

@@ -7,16 +7,25 @@ from pathlib import Path
 import msgspec
 
 from posetalk.errors import PosetalkError
-from posetalk.read.files import decode_file, decode_record, none_left, record_id
+from posetalk.read.files import decode_record, none_left
+from posetalk.read.stream import read_records
 
 
-class _Caption(msgspec.Struct, gc=False):
+class Caption(msgspec.Struct, gc=False):
     image_id: int
     caption: str
 
 
-class _File(msgspec.Struct):
-    annotations: list[msgspec.Raw]
+_DECODER = msgspec.json.Decoder(Caption)
+
+
+def caption_of(raw: msgspec.Raw) -> Caption:
+    """A record, blanks made single. Errors: PosetalkError with the reason alone."""
+    record = decode_record(_DECODER, raw)
+    text = " ".join(record.caption.split())
+    if not text:
+        raise PosetalkError("its caption is empty")
+    return Caption(record.image_id, text)
 
 
 def read_captions(path: Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
@@ -24,21 +33,10 @@ def read_captions(path: Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
 
     Errors: unreadable file, not this form, no caption.
     """
-    path = Path(path)
-    file = decode_file(path, _File, "a COCO captions file")
-    decoder = msgspec.json.Decoder(_Caption)
     found: dict[int, list[str]] = {}
     skipped: list[str] = []
-    for number, raw in enumerate(file.annotations, 1):
-        try:
-            record = decode_record(decoder, raw)
-            text = " ".join(record.caption.split())
-            if not text:
-                raise PosetalkError("its caption is empty")
-        except PosetalkError as error:
-            skipped.append(f"{path}: annotation {record_id(raw, number)}: {error}")
-            continue
-        found.setdefault(record.image_id, []).append(text)
+    for record in read_records(Path(path), "annotations", caption_of, skipped):
+        found.setdefault(record.image_id, []).append(record.caption)
     if not found:
         raise none_left(path, skipped, "captions")
     return {image: tuple(texts) for image, texts in found.items()}, skipped

@@ -24,7 +24,7 @@ class _Image(msgspec.Struct):
     height: int | None = None
 
 
-class _Annotation(msgspec.Struct, gc=False):
+class Annotation(msgspec.Struct, gc=False):
     id: int
     image_id: int
     bbox: list[float]
@@ -35,16 +35,18 @@ class _Annotation(msgspec.Struct, gc=False):
     category_id: int = 1
 
 
-class _Category(msgspec.Struct):
+class Category(msgspec.Struct):
     id: int
     name: str = ""
     keypoints: list[str] = []
 
 
-class _File(msgspec.Struct):
+class CocoFile(msgspec.Struct):
+    """What is read of a file, or of the part of one that is about one picture."""
+
     images: list[msgspec.Raw]  # raw: polygons are passed over, and a bad record spoils itself alone
     annotations: list[msgspec.Raw]
-    categories: list[_Category] = []
+    categories: list[Category] = []
 
 
 def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = None) -> PoseSet:
@@ -64,22 +66,24 @@ def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = No
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
     points = skeleton or built_in("coco17")
-    file = decode_file(annotations, _File, "a COCO-style keypoint file")
-    declared = _declared(file.categories, points, annotations, chosen=skeleton is not None)
+    file = decode_file(annotations, CocoFile, "a COCO-style keypoint file")
+    declared = declared_keypoints(file.categories, points, annotations, chosen=skeleton is not None)
     skipped: list[str] = []
-    pictures = _pictures(file.images, annotations, skipped)
-    people = _people(file, points, declared, pictures, annotations, skipped)
-    if not any(people.values()):
+    found = pose_images(file, points, declared, images, annotations, skipped)
+    if not any(image.people for image in found):
         raise none_left(annotations, skipped, "people")
-    return PoseSet(
-        name="coco",
-        source=annotations,
-        keypoint_names=points.names,
-        images=tuple(
-            PoseImage(p.id, picture_path(images, p.file_name), p.width, p.height, tuple(people[p.id]))
-            for p in pictures.values()
-        ),
-        skipped=tuple(skipped),
+    return PoseSet("coco", annotations, points.names, found, tuple(skipped))
+
+
+def pose_images(
+    file: CocoFile, points: Skeleton, declared: int, images: Path, path: Path, skipped: list[str]
+) -> tuple[PoseImage, ...]:
+    """The pictures of a file and their people. declared: of `declared_keypoints`; skipped: takes the sentences."""
+    pictures = _pictures(file.images, path, skipped)
+    people = _people(file, points, declared, pictures, path, skipped)
+    return tuple(
+        PoseImage(p.id, picture_path(images, p.file_name), p.width, p.height, tuple(people[p.id]))
+        for p in pictures.values()
     )
 
 
@@ -94,11 +98,11 @@ def picture_path(images: Path, file_name: str) -> Path:
     return next((path for path in shorter if path.is_file()), whole)
 
 
-def _person_ids(categories: list[_Category]) -> set[int]:
+def _person_ids(categories: list[Category]) -> set[int]:
     return {c.id for c in categories if c.name.lower() == "person"} or {1}
 
 
-def _declared(categories: list[_Category], points: Skeleton, path: Path, chosen: bool) -> int:
+def declared_keypoints(categories: list[Category], points: Skeleton, path: Path, chosen: bool) -> int:
     """How many keypoints the file names for a person, 0 if it names none that are the skeleton's.
 
     A file whose names are not those of the default skeleton is refused; a chosen one is the caller's word.
@@ -137,9 +141,14 @@ def _pictures(raws: list[msgspec.Raw], path: Path, skipped: list[str]) -> dict[i
 
 
 def _people(
-    file: _File, points: Skeleton, declared: int, pictures: dict[int, _Image], path: Path, skipped: list[str]
+    file: CocoFile,
+    points: Skeleton,
+    declared: int,
+    pictures: dict[int, _Image],
+    path: Path,
+    skipped: list[str],
 ) -> dict[int, list[Person]]:
-    decoder = msgspec.json.Decoder(_Annotation)
+    decoder = msgspec.json.Decoder(Annotation)
     person_ids = _person_ids(file.categories)
     people: dict[int, list[Person]] = {image_id: [] for image_id in pictures}
     seen: set[int] = set()
@@ -177,14 +186,14 @@ def _box(numbers: list[float], image: _Image) -> Box:
     return box
 
 
-def _area(record: _Annotation) -> float:
+def _area(record: Annotation) -> float:
     area = AREA_OF_BOX * record.bbox[2] * record.bbox[3] if record.area is None else record.area
     if area <= 0:
         raise PosetalkError(f"its area is {area}")
     return area
 
 
-def _numbers(record: _Annotation, k: int, declared: int) -> list[float]:
+def _numbers(record: Annotation, k: int, declared: int) -> list[float]:
     """x, y, flag of the k keypoints, from whichever list has them."""
     for values in (record.keypoints, record.keypoints_21):
         if len(values) == 3 * k:

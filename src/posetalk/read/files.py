@@ -68,8 +68,11 @@ def decode_file(path: Path, kind: type[T], what: str) -> T:
 
 def decode_record(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T:
     """One record. Errors: PosetalkError with the reason alone, for the reader to name the record."""
+    data = bytes(raw)
+    if b"NaN" in data or b"Infinity" in data:
+        data = _without_nan(data)
     try:
-        return decoder.decode(raw)
+        return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PosetalkError(reason(error)) from None
 
