@@ -82,7 +82,7 @@ def test_help_loads_no_torch_and_lists_every_command() -> None:
         "PIL",
         "pydantic",
         "msgspec",
-        "faster_coco_eval",
+        "hotcoco",
         "matplotlib",
     }
     assert not loaded & heavy

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from faster_coco_eval import COCO
-from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+from hotcoco import COCO, COCOeval
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import Prediction
@@ -64,15 +66,15 @@ def coco_ap(
             raise PosetalkError(f"a prediction has {len(p.names)} keypoints and the skeleton {len(sigmas)}")
     if not truth.images:
         return dict.fromkeys(COCO_NUMBERS)
-    labels = COCO(_as_coco(truth), print_function=_silent)
-    results = labels.loadRes([p.to_coco() for p in predictions])
-    run = COCOeval_faster(
-        labels, results, "keypoints", print_function=_silent, kpt_oks_sigmas=np.asarray(sigmas, np.float64)
-    )
-    run.params.catIds = [1]  # also where nobody is labelled
-    run.evaluate()
-    run.accumulate()
-    run.summarize()
+    labels = COCO(_as_coco(truth))
+    run = COCOeval(labels, labels.load_res([p.to_coco() for p in predictions]), "keypoints")
+    run.params.kpt_oks_sigmas = list(sigmas)
+    run.params.cat_ids = [1]  # also where nobody is labelled
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # other sigmas than COCO's are meant
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
     # -1 is COCO's mark for "no such people"
     return {
         name: None if value < 0 else float(value) for name, value in zip(COCO_NUMBERS, run.stats, strict=True)
@@ -102,7 +104,3 @@ def _as_coco(truth: PoseSet) -> dict[str, object]:
         "annotations": annotations,
         "categories": [{"id": 1, "name": "person"}],
     }
-
-
-def _silent(*_: object) -> None:
-    """faster-coco-eval reports its progress through a function; nobody needs it here."""
