@@ -2,11 +2,13 @@
 
 English, and by rules: a claim is only taken from wording that means one fact, so that "contradicts" can be relied upon;
 what is said in other words is passed over. Hedged words (might, about to, perhaps) claim nothing; a negation turns a
-claim round; what an object does (a bus standing at a stop) is no claim about people.
+claim round; what an object does (a bus standing at a stop) is no claim about people. Whom a claim is about is read from
+`person 2`, `the person on the left`, `the third person from the left`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -14,8 +16,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from posetalk.facts.fact import Facts
-from posetalk.facts.scene import Scene
+from posetalk.facts.scene import Figure, Scene
+from posetalk.facts.subject import of_a_person
 
 Verdict = Literal["agrees", "contradicts", "cannot tell"]
 _SIDE = r"(?P<side>left|right)"
@@ -24,13 +26,15 @@ _BE = (
     r"(?:\s+(?:is|are|was|were|being|held|kept|remains?|stays?))?"
     r"(?:\s+(?:almost|nearly|fully|completely|quite|also|both|visibly|clearly|held|kept))*"
 )
+_A = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """key: of a fact; holds: what the text says of it; who: `person 1` where it says whom it means; words: its own.
 
-    A claim about the number of people has the key `picture: people` and the number.
+    A claim about the number of people has the key `picture: people` and the number; of a thing, the key `umbrella:
+    carried` and the thing's name.
     """
 
     key: str
@@ -38,31 +42,61 @@ class Claim:
     words: str
     who: str | None = None
     number: int | None = None
+    thing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """means: the facts' keys, with {side} and {joint} to fill in, and whether they hold."""
+    """means: the facts' keys, with {side} and {joint} to fill in, and whether they hold; subject: only of people."""
 
     words: re.Pattern[str]
     means: tuple[tuple[str, bool], ...]
     subject: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A false fact denies what a text says only where its number is outside of low and high."""
+
+    fact: re.Pattern[str]
+    number: str
+    low: float
+    high: float
+
+
 _FILE: dict[str, Any] = tomllib.loads(
     files("posetalk.facts").joinpath("claims.toml").read_text(encoding="utf-8")
 )
+_CALLED: dict[str, str] = _FILE["things_called"]
+
+
+def _pattern(words: list[str], thing: str = "") -> re.Pattern[str]:
+    return re.compile("|".join(words).format(side=_SIDE, be=_BE, his=_HIS, a=_A, thing=thing), re.IGNORECASE)
+
+
+_DOING = [
+    _Rule(
+        _pattern(row["words"], f"(?P<thing>{'|'.join(row['things'])})"),
+        ((f"{{thing}}: {row['does']}", True),),
+        True,
+    )
+    for row in _FILE["doing"]
+]
 _RULES = [
     _Rule(
-        re.compile("|".join(claim["words"]).format(side=_SIDE, be=_BE, his=_HIS), re.IGNORECASE),
+        _pattern(claim["words"]),
         tuple((key.removeprefix("not "), not key.startswith("not ")) for key in claim["means"]),
         claim.get("subject", False),
     )
     for claim in _FILE["claim"]
 ]
-_PEOPLE, _THINGS = (frozenset(_FILE[name].split()) for name in ("people", "things"))
+_DOUBTS = [
+    _Doubt(re.compile(row["fact"]), row["number"], row.get("to", -math.inf), row.get("from", math.inf))
+    for row in _FILE["doubt"]
+]
 _NEGATED = re.compile(
-    r"\b(?:not|never|neither|nor|without|cannot|rather than|instead of|no longer)\b|n't\b", re.IGNORECASE
+    r"\b(?:not|never|neither|nor|without|cannot|nobody|none|no one|rather than|instead of|no longer)\b|n't\b",
+    re.IGNORECASE,
 )
 _HEDGED = re.compile(
     r"\b(?:might|may|could|would|perhaps|possibly|probably|maybe|likely|about to|going to|ready to|preparing to|"
@@ -76,10 +110,15 @@ _NUMBERS = {
 }  # fmt: skip
 _COUNT = re.compile(
     rf"\b(?:there (?:is|are)|shows?|depicts?|picture of|photo of|image of) (?:exactly |only )?"
-    rf"(?P<number>{'|'.join(_NUMBERS)}|\d+) (?:person|people|men|women|children|individuals)\b",
+    rf"(?P<number>{'|'.join(_NUMBERS)}|\d+) (?P<of>person|people|men|women|children|individuals)\b",
     re.IGNORECASE,
 )
-_WHO = re.compile(r"\bperson (?P<number>\d+)\b", re.IGNORECASE)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_WHO = re.compile(
+    rf"\bperson (?P<number>\d+)\b|\bthe (?P<ordinal>{'|'.join(_ORDINALS)}) (?:clearly visible )?person from the left\b|"
+    r"\bthe person (?:on the (?P<end>left|right)|in the (?P<middle>middle))\b",
+    re.IGNORECASE,
+)
 _CLAUSE = re.compile(
     r"[.;:!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
 )
@@ -90,30 +129,41 @@ def claims_of(text: str) -> list[Claim]:
     """What a text claims, in its order; the same claim in the same words twice is two claims."""
     found: list[tuple[int, Claim]] = []
     for start, clause in _clauses(text):
-        taken: list[tuple[int, int]] = []
-        for rule in _RULES:
-            for match in rule.words.finditer(clause):
-                if any(a < match.end() and match.start() < b for a, b in taken):
-                    continue  # an earlier rule, which says more, has these words
-                before = clause[max(0, match.start() - _WINDOW) : match.start()]
-                if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :].lstrip()):
-                    continue
-                if rule.subject and not _of_a_person(before):
-                    continue
-                taken.append(match.span())
-                holds = not _NEGATED.search(before)
-                named = {name: word.lower() for name, word in match.groupdict().items()}
-                for key, value in rule.means:
-                    if holds or value:  # "not facing away" does not say that someone faces the camera
-                        said = Claim(
-                            key.format(**named), value == holds, match[0], _who(text, start + match.start())
-                        )
-                        found.append((start + match.start(), said))
+        for rules in (_DOING, _RULES):
+            taken: list[tuple[int, int]] = []
+            for rule in rules:
+                for match in rule.words.finditer(clause):
+                    if any(a < match.end() and match.start() < b for a, b in taken):
+                        continue  # an earlier rule, which says more, has these words
+                    place = start + match.start()
+                    said = _said(rule, match, clause, _who(text, place))
+                    if said:
+                        taken.append(match.span())
+                        found += [(place, claim) for claim in said]
         for match in _COUNT.finditer(clause):
             word = match["number"].lower()
             number = _NUMBERS.get(word) or int(word)
             found.append((start + match.start(), Claim("picture: people", True, match[0], None, number)))
     return [claim for _, claim in sorted(found, key=lambda pair: pair[0])]
+
+
+def _said(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
+    """What the words of a rule claim where they stand; nothing where they are hedged, or not about a person."""
+    before = clause[max(0, match.start() - _WINDOW) : match.start()]
+    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :].lstrip()):
+        return []
+    if rule.subject and not of_a_person(before, match[0]):
+        return []
+    holds = not _NEGATED.search(before)
+    named = {name: word.lower() for name, word in match.groupdict().items() if word}
+    thing = named.get("thing")
+    if thing:
+        thing = named["thing"] = _CALLED.get(thing, thing)
+    return [
+        Claim(key.format(**named), value == holds, match[0], who, None, thing)
+        for key, value in rule.means
+        if holds or value  # "not facing away" does not say that someone faces the camera
+    ]
 
 
 def check(claim: Claim, scene: Scene) -> Verdict:
@@ -124,20 +174,48 @@ def check(claim: Claim, scene: Scene) -> Verdict:
     """
     if claim.number is not None:
         people = len(scene.people) + scene.others
-        return "agrees" if people == claim.number else "contradicts"
-    meant = [f.facts for f in scene.people if claim.who in (None, f.name)]
-    values = [_value(facts, claim) for facts in meant]
+        if people == claim.number:
+            return "agrees"
+        # two men may be there with a woman
+        some = claim.words.lower().endswith(("men", "children")) and claim.number < people
+        return "cannot tell" if some else "contradicts"
+    who = _meant(claim.who, scene)
+    meant = [f for f in scene.people if who in (None, f.name)]
+    values = [_value(f, claim, scene) for f in meant]
     if any(value is True for value in values):
         return "agrees"
-    everybody = claim.who is not None or scene.others == 0
+    everybody = who is not None or scene.others == 0
     if values and everybody and all(value is False for value in values):
         return "contradicts"
     return "cannot tell"
 
 
-def _value(facts: Facts, claim: Claim) -> bool | None:
-    value = facts.holds(claim.key)
-    return None if value is None else value == claim.holds
+def _value(figure: Figure, claim: Claim, scene: Scene) -> bool | None:
+    if claim.thing is not None:
+        held = scene.facts.holds(f"{figure.name}, {claim.key}")
+        return None if held is None else held == claim.holds
+    value = figure.facts.holds(claim.key)
+    if value is None:
+        return None
+    if claim.holds and not value:
+        numbers = dict(figure.facts[claim.key].numbers)
+        for doubt in _DOUBTS:
+            number = numbers.get(doubt.number)
+            if doubt.fact.fullmatch(claim.key) and (number is None or doubt.low < number < doubt.high):
+                return None
+    return value == claim.holds
+
+
+def _meant(who: str | None, scene: Scene) -> str | None:
+    """The name in the scene of whom a text speaks of; None where it says nobody, or of many who it is."""
+    if who is None or who.startswith("person "):
+        return who
+    people = len(scene.people)
+    if who == "middle":
+        return "person 2" if people == 3 else None
+    if not 2 <= people <= 3 or scene.others:
+        return None
+    return "person 1" if who == "left" else f"person {people}"
 
 
 def _clauses(text: str) -> Iterator[tuple[int, str]]:
@@ -149,18 +227,13 @@ def _clauses(text: str) -> Iterator[tuple[int, str]]:
     yield start, text[start:]
 
 
-def _of_a_person(before: str) -> bool:
-    """Whether the last noun that could be the subject is a person; nothing known counts as a person."""
-    for word in reversed(re.findall(r"[a-z]+", before.lower())):
-        if word in _PEOPLE:
-            return True
-        if word in _THINGS:
-            return False
-    return True
-
-
 def _who(text: str, place: int) -> str | None:
-    """The last `person N` before a place in the same sentence."""
+    """The last person named before a place in the same sentence: `person 2`, or `left`, `middle`, `right`."""
     start = max(text.rfind(mark, 0, place) for mark in ".!?") + 1
-    found = [match["number"] for match in _WHO.finditer(text, start, place)]
-    return f"person {found[-1]}" if found else None
+    found = list(_WHO.finditer(text, start, place))
+    if not found:
+        return None
+    last = found[-1]
+    if last["ordinal"]:
+        return f"person {_ORDINALS.index(last['ordinal'].lower()) + 1}"
+    return f"person {last['number']}" if last["number"] else (last["end"] or last["middle"]).lower()

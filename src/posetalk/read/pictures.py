@@ -61,7 +61,7 @@ class Pictures:
         self.points = skeleton or built_in("coco17")
         self._skipped: dict[str, None] = {}
         early: list[str] = []
-        self._rows = sqlite3.connect("")  # a file that nobody sees, gone with the process
+        self._rows = sqlite3.connect("", check_same_thread=False)  # a file nobody sees
         self._rows.execute("CREATE TABLE pictures (id INTEGER PRIMARY KEY, raw BLOB)")
         for what in ("people", "captions", "objects"):
             self._rows.execute(f"CREATE TABLE {what} (image INTEGER, raw BLOB)")
@@ -87,29 +87,41 @@ class Pictures:
     def skipped(self) -> list[str]:
         return list(self._skipped)
 
+    def ids(self) -> list[int]:
+        """Of all pictures with people, in order."""
+        return [row[0] for row in self._rows.execute(_WITH_PEOPLE)]
+
     def __len__(self) -> int:
-        return int(self._rows.execute(f"SELECT count(*) FROM ({_WITH_PEOPLE})").fetchone()[0])
+        return len(self.ids())
 
     def __iter__(self) -> Iterator[Picture]:
         """In the order of their ids."""
-        for image_id, raw in self._rows.execute(_WITH_PEOPLE):
-            late: list[str] = []
-            file = CocoFile(
-                images=[msgspec.Raw(raw)],
-                annotations=[msgspec.Raw(row) for row in self._of("people", image_id)],
-                categories=self._categories,
-            )
-            found = pose_images(file, self.points, self._declared, self.images, self.annotations, late)
-            captions = tuple(msgspec.json.decode(row)["caption"] for row in self._of("captions", image_id))
-            things = []
-            for row in self._of("objects", image_id):
-                try:
-                    things.append(thing_of(_INSTANCE.decode(row), self._names))
-                except PosetalkError as error:
-                    late.append(f"{self.objects}: an object of image {image_id}: {error}")
-            self._skipped |= dict.fromkeys(late)
-            if found and found[0].people:
-                yield Picture(found[0], captions, tuple(thing for thing in things if thing is not None))
+        for image_id in self.ids():
+            picture = self.one(image_id)
+            if picture is not None:
+                yield picture
+
+    def one(self, image_id: int) -> Picture | None:
+        """The picture of that id; None where nothing of it or of its people can be read."""
+        row = self._rows.execute("SELECT raw FROM pictures WHERE id = ?", (image_id,)).fetchone()
+        late: list[str] = []
+        file = CocoFile(
+            images=[msgspec.Raw(row[0])] if row else [],
+            annotations=[msgspec.Raw(one) for one in self._of("people", image_id)],
+            categories=self._categories,
+        )
+        found = pose_images(file, self.points, self._declared, self.images, self.annotations, late)
+        captions = tuple(msgspec.json.decode(one)["caption"] for one in self._of("captions", image_id))
+        things = []
+        for one in self._of("objects", image_id):
+            try:
+                things.append(thing_of(_INSTANCE.decode(one), self._names))
+            except PosetalkError as error:
+                late.append(f"{self.objects}: an object of image {image_id}: {error}")
+        self._skipped |= dict.fromkeys(late)
+        if not found or not found[0].people:
+            return None
+        return Picture(found[0], captions, tuple(thing for thing in things if thing is not None))
 
     def _of(self, what: str, image_id: int) -> list[bytes]:
         return [row[0] for row in self._rows.execute(f"SELECT raw FROM {what} WHERE image = ?", (image_id,))]
@@ -145,4 +157,4 @@ class Pictures:
         self._rows.execute(f"CREATE INDEX {what}_of ON {what} (image)")
 
 
-_WITH_PEOPLE = "SELECT id, raw FROM pictures WHERE id IN (SELECT image FROM people) ORDER BY id"
+_WITH_PEOPLE = "SELECT id FROM pictures WHERE id IN (SELECT image FROM people) ORDER BY id"

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import random
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from posetalk.facts.claims import check, claims_of
 from posetalk.facts.scene import Figure, Scene
 from posetalk.write.sample import Kind, Turns
+from posetalk.write.sentences import caption_sentence, woven
 from posetalk.write.speaker import Said, Subject, between, said, subjects
+from posetalk.write.sure import sure
 
 TURNS = 5  # questions in a conversation, at most
 PEOPLE = 3  # described one by one, at most; the largest
+MOST = 7  # things said of each of several people
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """when: facts that must hold of one person; ask, answer: phrases."""
+    """when: facts that must hold of one person; ask, answer: phrases, each question with answers of its own."""
 
     when: tuple[str, ...]
     ask: tuple[str, ...]
-    answer: tuple[str, ...]
+    answer: tuple[list[str], ...]
 
 
 _FILE = tomllib.loads(files("posetalk.write").joinpath("reasons.toml").read_text(encoding="utf-8"))
-_RULES = [_Rule(tuple(r["when"]), tuple(r["ask"]), tuple(r["answer"])) for r in _FILE["reason"]]
+_RULES = [
+    _Rule(tuple(r["when"]), tuple(q["ask"] for q in r["say"]), tuple(q["answer"] for q in r["say"]))
+    for r in _FILE["reason"]
+]
 _DESCRIBE: list[str] = _FILE["describe"]
+_Known = list[tuple[Figure, Subject, list[Said]]]
 
 
 def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> Turns | None:
@@ -38,130 +47,178 @@ def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> T
     rng = random.Random(f"{seed} {scene.image_id} {kind}")
     named = subjects(scene, captions)
     shown = sorted(range(len(named)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
-    known = [(scene.people[i], named[i], said(scene.people[i], named[i], rng)) for i in sorted(shown)]
+    figures = [(i, sure(scene.people[i], captions)) for i in sorted(shown)]
+    known = [(figure, named[i], said(figure, named[i], rng)) for i, figure in figures]
+    relations = _relations(between(scene, named), [one.name for i, one in enumerate(named) if i not in shown])
     match kind:
         case "conversation":
-            return _conversation(known, between(scene, named), rng)
+            return _conversation(known, relations, rng)
         case "detail":
-            return _detail(scene, captions, known, between(scene, named), rng)
+            return _detail(scene, _of_noun(captions, named), known, relations, rng)
         case "reasoning":
             return _reasoning(known, rng)
 
 
-_Known = list[tuple[Figure, Subject, list[Said]]]
+def _relations(sentences: list[str], left_out: list[str]) -> list[str]:
+    """What is between the people who are described; of those who merely look larger than others one is enough."""
+    told = [one for one in sentences if not any(name in one.lower() for name in left_out)]
+    larger = [one for one in told if " looks much larger than " in one]
+    return [one for one in told if one not in larger[1:]]
+
+
+def _of_noun(captions: Sequence[str], named: list[Subject]) -> Sequence[str]:
+    """The captions that call the only person what everybody else does."""
+    noun = named[0].name.removeprefix("the ") if len(named) == 1 else "person"
+    return [text for text in captions if noun == "person" or noun in re.findall(r"[a-z]+", text.lower())]
 
 
 def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Turns | None:
-    """What is so, the whole body first; among it a few questions whose answer is no."""
-    pool = [(subject, one) for _, subject, some in known for one in some]
-    rng.shuffle(pool)
-    pool.sort(key=lambda pair: pair[1].fact.of != "body")
-    true = _topics([pair for pair in pool if pair[1].fact.holds])[: TURNS - 1]
-    false = _topics([pair for pair in pool if not pair[1].fact.holds and pair[1].check and pair[1].no], true)
+    """Of one person after the other; as many questions are answered with no as with yes."""
+    pools = [[one for one in some if one.true or one.has("no")] for _, _, some in known]
+    drawn = _checks(pools, rng)
+    used = {(i, one.part) for i, one in drawn}
+    open_ = [
+        (i, one)
+        for i, pool in enumerate(pools)
+        for one in pool
+        if one.true and one.has("ask") and (i, one.part) not in used
+    ]
+    rng.shuffle(open_)
+    open_.sort(key=lambda pair: pair[1].region != "body")
+    for i, one in open_:
+        if len(drawn) < TURNS - bool(relations) and not _told(i, one, drawn):
+            drawn.append((i, one))
+    if not any(one.true and not one.view for _, one in drawn) or len(drawn) + bool(relations) < 2:
+        return None
+    yes_no = {id(one) for _, one in drawn[: len(used)]}
+    rng.shuffle(drawn)
+    people = list(range(len(known)))
+    rng.shuffle(people)
+    drawn.sort(key=lambda pair: (people.index(pair[0]), pair[1].region != "body"))
     turns: list[tuple[str, str]] = []
-    for subject, one in true:
-        if one.check and rng.random() < 0.3:
-            turns.append((one.check, f"Yes, {_lower(one.say)}"))
+    spoken, before = list(drawn), -1
+    for i, one in drawn:
+        more = _more(i, one, pools[i], spoken, rng)
+        form = "check" if id(one) in yes_no else "ask"
+        question = one.draw(form, rng, by_name=i != before or rng.random() < 0.4)
+        if question in [asked for asked, _ in turns]:  # of somebody else
+            question = one.draw(form, rng, by_name=True)
+        if form == "ask":
+            first = one.draw("say", rng, by_name=rng.random() < 0.5)
         else:
-            turns.append((one.ask, _first(subject, one.say)))
-    for _, one in false[: max(1, len(true) // 2)]:
-        turns.insert(rng.randint(min(1, len(turns)), len(turns)), (one.check or "", one.no or ""))
+            first = f"Yes, {_lower(one.draw('say', rng))}" if one.true else one.draw("no", rng)
+        turns.append((question, " ".join([first, *woven(more, rng)])))
+        before = i
     if relations:
         turns.append((rng.choice(_FILE["relate"]), " ".join(relations[:3])))
-    return tuple(turns[:TURNS]) if true and len(turns) > 1 else None
+    return tuple(turns)
 
 
-_Pairs = list[tuple[Subject, Said]]
+def _checks(pools: list[list[Said]], rng: random.Random) -> list[tuple[int, Said]]:
+    """As many yes-or-no questions to be answered with yes as with no, one or two of each, of different parts."""
+    found: dict[bool, list[tuple[int, Said]]] = {}
+    for true in (True, False):
+        some = [
+            (i, one) for i, pool in enumerate(pools) for one in pool if one.true is true and one.has("check")
+        ]
+        rng.shuffle(some)
+        kinds = sorted({one.kind for _, one in some})
+        rng.shuffle(kinds)  # each kind of question as likely as any other, whatever there is most of
+        found[true] = sorted(some, key=lambda pair: kinds.index(pair[1].kind))
+    drawn: list[tuple[int, Said]] = []
+    for _ in range(rng.choice((1, 1, 2))):
+        pair: list[tuple[int, Said]] = []
+        for true in (False, True):
+            for i, one in found[true]:
+                if not _told(i, one, drawn + pair):
+                    pair.append((i, one))
+                    break
+        if len(pair) == 2:
+            drawn += pair
+    return drawn
 
 
-def _topics(pairs: _Pairs, taken: _Pairs | None = None) -> _Pairs:
-    """One thing of each part of each body."""
-    found: dict[tuple[str, str], tuple[Subject, Said]] = {}
-    for subject, one in pairs:
-        found.setdefault((subject.name, one.fact.of), (subject, one))
-    for subject, one in taken or ():
-        found.pop((subject.name, one.fact.of), None)
-    return list(found.values())
+def _told(i: int, one: Said, drawn: Sequence[tuple[int, Said]]) -> bool:
+    """Whether a part of a body was spoken of already; both elbows are each elbow."""
+    joint = one.part.split()[-1]
+    return any(
+        j == i and (other.part in (one.part, f"{joint}s") or one.part == f"{other.part.split()[-1]}s")
+        for j, other in drawn
+    )
+
+
+def _more(
+    i: int, one: Said, pool: list[Said], spoken: list[tuple[int, Said]], rng: random.Random
+) -> list[Said]:
+    """What an answer adds: after a no what is so instead, or something else about the same part of the body."""
+    true = [other for other in pool if other.true and other.key != one.key and not other.view]
+    if not one.true and (instead := [other for other in true if other.part == one.part]):
+        return instead[:1]
+    near = [other for other in true if other.region == one.region and not _told(i, other, spoken)]
+    chosen = rng.sample(near, min(len(near), rng.choice((0, 1, 1, 1, 2))))
+    if len(chosen) == 2 and _told(i, chosen[1], [(i, chosen[0])]):
+        chosen.pop()
+    spoken += [(i, other) for other in chosen]
+    return chosen
 
 
 def _detail(
     scene: Scene, captions: Sequence[str], known: _Known, relations: list[str], rng: random.Random
 ) -> Turns | None:
     sentences = []
-    if captions:
-        sentences.append(_sentence(rng.choice(list(captions))))
+    for caption in rng.sample(list(captions), len(captions)):
+        text = caption_sentence(caption)
+        if text and _fits(text, scene):
+            sentences.append(text)
+            break
     facts = 0
-    for _, subject, some in known:
-        true = [one for one in some if one.fact.holds]
+    for _, _, some in known:
+        true = [one for one in some if one.true and not one.view]
+        hidden = [one for one in some if one.true and one.view and one.has("with")]
+        true += rng.sample(hidden, min(len(hidden), 2))
+        if len(known) > 1 and len(true) > MOST:
+            kept = set(rng.sample(range(1, len(true)), MOST - 1))
+            true = [one for n, one in enumerate(true) if n == 0 or n in kept]
         facts += len(true)
-        sentences += _joined(subject, [one.say for one in true], rng)
-    sentences += relations
+        sentences += woven(true, rng, by_name=True)
+    sentences += relations[:4]
     return ((rng.choice(_DESCRIBE), " ".join(sentences)),) if facts > 2 else None
 
 
+def _fits(sentence: str, scene: Scene) -> bool:
+    """Whether nothing that a caption says of bodies is denied by the facts: some captions are of another picture."""
+    return all(check(claim, scene) != "contradicts" for claim in claims_of(sentence))
+
+
 def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
-    fits = []
+    fits: dict[int, list[tuple[Subject, list[Said], dict[str, str]]]] = {}
     for figure, subject, some in known:
-        for rule in _RULES:
-            for side, other in (("left", "right"), ("right", "left")):
+        for number, rule in enumerate(_RULES):
+            sided = "{side}" in "".join(rule.when)
+            for side, other in (("left", "right"), ("right", "left"))[: 2 if sided else 1]:
                 keys = [key.format(side=side, other=other) for key in rule.when]
                 if all(
                     figure.facts.holds(k.removeprefix("not ")) is (not k.startswith("not ")) for k in keys
                 ):
-                    fits.append((rule, subject, some, {"side": side, "other": other}))
-                if "{side}" not in "".join(rule.when):
-                    break
+                    fits.setdefault(number, []).append((subject, some, {"side": side, "other": other}))
     if not fits:
         return None
-    rule, subject, some, sides = rng.choice(fits)
-    evidence = [one.say for one in some if one.fact.holds]
-    rng.shuffle(evidence)
-    chosen = rng.randrange(len(rule.ask))  # each question has its own answer
-    answer = [subject.fill(rule.answer[chosen], **sides)]
+    number = rng.choice(list(fits))
+    subject, some, sides = rng.choice(fits[number])
+    rule = _RULES[number]
+    chosen = rng.randrange(len(rule.ask))
+    answer = [subject.fill(rng.choice(rule.answer[chosen]), False, **sides)]
+    given = {key.removeprefix("not ").removeprefix("{side} ").removeprefix("{other} ") for key in rule.when}
+    given = {key.removeprefix("left ").removeprefix("right ") for key in given}
+    true = [one for one in some if one.true]
+    new = [one for one in true if one.kind not in given]
+    evidence = [one for one in new if not one.view] or new or true
     if evidence:
-        answer += [rng.choice(_FILE["besides"]), *_joined(subject, evidence[:3], rng, name=False)]
-    return ((subject.fill(rule.ask[chosen], **sides), " ".join(answer)),)
-
-
-def _joined(subject: Subject, sentences: list[str], rng: random.Random, name: bool = True) -> list[str]:
-    """Sentences about one person: the first with the person's name, now and then two made one."""
-    found: list[str] = []
-    for sentence in sentences:
-        if not found and name:
-            first = _first(subject, sentence)
-            found.append(first if first != sentence else f"As for {subject.name}, {_lower(sentence)}")
-        elif found and rng.random() < 0.4 and " and " not in found[-1] and found[-1].count(",") == 0:
-            found[-1] = f"{found[-1].removesuffix('.')}, {rng.choice(('and', 'while'))} {_lower(sentence)}"
-        else:
-            found.append(sentence)
-    return found
-
-
-def _first(subject: Subject, sentence: str) -> str:
-    """The sentence with the person's name in place of the pronoun it begins with."""
-    he, his = subject.forms["he"], subject.forms["his"]
-    for pronoun, name in ((he, subject.name), (his, f"{subject.name}'s")):
-        start = f"{pronoun[0].upper()}{pronoun[1:]} "
-        if sentence.startswith(start):
-            rest = sentence[len(start) :]
-            if pronoun == he and he == "they":
-                rest = _singular(rest)
-            elif pronoun == his and " the " in subject.name:
-                return sentence  # "the person on the left's arm" is no English
-            return f"{name[0].upper()}{name[1:]} {rest}"
-    return sentence
-
-
-def _singular(rest: str) -> str:
-    for plural, single in (("are ", "is "), ("have ", "has ")):
-        if rest.startswith(plural):
-            return single + rest[len(plural) :]
-    return rest
-
-
-def _sentence(caption: str) -> str:
-    text = caption.strip().rstrip(".! ")
-    return f"{text[:1].upper()}{text[1:]}."
+        rng.shuffle(evidence)
+        evidence = sorted(evidence[:3], key=some.index)
+        lead, rest = rng.choice(_FILE["besides"]), woven(evidence, rng)
+        answer += [lead, _lower(rest[0]) if lead.endswith(":") else rest[0], *rest[1:]]
+    return ((subject.fill(rule.ask[chosen], True, **sides), " ".join(answer)),)
 
 
 def _lower(text: str) -> str:

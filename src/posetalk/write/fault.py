@@ -15,6 +15,7 @@ Reason = Literal[
     "mismatch",  # the answer is not one to the question
     "length",  # too short, or cut off
     "turns",  # out of order, empty, or not as many as asked
+    "failed",  # no answer came
 ]
 
 

@@ -1,82 +1,301 @@
-"""Every picture of an annotation file -> conversations in LLaVA's JSON."""
+"""A run of `posetalk write`: pictures -> a folder with what was written, what was rejected, and both to look at."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import scene_of
-from posetalk.read.objects import Thing
-from posetalk.types import PoseImage, PoseSet
+from posetalk.facts.scene import Scene, scene_of
+from posetalk.read.pictures import Picture, Pictures
+from posetalk.settings import Settings
+from posetalk.write.batch import read_batch, write_batch
+from posetalk.write.card import Made
+from posetalk.write.chain import Accept, Outcome, Report, results
+from posetalk.write.client import WriterSettings
+from posetalk.write.duplicates import Duplicates
 from posetalk.write.facts_writer import write
-from posetalk.write.sample import Kind, Turns
+from posetalk.write.fault import Fault, Reason, Rejected
+from posetalk.write.generate import generate
+from posetalk.write.job import Job
+from posetalk.write.ledger import Ledger
+from posetalk.write.page import write_page
+from posetalk.write.presets import PRESETS, Preset
+from posetalk.write.prices import Estimate, Price, estimate
+from posetalk.write.published import read_published
+from posetalk.write.recipe import Recipe, jobs, told
+from posetalk.write.reply import parse
+from posetalk.write.rules import broken
+from posetalk.write.sample import Kind, Sample, Turns
+from posetalk.write.screen import faults_of
 
-# Words that give away what the text was made from; people now and then use them in captions, which are then not quoted.
-LEAK = re.compile(
-    r"\b(?:key ?points?|captions?|bounding box(?:es)?|coordinates?|annotations?)\b", re.IGNORECASE
-)
+SAMPLES, REJECTED, LEDGER, REQUESTS = "samples.jsonl", "rejected.jsonl", "ledger.sqlite", "requests.jsonl"
+
+
+class WriteSettings(Settings):
+    """What shapes the samples of a folder; a resumed run must be of the same.
+
+    writer:   `facts`, or the name of a model.
+    recipe, preset: of a model's; see recipe.py and presets.py.
+    pictures: for each kind as many, drawn by the seed; None for all, or as many as the preset says.
+    """
+
+    writer: str
+    annotations: str
+    captions: str
+    objects: str | None = None
+    kinds: tuple[Kind, ...]
+    recipe: Recipe | None = None
+    preset: Literal["every-picture", "llava-pose"] = "every-picture"
+    pictures: int | None = None
+    seed: int = 0
+
+    def counts(self) -> Preset:
+        preset = PRESETS[self.preset]
+        return (
+            preset
+            if self.pictures is None
+            else Preset(preset.questions, dict.fromkeys(self.kinds, self.pictures))
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """How many of each kind were written, and of how many pictures too little is known."""
+class Judged:
+    """A sample that was written, and what is wrong with it. reply: as the model wrote it."""
 
-    counts: dict[Kind, int]
-    passed_over: int
+    sample: Sample
+    faults: tuple[Fault, ...]
+    reply: str = ""
 
 
-def write_file(
-    data: PoseSet,
-    captions: Mapping[int, Sequence[str]],
-    things: Mapping[int, Sequence[Thing]],
-    out: Path,
-    kinds: Sequence[Kind],
-    seed: int = 0,
-    track: Callable[[Sequence[PoseImage]], Iterable[PoseImage]] = iter,
-) -> Written:
-    """Write LLaVA's JSON list: id, image, conversations (human and gpt in turn, `<image>` in the first question).
+@dataclass(slots=True)
+class Kept:
+    """How many samples of each kind were kept, and how many were rejected for their first reason."""
 
-    The file is written as it is made, so memory does not grow with it, and takes its name when it is whole. Errors: a
-    file that cannot be written, nothing known of anybody.
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    rejected: Counter[Reason] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in self.kinds.items()) or "nothing"
+        reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.most_common())
+        return f"{kinds}; rejected: {reasons or 'none'}"
+
+
+def facts_samples(
+    pictures: Pictures, settings: WriteSettings, track: Callable[[Sequence[int]], Iterable[int]]
+) -> Iterator[Judged]:
+    """What the facts say of each picture, screened like anybody's words; nothing where too little is known."""
+    ids, counts = pictures.ids(), settings.counts()
+    wanted = {kind: counts.chosen(ids, kind, settings.seed) for kind in settings.kinds}
+    for image_id in track(ids):
+        kinds = [kind for kind in settings.kinds if image_id in wanted[kind]]
+        if not kinds or (picture := pictures.one(image_id)) is None:
+            continue
+        scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
+        quotable = [text for text in picture.captions if not any(broken(_QUOTED, text, "", None))]
+        for kind in kinds:
+            turns = write(scene, quotable, kind, settings.seed)
+            if turns is not None:
+                name = picture.image.path.name
+                sample = Sample(f"{image_id}-{kind}", image_id, name, kind, turns, settings.writer)
+                yield Judged(sample, faults_of(sample, scene, captions=picture.captions))
+
+
+_QUOTED = "What is there to be seen?"
+
+
+def accept(pictures: Pictures, recipe: Recipe, model: str) -> Accept:
+    """How a model's reply is judged: read, then screened with the facts and captions of its picture."""
+    last: list[tuple[Picture, Scene]] = []  # the kinds of a picture come one after the other
+
+    def judge(job: Job, reply: str) -> Turns:
+        if not last or last[0][0].image.id != job.image_id:
+            picture = pictures.one(job.image_id)
+            assert picture is not None  # the job was made from it
+            last[:] = [(picture, scene_of(picture.image, pictures.keypoint_names, picture.things))]
+        picture, scene = last[0]
+        turns = parse(job, reply)
+        sample = Sample(job.id, job.image_id, job.image, job.kind, turns, model)
+        if faults := faults_of(sample, scene, told(recipe, job.kind), picture.captions):
+            raise Rejected(faults)
+        return turns
+
+    return judge
+
+
+def model_samples(outcomes: Iterable[tuple[Job, Outcome]], model: str) -> Iterator[Judged]:
+    """What became of the jobs of a model."""
+    for job, outcome in outcomes:
+        faults = (Fault("failed", outcome.failure),) if outcome.failure else outcome.faults
+        sample = Sample(job.id, job.image_id, job.image, job.kind, outcome.turns, model)
+        yield Judged(sample, faults, outcome.reply)
+
+
+def keep(found: Iterable[Judged], out: Path) -> Kept:
+    """Write samples.jsonl and rejected.jsonl into the folder, as they come; of alike samples the first is kept.
+
+    Both take their names when they are whole, and memory hardly grows with them (see `Duplicates`). Errors: the disk,
+    nothing that can be kept.
     """
-    counts: dict[Kind, int] = dict.fromkeys(kinds, 0)
-    passed_over = 0
-    part = out.with_name(f"{out.name}.part")
+    kept, duplicates = Kept(), Duplicates()
+    parts = {name: out / f"{name}.part" for name in (SAMPLES, REJECTED)}
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write("[")
-            for image in track([image for image in data.images if image.people]):
-                quoted = [text for text in captions.get(image.id, ()) if not LEAK.search(text)]
-                scene = scene_of(image, data.keypoint_names, things.get(image.id, ()))
-                before = sum(counts.values())
-                for kind in kinds:
-                    turns = write(scene, quoted, kind, seed)
-                    if turns is not None:
-                        file.write(",\n" if sum(counts.values()) else "\n")
-                        file.write(json.dumps(_llava(image, kind, turns), ensure_ascii=False))
-                        counts[kind] += 1
-                passed_over += sum(counts.values()) == before
-            file.write("\n]\n")
-        if not sum(counts.values()):
-            raise PosetalkError(
-                f"too little is known of the people of {data.source} to write anything of them"
-            )
-        part.replace(out)
+        with (
+            parts[SAMPLES].open("w", encoding="utf-8") as samples,
+            parts[REJECTED].open("w", encoding="utf-8") as rejected,
+        ):
+            for one in found:
+                faults = one.faults or duplicates.faults_of(one.sample)
+                if faults:
+                    row = json.loads(one.sample.line()) | {
+                        "faults": [asdict(f) for f in faults],
+                        "reply": one.reply,
+                    }
+                    rejected.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    kept.rejected[faults[0].reason] += 1
+                else:
+                    samples.write(one.sample.line())
+                    kept.kinds[one.sample.kind] += 1
+        for name, part in parts.items():
+            part.replace(out / name)
     except OSError as error:
-        raise PosetalkError(f"cannot write {out}: {error.strerror}; choose another place") from None
+        raise PosetalkError(f"cannot write to {out}: {error.strerror}; choose another place") from None
     finally:
-        part.unlink(missing_ok=True)
-    return Written(counts, passed_over)
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return kept
 
 
-def _llava(image: PoseImage, kind: Kind, turns: Turns) -> dict[str, Any]:
-    conversations = []
-    for number, (question, answer) in enumerate(turns):
-        mark = "<image>\n" if number == 0 else ""
-        conversations += [{"from": "human", "value": mark + question}, {"from": "gpt", "value": answer}]
-    return {"id": f"{image.id}-{kind}", "image": image.path.name, "conversations": conversations}
+def write_by_facts(
+    pictures: Pictures,
+    settings: WriteSettings,
+    out: Path,
+    track: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Kept:
+    """Write a folder without any model: samples.jsonl, rejected.jsonl, report.html, run.toml."""
+    settings.claim(out)
+    kept = keep(facts_samples(pictures, settings, track), out)
+    if not kept.kinds:
+        raise PosetalkError(
+            f"too little is known of the people of {settings.annotations} to write anything of them"
+        )
+    report(pictures, out)
+    return kept
+
+
+def write_by_model(
+    pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path, price: Price | None = None
+) -> tuple[Report, Kept]:
+    """Have a language model write a folder: as `write_by_facts`, and ledger.sqlite with every answer.
+
+    Run again it goes on: what is answered is not asked again. Errors: as `generate`; what was answered is kept.
+    """
+    with _opened(pictures, settings, asked, out) as (ledger, made, judge):
+        counts = settings.counts()
+        total = sum(len(counts.chosen(pictures.ids(), kind, settings.seed)) for kind in settings.kinds)
+        found = generate(made(), ledger, asked, judge, price, total)
+        kept = keep(model_samples(results(made(), ledger, asked, judge), asked.model), out)
+    if kept.kinds:
+        report(pictures, out)
+    return found, kept
+
+
+def write_by_batch(
+    pictures: Pictures,
+    settings: WriteSettings,
+    asked: WriterSettings,
+    out: Path,
+    price: Price | None = None,
+    answers: Path | None = None,
+) -> tuple[list[str], Kept | None]:
+    """Have a model write a folder by files: requests.jsonl for OpenAI's Batch interface or `vllm run-batch`.
+
+    answers: what came back. It is taken into the ledger, the samples are written, and requests.jsonl holds what is
+    still to be asked. Returns sentences about both files, and what was kept.
+    """
+    said, kept = [], None
+    with _opened(pictures, settings, asked, out) as (ledger, made, judge):
+        if answers:
+            said.append(f"{answers}: {read_batch(answers, ledger, price)}")
+        for file in (files := write_batch(made(), ledger, asked, judge, out / REQUESTS)):
+            said.append(f"{file}: requests to be answered")
+        if answers:
+            kept = keep(model_samples(results(made(), ledger, asked, judge), asked.model), out)
+        if not files:
+            (out / REQUESTS).unlink(missing_ok=True)  # of a batch that has been answered
+    if kept and kept.kinds:
+        report(pictures, out)
+    return said, kept
+
+
+def price_run(
+    pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path, price: Price | None
+) -> Estimate:
+    """What `write_by_model` would ask for and cost, asking nothing; what the ledger holds is not counted."""
+    with _opened(pictures, settings, asked, out) as (ledger, made, _):
+        return estimate(made(), asked, price, ledger)
+
+
+@contextmanager
+def _opened(
+    pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path
+) -> Iterator[tuple[Ledger, Callable[[], Iterator[Job]], Accept]]:
+    assert settings.recipe is not None
+    settings.claim(out)
+    made = partial(jobs, pictures, settings.kinds, settings.recipe, settings.seed, settings.counts())
+    with Ledger(out / LEDGER) as ledger:
+        yield ledger, made, accept(pictures, settings.recipe, asked.model)
+
+
+def report(pictures: Pictures | None, out: Path) -> list[str]:
+    """Write report.html from what stands in the folder; a sentence for each photo that cannot be read."""
+    poses = (picture.image for picture in pictures or ())
+    points = pictures.points if pictures else None
+    return write_page(
+        out / SAMPLES, out / "report.html", poses=poses, skeleton=points, rejected=out / REJECTED
+    )
+
+
+def made_of(folder: Path) -> Made | None:
+    """How the samples of a folder came to be, for the card of an export; None where it has no run.toml."""
+    if not (folder / "run.toml").exists():
+        return None
+    settings = WriteSettings.load(folder / "run.toml")
+    sources = (settings.annotations, settings.captions, settings.objects)
+    recipe = settings.writer if settings.recipe is None else f"{settings.writer}, recipe {settings.recipe}"
+    return Made(
+        recipe, settings.seed, tuple(path for one in sources if one and (path := Path(one)).is_file())
+    )
+
+
+def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[Kept, list[str]]:
+    """Screen a file of samples (see published.py) into a folder, with the facts of the pictures where they are known.
+
+    Returns what was kept, and a sentence for each record that is no sample.
+    """
+    skipped: list[str] = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PosetalkError(f"cannot make the folder {out}: {error.strerror}; choose another place") from None
+    known = set(pictures.ids()) if pictures else set()
+
+    def judged() -> Iterator[Judged]:
+        for sample in read_published(published, skipped):
+            picture = pictures.one(sample.image_id) if pictures and sample.image_id in known else None
+            if pictures is None or picture is None:
+                yield Judged(sample, faults_of(sample, None))
+            else:
+                scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
+                yield Judged(sample, faults_of(sample, scene, captions=picture.captions or None))
+
+    kept = keep(judged(), out)
+    if kept.kinds:
+        report(pictures, out)
+    return kept, skipped

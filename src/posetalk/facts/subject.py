@@ -1,0 +1,52 @@
+"""Whether a verb in a sentence is said of a person: a bus stands too."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.resources import files
+
+_FILE = tomllib.loads(files("posetalk.facts").joinpath("claims.toml").read_text(encoding="utf-8"))
+_PEOPLE, _THINGS, _BARE = (frozenset(_FILE[name].split()) for name in ("people", "things", "bare"))
+_AUXILIARY = re.compile(
+    r"(?:\b(?:is|are|was|were|has|have|been|being|also|both|all|still|now|just|then|each|not|never|who|simply|"
+    r"calmly|does|do|did|seen|already|\w+n't)\b\s*)+$"
+)
+_FINITE = re.compile(r"\w+[^s\W]s\b|stood|sat\b|lay\b|knelt", re.IGNORECASE)
+_ARTICLE = r"(?:a|an|the|his|her|their|its)"
+_DETERMINER = re.compile(rf"{_ARTICLE}|this|each|every|another|some|several|many|our|my")
+_WHERE = (
+    r"(?:in|on|with|of|at|by|near|from|under|behind|beside|over|inside|against|wearing|holding|next to|in front of|"
+    r"beneath|along|around|between|above|below|atop)"
+)
+_PLACED = re.compile(
+    rf"(?<=[\w,] )\b{_WHERE}\b(?: {_ARTICLE})?(?: (?!(?:{_WHERE}|that|which|who)\b)[\w'-]+){{1,3}},? ?$"
+)
+_WORKER = re.compile(r"\w{2,}(?:er|or|ist|man|men|woman|women|ian|boy|girl)s?$")
+
+
+def of_a_person(before: str, words: str) -> bool:
+    """Whether the subject of a verb is a person, going by the last noun before it; no noun at all counts as one.
+
+    before: what stands before the verb; words: the verb and what follows. The subject of a finite verb may have
+    something between itself and the verb: a woman with a kite is standing.
+    """
+    text = before.lower()
+    head = _AUXILIARY.sub("", text)
+    if _FINITE.match(words) or re.search(r"\b(?:is|are|was|were)\b", text[len(head) :]):
+        while (shorter := _PLACED.sub("", head)) != head:
+            head = shorter
+    if re.search(r"\b(?:his|her|their) ?$", head):
+        return True  # somebody's back
+    after: list[str] = []
+    for word in reversed(re.findall(r"[a-z]+", head)):
+        if word in _PEOPLE:
+            return True
+        if word in _THINGS:
+            return False
+        if _WORKER.match(word):
+            return True
+        if _DETERMINER.fullmatch(word) and any(w not in _BARE for w in after):
+            return False  # a noun that nobody knows
+        after.append(word)
+    return True

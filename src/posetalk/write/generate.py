@@ -1,0 +1,311 @@
+"""Jobs -> answers in the ledger: many requests at once, none lost, none paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from posetalk.errors import PosetalkError
+from posetalk.write.chain import Accept, Outcome, Report, Request, walk
+from posetalk.write.client import Answer, Client, Trouble, WriterSettings
+from posetalk.write.job import Job
+from posetalk.write.ledger import Ledger, Totals
+from posetalk.write.limits import Limits
+from posetalk.write.prices import Price
+
+GIVE_UP = (
+    20  # requests given up one after the other, none answered between: something is wrong with the server
+)
+ROUND = 0.01  # seconds, see _Run._in_thread
+LOOK = 0.05  # seconds for which settled jobs are passed over before the ledger's thread sees to other things
+
+T = TypeVar("T")
+
+
+def generate(
+    jobs: Iterable[Job],
+    ledger: Ledger,
+    settings: WriterSettings,
+    accept: Accept,
+    price: Price | None = None,
+    total: int | None = None,
+) -> Report:
+    """Ask for every job that the ledger does not hold an answer to, and judge the answers.
+
+    jobs: taken one by one, as there is room. total: how many they are, for the time left. What came of them is then
+    in the ledger (chain.results). The first Ctrl-C lets what is in flight come in, the second stops at once
+    (KeyboardInterrupt). Errors (PosetalkError), after what is in flight has come in: a refused key, an unknown model,
+    a server that cannot be reached or answers nothing; the ledger's own.
+    """
+    if settings.money is not None and price is None:
+        raise PosetalkError(
+            f"money is limited, and no price of {settings.model!r} is known; put it into the table of prices"
+        )
+    return asyncio.run(_Run(jobs, ledger, settings, accept, price).run(total))
+
+
+class _Run:
+    """One call of `generate`. The ledger, the jobs and `accept` are used by one thread, the network by another."""
+
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        ledger: Ledger,
+        settings: WriterSettings,
+        accept: Accept,
+        price: Price | None,
+    ) -> None:
+        self.jobs, self.ledger, self.settings, self.accept = iter(jobs), ledger, settings, accept
+        self.client = Client(settings)
+        self.report = Report(totals=ledger.totals())
+        self.limits = Limits(settings, price, self.report.totals.dollars)
+        self.room = asyncio.Semaphore(settings.concurrency)
+        self.stop = asyncio.Event()
+        self.error: Exception | None = None  # what is raised when all that is in flight has come in
+        self.in_vain = 0  # requests given up since the last answer
+        self.answered = False
+        self.sent: deque[tuple[str, str]] = deque()  # both not yet in the ledger
+        self.answers: deque[tuple[str, str, Answer, float]] = deque()
+        self.calls: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []  # for the ledger's thread
+        self.called = asyncio.Event()
+        self.flying: dict[str, asyncio.Event] = {}
+
+    async def run(self, total: int | None) -> Report:
+        bar = Progress(
+            TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[report]}"), console=Console(stderr=True), refresh_per_second=2,
+        )  # fmt: skip
+        with bar, ThreadPoolExecutor(1, "ledger") as self.thread, self._interrupts(bar):
+            self.bar, self.task = bar, bar.add_task("", total=total, report=self.report)
+            if self.ledger.in_flight:
+                bar.console.print(
+                    f"{self.ledger.in_flight} requests were in flight when an earlier run died; they are asked again"
+                )
+            # twice as many as may ask: while an answer is stored and judged, another request takes its place
+            workers = (self._work() for _ in range(2 * self.settings.concurrency))
+            rounds = asyncio.create_task(self._rounds())
+            try:
+                await asyncio.gather(*workers)
+                await self._in_thread(self.ledger.release)
+            except asyncio.CancelledError:
+                raise KeyboardInterrupt from None
+            finally:
+                rounds.cancel()
+                last = self.thread.submit(self._store)
+                await self.client.close()
+        last.result()
+        if self.error:
+            raise self.error
+        return self.report
+
+    async def _work(self) -> None:
+        try:
+            while not self.stop.is_set() and (found := await self._in_thread(self._next)) is not None:
+                if not isinstance(found, int):  # else they were settled before, and there may be more
+                    await self._settle(*found)
+        except (
+            Exception
+        ) as error:  # of the jobs, of `accept`, of the ledger: what is in flight shall be stored
+            self._end(error=error)
+
+    async def _settle(self, job: Job, request: Request | None) -> None:
+        """Ask for a job, and again, until it is settled, a request of it is given up or the run is stopped."""
+        while request is not None and not self.stop.is_set():
+            if request.key in self.flying:  # another job with the very same words
+                await self.flying[request.key].wait()
+            else:
+                self.flying[request.key] = asyncio.Event()
+                try:
+                    if not await self._ask(request):
+                        return
+                finally:
+                    self.flying.pop(request.key).set()
+            request = await self._in_thread(self._walk, job)
+
+    async def _ask(self, request: Request) -> bool:
+        """Ask until there is an answer; False where the request is given up or the run is stopped."""
+        for number in range(self.settings.retries + 1):
+            found = await self._send(request)
+            if found is None:
+                return False
+            if isinstance(found, Answer):
+                self.answered, self.in_vain = True, 0
+                return True
+            if found.then == "stop" or (found.reason == "unreachable" and not self.answered):
+                self._end(error=PosetalkError(found.words))
+                return False
+            if found.then == "never" or number == self.settings.retries:
+                await self._in_thread(self._fail, request, f"{found.reason}: {found.words}")
+                self._given_up(found)
+                return False
+            pause = min(60.0, self.settings.pause * 2**number) * random.uniform(0.5, 1)
+            if found.wait:
+                if self.limits.leave_alone(found.wait) and found.wait > 5:
+                    self.bar.console.print(f"the server asks to be left alone for {found.wait:.0f} s")
+                pause = found.wait * random.uniform(1, 1.1)
+            if await self._stopped_within(pause):
+                return False
+        raise AssertionError("the last round returns")
+
+    async def _send(self, request: Request) -> Answer | Trouble | None:
+        """Send a request once, as soon as there is room and the limits let it; None where the run is stopped."""
+        async with self.room:
+            if not await self._may(request.job):
+                return None
+            slip, answer = self.limits.begin(request.job), None
+            self.sent.append((request.key, request.job.id))
+            try:
+                return (answer := await self.client.ask(request.job))
+            except Trouble as trouble:
+                return trouble
+            finally:
+                dollars = self.limits.end(slip, answer)
+                if answer is not None:
+                    self.answers.append((request.key, request.job.id, answer, dollars))
+
+    def _given_up(self, trouble: Trouble) -> None:
+        self.in_vain += 1
+        if self.in_vain >= GIVE_UP:
+            sentence = (
+                f"{self.in_vain} requests to {self.client.where} were given up one after the other, the last because "
+                f"{trouble.words}; what was answered is kept, run again when the server is well"
+            )
+            self._end(error=PosetalkError(sentence))
+
+    async def _may(self, job: Job) -> bool:
+        """Wait until the limits let a request through; False where the run is stopped."""
+        while not self.stop.is_set():
+            seconds = self.limits.wait(job)
+            if seconds is None:
+                self._end(f"the next request might pass the limit of ${self.settings.money:,.2f}")
+                return False
+            if seconds == 0:
+                return True
+            await self._stopped_within(min(seconds, 1))
+        return False
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stop.wait(), seconds)
+        return self.stop.is_set()
+
+    def _end(self, reason: str = "", error: Exception | None = None) -> None:
+        """Take no more jobs; what is in flight comes in."""
+        self.report.stopped = self.report.stopped or reason
+        self.error = self.error or error
+        self.stop.set()
+
+    @contextlib.contextmanager
+    def _interrupts(self, bar: Progress) -> Iterator[None]:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def interrupt() -> None:
+            if self.stop.is_set():
+                task.cancel()
+            else:
+                self._end("interrupted")
+                bar.console.print(f"{self.limits.open} answers are waited for; Ctrl-C again stops at once")
+
+        try:
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+        except (NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+            yield
+            return
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    # The ledger's thread: whoever wants something of it waits for the next round, of which there is one each 10 ms at
+    # most, since a round costs a sync of the disk and a change of threads.
+
+    def _in_thread(self, call: Callable[..., T], *given: Any) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.calls.append((future, partial(call, *given)))
+        self.called.set()
+        return future
+
+    async def _rounds(self) -> None:
+        while True:
+            await self.called.wait()
+            await asyncio.sleep(ROUND)
+            self.called.clear()
+            calls, self.calls = self.calls, []
+            made = asyncio.get_running_loop().run_in_executor(self.thread, self._round, [c for _, c in calls])
+            for (future, _), (value, error) in zip(calls, await made, strict=True):
+                if future.done():  # its worker was cancelled
+                    continue
+                if error is None:
+                    future.set_result(value)
+                else:
+                    future.set_exception(error)
+
+    def _round(self, calls: Sequence[Callable[[], Any]]) -> list[tuple[Any, Exception | None]]:
+        """First every answer that has come in is stored for good, then the calls are made."""
+        found: list[tuple[Any, Exception | None]] = []
+        try:
+            self._store()
+            with self.ledger.together():
+                for call in calls:
+                    try:
+                        found.append((call(), None))
+                    except Exception as error:
+                        found.append((None, error))
+        except Exception as error:  # of the ledger
+            return [(None, error)] * len(calls)
+        return found
+
+    def _next(self) -> tuple[Job, Request] | int | None:
+        """The next job with something to ask; how many were settled where none was found soon; None at the end."""
+        until = time.monotonic() + LOOK
+        for settled, job in enumerate(self.jobs, 1):
+            request = self._walk(job)
+            if request is not None:
+                return job, request
+            if time.monotonic() > until:
+                return settled
+        return None
+
+    def _walk(self, job: Job) -> Request | None:
+        """What is to be asked next of a job; None where it is settled, which is then counted."""
+        found = walk(job, self.ledger, self.settings, self.accept)
+        if isinstance(found, Request):
+            return found
+        self._settled(found)
+        return None
+
+    def _store(self) -> None:
+        sent = [self.sent.popleft() for _ in range(len(self.sent))]
+        found = [self.answers.popleft() for _ in range(len(self.answers))]
+        if sent:
+            self.ledger.mark(sent, "asked")
+        if found:
+            self.ledger.answer(found)
+            totals = self.report.totals
+            self.report.totals = Totals(
+                totals.answers + len(found),
+                totals.tokens_in + sum(answer.tokens_in for *_, answer, _ in found),
+                totals.tokens_out + sum(answer.tokens_out for *_, answer, _ in found),
+                totals.estimated + sum(not answer.counted for *_, answer, _ in found),
+                totals.dollars + sum(dollars for *_, dollars in found),
+            )
+
+    def _fail(self, request: Request, reason: str) -> None:
+        self.ledger.fail(request.key, reason)
+        self._settled(Outcome(failure=reason))
+
+    def _settled(self, outcome: Outcome) -> None:
+        self.report.add(outcome)
+        self.bar.advance(self.task)

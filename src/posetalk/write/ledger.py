@@ -1,0 +1,245 @@
+"""Every request that was ever asked and its paid answer, in one SQLite file that no death of a process can spoil."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from posetalk.errors import PosetalkError
+from posetalk.write.client import Answer
+from posetalk.write.fault import Fault
+from posetalk.write.sample import Turns
+
+MARK = 0x706F7365  # "pose", SQLite's application_id: tells our files from those of other programs
+FORMAT = 1  # SQLite's user_version
+
+State = Literal[
+    "waiting",  # to be asked: handed to a batch, or in flight when a run died
+    "asked",  # handed to a run that is going on
+    "answered",
+    "failed",  # given up, with a reason; the next run asks again
+]
+Verdict = Turns | tuple[Fault, ...]
+
+_TABLE = """
+CREATE TABLE requests (
+    key TEXT PRIMARY KEY,         -- SHA-256 of all that shapes the answer
+    job TEXT NOT NULL,            -- the sample's id
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'asked', 'answered', 'failed')),
+    reason TEXT,                  -- why it failed
+    ended TEXT,                   -- whole, cut off, refused
+    tokens_in INTEGER, tokens_out INTEGER,
+    counted INTEGER,              -- 1: the tokens are the server's count, 0: an estimate
+    dollars REAL,
+    verdict TEXT,                 -- {"turns": ...} or {"faults": ...}; can be made again from the reply
+    reply TEXT
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A request. job: the sample's id. answer: once answered; verdict: once judged; reason: why it failed."""
+
+    job: str
+    state: State
+    reason: str
+    answer: Answer | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of all answers in a ledger. estimated: how many of them came without the server's count of tokens."""
+
+    answers: int
+    tokens_in: int
+    tokens_out: int
+    estimated: int
+    dollars: float
+
+
+class Ledger:
+    """The file, held by one process at a time.
+
+    An answer is on the disk when `answer` returns, a power cut notwithstanding (a write-ahead log, synced at each
+    commit); all else survives the death of the process. Use it in a `with`, from one thread at a time.
+
+    Errors (PosetalkError): held by another process, damaged, of another program or version, not writable, disk full.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.in_flight = 0  # requests that were out when the last run died: perhaps paid, the answers lost
+        with self._said():
+            self._sql = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            with self._said():
+                self._open()
+        except BaseException:
+            self._sql.close()
+            raise
+
+    def _open(self) -> None:
+        run = self._sql.execute
+        run("PRAGMA locking_mode = EXCLUSIVE")  # the system frees it when the process dies
+        run("BEGIN EXCLUSIVE")
+        tables = [name for (name,) in run("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        (mark,), (form,) = run("PRAGMA application_id").fetchone(), run("PRAGMA user_version").fetchone()
+        if tables and mark != MARK:
+            raise PosetalkError(
+                f"{self.path} is another program's database; choose another file for the ledger"
+            )
+        if tables and form != FORMAT:
+            raise PosetalkError(
+                f"{self.path} is a ledger of another version of posetalk; use that, or another file"
+            )
+        if not tables:
+            run(_TABLE)
+            run(f"PRAGMA application_id = {MARK}")
+            run(f"PRAGMA user_version = {FORMAT}")
+        run("COMMIT")
+        run("PRAGMA journal_mode = WAL")
+        if run("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("malformed")
+        self.in_flight = run("UPDATE requests SET state = 'waiting' WHERE state = 'asked'").rowcount
+        self._synced = True  # SQLite's default is FULL
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sql.close()
+
+    def row(self, key: str) -> Row | None:
+        """What is known of a request; None where it was never asked."""
+        columns = "job, state, reason, reply, ended, tokens_in, tokens_out, counted, verdict"
+        with self._said():
+            found = self._sql.execute(f"SELECT {columns} FROM requests WHERE key = ?", (key,)).fetchone()
+        if found is None:
+            return None
+        job, state, reason, reply, ended, into, out, counted, verdict = found
+        answer = Answer(reply, ended, into, out, bool(counted)) if state == "answered" else None
+        return Row(job, state, reason or "", answer, _verdict(verdict) if verdict else None)
+
+    def mark(self, requests: Iterable[tuple[str, str]], state: Literal["waiting", "asked"]) -> None:
+        """Requests, as (key, job), are handed out. Answered ones stay answered."""
+        with self._transaction():
+            self._sql.executemany(
+                "INSERT INTO requests (key, job, state) VALUES (?, ?, ?) ON CONFLICT (key) "
+                "DO UPDATE SET state = excluded.state, reason = NULL WHERE state != 'answered'",
+                [(key, job, state) for key, job in requests],
+            )
+
+    def answer(self, answers: Iterable[tuple[str, str, Answer, float]]) -> int:
+        """Keep answers, as (key, job, answer, dollars), for good, and return how many are new.
+
+        A first answer is never replaced.
+        """
+        rows = [
+            (key, job, a.reply, a.end, a.tokens_in, a.tokens_out, a.counted, dollars)
+            for key, job, a, dollars in answers
+        ]
+        with self._transaction(sync=True):
+            return self._sql.executemany(
+                "INSERT INTO requests (key, job, state, reply, ended, tokens_in, tokens_out, counted, dollars) "
+                "VALUES (?, ?, 'answered', ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET state = 'answered', "
+                "reason = NULL, reply = excluded.reply, ended = excluded.ended, tokens_in = excluded.tokens_in, "
+                "tokens_out = excluded.tokens_out, counted = excluded.counted, dollars = excluded.dollars "
+                "WHERE state != 'answered'",
+                rows,
+            ).rowcount
+
+    def release(self) -> None:
+        """Nothing is in flight any more."""
+        with self._transaction():
+            self._sql.execute("UPDATE requests SET state = 'waiting' WHERE state = 'asked'")
+
+    def fail(self, key: str, reason: str) -> None:
+        """A request is given up."""
+        with self._transaction():
+            self._sql.execute(
+                "UPDATE requests SET state = 'failed', reason = ? WHERE key = ? AND state != 'answered'",
+                (reason, key),
+            )
+
+    def judge(self, key: str, verdict: Verdict) -> None:
+        """Keep what became of an answer: turns, or faults."""
+        with self._transaction():
+            self._sql.execute("UPDATE requests SET verdict = ? WHERE key = ?", (_text(verdict), key))
+
+    def forget_verdicts(self) -> None:
+        """Have every answer judged anew, after a change of the rules; nothing is asked again for it."""
+        with self._transaction():
+            self._sql.execute("UPDATE requests SET verdict = NULL")
+
+    def waiting(self) -> int:
+        """How many requests are handed out and not answered."""
+        with self._said():
+            query = "SELECT count(*) FROM requests WHERE state IN ('waiting', 'asked')"
+            return int(self._sql.execute(query).fetchone()[0])
+
+    def totals(self) -> Totals:
+        """What all answers took."""
+        with self._said():
+            query = "SELECT count(*), sum(tokens_in), sum(tokens_out), sum(1 - counted), sum(dollars) FROM requests "
+            return Totals(*(n or 0 for n in self._sql.execute(query + "WHERE state = 'answered'").fetchone()))
+
+    def together(self) -> AbstractContextManager[None]:
+        """All that is written inside of it is one transaction, which is much faster. For anything but answers."""
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self, sync: bool = False) -> Iterator[None]:
+        if self._sql.in_transaction:
+            yield
+            return
+        with self._said():
+            if sync != self._synced:
+                self._sql.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+                self._synced = sync
+            self._sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                if self._sql.in_transaction:  # a full disk has ended it
+                    self._sql.execute("COMMIT")
+            except BaseException:
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """SQLite's errors as one sentence."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            words = str(error)
+            if "locked" in words:
+                sentence = "is in use by another run; wait until it has ended, or choose another ledger"
+            elif "full" in words:
+                sentence = "cannot grow, the disk is full; make room and run again, what is in it is kept"
+            elif "not a database" in words or "malformed" in words or "corrupt" in words:
+                sentence = "is damaged, or no ledger; choose another file, or restore it from a copy"
+            else:
+                sentence = f"cannot be used ({words}); look at the folder and its permissions"
+            raise PosetalkError(f"{self.path} {sentence}") from None
+
+
+def _text(verdict: Verdict) -> str:
+    if verdict and isinstance(verdict[0], Fault):
+        faults = [(fault.reason, fault.words) for fault in verdict if isinstance(fault, Fault)]
+        return json.dumps({"faults": faults}, ensure_ascii=False)
+    return json.dumps({"turns": verdict}, ensure_ascii=False)
+
+
+def _verdict(text: str) -> Verdict:
+    found: dict[str, Any] = json.loads(text)
+    if "faults" in found:
+        return tuple(Fault(reason, words) for reason, words in found["faults"])
+    return tuple((question, answer) for question, answer in found["turns"])

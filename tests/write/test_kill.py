@@ -1,0 +1,127 @@
+"""Killed at 25 random moments and resumed each time, a run ends like one that was left alone, and is paid once.
+
+    python -m tests.write.test_kill ADDRESS FOLDER
+
+is the run that is killed: it forks, so that what is imported is imported once, and kills the child.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.write.server import Body, asked, echo, error, running, said
+from tests.write.test_generate import accept, jobs
+
+from posetalk.write.chain import results
+from posetalk.write.client import WriterSettings
+from posetalk.write.generate import generate
+from posetalk.write.ledger import Ledger
+
+JOBS, KILLS, AT_ONCE = 900, 25, 8
+
+
+def script(body: Body, came: int) -> Any:
+    """Some are not accepted at first, some never, some are sent again after an error, all take a while."""
+    number, anew = asked(body), len(body["messages"]) > 2
+    if number % 11 == 5 and came == 0:
+        return error(500)
+    if number % 7 == 3 and not anew or number % 50 == 49:
+        return said(f"bad {number}", delay=0.03)
+    found = echo(body, came)
+    return type(found)(found.body, delay=0.02 + 0.03 * (number % 5) / 5)
+
+
+def given(url: str) -> WriterSettings:
+    return WriterSettings(model="m", base_url=url, concurrency=AT_ONCE, pause=0.02, again=1)
+
+
+def answered(path: Path) -> set[str]:
+    """What is paid and kept."""
+    with sqlite3.connect(path) as sql:
+        found = {key for (key,) in sql.execute("SELECT key FROM requests WHERE state = 'answered'")}
+    sql.close()
+    return found
+
+
+def ended(path: Path, settings: WriterSettings) -> str:
+    """What came of all jobs."""
+    with Ledger(path) as ledger:
+        lines = "\n".join(f"{job.id} {found}" for job, found in results(jobs(JOBS), ledger, settings, accept))
+    return f"{lines.count('turns=((')} {hashlib.sha256(lines.encode()).hexdigest()}"
+
+
+def child(path: Path, settings: WriterSettings) -> None:
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    with Ledger(path) as ledger:
+        generate(jobs(JOBS), ledger, settings, accept)
+    os._exit(0)
+
+
+def killed(url: str, folder: Path) -> None:
+    """Print, as JSON, of each round how it ended, what was in the ledger then, and how much the server had answered."""
+    settings, draw, rounds = given(url), random.Random(0), []
+    path = folder / "ledger.sqlite"
+
+    def paid() -> int:
+        with urllib.request.urlopen(url.replace("/v1", "/paid")) as reply:
+            return sum(json.load(reply).values())
+
+    generate((), Ledger(folder / "warm.sqlite"), settings, accept)  # what is imported late
+    for number in range(KILLS + 1):
+        before = paid()
+        if (process := os.fork()) == 0:
+            child(path, settings)
+        if number < KILLS:
+            time.sleep(draw.uniform(0.0, 0.4))
+            os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        time.sleep(0.1)  # the server has sent what it was about to send
+        keys = sorted(answered(path)) if path.exists() and number else []
+        rounds.append({"status": status, "paid": paid() - before, "answered": keys})
+    print(json.dumps({"rounds": rounds, "ended": ended(path, settings)}))
+
+
+def test_killed_at_25_moments(tmp_path: Path) -> None:
+    with running(script) as server:  # undisturbed
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            generate(jobs(JOBS), ledger, given(server.url), accept)
+        whole, once = ended(tmp_path / "ledger.sqlite", given(server.url)), server.paid
+    assert set(once.values()) == {1} and int(whole.split()[0]) == JOBS - JOBS // 50
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    with running(script) as server:
+        command = [sys.executable, "-m", "tests.write.test_kill", server.url, str(folder)]
+        run = subprocess.run(
+            command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+        )
+        found, paid = json.loads(run.stdout), server.paid
+    rounds = found["rounds"]
+    assert [r["status"] for r in rounds] == [signal.SIGKILL] * KILLS + [0]
+    assert sum(r["paid"] > 0 for r in rounds) > KILLS // 2  # killed at work, not before
+    # nothing is lost, and the end is the same
+    assert found["ended"] == whole and set(paid) == set(once)
+    kept: set[str] = set()
+    twice = 0
+    for r in rounds:
+        new = set(r["answered"]) - kept
+        assert kept <= set(r["answered"]) or not r["answered"]
+        # what the server answered and the ledger does not hold was in flight when the run was killed
+        assert r["paid"] - len(new) <= 2 * AT_ONCE
+        twice += r["paid"] - len(new)
+        kept |= new
+    assert len(kept) == len(once) and paid.total() - len(once) == twice
+
+
+if __name__ == "__main__":
+    killed(sys.argv[1], Path(sys.argv[2]))
