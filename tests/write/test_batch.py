@@ -150,10 +150,10 @@ def test_files_that_cannot_be_opened_are_one_sentence(ledger: Ledger, tmp_path: 
     assert read_batch(tmp_path / "picture", ledger).unreadable > 0
 
 
-NAMES = (
-    "custom_id response body status_code error choices message content usage prompt_tokens "
-    "completion_tokens finish_reason refusal"
-).split()
+NAMES = [
+    *("custom_id", "response", "body", "status_code", "error", "choices", "message", "content", "usage"),
+    *("prompt_tokens", "completion_tokens", "finish_reason", "refusal"),
+]
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),

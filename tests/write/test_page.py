@@ -7,6 +7,7 @@ import hashlib
 import html
 import io
 import json
+import os
 import re
 import tracemalloc
 from collections import Counter
@@ -22,6 +23,7 @@ from PIL import Image
 from tests.facts.figures import figure as joints
 
 from posetalk.errors import PosetalkError
+from posetalk.read.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.chart import BINS, histogram
@@ -29,6 +31,7 @@ from posetalk.write.page import write_page
 from posetalk.write.sample import KINDS, Sample
 
 COCO = skeleton("coco17")
+DATA = Path(os.environ.get("POSETALK_DATA", "missing"))
 HOSTILE = (
     """<script>alert(1)</script><img src=x onerror=alert(1)> </style>"' & $title ${x} &lt; \u2028 <!-- ]]>"""
 )
@@ -267,3 +270,18 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
+def test_real_photos_with_their_people(tmp_path: Path) -> None:
+    """All 79 photos, with a skeleton for each person that has labels."""
+    folder = DATA / "coco_people"
+    data = read_coco(folder / "annotations" / "person_keypoints_val2017.json", folder / "val2017")
+    samples = [sample(image.id) for image in data.images]
+    out = tmp_path / "page.html"
+    assert write_page(staged(tmp_path, samples), out, poses=data.images, shown=1000) == []
+    text = out.read_text()
+    assert text.count('href="data:image/jpeg;base64,') == len(data.images) == 79
+    labelled = sum(int(person.labelled.sum()) for _, person in data.people() if not person.is_crowd)
+    assert text.count("<circle ") == labelled and len(text) < 50_000 * 79

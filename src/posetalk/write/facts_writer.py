@@ -11,9 +11,10 @@ from importlib.resources import files
 
 from posetalk.facts.claims import check, claims_of
 from posetalk.facts.scene import Figure, Scene
+from posetalk.write.phrases import Said, said
 from posetalk.write.sample import Kind, Turns
 from posetalk.write.sentences import caption_sentence, woven
-from posetalk.write.speaker import Said, Subject, between, said, subjects
+from posetalk.write.speaker import Subject, between, lower, subjects
 from posetalk.write.sure import sure
 
 TURNS = 5  # questions in a conversation, at most
@@ -106,7 +107,7 @@ def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Tu
         if form == "ask":
             first = one.draw("say", rng, by_name=rng.random() < 0.5)
         else:
-            first = f"Yes, {_lower(one.draw('say', rng))}" if one.true else one.draw("no", rng)
+            first = f"Yes, {lower(one.draw('say', rng))}" if one.true else one.draw("no", rng)
         turns.append((question, " ".join([first, *woven(more, rng)])))
         before = i
     if relations:
@@ -130,7 +131,8 @@ def _checks(pools: list[list[Said]], rng: random.Random) -> list[tuple[int, Said
         pair: list[tuple[int, Said]] = []
         for true in (False, True):
             for i, one in found[true]:
-                if not _told(i, one, drawn + pair):
+                same = any(one.kind == other.kind for _, other in drawn + pair)
+                if not same and not _told(i, one, drawn + pair):
                     pair.append((i, one))
                     break
         if len(pair) == 2:
@@ -203,7 +205,8 @@ def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
                     fits.setdefault(number, []).append((subject, some, {"side": side, "other": other}))
     if not fits:
         return None
-    number = rng.choice(list(fits))
+    about = [n for n in fits if not _RULES[n].when[0].endswith("hidden")]
+    number = rng.choice(about or list(fits))
     subject, some, sides = rng.choice(fits[number])
     rule = _RULES[number]
     chosen = rng.randrange(len(rule.ask))
@@ -217,9 +220,5 @@ def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
         rng.shuffle(evidence)
         evidence = sorted(evidence[:3], key=some.index)
         lead, rest = rng.choice(_FILE["besides"]), woven(evidence, rng)
-        answer += [lead, _lower(rest[0]) if lead.endswith(":") else rest[0], *rest[1:]]
+        answer += [lead, lower(rest[0]) if lead.endswith(":") else rest[0], *rest[1:]]
     return ((subject.fill(rule.ask[chosen], True, **sides), " ".join(answer)),)
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

@@ -11,7 +11,6 @@ from posetalk.write.sample import Sample
 
 ROWS = 300  # a row group: about a hundred photos of COCO with three samples each, 16 MB
 SHARD = 500_000_000  # bytes of a file, at most, before the next is begun; what `datasets` itself writes
-PAGE = 1 << 28  # bytes of different pictures in a row group that are kept once each
 
 Row = dict[str, Any]
 _PICTURES = {"_type": "List", "feature": {"_type": "Image"}}
@@ -75,8 +74,8 @@ def _picture(path: Path) -> Row:
 class Shards:
     """The files of one split, written a row group at a time, so that memory does not grow with them.
 
-    A picture that stands in several rows of a group is kept once (a dictionary column). Errors: pyarrow missing; those
-    of the disk as OSError.
+    A picture that stands in several rows of a group is kept once, as parquet codes such columns by dictionary. Errors:
+    pyarrow missing; those of the disk as OSError.
     """
 
     def __init__(self, folder: Path, name: str, form: Literal["parquet", "finevision"]) -> None:
@@ -106,9 +105,7 @@ class Shards:
             self._folder.mkdir(exist_ok=True)
             path = self._folder / f"{self._name}-{self._number:05d}.parquet"
             self._file = path.open("wb")
-            self._writer = self._parquet.ParquetWriter(
-                self._file, self._schema, compression="zstd", dictionary_pagesize_limit=PAGE
-            )
+            self._writer = self._parquet.ParquetWriter(self._file, self._schema, compression="zstd")
             self._number += 1
         self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
         self._rows.clear()

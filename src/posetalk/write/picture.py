@@ -43,7 +43,7 @@ def figure(
     what = f"{image.path.name}: {len(people)} {'person' if len(people) == 1 else 'people'}"
     what += "" if photo else ", no photo"
     svg = (
-        f'<svg class="photo" viewBox="0 0 {w} {h}" role="img" aria-label="{what}">{ground}'
+        f'<svg class="photo" viewBox="0 0 {w} {h}" role="img" aria-label="{escape(what)}">{ground}'
         f'<g class="pose">{drawn}</g></svg>'
     )
     return svg, fault

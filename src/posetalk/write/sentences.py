@@ -6,7 +6,8 @@ import random
 import re
 from collections.abc import Sequence
 
-from posetalk.write.speaker import Said
+from posetalk.write.phrases import Said
+from posetalk.write.speaker import lower, upper
 
 _ORDER = ("body", "head", "arms", "legs", "view")
 _LEADS = {
@@ -51,7 +52,7 @@ def woven(some: Sequence[Said], rng: random.Random, by_name: bool = False) -> li
             text = _two(one, two, rng, by_name and not found)
             if text.startswith("With "):
                 lead = "{}"
-            found.append(_upper(lead.format(_lower(text) if lead != "{}" else text)))
+            found.append(upper(lead.format(lower(text) if lead != "{}" else text)))
             lead = "{}"
     return found
 
@@ -64,15 +65,15 @@ def _two(one: Said, two: Said | None, rng: random.Random, by_name: bool) -> str:
     body = text.removesuffix(".")
     joinable = " and " not in body and "," not in body
     if one.view:
-        return f"{body}, and {_lower(two.draw('say', rng))}" if joinable else f"{text} {two.draw('say', rng)}"
+        return f"{body}, and {lower(two.draw('say', rng))}" if joinable else f"{text} {two.draw('say', rng)}"
     if joinable and two.has("with") and rng.random() < 0.4:
         return f"{body}, with {two.draw('with', rng)}."
     if one.has("with") and not by_name and rng.random() < 0.25:
         second = two.draw("say", rng)
         if second.split()[0].lower() == one.subject.forms["he"]:  # else the first hangs in the air
-            return f"With {one.draw('with', rng)}, {_lower(second)}"
+            return f"With {one.draw('with', rng)}, {lower(second)}"
     if joinable:
-        return f"{body}{rng.choice((', and ', ', while ', '; ', ', and '))}{_lower(two.draw('say', rng))}"
+        return f"{body}{rng.choice((', and ', ', while ', '; ', ', and '))}{lower(two.draw('say', rng))}"
     return f"{text} {two.draw('say', rng)}"
 
 
@@ -83,13 +84,5 @@ def caption_sentence(caption: str) -> str:
         return ""
     if _FRAGMENT.match(text) and not _FINITE.search(text):
         form = _PICTURE[sum(map(ord, text)) % len(_PICTURE)]  # by the caption, so that it has one form
-        return form.format(_lower(text))
-    return _upper(text) + "."
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+        return form.format(lower(text))
+    return upper(text) + "."

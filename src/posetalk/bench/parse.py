@@ -1,0 +1,63 @@
+"""Which answer a model meant by its words. Uses the standard library alone: exports carry a copy of this file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_WORD = re.compile(r"[^\W_]+")
+# What a model says before it answers: "The answer is (B)", "Answer: B", "Option B".
+_LEAD = r"(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+(?:is|would\s+be))?\s*:?\s*"
+_MARKED = re.compile(rf"^\W*(?:{_LEAD})*[(\[*]*([A-D])(?:[)\].:,;*]|\s*$|\s*\n|\s+[-–—])", re.IGNORECASE)
+_SAID = re.compile(rf"\b{_LEAD}[(\[*]*([A-D])\b(?!')", re.IGNORECASE)
+_YES = frozenset(("yes", "yeah", "yep", "true", "correct", "indeed"))
+_NO = frozenset(("no", "nope", "false", "incorrect"))
+
+
+def answer_of(text: str, choices: Sequence[str] = ()) -> str | None:
+    """`yes` or `no`, or with choices a letter from `A` on; None where it is not clear what is meant.
+
+    A letter counts where it stands alone, in brackets or with a mark behind it, at the beginning or after "the answer
+    is"; the words of a choice where those of no other are there. More than one answer is none.
+    """
+    text = text.strip()
+    return _letter(text, choices) if choices else _yes_or_no(text)
+
+
+def _yes_or_no(text: str) -> str | None:
+    words = _WORD.findall(text.lower())
+    if not words:
+        return None
+    for said, some in (("yes", _YES), ("no", _NO)):
+        # "no one", "yes or no" are no answers
+        if words[0] in some and not (words[1:2] and words[1] in ("one", "or")):
+            return said
+    found = {"yes" if word in ("yes", "true") else "no" for word in words if word in ("yes", "no", "true", "false")}
+    return found.pop() if len(found) == 1 else None
+
+
+def _letter(text: str, choices: Sequence[str]) -> str | None:
+    letters = "ABCD"[: len(choices)]
+    marked = _MARKED.match(text)
+    if marked:
+        letter = marked[1].upper()
+        return letter if letter in letters else None
+    said = {match[1].upper() for match in _SAID.finditer(text)}
+    if len(said) == 1:
+        letter = said.pop()
+        return letter if letter in letters else None
+    if said:
+        return None
+    words = f" {' '.join(_WORD.findall(text.lower()))} "
+    named = [
+        (letter, f" {' '.join(_WORD.findall(choice.lower()))} ")
+        for letter, choice in zip(letters, choices, strict=True)
+    ]
+    there = [(letter, choice) for letter, choice in named if choice.strip() and choice in words]
+    # "at the hip" is also in "not at the hip": of two of which one is part of the other, the longer is meant
+    longest = [
+        letter
+        for letter, choice in there
+        if not any(choice in other and choice != other for _, other in there)
+    ]
+    return longest[0] if len(longest) == 1 else None
