@@ -62,7 +62,9 @@ def _forms() -> dict[str, list[_Form]]:
                     found[row["of"]].append(_Form(row["kind"], row["of"], key, asks, (("", key),)))
     for row in data["choice"]:
         for side in OTHER if _SIDED.search(row["name"]) else [""]:
-            filled = tuple(tuple(text.replace("{side}", side) for text in choice) for choice in row["choices"])
+            filled = tuple(
+                tuple(text.replace("{side}", side) for text in choice) for choice in row["choices"]
+            )
             asks = tuple(text.replace("{side}", side) for text in row["ask"])
             found[row["of"]].append(
                 _Form(row["kind"], row["of"], row["name"].replace("{side}", side), asks, filled)
@@ -80,7 +82,9 @@ def can_ask(picture: Picture, scene: Scene) -> bool:
         return False
     if any(len(f.body.points) < KEYPOINTS or max(f.box.w, f.box.h) < SIDE for f in people):
         return False
-    return all(scene.facts.holds(f"{a.name}, {b.name}: first on the left") for a, b in combinations(people, 2))
+    return all(
+        scene.facts.holds(f"{a.name}, {b.name}: first on the left") for a, b in combinations(people, 2)
+    )
 
 
 def questions_of(picture: Picture, scene: Scene, seed: int = 0) -> Iterator[Question]:
@@ -146,9 +150,7 @@ def _value(condition: str, asked: _Asked, evidence: dict[tuple[str, str], Eviden
 def _asked(scene: Scene) -> dict[str, list[_Asked]]:
     """Everybody and everything in a scene that questions are about."""
     people = scene.people
-    called = {
-        figure.name: subject.name for figure, subject in zip(people, subjects(scene, ()), strict=True)
-    }
+    called = {figure.name: subject.name for figure, subject in zip(people, subjects(scene, ()), strict=True)}
     facts = {one.key: one for one in scene.facts}
     short = {figure.name: f"p{number}" for number, figure in enumerate(people, 1)}
 

@@ -97,7 +97,5 @@ def by_answers(questions: Iterable[Question]) -> dict[str, list[Question]]:
 
 
 def _lines(questions: Sequence[Question], solved: dict[str, float]) -> list[str]:
-    some: dict[str, Guessed] = {
-        name: guessed(part, solved) for name, part in by_answers(questions).items()
-    }
+    some: dict[str, Guessed] = {name: guessed(part, solved) for name, part in by_answers(questions).items()}
     return [f"{name}: {found}" for name, found in some.items()]

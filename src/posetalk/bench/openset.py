@@ -99,7 +99,9 @@ def read_open(folder: Path) -> OpenSet:
     def question(row: Any) -> Open:
         name, image = str(row["question_id"]), str(row["image"])
         if name not in references or image not in contexts:
-            raise PosetalkError(f"the question {name} has no {'context' if name in references else 'reference'}")
+            raise PosetalkError(
+                f"the question {name} has no {'context' if name in references else 'reference'}"
+            )
         return Open(name, image, str(row["text"]), str(row["category"]), references[name])
 
     return OpenSet(tuple(read_lines(folder / QUESTIONS, question, _AGAIN)), contexts)
@@ -157,9 +159,7 @@ def build_open(
 _Row = tuple[int, PoseImage, list[Open], Context]
 
 
-def _in_turn(
-    strata: dict[tuple[str, int], list[_Row]], most: int
-) -> list[tuple[tuple[str, int], _Row]]:
+def _in_turn(strata: dict[tuple[str, int], list[_Row]], most: int) -> list[tuple[tuple[str, int], _Row]]:
     """One of each stratum, then another of each, until there are `most`."""
     ranked = [
         (rank, key, row)

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 _WORD = re.compile(r"[^\W_]+")
 # What a model says before it answers: "The answer is (B)", "Answer: B", "Option B".
-_LEAD = r"(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+(?:is|would\s+be))?\s*:?\s*"
-_MARKED = re.compile(rf"^\W*(?:{_LEAD})*[(\[*]*([A-D])(?:[)\].:,;*]|\s*$|\s*\n|\s+[-–—])", re.IGNORECASE)
-_SAID = re.compile(rf"\b{_LEAD}[(\[*]*([A-D])\b(?!')", re.IGNORECASE)
-_YES = frozenset(("yes", "yeah", "yep", "true", "correct", "indeed"))
-_NO = frozenset(("no", "nope", "false", "incorrect"))
+_LEAD = r"(?i:(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+(?:is|would\s+be))?\s*:?\s*)"
+_MARKED = re.compile(rf"^\W*(?:{_LEAD})*[(\[*]*([A-Da-d])(?:[)\].:,;*]|\s*$|\s*\n|\s+[-–—])")
+# A small letter in a sentence is an article.
+_SAID = re.compile(rf"\b{_LEAD}[(\[*]*([A-D])\b(?!')")
+_SEVERAL = re.compile(
+    rf"(?:^\W*|\b{_LEAD})[(\[*]*([A-D])[)\].*]*\s*(?:,|/|&|\bor\b|\band\b)\s*(?:or\s+|and\s+)?[(\[*]*(?!\1)[A-D]\b"
+)
+_YES, _NO = frozenset(("yes", "yeah", "yep", "true")), frozenset(("no", "nope", "false"))
+_ENDS = re.compile(r"\b(yes|no)\b(?=\s*(?:[.,;:!)\"'*]|$))")  # "there is no chair" says nothing
 
 
 def answer_of(text: str, choices: Sequence[str] = ()) -> str | None:
@@ -28,16 +32,19 @@ def _yes_or_no(text: str) -> str | None:
     words = _WORD.findall(text.lower())
     if not words:
         return None
-    for said, some in (("yes", _YES), ("no", _NO)):
-        # "no one", "yes or no" are no answers
-        if words[0] in some and not (words[1:2] and words[1] in ("one", "or")):
-            return said
-    found = {"yes" if word in ("yes", "true") else "no" for word in words if word in ("yes", "no", "true", "false")}
+    # "no one", "no doubt", "yes or no" are no answers
+    if words[1:2] not in (["one"], ["doubt"], ["or"], ["and"]):
+        for said, some in (("yes", _YES), ("no", _NO)):
+            if words[0] in some:
+                return said
+    found = set(_ENDS.findall(text.lower()))
     return found.pop() if len(found) == 1 else None
 
 
 def _letter(text: str, choices: Sequence[str]) -> str | None:
     letters = "ABCD"[: len(choices)]
+    if _SEVERAL.search(text):
+        return None
     marked = _MARKED.match(text)
     if marked:
         letter = marked[1].upper()

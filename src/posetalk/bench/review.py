@@ -46,7 +46,9 @@ class Answer:
         """An answer of a decoded line; the prompt, its id and the metadata may be missing."""
         question = str(row["question_id"])
         name, metadata = str(row.get("answer_id", question)), dict(row.get("metadata") or {})
-        return cls(question, str(row.get("prompt", "")), str(row["text"]), name, str(row["model_id"]), metadata)
+        return cls(
+            question, str(row.get("prompt", "")), str(row["text"]), name, str(row["model_id"]), metadata
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ def read_answers(path: Path) -> dict[str, Answer]:
         if answer.question in found:
             raise PosetalkError(f"{path} answers {answer.question} twice; let the model answer again")
         if found and answer.model != (model := next(iter(found.values())).model):
-            raise PosetalkError(f"{path} has answers of {model} and {answer.model}; give each model its own file")
+            raise PosetalkError(
+                f"{path} has answers of {model} and {answer.model}; give each model its own file"
+            )
         found[answer.question] = answer
     return found
 

@@ -47,7 +47,9 @@ class Unseen:
             self._left += 1
             yield picture
         if self._refused and not self._left:
-            raise PosetalkError(f"{'; '.join(self.notes)}, and none is left; give pictures that were held out")
+            raise PosetalkError(
+                f"{'; '.join(self.notes)}, and none is left; give pictures that were held out"
+            )
 
     @property
     def notes(self) -> list[str]:

@@ -176,7 +176,14 @@ def _detail(
     facts = 0
     for _, _, some in known:
         true = [one for one in some if one.true and not one.view]
-        hidden = [one for one in some if one.true and one.view and one.has("with")]
+        parts = {
+            one.part.split()[-1].rstrip("s") for one in true
+        }  # what is said of a joint it need not be seen for
+        hidden = [
+            one
+            for one in some
+            if one.true and one.view and one.has("with") and one.part.split()[-1].rstrip("s") not in parts
+        ]
         true += rng.sample(hidden, min(len(hidden), 2))
         if len(known) > 1 and len(true) > MOST:
             kept = set(rng.sample(range(1, len(true)), MOST - 1))

@@ -14,10 +14,17 @@ from posetalk.facts.scene import Figure
 # said to be roughly turned to it, or away, and where its head is turned to is not compared with it.
 FRONTAL = 0.75
 AHEAD = 0.05  # trunk lengths: the nose is on the side of the ears that the head is said to be turned to
-# Where captions speak of these, knees that are drawn up are rather a crouch, a jump or a ride than a seat.
-_MOVING = re.compile(
-    r"\b(?:skate\w*|surf\w*|snow ?board\w*|ski|skis|skier\w*|skiing|wave|waves|jump\w*|trick\w*|air|ramp|ball|"
-    r"baseball|soccer|tennis|frisbee|catch\w*|bat|pitch\w*|squat\w*|crouch\w*|kneel\w*|danc\w*)\b",
+# Knees that are drawn up are a seat as well as a crouch, a jump or a ride on a board: that somebody sits is only said
+# where a caption says so, or speaks of a seat and of nothing that is done on bent legs.
+_SITS = re.compile(r"\b(?:sit|sits|sitting|seated|sat)\b", re.IGNORECASE)
+_SEAT = re.compile(
+    r"\b(?:chairs?|wheelchair|couch|sofa|bench|toilet|stool|bed|desk|tables?|horses?|horseback|elephants?|camel|"
+    r"motorcycles?|motorbikes?|bikes?|bicycles?|scooter|carriage|wagon|boat|canoe|train|bus|meal|dinner|lunch|eating)\b",
+    re.IGNORECASE,
+)
+_ON_BENT_LEGS = re.compile(
+    r"\b(?:skat\w*|surf\w*|snow ?board\w*|ski|skis|skier\w*|skiing|waves?|jump\w*|tricks?|air|ramp|ball|"
+    r"baseball|soccer|tennis|frisbee|catch\w*|bat|pitch\w*|squat\w*|crouch\w*|kneel\w*|danc\w*|work\w*|fix\w*)\b",
     re.IGNORECASE,
 )
 
@@ -25,10 +32,10 @@ _MOVING = re.compile(
 def sure(figure: Figure, captions: Sequence[str]) -> Figure:
     """The person with the facts that may be put in words; the others are not known."""
     facts = figure.facts
-    moving = facts.holds("body: sitting") and any(_MOVING.search(text) for text in captions)
+    doubtful = facts.holds("body: sitting") and not _seated(captions)
     kept: list[Fact] = []
     for fact in facts:
-        if (moving and fact.says in POSTURES) or _turned_otherwise(fact, facts):
+        if (doubtful and fact.says in POSTURES) or _turned_otherwise(fact, facts):
             fact = replace(fact, holds=None)
         if fact.holds and fact.key in ("body: facing the camera", "body: facing away"):
             across = abs(dict(fact.numbers).get("across", 0.0))
@@ -37,6 +44,11 @@ def sure(figure: Figure, captions: Sequence[str]) -> Figure:
                 fact = replace(fact, holds=None)
         kept.append(fact)
     return replace(figure, facts=Facts(kept))
+
+
+def _seated(captions: Sequence[str]) -> bool:
+    text = " ".join(captions)
+    return bool(_SITS.search(text) or (_SEAT.search(text) and not _ON_BENT_LEGS.search(text)))
 
 
 def _turned_otherwise(fact: Fact, facts: Facts) -> bool:
