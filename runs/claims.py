@@ -32,7 +32,7 @@ EFFICIENTNET = {"model": {"vision": "parts/efficientnet"}, **MOVENET}
 # From nothing digits learn nothing in so few steps (mean OKS 0.09). They go on from `movenet` of the same seed with a
 # budget of their own, and `more` is what that gives by pointing alone. Answers are long: eight keypoints a view, drawn
 # at random; `chain` takes five.
-MORE = {"start": "claims/movenet-{seed}/run", "steps": 200, "save_steps": 200}
+MORE = {"start": "claims/movenet-{seed}/run", "steps": 150, "save_steps": 150}
 DIGITS = {**MORE, "digits_too": True, "guide": 1.0, "digit_sigma": 0.02, "questions": 8}
 NAMES = {"name_only": 1.0, "model": {"wording": "claims/names.toml"}}
 NO_KNEES = {"without_keypoints": KNEES}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import runpy
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from tests.facts.figures import figure
 
 from posetalk.facts.claims import check, claims_of
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.read.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 
@@ -60,6 +64,22 @@ SAID: list[tuple[str, list[str]]] = [
     ("Her head is turned to her left.", ["head: turned to the left"]),
     ("There are two people.", ["picture: people 2"]),
     ("The photo shows 3 people", ["picture: people 3"]),
+    ("A pigeon is standing at her feet.", []),
+    ("A blue bus is standing behind the people.", []),
+    ("A woman with a controller is sitting.", ["body: sitting"]),
+    ("The plumber is standing.", ["body: standing"]),
+    ("The player in the middle, in white, is seated.", ["body: sitting"]),
+    ("A mirror that sits above a sink", []),
+    ("Nobody is lying on the bench.", ["not body: lying"]),
+    ("He is seen from behind.", ["body: facing away", "not body: facing the camera"]),
+    ("Is the back of the man turned to the camera?", ["body: facing away", "not body: facing the camera"]),
+    ("Both of her knees are bent.", ["not left knee: straight", "not right knee: straight"]),
+    ("Both of his arms are straight.", ["left elbow: straight", "right elbow: straight"]),
+    ("He has his left arm up.", ["left arm: raised"]),
+    ("A girl is riding a horse.", ["horse: ridden"]),
+    ("She holds an umbrella.", ["umbrella: carried"]),
+    ("He holds the phone in his left hand.", ["cell phone: at the left hand"]),
+    ("He sits on a bench.", ["bench: sat on", "body: sitting"]),
     ("An understanding with nothing else", []),
     ("", []),
 ]  # fmt: skip
@@ -82,6 +102,21 @@ def test_a_claim_knows_whom_it_means() -> None:
     first, second, third = claims_of("Person 2 sits while person 1 kneels. He faces the camera.")
     assert (first.who, second.who, third.who) == ("person 2", "person 1", None)
     assert first.words == "sits"
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("Person 2 sits.", "person 2"),
+        ("The third person from the left sits.", "person 3"),
+        ("The person on the right sits.", "right"),
+        ("The person in the middle sits.", "middle"),
+        ("The person on the left stands, and the person on the right sits.", "right"),
+        ("Somebody sits.", None),
+    ],
+)
+def test_people_are_known_by_their_places(text: str, who: str | None) -> None:
+    assert claims_of(text)[-1].who == who
 
 
 def scene(*poses: dict[str, object], unlabelled: int = 0) -> Scene:
@@ -111,6 +146,12 @@ SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
         ("Person 3 sits.", [{}, SEATED], "cannot tell"),
         ("There are two people.", [{}, SEATED], "agrees"),
         ("There is one person.", [{}, SEATED], "contradicts"),
+        ("The person on the left sits.", [{}, SEATED], "contradicts"),
+        ("The person on the right sits.", [{}, SEATED], "agrees"),
+        ("The second person from the left stands.", [{}, SEATED], "contradicts"),
+        ("The person on the left sits.", [{}], "contradicts"),
+        ("There are two men.", [{}, {}, {}], "cannot tell"),
+        ("There are three men.", [{}, {}], "contradicts"),
         ("His left arm is raised.", [{}], "contradicts"),
         ("His left knee is hidden.", [{}], "contradicts"),
     ],
@@ -130,3 +171,35 @@ def test_somebody_without_labels_may_be_meant() -> None:
 def test_what_is_not_known_is_not_contradicted() -> None:
     [claim] = claims_of("He is sitting.")
     assert check(claim, scene()) == "cannot tell"
+
+
+def test_what_a_wrist_does_not_show_is_not_denied() -> None:
+    """A hand reaches beyond its wrist, and one who faces the camera may well look to a side."""
+    near = scene({"uppers": (0, 40), "fores": (0, 150)})
+    distance = dict(near.people[0].facts["right hand: at the face"].numbers)["distance"]
+    far = scene({})
+    [claim] = claims_of("Her right hand is at her mouth.")
+    assert 0.5 < distance < 0.8 and near.people[0].facts.holds("right hand: at the face") is False
+    assert check(claim, near) == "cannot tell" and check(claim, far) == "contradicts"
+    [left], [right] = claims_of("She is facing left."), claims_of("She is facing right.")
+    looks = scene({"nose": (-25, 0)})
+    assert check(left, looks) == "cannot tell" and check(right, looks) == "contradicts"
+
+
+@pytest.mark.realdata
+def test_sentences_about_real_people() -> None:
+    """Written and judged by eye; how they fare is told by runs/claims_sentences.py."""
+    verdict = runpy.run_path(str(Path(__file__).parents[2] / "runs/claims_sentences.py"))["verdict"]
+    folder = Path(os.environ["POSETALK_DATA"]) / "coco_people/annotations"
+    scenes = {}
+    for part in ("val2017", "train2017"):
+        people = read_coco(folder / f"person_keypoints_{part}.json", folder)
+        scenes |= {image.id: scene_of(image, people.keypoint_names) for image in people.images}
+    file = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
+    said = [
+        (truth, verdict(text, who, scenes[image]))
+        for image, who, truth, _, text in file["said"] + file["fresh"]
+    ]
+    contradicted = [truth for truth, found in said if found == "contradicts"]
+    assert len(said) >= 700 and contradicted.count(False) >= 0.95 * len(contradicted)
+    assert contradicted.count(False) >= 0.65 * sum(not truth for truth, _ in said)

@@ -2,7 +2,8 @@
 
     python -m tests.write.server --delay 0.2
 
-starts one of fixed delay in a process of its own and prints its address; GET /paid gives the requests it answered.
+starts one of fixed delay in a process of its own and prints its address. GET /paid gives the requests it answered, and
+how many it is about to.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Server:
         headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         if head.startswith("GET /paid"):
-            await _send(writer, Act(json.dumps(self.paid).encode()))
+            await _send(writer, Act(json.dumps({"paid": self.paid, "now": self.now}).encode()))
             return True
         body = json.loads(content)
         name = json.dumps(body["messages"])

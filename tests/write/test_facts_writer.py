@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import os
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.facts.figures import figure
 
-from posetalk.cli import main
 from posetalk.facts.claims import check, claims_of
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.read.captions import read_captions
+from posetalk.read.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
+from posetalk.write import facts_writer
 from posetalk.write.facts_writer import write
-from posetalk.write.run import LEAK
-from posetalk.write.sample import KINDS
+from posetalk.write.phrases import said
+from posetalk.write.rules import broken
+from posetalk.write.sample import KINDS, Kind, Sample, Turns
+from posetalk.write.screen import faults_of
+from posetalk.write.sentences import caption_sentence
+from posetalk.write.speaker import FORMS, Subject, subjects
+from posetalk.write.sure import sure
 
 NAMES = skeleton("coco17").names
 CAPTIONS = [
@@ -26,6 +35,7 @@ CAPTIONS = [
     "One person near a tree.",
     "Trees and a person",
 ]
+SEATED = ["A person sits."]
 
 
 def scene(number: int, people: int = 1) -> Scene:
@@ -46,10 +56,10 @@ def scene(number: int, people: int = 1) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def samples() -> list[tuple[Scene, str, list[tuple[str, str]]]]:
-    """3,000 bodies, each kind."""
+def samples() -> list[tuple[Scene, Kind, Turns]]:
+    """500 bodies in 250 pictures, each kind."""
     found = []
-    for number in range(1000):
+    for number in range(250):
         of = scene(number, 1 + number % 3)
         for kind in KINDS:
             turns = write(of, CAPTIONS, kind)
@@ -58,14 +68,18 @@ def samples() -> list[tuple[Scene, str, list[tuple[str, str]]]]:
     return found
 
 
-def test_each_kind_is_written(samples: list[tuple[Scene, str, list[tuple[str, str]]]]) -> None:
+def test_each_kind_is_written(samples: list[tuple[Scene, Kind, Turns]]) -> None:
     kinds = [kind for _, kind, _ in samples]
-    assert all(kinds.count(kind) > 200 for kind in KINDS)
+    assert all(kinds.count(kind) > 100 for kind in KINDS)
     assert {len(turns) for _, kind, turns in samples if kind != "conversation"} == {1}
     assert max(len(turns) for _, _, turns in samples) == 5
 
 
-def test_nothing_contradicts_the_facts(samples: list[tuple[Scene, str, list[tuple[str, str]]]]) -> None:
+def sample(of: Scene, kind: Kind, turns: Turns) -> Sample:
+    return Sample(f"{of.image_id}-{kind}", of.image_id, "a.jpg", kind, turns, "facts")
+
+
+def test_nothing_contradicts_the_facts(samples: list[tuple[Scene, Kind, Turns]]) -> None:
     claims = agreed = 0
     for of, _, turns in samples:
         if len(of.people) > 1:
@@ -76,23 +90,143 @@ def test_nothing_contradicts_the_facts(samples: list[tuple[Scene, str, list[tupl
                 assert verdict != "contradicts", (claim, answer)
                 claims += 1
                 agreed += verdict == "agrees"
-    assert agreed > 500 and agreed / claims > 0.9
+    assert agreed > 200 and agreed / claims > 0.9
 
 
 def test_nothing_is_given_away_or_left_unfilled(
-    samples: list[tuple[Scene, str, list[tuple[str, str]]]],
+    samples: list[tuple[Scene, Kind, Turns]],
 ) -> None:
-    for _, _, turns in samples:
+    for of, kind, turns in samples:
         text = " ".join(question + " " + answer for question, answer in turns)
-        assert not LEAK.search(text) and not set("{}_0123456789") & set(text), text
+        assert not set("{}_0123456789") & set(text), text
         assert all(q.endswith(("?", ".")) and q[0].isupper() for q, _ in turns), text
-        assert all(a.endswith(".") and a[0].isupper() and "  " not in a for _, a in turns), text
-        assert " they is " not in text and "they has " not in text.lower() and "the middle's" not in text
+        assert all(a.endswith(".") and a[0].isupper() for _, a in turns), text
+        assert not re.search(r"  | [?.,;:]", text), text
+        assert not faults_of(sample(of, kind, turns), of, captions=CAPTIONS), text
 
 
-def test_answers_differ(samples: list[tuple[Scene, str, list[tuple[str, str]]]]) -> None:
+# They are, but the person is; names that end in a place have no possessive; after a preposition it is them.
+BROKEN = re.compile(
+    r"\bthey (?:is|has|does|keeps|lets|faces|sits|stands|looks)\b|\b(?:is|does|has) they\b|\bare (?:he|she)\b|"
+    r"\b(?:he|she|the person|the man|the woman) are\b|^(?:he|she|the person) (?:have|keep|let)\b|"
+    r"\b(?:left|right|middle)'s\b|\b(?:of|with|from|to|than|near) (?:he|she|they)\b|\b(\w+) \1\b",
+    re.IGNORECASE,
+)
+
+
+def test_the_english_is_not_broken(samples: list[tuple[Scene, Kind, Turns]]) -> None:
+    for _, _, turns in samples:
+        for text in (text for turn in turns for text in turn):
+            assert not BROKEN.search(text), text
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("They is up.", True),
+        ("the person on the left's arm", True),
+        ("in front of they", True),
+        ("They are up.", False),
+    ],
+)
+def test_broken_english_would_be_found(text: str, wrong: bool) -> None:
+    assert bool(BROKEN.search(text.replace("front of they", "to they"))) is wrong
+
+
+def test_answers_differ_and_no_is_as_common_as_yes(
+    samples: list[tuple[Scene, Kind, Turns]],
+) -> None:
     answers = [" ".join(a for _, a in turns) for _, _, turns in samples]
     assert len(set(answers)) > 0.95 * len(answers)
+    talk = [a for _, kind, turns in samples if kind == "conversation" for _, a in turns]
+    yes, no = (sum(a.startswith(word) for a in talk) for word in ("Yes, ", "No, "))
+    assert yes == no > 100
+    for _, _, turns in samples:
+        assert len({question for question, _ in turns}) == len(turns)
+
+
+def test_a_sample_does_not_contradict_itself(
+    samples: list[tuple[Scene, Kind, Turns]],
+) -> None:
+    for of, _, turns in samples:
+        if len(of.people) > 1:
+            continue
+        said: dict[str, bool] = {}
+        for claim in (claim for _, answer in turns for claim in claims_of(answer)):
+            assert said.setdefault(claim.key, claim.holds) is claim.holds, (claim, turns)
+
+
+def test_every_phrase_is_true_of_whom_it_names() -> None:
+    """Each by itself, as of the person that it is about: in a crowd somebody else might make it true."""
+    checked = 0
+    for number in range(150):
+        of = scene(number, 1 + number % 3)
+        for person, subject in zip(of.people, subjects(of, CAPTIONS), strict=True):
+            for one in said(sure(person, SEATED), subject, random.Random(number)):
+                for form in ("say", "no")[not one.true : 2 - one.true]:
+                    for claim in claims_of(one.draw(form, random.Random(number))):
+                        claim = replace(claim, who=person.name)
+                        assert check(claim, of) != "contradicts", (one, claim)
+                        checked += check(claim, of) == "agrees"
+    assert checked > 1000
+
+
+@pytest.mark.parametrize(
+    ("captions", "sits"),
+    [
+        (["A man sits on a wall."], True),
+        (["A man at a table"], True),
+        (["A man on a skateboard"], False),
+        (["A skateboarder sits on the ground"], True),
+        (["A man jumps over a bench"], False),
+        ([], False),
+    ],
+)
+def test_knees_drawn_up_are_a_seat_where_captions_say_so(captions: list[str], sits: bool) -> None:
+    points = figure(thighs=(90, 90), wide=20)
+    xy = np.array([points[name] for name in NAMES])
+    person = Person(1, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5)
+    [seated] = scene_of(PoseImage(1, Path("a.jpg"), 900, 600, (person,)), NAMES).people
+    assert seated.facts.holds("body: sitting") is True
+    assert sure(seated, captions).facts.holds("body: sitting") is (True if sits else None)
+
+
+@pytest.mark.parametrize(
+    ("caption", "sentence"),
+    [
+        ("a man riding a wave on a board.", "a man riding a wave on a board."),
+        ("A man is riding a wave ", "A man is riding a wave."),
+        ("A baby girl chews on a stick", "A baby girl chews on a stick."),
+        ("The building next to a street", "The building next to a street."),
+        ("Empty room with the lights on", ""),
+        ("A MAN RIDING A WAVE", ""),
+        ("A man (left) rides 2 horses", ""),
+        ("A man", ""),
+    ],
+)
+def test_captions_become_sentences(caption: str, sentence: str) -> None:
+    found = caption_sentence(caption)
+    if sentence[:1].islower():  # a phrase without a verb of its own
+        assert found.endswith(sentence) and found[0].isupper() and found != sentence
+    else:
+        assert found == sentence
+
+
+@pytest.mark.realdata
+def test_real_pictures_give_nothing_that_is_rejected() -> None:
+    folder = Path(os.environ["POSETALK_DATA"]) / "coco_val2017_text"
+    captions, _ = read_captions(folder / "captions_val2017.json")
+    people = read_coco(folder / "person_keypoints_val2017.json", folder)
+    answers: list[str] = []
+    for image in people.images[::11]:
+        of = scene_of(image, people.keypoint_names)
+        texts = [text for text in captions[image.id] if not any(broken("What is seen?", text, "", None))]
+        for kind in KINDS:
+            turns = write(of, texts, kind, seed=2)
+            if turns:
+                assert not faults_of(sample(of, kind, turns), of, captions=texts), turns
+                answers.append(" ".join(answer for _, answer in turns))
+    assert len(answers) > 500 and len(set(answers)) > 0.99 * len(answers)
 
 
 def test_the_same_seed_gives_the_same_words() -> None:
@@ -112,39 +246,28 @@ def test_the_same_seed_gives_the_same_words() -> None:
     ],
 )
 def test_a_gender_is_only_said_where_captions_agree(captions: list[str], name: str) -> None:
-    from posetalk.write.speaker import subjects
-
     [subject] = subjects(scene(1), captions)
     assert subject.name == name
     people = subjects(scene(1, people=2), captions)
     assert [p.name for p in people] == ["the person on the left", "the person on the right"]
 
 
-def test_the_command_writes_llavas_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    xy = np.array([figure()[name] for name in NAMES])
-    person = {
-        "id": 1, "image_id": 7, "category_id": 1, "iscrowd": 0, "area": 1e4, "bbox": list(Box.around(xy).xywh),
-        "keypoints": np.column_stack([xy, np.full(17, 2)]).ravel().tolist(),
-    }  # fmt: skip
-    images = [{"id": 7, "file_name": "7.jpg", "width": 600, "height": 500}]
-    people, captions, out = (tmp_path / name for name in ("people.json", "captions.json", "out.json"))
-    people.write_text(
-        json.dumps({"images": images, "annotations": [person], "categories": [{"id": 1, "name": "person"}]})
-    )
-    texts = ["A man stands.", "A caption about a bounding box"]
-    captions.write_text(json.dumps({"annotations": [{"image_id": 7, "caption": text} for text in texts]}))
-    words = ["write", str(people), "--captions", str(captions), "--out", str(out)]
-    with pytest.raises(SystemExit) as stopped:
-        main(words)
-    assert not stopped.value.code and "1 conversation, 1 detail, 1 reasoning" in capsys.readouterr().out
-    rows = json.loads(out.read_text())
-    assert {row["id"] for row in rows} == {"7-conversation", "7-detail", "7-reasoning"}
-    for row in rows:
-        assert row["image"] == "7.jpg" and row["conversations"][0]["value"].startswith("<image>\n")
-        assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt"] * (
-            len(row["conversations"]) // 2
-        )
-    assert "bounding" not in out.read_text() and not out.with_name("out.json.part").exists()
-    with pytest.raises(SystemExit) as stopped:
-        main([*words, "--kinds", "poem"])
-    assert stopped.value.code == 2 and "no kind 'poem'" in capsys.readouterr().err
+def test_others_without_a_known_body_may_stand_anywhere() -> None:
+    of = scene(1, people=2)
+    assert [one.name for one in subjects(replace(of, others=1), [])] == [
+        "the first clearly visible person from the left",
+        "the second clearly visible person from the left",
+    ]
+
+
+def test_reasons_have_fields_that_exist() -> None:
+    """Every rule, every question and answer, for each pronoun; questions have the name."""
+    for rule in facts_writer._RULES:
+        assert rule.when and rule.ask
+        texts = [(text, True) for text in rule.ask]
+        texts += [(text, False) for answers in rule.answer for text in answers]
+        for forms in FORMS.values():
+            subject = Subject("the person on the left", forms)
+            for text, named in texts:
+                filled = subject.fill(text, named, side="left", other="right")
+                assert not set("{}") & set(filled) and not BROKEN.search(filled), filled

@@ -85,6 +85,22 @@ def test_llavas_form_is_read() -> None:
     assert kinds == ["conversation"] * 2 + ["detail"] * 2 + ["reasoning"] * 2
 
 
+def test_the_kind_of_a_record(tmp_path: Path) -> None:
+    path, long = tmp_path / "published.json", "The arm is raised. " * 20
+    say = lambda *said: [{"from": "gpt" if i % 2 else "human", "value": text} for i, text in enumerate(said)]  # noqa: E731
+    said = {
+        "conversation": [say("Why?", long, "Who?", "A boy."), say("Describe the arm.", "It is raised.")],
+        "detail": [
+            say("Describe the arm.", long),
+            say("Can you describe the arm?", long),
+            say("Now the arm.", long),
+        ],
+        "reasoning": [say("Why is the arm raised?", long)],
+    }
+    path.write_text(json.dumps([record(conversations=one) for some in said.values() for one in some]))
+    assert [one.kind for one in read(path)[0]] == [kind for kind, some in said.items() for _ in some]
+
+
 def test_raw_conversations_are_read() -> None:
     samples, skipped = read(HERE / "raw_conversation.json")
     assert [(one.id, one.image, len(one.turns)) for one in samples] == [
@@ -175,7 +191,7 @@ _FIELDS = ["id", "image", "conversations", "image_id", "conversation", "user_mes
 @given(
     st.lists(_JSON | st.dictionaries(st.sampled_from(_FIELDS), _JSON | st.just("1"), max_size=5), max_size=4)
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
 def test_nothing_but_samples_and_sentences(tmp_path: Path, rows: list[object]) -> None:
     path = tmp_path / "odd.json"
     path.write_text(json.dumps([*rows, record()]))

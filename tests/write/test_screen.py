@@ -117,7 +117,9 @@ def test_the_same_words_in_another_sense_are_no_leak(answer: str) -> None:
 
 
 TOLD = """You write questions and answers for teaching. You cannot see the photograph, so rely on nothing but the notes
-that follow, and never mention that such notes exist. Example: Why does the sailor hold the rope with stretched arms?"""
+that follow, and never mention that such notes exist. Call
+them the person on the left and the person on the right. Example:
+Why does the sailor hold the rope with stretched arms?"""
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,7 @@ that follow, and never mention that such notes exist. Example: Why does the sail
     [
         (WHAT, "I rely on nothing but the notes that follow, so both arms are raised.", True),
         (WHAT, "One should RELY ON NOTHING -- but the notes that follow!", True),
+        (WHAT, "Arms are raised by the person on the left and the person on the right.", False),
         (WHAT, "I rely on nothing but my own two eyes.", False),
         (
             "Why does the sailor hold the rope with stretched arms?",
@@ -226,6 +229,7 @@ def test_guesses_are_found_unless_a_caption_bears_them_out(
         ("Would a push throw the rider off balance?", "It could.", None),
         ("Are the head and the chest turned the same way?", "They are not: the head is turned back.", None),
         ("Is the ball red or green?", "Green.", None),
+        ("Is it summer or winter there?", "The trees have lost their leaves.", None),
         ("Can you describe the arms?", "They hang down.", None),
         ("Does the rider wear a hat?", "Yes.", None),
         ("Where is the ball?", "Yes, it is.", "mismatch"),
@@ -317,7 +321,7 @@ def test_what_the_facts_writer_writes_passes() -> None:
     captions = ["A person waits in a park.", "Somebody in a green park", "One person near a tree."]
     words = {kind: told("grounded", kind) + told("paper", kind) for kind in KINDS}
     draw, passed = random.Random(0), 0
-    for number in range(200):
+    for number in range(100):
         pair = lambda: (draw.uniform(-180, 180), draw.uniform(-180, 180))  # noqa: E731
         pose = {
             "trunk": draw.gauss(180, 30),
@@ -333,7 +337,7 @@ def test_what_the_facts_writer_writes_passes() -> None:
                 found = faults_of(sample(*turns, kind=kind), of, words[kind], captions)
                 assert found == (), (found, turns)
                 passed += 1
-    assert passed > 300
+    assert passed > 150
 
 
 _PIECES = st.sampled_from(
@@ -361,7 +365,7 @@ _TEXT = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=30).map("".jo
 
 
 @given(turns=st.lists(st.tuples(_TEXT, _TEXT), max_size=4), kind=st.sampled_from(KINDS), told=_TEXT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_text_is_too_odd(turns: list[tuple[str, str]], kind: Kind, told: str) -> None:
     for fault in faults_of(sample(*turns, kind=kind), scene({}), told, ["A man"]):
         assert fault.reason in get_args(Reason) and fault.words

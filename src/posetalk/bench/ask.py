@@ -6,21 +6,24 @@ import random
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import combinations
 
 from posetalk.bench.questions import LETTERS, Evidence, Kind, Question, drawn
+from posetalk.facts.claims import Claim, check
 from posetalk.facts.fact import Fact, fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene
 from posetalk.read.pictures import Picture
 from posetalk.write.speaker import subjects
+from posetalk.write.sure import sure
 
 PEOPLE = 4  # in a picture, at most: more are hard to tell apart by "the third person from the left"
 # Whom one can ask about: so many keypoints labelled and a box side so long (px), as where people are scored.
 KEYPOINTS, SIDE = 8, 64.0
 _ALL = "all"  # in place of a person, where a question is about how many there are
+WORN = ("tie",)  # among what can be carried
 _SIDED = re.compile(r"\{side\}")
 
 
@@ -94,6 +97,7 @@ def questions_of(picture: Picture, scene: Scene, seed: int = 0) -> Iterator[Ques
     """
     if not can_ask(picture, scene):
         return
+    scene = replace(scene, people=tuple(sure(figure, picture.captions) for figure in scene.people))
     for of, some in _asked(scene).items():
         for asked in some:
             for form in _FORMS[of]:
@@ -156,7 +160,15 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
 
     def of_person(name: str) -> Callable[[str], tuple[str, Fact | None]]:
         own = {one.key: one for one in next(f for f in people if f.name == name).facts}
-        return lambda key: (name, own.get(key))
+
+        def find(key: str) -> tuple[str, Fact | None]:
+            found = own.get(key)
+            # a fact that is false by a little denies nothing that people say
+            if found is None or found.holds or check(Claim(key, True, "", name), scene) == "contradicts":
+                return name, found
+            return name, None
+
+        return find
 
     def of_pair(first: str, second: str) -> Callable[[str], tuple[str, Fact | None]]:
         one, other, both = of_person(first), of_person(second), f"{first}, {second}"
@@ -172,7 +184,7 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
         return lambda key: (name, facts.get(f"{name}, {thing}: {key}"))
 
     counted = {f"picture: {n} people": fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)}
-    things = sorted({thing.name for thing in scene.things})
+    things = sorted({thing.name for thing in scene.things} - {*WORN})
     return {
         "person": [_Asked(short[f.name], {"S": called[f.name]}, of_person(f.name)) for f in people],
         "pair": [
@@ -197,6 +209,7 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
 
 
 def _article(thing: str) -> str:
+    thing = thing.removeprefix("sports ")
     if thing in ("skis", "scissors"):
         return thing
     return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"

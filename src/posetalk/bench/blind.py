@@ -1,9 +1,9 @@
 """What can be guessed without the picture: a classifier of words alone, and the questions that it gives away.
 
-Naive Bayes over a question's words, pairs of words and whole text; of the choices over their words and their letter. It
-learns from four fifths of the questions and answers the others, ROUNDS times over with other fifths. Questions of the
-same text and right answer are spread evenly over the fifths: otherwise a set that is balanced to the last question would
-be answered worse than by chance, as what is left out tips the rest the other way.
+Naive Bayes over a question's words, pairs of words and whole text; of the choices over their words and their letter.
+It learns from four fifths of the questions and answers the others, ROUNDS times over with other fifths. Questions of
+the same text and right answer are spread evenly over the fifths: otherwise a set that is balanced to the last question
+would be answered worse than by chance, as what is left out tips the rest the other way.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
 
 from posetalk.bench.questions import LETTERS, Question, drawn
 from posetalk.bench.stats import wilson
+from posetalk.types import Floats
 
 FOLDS, ROUNDS = 5, 5
 _TIE = 1e-9
@@ -52,19 +57,16 @@ class Guessed:
 
 def blind(questions: Sequence[Question]) -> dict[str, float]:
     """Question id -> in what share of the rounds it was answered rightly without the picture, 0..1."""
-    right: Counter[str] = Counter()
+    solved = {question.id: 0.0 for question in questions}
     for kind in (False, True):
         some = [question for question in questions if bool(question.choices) is kind]
-        features = {question.id: _features(question) for question in some}
-        for number in range(ROUNDS):
+        words = _Words(some)
+        for number in range(ROUNDS if some else 0):
             folds = _folds(some, number)
-            for fold in range(FOLDS):
-                model = _Words(q for q in some if folds[q.id] != fold)
-                for question in some:
-                    if folds[question.id] == fold:
-                        guess = model.guess(features[question.id], question.id, number)
-                        right[question.id] += guess == question.answer
-    return {question.id: right[question.id] / ROUNDS for question in questions}
+            odds = words.odds(folds)
+            for place, question in enumerate(some):
+                solved[question.id] += words.guess(place, odds[folds[place]], number) == question.answer
+    return {name: right / ROUNDS for name, right in solved.items()}
 
 
 def guessed(questions: Iterable[Question], solved: dict[str, float]) -> Guessed:
@@ -74,8 +76,10 @@ def guessed(questions: Iterable[Question], solved: dict[str, float]) -> Guessed:
     return Guessed(len(some), sum(solved[question.id] for question in some), chance)
 
 
-def without_given_away(questions: Sequence[Question]) -> tuple[list[Question], dict[str, float]]:
-    """The questions that cannot be guessed, in their order, and what is still guessed of them (as `blind`).
+def without_given_away(
+    questions: Sequence[Question], solved: dict[str, float]
+) -> tuple[list[Question], dict[str, float]]:
+    """The questions that cannot be guessed, in their order, and what is still guessed of them. solved: as `blind`.
 
     The rule: where the classifier is surely above chance on a form, or on all questions with the same number of choices
     (95 % by Wilson), questions that it solved in every round are dropped until what is left of the form would be at
@@ -84,7 +88,6 @@ def without_given_away(questions: Sequence[Question]) -> tuple[list[Question], d
     """
     left = list(questions)
     while True:
-        solved = blind(left)
         dropped: set[str] = set()
         for some in _groups(left):
             found = guessed(some, solved)
@@ -96,6 +99,7 @@ def without_given_away(questions: Sequence[Question]) -> tuple[list[Question], d
         if not dropped:
             return left, solved
         left = [question for question in left if question.id not in dropped]
+        solved = blind(left)
 
 
 def _groups(questions: Iterable[Question]) -> list[list[Question]]:
@@ -108,13 +112,14 @@ def _groups(questions: Iterable[Question]) -> list[list[Question]]:
     return list(found.values())
 
 
-def _folds(questions: Sequence[Question], number: int) -> dict[str, int]:
-    """Question id -> its part, 0 to FOLDS - 1; the same text begins with the same part whatever its answer."""
+def _folds(questions: Sequence[Question], number: int) -> npt.NDArray[np.int64]:
+    """The part of each, 0 to FOLDS - 1; the same text begins with the same part whatever its answer."""
     seen: Counter[tuple[str, str]] = Counter()
-    folds = {}
-    for question in sorted(questions, key=lambda q: drawn(number, q.id)):
+    folds = np.zeros(len(questions), np.int64)
+    for place in sorted(range(len(questions)), key=lambda i: drawn(number, questions[i].id)):
+        question = questions[place]
         stratum = (question.text, question.right)
-        folds[question.id] = (seen[stratum] + drawn(number, question.text)) % FOLDS
+        folds[place] = (seen[stratum] + drawn(number, question.text)) % FOLDS
         seen[stratum] += 1
     return folds
 
@@ -122,9 +127,9 @@ def _folds(questions: Sequence[Question], number: int) -> dict[str, int]:
 def _features(question: Question) -> dict[str, list[str]]:
     """Answer -> what speaks for it: the words of the question, those of the choice, its letter."""
     words = re.findall(r"\w+", question.text.lower())
-    asked = [question.text, *words, *(" ".join(pair) for pair in zip(words, words[1:], strict=False))]
+    asked = [question.text, *words, *(" ".join(pair) for pair in pairwise(words))]
     if not question.choices:
-        return dict.fromkeys(("yes", "no"), asked)
+        return {answer: [f"{answer}: {feature}" for feature in asked] for answer in ("yes", "no")}
     found = {}
     for letter, choice in zip(LETTERS, question.choices, strict=True):
         own = [choice, *re.findall(r"\w+", choice.lower())]
@@ -133,29 +138,40 @@ def _features(question: Question) -> dict[str, list[str]]:
 
 
 class _Words:
-    """How often each feature was there with the right answer and with another one."""
+    """The features of some questions, as numbers, and how often each was there with the right answer."""
 
-    def __init__(self, questions: Iterable[Question]) -> None:
-        self.right: Counter[tuple[str, str]] = Counter()
-        self.seen: Counter[tuple[str, str]] = Counter()
-        for question in questions:
-            for answer, features in _features(question).items():
-                for feature in features:
-                    named = (feature, "" if question.choices else answer)
-                    self.seen[named] += 1
-                    self.right[named] += answer == question.answer
+    def __init__(self, questions: Sequence[Question]) -> None:
+        numbers: defaultdict[str, int] = defaultdict(lambda: len(numbers))
+        self._names = [question.id for question in questions]
+        self._of = [
+            {
+                answer: np.array([numbers[feature] for feature in some])
+                for answer, some in _features(q).items()
+            }
+            for q in questions
+        ]
+        # each time a feature is there: which, with which question, and whether its answer was right
+        rows = [
+            (feature, place, answer == question.answer)
+            for place, question in enumerate(questions)
+            for answer, some in self._of[place].items()
+            for feature in some
+        ]
+        self._times = np.array(rows, np.int64).reshape(-1, 3)
+        self._many = len(numbers)
 
-    def guess(self, features: dict[str, list[str]], name: str, number: int) -> str:
-        """The answer that most speaks for; of several as good, one drawn at random."""
-        named = "yes" in features
-        scores = {
-            answer: sum(self._odds((feature, answer if named else "")) for feature in some)
-            for answer, some in features.items()
-        }
+    def odds(self, folds: npt.NDArray[np.int64]) -> Floats:
+        """(FOLDS, features): how much each speaks for an answer, as learned from all parts but this one."""
+        feature, place, right = self._times.T
+        seen, won = np.zeros((2, FOLDS, self._many))
+        np.add.at(seen, (folds[place], feature), 1)
+        np.add.at(won, (folds[place], feature), right)
+        seen, won = seen.sum(0) - seen, won.sum(0) - won
+        return np.asarray(np.log((won + 0.5) / (seen - won + 0.5)))
+
+    def guess(self, place: int, odds: Floats, number: int) -> str:
+        """The answer for which most speaks; of several as good, one drawn at random."""
+        scores = {answer: float(odds[some].sum()) for answer, some in self._of[place].items()}
         best = max(scores.values())
         ties = [answer for answer, score in scores.items() if score > best - _TIE]
-        return ties[drawn("guess", number, name) % len(ties)]
-
-    def _odds(self, feature: tuple[str, str]) -> float:
-        right = self.right[feature]
-        return math.log((right + 0.5) / (self.seen[feature] - right + 0.5))
+        return ties[drawn("guess", number, self._names[place]) % len(ties)]

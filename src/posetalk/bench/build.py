@@ -1,4 +1,4 @@
-"""The judge-free set: questions of all pictures, balanced so that nothing can be guessed, and tried without pictures."""
+"""The judge-free set: questions of all pictures, balanced so that nothing can be guessed, and tried without them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from posetalk.bench.ask import counts_people, questions_of
-from posetalk.bench.blind import Guessed, blind, guessed, without_given_away
-from posetalk.bench.questions import KINDS, LETTERS, Question, drawn
+from posetalk.bench.blind import blind, guessed, without_given_away
+from posetalk.bench.lines import read_lines, write_lines
+from posetalk.bench.questions import KINDS, Question, drawn, read_questions, write_questions
 from posetalk.bench.unseen import Unseen
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_of
 from posetalk.read.pictures import Picture
 
+CLOSED, BLIND = "closed.jsonl", "blind.jsonl"
 EACH = 10  # questions of the same words and the same right answer, at most
 
 
@@ -25,6 +28,26 @@ class Built:
     questions: tuple[Question, ...]
     solved: dict[str, float]
     notes: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        """closed.jsonl and blind.jsonl. Errors: a folder that cannot be written."""
+        write_questions(self.questions, folder / CLOSED)
+        write_lines(
+            ({"question_id": name, "solved": share} for name, share in self.solved.items()), folder / BLIND
+        )
+
+
+def read_closed(folder: Path) -> Built:
+    """The judge-free set in a folder. Errors: a file that is missing or cannot be read, one of another set."""
+    questions = read_questions(folder / CLOSED)
+
+    def share(row: Any) -> tuple[str, float]:
+        return str(row["question_id"]), float(row["solved"])
+
+    solved = dict(read_lines(folder / BLIND, share, "build the benchmark again"))
+    if set(solved) != {question.id for question in questions}:
+        raise PosetalkError(f"{folder / BLIND} is not of {folder / CLOSED}; build the benchmark again")
+    return Built(tuple(questions), solved, ())
 
 
 def build(
@@ -37,8 +60,8 @@ def build(
 ) -> Built:
     """The judge-free set of some pictures. names: of their keypoints; training: files of instruction data.
 
-    Of each wording, about a person named in the same words, yes is as often right as no, and each of the four choices as
-    often as the others: of the more frequent answers those are kept that the seed draws first, at most `each`. A
+    Of each wording, about a person named in the same words, yes is as often right as no, and each of the four choices
+    as often as the others: of the more frequent answers those are kept that the seed draws first, at most `each`. A
     question's words and choices depend on its picture and the seed alone; which are kept, on the others too.
     Errors: no question left; a training file that cannot be read.
     """
@@ -63,7 +86,7 @@ def build(
         )
     before = blind(even)
     notes += [f"guessed without the picture, {line}" for line in _lines(even, before)]
-    left, solved = without_given_away(even)
+    left, solved = without_given_away(even, before)
     notes.append(f"{len(even) - len(left):,} questions gave their answer away and were dropped")
     if len(left) < len(even):
         notes += [f"guessed after that, {line}" for line in _lines(left, solved)]
@@ -87,15 +110,10 @@ def balanced(questions: Iterable[Question], seed: int = 0, each: int = EACH) -> 
     return sorted(kept, key=lambda q: (KINDS.index(q.kind), q.image_id, q.id))
 
 
-def by_answers(questions: Iterable[Question]) -> dict[str, list[Question]]:
-    """Yes-or-no questions and those with choices apart, as their chance differs."""
-    found: dict[str, list[Question]] = {"yes or no": [], f"{LETTERS[0]} to {LETTERS[-1]}": []}
-    yes_no, choice = found
-    for question in questions:
-        found[choice if question.choices else yes_no].append(question)
-    return {name: some for name, some in found.items() if some}
-
-
 def _lines(questions: Sequence[Question], solved: dict[str, float]) -> list[str]:
-    some: dict[str, Guessed] = {name: guessed(part, solved) for name, part in by_answers(questions).items()}
-    return [f"{name}: {found}" for name, found in some.items()]
+    """What is guessed of yes-or-no questions and of those with choices, as their chance differs."""
+    parts = {
+        "yes or no": [question for question in questions if not question.choices],
+        "four choices": [question for question in questions if question.choices],
+    }
+    return [f"{name}: {guessed(some, solved)}" for name, some in parts.items() if some]

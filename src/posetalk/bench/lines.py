@@ -1,9 +1,10 @@
-"""JSON lines: the form of all files of a benchmark."""
+"""JSON lines, the form of the files of a benchmark; and files that are there whole or not at all."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,10 +19,11 @@ def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[
     Errors: a file that cannot be read or has no line, a line that is no JSON or that `of` does not take, with its
     number, and `what_to_do` about it.
     """
-    number, found = 0, 0
+    number = found = 0
     try:
         with Path(path).open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
+            for line in file:
+                number += 1
                 if line.strip():
                     found += 1
                     yield _read(line, of)
@@ -34,19 +36,26 @@ def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[
 
 
 def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """A row a line; the file takes its name when it is whole. Errors: a file that cannot be written."""
+    """A row a line. Errors: a file that cannot be written."""
+    with whole(path) as part, part.open("w", encoding="utf-8", errors="replace") as file:  # half characters are no UTF-8
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place when all is written. Errors: it cannot be written."""
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        yield part
         part.replace(path)
     except OSError as error:
-        raise PosetalkError(f"cannot write {path}: {error.strerror}; choose another place") from None
+        raise PosetalkError(f"cannot write {path}: {error}; choose another place") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _read(line: str, of: Callable[[Any], T]) -> T:

@@ -22,7 +22,7 @@ from posetalk.read.pictures import Picture
 from posetalk.types import Box, PoseImage
 from posetalk.write.context import grounded
 from posetalk.write.facts_writer import write
-from posetalk.write.run import LEAK
+from posetalk.write.rules import gives_away
 from posetalk.write.sample import KINDS, Kind
 
 PICTURES = 90
@@ -130,7 +130,7 @@ def build_open(
         scene = scene_of(picture.image, tuple(names), picture.things)
         if not can_ask(picture, scene):
             continue
-        captions = [text for text in picture.captions if not LEAK.search(text)]
+        captions = [text for text in picture.captions if not gives_away(text)]
         questions = list(_questions(picture, scene, captions, seed))
         if len(questions) == len(KINDS):
             stratum = (_posture(scene), min(len(scene.people), 3))

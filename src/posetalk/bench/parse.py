@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 _WORD = re.compile(r"[^\W_]+")
 # What a model says before it answers: "The answer is (B)", "Answer: B", "Option B".
-_LEAD = r"(?i:(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+(?:is|would\s+be))?\s*:?\s*)"
+_LEAD = r"(?i:(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+(?:is|would\s+be))?[\s:*]*)"
 _MARKED = re.compile(rf"^\W*(?:{_LEAD})*[(\[*]*([A-Da-d])(?:[)\].:,;*]|\s*$|\s*\n|\s+[-–—])")
 # A small letter in a sentence is an article.
 _SAID = re.compile(rf"\b{_LEAD}[(\[*]*([A-D])\b(?!')")
@@ -33,10 +33,9 @@ def _yes_or_no(text: str) -> str | None:
     if not words:
         return None
     # "no one", "no doubt", "yes or no" are no answers
-    if words[1:2] not in (["one"], ["doubt"], ["or"], ["and"]):
-        for said, some in (("yes", _YES), ("no", _NO)):
-            if words[0] in some:
-                return said
+    if words[0] in _YES | _NO:
+        unclear = words[1:2] in (["one"], ["doubt"], ["or"], ["and"])
+        return None if unclear else "yes" if words[0] in _YES else "no"
     found = set(_ENDS.findall(text.lower()))
     return found.pop() if len(found) == 1 else None
 

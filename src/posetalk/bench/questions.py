@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -126,11 +126,3 @@ def read_questions(path: Path) -> list[Question]:
 def drawn(*of: object) -> int:
     """A number that depends on its words alone: what is drawn of one question changes with no other."""
     return int.from_bytes(hashlib.blake2b(json.dumps(of).encode(), digest_size=8).digest())
-
-
-def pictures_of(questions: Iterable[Question]) -> Iterator[tuple[int, list[Question]]]:
-    """The questions of each picture, in the order in which the pictures come first."""
-    found: dict[int, list[Question]] = {}
-    for question in questions:
-        found.setdefault(question.image_id, []).append(question)
-    yield from found.items()

@@ -1,8 +1,8 @@
 """What models answered and how a judge scored it: LLaVA's answers and reviews, a line each.
 
 A review's `tuple` is the reference's score and the candidate's, in this order, whichever was shown first: LLaVA's rule
-(mean of the second over mean of the first) then holds over both orders. Which was first stands in one more key, `first`,
-of those reviews alone in which it was the candidate; all others are as LLaVA's own.
+(mean of the second over mean of the first) then holds over both orders. Where the candidate was first, one more key,
+`first`, says so; all other reviews are as LLaVA's own.
 """
 
 from __future__ import annotations

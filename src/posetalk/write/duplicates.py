@@ -47,19 +47,16 @@ class Duplicates:
         """A fault if the sample's answers were given before; if not, they are remembered."""
         said = words(" ".join(answer for _, answer in sample.turns))
         short = len(said) < SHORT
-        text = " ".join(said)
+        text = f"{sample.image_id if short else ''} {' '.join(said)}"
         whole = crc32(text.encode()) << 31 ^ crc32(text[::-1].encode())
-        if short:
-            runs = [f"{sample.image_id} {text}"]
-        else:
-            runs = [" ".join(said[i : i + RUN]) for i in range(len(said) - RUN + 1)]
+        runs = [text] if short else [" ".join(said[i : i + RUN]) for i in range(len(said) - RUN + 1)]
         hashes = _min_hashes(runs)
         slots = _bands(hashes)
         cut = (hashes >> np.uint64(48)).astype(np.uint16)
         for place in sorted({int(place) for place in self._tables[np.arange(BANDS), slots] if place >= 0}):
             key, image_id = self._keys[place // _BLOCK][place % _BLOCK]
             where = "of this picture" if image_id == sample.image_id else f"of picture {image_id}"
-            if key == whole and (not short or image_id == sample.image_id):
+            if key == whole:
                 return (Fault("duplicate", f"the same was said {where} before"),)
             alike = float((self._blocks[place // _BLOCK][place % _BLOCK] == cut).mean())
             if not short and alike >= ALIKE:

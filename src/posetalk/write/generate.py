@@ -149,11 +149,9 @@ class _Run:
                 await self._in_thread(self._fail, request, f"{found.reason}: {found.words}")
                 self._given_up(found)
                 return False
+            if found.wait and self.limits.leave_alone(found.wait) and found.wait > 5:
+                self.bar.console.print(f"the server asks to be left alone for {found.wait:.0f} s")
             pause = min(60.0, self.settings.pause * 2**number) * random.uniform(0.5, 1)
-            if found.wait:
-                if self.limits.leave_alone(found.wait) and found.wait > 5:
-                    self.bar.console.print(f"the server asks to be left alone for {found.wait:.0f} s")
-                pause = found.wait * random.uniform(1, 1.1)
             if await self._stopped_within(pause):
                 return False
         raise AssertionError("the last round returns")
@@ -161,7 +159,7 @@ class _Run:
     async def _send(self, request: Request) -> Answer | Trouble | None:
         """Send a request once, as soon as there is room and the limits let it; None where the run is stopped."""
         async with self.room:
-            if not True:
+            if not await self._may(request.job):
                 return None
             slip, answer = self.limits.begin(request.job), None
             self.sent.append((request.key, request.job.id))

@@ -140,7 +140,7 @@ def _contradicted(question: str, answer: str, which: str, scene: Scene) -> Itera
                 "contradicted", f'the answer{which} says that "{claim.words}" is {so}; it is the other way'
             )
     alone = len(scene.people) == 1 and scene.others == 0  # else somebody else may be meant
-    put = _put(last) if alone and not claims and yes_or_no(last) and NO.match(answer) else None
+    put = _put(last) if alone and yes_or_no(last) and NO.match(answer) else None
     if put is not None and put.number is None and check(put, scene) == "agrees":
         yield Fault("contradicted", f'the answer{which} denies "{put.words}", which is so')
 

@@ -1,0 +1,268 @@
+"""A report as one HTML file that opens offline, runs nothing and asks nothing of the net."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from PIL import Image
+
+from posetalk.bench.compare import Number
+from posetalk.bench.lines import whole
+from posetalk.bench.openset import OpenSet
+from posetalk.bench.questions import Question, drawn
+from posetalk.bench.report import Model, Report, marks, scores_of
+from posetalk.crop.image import read_image
+from posetalk.errors import PosetalkError
+
+SIDE, QUALITY = 400, 68  # px of a photo's longer side, and of JPEG
+BEST, WRONG = 3, 6  # best and worst open answers, and wrong closed ones, that are shown of each model
+COLOURS = 5
+
+
+def write_page(
+    found: Report,
+    out: Path,
+    models: Sequence[Model] = (),
+    closed: Sequence[Question] = (),
+    opened: OpenSet | None = None,
+    images: Path | None = None,
+    title: str = "Who understands bodies?",
+) -> list[str]:
+    """Write the page; gives back a sentence for each photo that cannot be read.
+
+    models, closed, opened: as reported, for the best and worst answers. images: the folder of the photos; those that
+    are not there are left out. Errors: a file that cannot be written.
+    """
+    photos = _Photos(images)
+    colours = {name: f"--bar:var(--m{i % COLOURS})" for i, name in enumerate(found.models)}
+    legend = [
+        f'<li style="{colour}"><i class="dot"></i>{escape(name)}</li>' for name, colour in colours.items()
+    ]
+    text = Template(files("posetalk.bench").joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        title=escape(title),
+        what=escape(_what(found)),
+        legend="".join(legend),
+        panels=_relative(found, colours) + _accuracy(found, colours) + _counts(found) + _tests(found),
+        examples="".join(_examples(model, colours[model.name], closed, opened, photos) for model in models),
+    )
+    with whole(out) as part:
+        part.write_text(text, encoding="utf-8", errors="replace")  # half characters are no UTF-8
+    return photos.faults
+
+
+class _Photos:
+    """Small photos as HTML, each read once. faults: a sentence for each that is there and cannot be read."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder, self._made, self.faults = folder, {"": ""}, list[str]()
+
+    def __call__(self, name: str) -> str:
+        if name not in self._made:
+            self._made[name] = self._small(name)
+        return self._made[name]
+
+    def _small(self, name: str) -> str:
+        if self._folder is None or not (path := self._folder / name).is_file():
+            return ""
+        try:
+            small = Image.fromarray(read_image(path))
+        except PosetalkError as error:
+            self.faults.append(str(error))
+            return ""
+        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        small.save(file, "JPEG", quality=QUALITY, optimize=True)
+        data = base64.b64encode(file.getvalue()).decode()
+        w, h = small.size
+        return f'<img src="data:image/jpeg;base64,{data}" width="{w}" height="{h}" alt="{escape(name)}">'
+
+
+def _what(found: Report) -> str:
+    parts = []
+    if found.relative:
+        most = max(one.judged + one.failed for one in found.relative.values())
+        parts.append(f"open answers beside written references, up to {most:,} reviews a model")
+    if found.accuracy:
+        asked = max(number.n for one in found.accuracy.values() for number in one.numbers)
+        parts.append(f"{asked:,} questions whose answers are known from the keypoints")
+    return f"{', '.join(found.models)}: {'; '.join(parts)}."
+
+
+def _relative(found: Report, colours: dict[str, str]) -> str:
+    if not found.relative:
+        return ""
+    numbers = {name: one.numbers for name, one in found.relative.items()}
+    ends = [value for some in numbers.values() for n in some for value in (n.value, *(n.interval or ()))]
+    top = max([110.0, *ends])
+    mark = f'<s style="--at:{100 / top:.2%}"></s>'
+    rows = _groups(numbers, colours, top, lambda kind: mark, lambda n: f"{n.value:.1f}", ".1f")
+    said = "The judge's scores of the answers as a share of those of the references, which are 100 (dashed)."
+    return _panel("Open answers", said, rows)
+
+
+def _accuracy(found: Report, colours: dict[str, str]) -> str:
+    if not found.accuracy:
+        return ""
+
+    def mark(kind: str) -> str:
+        marks = f'<s style="--at:{found.chance[kind]:.2%}"></s>'
+        if kind in found.blind:
+            marks += f'<s class="seen" style="--at:{found.blind[kind].value:.2%}"></s>'
+        return marks
+
+    numbers = {name: one.numbers for name, one in found.accuracy.items()}
+    rows = _groups(numbers, colours, 1.0, mark, lambda n: f"{n.value:.1%}", ".1%")
+    said = "Share of questions answered rightly, by what they are about; dashed: chance"
+    said += "; dotted: a classifier of the words alone." if found.blind else "."
+    return _panel("Questions with one right answer", said, rows)
+
+
+def _groups(
+    numbers: dict[str, tuple[Number, ...]],
+    colours: dict[str, str],
+    top: float,
+    mark: Callable[[str], str],
+    value: Callable[[Number], str],
+    digits: str,
+) -> str:
+    """A group of bars for each kind, a bar for each model, on a scale from 0 to `top`."""
+    groups = []
+    for kind in {number.kind: None for some in numbers.values() for number in some}:
+        bars, n = [], 0
+        for name, some in numbers.items():
+            one = next((number for number in some if number.kind == kind), None)
+            if one is None:
+                continue
+            n = max(n, one.n)
+            line, ends = "", ""
+            if one.interval is not None:
+                low, high = one.interval
+                line = f'<u style="--low:{low / top:.2%};--high:{high / top:.2%}"></u>'
+                ends = f" <small>{low:{digits}} to {high:{digits}}</small>"
+            bars.append(
+                f'<div class="bar" style="{colours[name]}" title="{escape(name)}"><div class="track">'
+                f'<i style="--to:{one.value / top:.2%}"></i>{mark(kind)}{line}</div>'
+                f"<span><strong>{value(one)}</strong>{ends}</span></div>"
+            )
+        rows = f'<div class="rows">{"".join(bars)}</div>'
+        groups.append(f'<div class="group"><b>{escape(kind)}<small>{n:,}</small></b>{rows}</div>')
+    return "".join(groups)
+
+
+def _counts(found: Report) -> str:
+    """What was left out, taken as wrong, or shifted by the order."""
+    rows = []
+    for name in found.models:
+        cells = [name]
+        relative, accuracy = found.relative.get(name), found.accuracy.get(name)
+        cells += ["-"] * 3 if relative is None else [f"{relative.failed:,}", f"{relative.left_out:,}"]
+        if relative is not None:
+            cells.append(
+                "-" if relative.first is None else _signed(relative.first.value, relative.first.interval)
+            )
+        cells += ["-"] * 2 if accuracy is None else [f"{accuracy.unreadable:,}", f"{accuracy.missing:,}"]
+        rows.append(cells)
+    head = [
+        "model",
+        "reviews failed",
+        "questions left out",
+        "points more if shown first",
+        "unreadable",
+        "missing",
+    ]
+    said = (
+        "Failed reviews count nowhere. Answers that are unreadable or missing count as wrong. The same answer's score "
+        "when the judge saw it first, less when it saw it second, should be 0."
+    )
+    return _panel("What went wrong", said, _table(head, rows), wide=True)
+
+
+def _tests(found: Report) -> str:
+    if not found.tests:
+        return ""
+    rows = []
+    for test in found.tests:
+        digits = ".1f" if test.what == "relative score" else ".3f"
+        p = "-" if test.p is None else f"{test.p:.4f}"
+        ends = _signed(test.difference, test.interval, digits)
+        rows.append([f"{test.second} less {test.first}", test.what, f"{test.n:,}", ends, p])
+    head = ["models", "of", "questions", "difference, 95 %", "p"]
+    return _panel("Differences", "On the questions that both answered.", _table(head, rows), wide=True)
+
+
+def _signed(value: float, ends: tuple[float, float] | None, digits: str = ".2f") -> str:
+    text = format(value, f"+{digits}")
+    return text if ends is None else f"{text} ({ends[0]:+{digits}} to {ends[1]:+{digits}})"
+
+
+def _panel(title: str, said: str, inside: str, wide: bool = False) -> str:
+    kind = "panel wide" if wide else "panel"
+    return f'<section class="{kind}"><h2>{escape(title)}</h2><p class="quiet">{escape(said)}</p>{inside}</section>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def _examples(
+    model: Model, colour: str, closed: Sequence[Question], opened: OpenSet | None, photos: _Photos
+) -> str:
+    """The best and the worst open answers of a model, and some closed ones that are wrong."""
+    parts = []
+    named = f'<i class="dot" style="{colour}"></i>{escape(model.name)}: '
+    scores = scores_of(model.reviews)
+    ranked = sorted(scores, key=lambda q: (scores[q][1] - scores[q][0], q))  # the reference's lead
+    best = ranked[: min(BEST, -(-len(ranked) // 2))]
+    worst = ranked[: len(best) - 1 : -1][:BEST] if best else []
+    for title, some, look in (("best answers", best, "good"), ("worst answers", worst, "bad")):
+        cards = [_open_card(model, q, scores[q], opened, photos, look) for q in some if opened]
+        if cards:
+            parts.append(f'<h3>{named}{title}</h3><div class="cards">{"".join(cards)}</div>')
+    found = marks(model.answers, closed)
+    wrong = [q for q in closed if q.id in model.answers and found[q.id] != "right"]
+    wrong.sort(key=lambda q: drawn("shown", q.id))
+    if wrong:
+        cards = [_closed_card(model, q, found[q.id], photos) for q in wrong[:WRONG]]
+        parts.append(f'<h3>{named}some wrong answers</h3><div class="cards">{"".join(cards)}</div>')
+    return "".join(parts)
+
+
+def _open_card(
+    model: Model, name: str, scores: tuple[float, float], opened: OpenSet, photos: _Photos, look: str
+) -> str:
+    question = next(q for q in opened.questions if q.id == name)
+    answer = model.answers.get(name)
+    said = [(f"judge, who saw the {r.first} first", r.content) for r in model.reviews if r.question == name]
+    rows = [
+        ("answer", answer.text if answer else "not given here"),
+        ("reference", question.reference),
+        *said,
+    ]
+    score = f"{scores[0]:g} beside the reference's {scores[1]:g}"
+    return _card(photos(question.image), question.category, score, look, question.text, rows)
+
+
+def _closed_card(model: Model, question: Question, mark: str, photos: _Photos) -> str:
+    evidence = "\n".join(
+        f"{one.who}: {one.key if one.holds else f'not {one.key}'}"
+        + "".join(f", {name} {value:g}" for name, value in one.numbers)
+        for one in question.evidence
+    )
+    rows = [("answer", model.answers[question.id].text), ("right", question.right), ("because", evidence)]
+    return _card(photos(question.image), question.kind, mark, "bad", question.prompt, rows)
+
+
+def _card(photo: str, kind: str, score: str, look: str, asked: str, rows: Iterable[tuple[str, str]]) -> str:
+    told = "".join(f'<dt>{escape(name)}</dt><dd class="long">{escape(text)}</dd>' for name, text in rows)
+    head = f'<header><b>{escape(kind)}</b><em class="{look}">{escape(score)}</em></header>'
+    return (
+        f'<article>{photo}{head}<dl><dt>asked</dt><dd class="ask">{escape(asked)}</dd>{told}</dl></article>'
+    )
