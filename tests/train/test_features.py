@@ -113,3 +113,13 @@ def test_a_damaged_file_is_named(tiny_settings: ModelSettings, tmp_path: Path) -
     features.path(picture, square).write_bytes(b"half")
     with pytest.raises(PosetalkError, match=r"cannot read the features .*; delete the folder"):
         features.read(picture, square)
+
+
+def test_a_place_that_takes_no_more_is_named(tiny_settings: ModelSettings, tmp_path: Path) -> None:
+    picture, square = tmp_path / "a.png", Square((30, 30), 40, 56)
+    Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(picture)
+    model, _ = build(tiny_settings)
+    (tmp_path / "kept").write_text("a file where the folder should be")
+    features = Features(tmp_path / "kept", model, CropSettings(size=56))
+    with pytest.raises(PosetalkError, match="cannot write to the features .*; make room"):
+        features.fill(model, [(picture, square)], iter)

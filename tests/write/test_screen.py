@@ -157,6 +157,7 @@ def test_the_prompts_own_words_do_not_come_back(question: str, answer: str, echo
         ("Is the person sitting down?", "Yes, on a bench.", [{}], True),
         ("Is the person standing?", "Yes.", [{}], False),
         ("Is the person standing?", "No.", [{}], True),
+        ("Is the person standing?", "No, bent over, as it seems.", [{}], True),
         ("Is the person standing?", "No, not on the bench.", [{}, SEATED], False),
         ("Is the person standing in the sun wearing a hat?", "No.", [{}], False),
         ("Is the person standing or sitting?", "Standing.", [{}], False),

@@ -87,12 +87,16 @@ class Features:
                 kept = {"tokens": seen.last_hidden_state[row]} | (
                     {} if seen.fine is None else {"fine": seen.fine[row]}
                 )
-                path.parent.mkdir(parents=True, exist_ok=True)
                 part = path.with_suffix(f".{os.getpid()}.part")
-                save_file(
-                    {name: value.half().cpu().contiguous().numpy() for name, value in kept.items()}, part
-                )
-                part.replace(path)
+                arrays = {name: value.half().cpu().contiguous().numpy() for name, value in kept.items()}
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    save_file(arrays, part)
+                    part.replace(path)
+                except (OSError, SafetensorError) as error:
+                    raise PosetalkError(
+                        f"cannot write to the features {self.folder}: {error}; make room, what is there is kept"
+                    ) from None
 
 
 def pixels_of(image: Path, square: Square, crop: CropSettings) -> np.ndarray:
