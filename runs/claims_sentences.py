@@ -21,7 +21,7 @@ from pathlib import Path
 from posetalk.facts.claims import Verdict, check, claims_of
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.read.coco import read_coco
-from posetalk.read.objects import read_objects
+from posetalk.read.objects import Thing, read_objects
 
 SENTENCES = Path(__file__).parent.parent / "tests/facts/sentences.toml"
 VERDICTS: tuple[Verdict, ...] = ("agrees", "cannot tell", "contradicts")
@@ -64,7 +64,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     scenes: dict[int, Scene] = {}
-    things = {}
+    things: dict[int, tuple[Thing, ...]] = {}
     for path in given.objects:
         things |= read_objects(path)[0]
     for path in given.annotations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,13 @@ def test_each_picture_is_asked_about_three_times(made: OpenSet) -> None:
     assert {category for _, category in kinds} == {"conv", "detail", "complex"}
     assert set(made.contexts) == {q.image for q in made.questions}
     assert not [q for q in made.questions if q.reference.startswith(("Yes", "No,"))]
+
+
+def test_questions_stand_alone(made: OpenSet) -> None:
+    """Those of a conversation call people "they" once they were named."""
+    for question in made.questions:
+        words = set(re.findall("[a-z]+", question.text.lower()))
+        assert "person" in words or not words & {"they", "their", "them"}, question.text
 
 
 def test_strata_are_taken_in_turn(made: OpenSet) -> None:

@@ -36,8 +36,8 @@ def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[
 
 
 def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """A row a line. Errors: a file that cannot be written."""
-    with whole(path) as part, part.open("w", encoding="utf-8", errors="replace") as file:  # half characters are no UTF-8
+    """A row a line; half a character, which is no UTF-8, becomes a question mark. Errors: it cannot be written."""
+    with whole(path) as part, part.open("w", encoding="utf-8", errors="replace") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 

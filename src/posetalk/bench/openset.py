@@ -24,11 +24,14 @@ from posetalk.write.context import grounded
 from posetalk.write.facts_writer import write
 from posetalk.write.rules import gives_away
 from posetalk.write.sample import KINDS, Kind
+from posetalk.write.speaker import subjects
 
 PICTURES = 90
+TRIES = 8  # conversations that are written until one has a turn that can stand alone
 CATEGORIES: dict[Kind, str] = {"conversation": "conv", "detail": "detail", "reasoning": "complex"}
 QUESTIONS, REFERENCES, CONTEXTS = "questions.jsonl", "references.jsonl", "context.jsonl"
 _AGAIN = "build the benchmark again"
+_PRONOUN = re.compile(r"\b(?:he|she|they|him|her|them|his|hers|their|theirs)\b", re.IGNORECASE)
 _YES_OR_NO = re.compile(r"^(?:Yes|No)\b")
 
 
@@ -177,13 +180,23 @@ def _posture(scene: Scene) -> str:
 
 
 def _questions(picture: Picture, scene: Scene, captions: Sequence[str], seed: int) -> Iterator[Open]:
-    """One of each kind; of a conversation the turn with the longest answer, which is no yes or no."""
-    image = picture.image
+    """One of each kind; of a conversation the turn with the longest answer, which is no yes or no.
+
+    Only turns that can be understood without those before: their question names whom it means by "he" or "their".
+    """
+    image, names = picture.image, [subject.name for subject in subjects(scene, captions)]
     for kind in KINDS:
-        turns = [turn for turn in write(scene, captions, kind, seed) or () if not _YES_OR_NO.match(turn[1])]
-        if turns:
-            text, reference = max(turns, key=lambda turn: len(turn[1]))
-            yield Open(f"{image.id}-{kind}", image.path.name, text, CATEGORIES[kind], reference)
+        for more in range(TRIES):
+            turns = [
+                (question, answer)
+                for question, answer in write(scene, captions, kind, seed + more) or ()
+                if not _YES_OR_NO.match(answer)
+                and (not _PRONOUN.search(question) or any(name in question.lower() for name in names))
+            ]
+            if turns:
+                text, reference = max(turns, key=lambda turn: len(turn[1]))
+                yield Open(f"{image.id}-{kind}", image.path.name, text, CATEGORIES[kind], reference)
+                break
 
 
 def _told(picture: Picture, scene: Scene, captions: Sequence[str]) -> Context:

@@ -48,7 +48,9 @@ def write_page(
         title=escape(title),
         what=escape(_what(found)),
         legend="".join(legend),
-        panels=_relative(found, colours) + _accuracy(found, colours) + _counts(found) + _tests(found),
+        panels=f'<div class="stack">{_relative(found, colours)}{_counts(found)}</div>'
+        + _accuracy(found, colours)
+        + _tests(found),
         examples="".join(_examples(model, colours[model.name], closed, opened, photos) for model in models),
     )
     with whole(out) as part:
@@ -101,7 +103,7 @@ def _relative(found: Report, colours: dict[str, str]) -> str:
     ends = [value for some in numbers.values() for n in some for value in (n.value, *(n.interval or ()))]
     top = max([110.0, *ends])
     mark = f'<s style="--at:{100 / top:.2%}"></s>'
-    rows = _groups(numbers, colours, top, lambda kind: mark, lambda n: f"{n.value:.1f}", ".1f")
+    rows = _groups(numbers, colours, top, lambda kind: mark)
     said = "The judge's scores of the answers as a share of those of the references, which are 100 (dashed)."
     return _panel("Open answers", said, rows)
 
@@ -117,8 +119,8 @@ def _accuracy(found: Report, colours: dict[str, str]) -> str:
         return marks
 
     numbers = {name: one.numbers for name, one in found.accuracy.items()}
-    rows = _groups(numbers, colours, 1.0, mark, lambda n: f"{n.value:.1%}", ".1%")
-    said = "Share of questions answered rightly, by what they are about; dashed: chance"
+    rows = _groups(numbers, colours, 1.0, mark, 100)
+    said = "Questions answered rightly, of 100, by what they are about; dashed: chance"
     said += "; dotted: a classifier of the words alone." if found.blind else "."
     return _panel("Questions with one right answer", said, rows)
 
@@ -128,10 +130,9 @@ def _groups(
     colours: dict[str, str],
     top: float,
     mark: Callable[[str], str],
-    value: Callable[[Number], str],
-    digits: str,
+    shown: float = 1,
 ) -> str:
-    """A group of bars for each kind, a bar for each model, on a scale from 0 to `top`."""
+    """A group of bars for each kind, a bar for each model, on a scale from 0 to `top`; numbers are times `shown`."""
     groups = []
     for kind in {number.kind: None for some in numbers.values() for number in some}:
         bars, n = [], 0
@@ -144,11 +145,11 @@ def _groups(
             if one.interval is not None:
                 low, high = one.interval
                 line = f'<u style="--low:{low / top:.2%};--high:{high / top:.2%}"></u>'
-                ends = f" <small>{low:{digits}} to {high:{digits}}</small>"
+                ends = f" <small>{shown * low:.1f} to {shown * high:.1f}</small>"
             bars.append(
                 f'<div class="bar" style="{colours[name]}" title="{escape(name)}"><div class="track">'
                 f'<i style="--to:{one.value / top:.2%}"></i>{mark(kind)}{line}</div>'
-                f"<span><strong>{value(one)}</strong>{ends}</span></div>"
+                f"<span><strong>{shown * one.value:.1f}</strong>{ends}</span></div>"
             )
         rows = f'<div class="rows">{"".join(bars)}</div>'
         groups.append(f'<div class="group"><b>{escape(kind)}<small>{n:,}</small></b>{rows}</div>')
@@ -157,30 +158,21 @@ def _groups(
 
 def _counts(found: Report) -> str:
     """What was left out, taken as wrong, or shifted by the order."""
-    rows = []
-    for name in found.models:
-        cells = [name]
-        relative, accuracy = found.relative.get(name), found.accuracy.get(name)
-        cells += ["-"] * 3 if relative is None else [f"{relative.failed:,}", f"{relative.left_out:,}"]
-        if relative is not None:
-            cells.append(
-                "-" if relative.first is None else _signed(relative.first.value, relative.first.interval)
-            )
-        cells += ["-"] * 2 if accuracy is None else [f"{accuracy.unreadable:,}", f"{accuracy.missing:,}"]
-        rows.append(cells)
-    head = [
-        "model",
-        "reviews failed",
-        "questions left out",
-        "points more if shown first",
-        "unreadable",
-        "missing",
+    relative = [found.relative.get(name) for name in found.models]
+    accuracy = [found.accuracy.get(name) for name in found.models]
+    first = [one.first if one else None for one in relative]
+    rows = [
+        ["reviews failed", *("-" if one is None else f"{one.failed:,}" for one in relative)],
+        ["questions left out", *("-" if one is None else f"{one.left_out:,}" for one in relative)],
+        ["points more if shown first", *("-" if n is None else _signed(n.value, n.interval) for n in first)],
+        ["unreadable answers", *("-" if one is None else f"{one.unreadable:,}" for one in accuracy)],
+        ["missing answers", *("-" if one is None else f"{one.missing:,}" for one in accuracy)],
     ]
     said = (
         "Failed reviews count nowhere. Answers that are unreadable or missing count as wrong. The same answer's score "
         "when the judge saw it first, less when it saw it second, should be 0."
     )
-    return _panel("What went wrong", said, _table(head, rows), wide=True)
+    return _panel("What went wrong", said, _table(["", *found.models], rows))
 
 
 def _tests(found: Report) -> str:

@@ -36,9 +36,8 @@ _LABEL = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _NUMBER = re.compile(r"^[ \t#*_-]*\d+[.)][ \t*_]*", re.MULTILINE)
-_RULE = re.compile(
-    r"^[ \t]*(?:[=*_-]{3,}|```\w*)[ \t]*$", re.MULTILINE
-)  # lines that only part or fence others
+# A line that only parts or fences others.
+_RULE = re.compile(r"^[ \t]*(?:[=*_-]{3,}|```\w*)[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"```[a-z]*[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 # `Sure! Here is the description:` before a text.
 _PREAMBLE = re.compile(
@@ -126,7 +125,7 @@ def _values(reply: str) -> Iterator[Any]:
 
 def _sequence(text: str) -> list[Any]:
     """JSON values one after the other, commas between them or not; what follows is talk."""
-    decoder, found, place = json.JSONDecoder(strict=False), [], 0
+    decoder, found, place = json.JSONDecoder(), [], 0
     while place < len(text):
         try:
             value, place = decoder.raw_decode(text, place)

@@ -31,7 +31,7 @@ from posetalk.write.prices import Estimate, Price, estimate
 from posetalk.write.published import read_published
 from posetalk.write.recipe import Recipe, jobs, told
 from posetalk.write.reply import parse
-from posetalk.write.rules import broken
+from posetalk.write.rules import gives_away
 from posetalk.write.sample import Kind, Sample, Turns
 from posetalk.write.screen import faults_of
 
@@ -98,16 +98,13 @@ def facts_samples(
         if not kinds or (picture := pictures.one(image_id)) is None:
             continue
         scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
-        quotable = [text for text in picture.captions if not any(broken(_QUOTED, text, "", None))]
+        quotable = [text for text in picture.captions if not gives_away(text)]
         for kind in kinds:
             turns = write(scene, quotable, kind, settings.seed)
             if turns is not None:
                 name = picture.image.path.name
                 sample = Sample(f"{image_id}-{kind}", image_id, name, kind, turns, settings.writer)
                 yield Judged(sample, faults_of(sample, scene, captions=picture.captions))
-
-
-_QUOTED = "What is there to be seen?"
 
 
 def accept(pictures: Pictures, recipe: Recipe, model: str) -> Accept:
@@ -290,10 +287,10 @@ def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[
         for sample in read_published(published, skipped):
             picture = pictures.one(sample.image_id) if pictures and sample.image_id in known else None
             if pictures is None or picture is None:
-                yield Judged(sample, faults_of(sample, None))
+                yield Judged(sample, faults_of(sample, None, fewest=1))
             else:
                 scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
-                yield Judged(sample, faults_of(sample, scene, captions=picture.captions or None))
+                yield Judged(sample, faults_of(sample, scene, captions=picture.captions or None, fewest=1))
 
     kept = keep(judged(), out)
     if kept.kinds:

@@ -59,7 +59,11 @@ _NUMBER = re.compile(
 
 
 def faults_of(
-    sample: Sample, scene: Scene | None, told: str = "", captions: Sequence[str] | None = None
+    sample: Sample,
+    scene: Scene | None,
+    told: str = "",
+    captions: Sequence[str] | None = None,
+    fewest: int = FEWEST,
 ) -> tuple[Fault, ...]:
     """All that is wrong with a sample by itself; nothing where it can be used.
 
@@ -67,8 +71,9 @@ def faults_of(
     words without the captions: an answer may not repeat ECHO of them in a row, nor may a question, unless it was given
     whole. captions: what bears out a gender, an occupation, a feeling; None where they are not at hand, and then only
     what no picture shows is a guess.
+    fewest: questions of a conversation; 1 where conversations come cut into records of one, as LLaVA-Pose's do.
     """
-    faults = list(_shape(sample))
+    faults = list(_shape(sample, fewest))
     for number, (question, answer) in enumerate(sample.turns, 1):
         if not question.strip() or not answer.strip():
             continue  # said by _shape
@@ -82,13 +87,13 @@ def faults_of(
     return tuple(faults)
 
 
-def _shape(sample: Sample) -> Iterator[Fault]:
+def _shape(sample: Sample, fewest: int) -> Iterator[Fault]:
     """As many turns as the kind has, all of them filled, questions that ask, and each once."""
     turns = sample.turns
     if not turns:
         yield Fault("turns", "there is no question and no answer")
-    elif sample.kind == "conversation" and len(turns) < FEWEST:
-        yield Fault("turns", f"a conversation has at least {FEWEST} questions, this one has {len(turns)}")
+    elif sample.kind == "conversation" and len(turns) < fewest:
+        yield Fault("turns", f"a conversation has at least {fewest} questions, this one has {len(turns)}")
     elif sample.kind != "conversation" and len(turns) > 1:
         yield Fault("turns", f"there is one question to ask, not {len(turns)}")
     before: set[tuple[str, ...]] = set()

@@ -44,7 +44,7 @@ class Subject:
             forms = FORMS["he"] | {"his": self.forms["his"], "him": self.forms["him"], "he": self.name}
             if text.startswith("{His} "):
                 if " " in self.name.removeprefix("the "):  # "the person on the left's arm" is no English
-                    return f"As for {self.name}, {lower(self.fill(text, **more))}"
+                    return f"As for {self.name}, {lower(self.fill(text, False, **more))}"
                 forms = forms | {"His": f"{upper(self.name)}'s"}
         elif "{S}" in text:
             text = _OF.sub(lambda match: f"{{his}} {match[1].strip()}", text)

