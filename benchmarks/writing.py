@@ -1,6 +1,6 @@
 """How much of a server's time the writer keeps busy: 64 requests at once, each of which takes the server 0.2 s.
 
-    python -m benchmarks.writing [--requests 640] [--rounds 5]
+    python -m benchmarks.writing [--requests 640] [--rounds 5] [--delay 0.2]
 
 The server is in a process of its own and only waits. Beside the writer, in turns with it: one request after the other,
 as LLaVA-Pose's scripts ask; and the openai package alone, 64 requests at once, of which nothing is kept, for what it,
@@ -29,7 +29,7 @@ from posetalk.write.job import Job
 from posetalk.write.ledger import Ledger
 from posetalk.write.sample import Turns
 
-DELAY, AT_ONCE, ONE_BY_ONE = 0.2, 64, 15
+AT_ONCE, ONE_BY_ONE = 64, 15
 
 
 def jobs(number: int) -> Iterator[Job]:
@@ -76,8 +76,11 @@ def main() -> None:
     )
     parser.add_argument("--requests", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--delay", type=float, default=0.2, help="seconds that the server takes for a request"
+    )
     given = parser.parse_args()
-    command = [sys.executable, "-m", "tests.write.server", "--delay", str(DELAY)]
+    command = [sys.executable, "-m", "tests.write.server", "--delay", str(given.delay)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
     assert server.stdout
     settings = WriterSettings(model="m", base_url=server.stdout.readline().strip(), concurrency=AT_ONCE)
@@ -102,7 +105,7 @@ def main() -> None:
         server.terminate()
         server.wait()
         server.stdout.close()
-    ideal = AT_ONCE / DELAY
+    ideal = AT_ONCE / given.delay
     slow = rates["one by one"]
     rows = [
         [
@@ -116,7 +119,7 @@ def main() -> None:
         for name, found in rates.items()
     ]
     title = (
-        f"{given.requests} requests, {AT_ONCE} at once, {DELAY:g} s each; "
+        f"{given.requests} requests, {AT_ONCE} at once, {given.delay:g} s each; "
         f"{os.cpu_count()} cores, load {min(load):.1f} to {max(load):.1f}"
     )
     columns = ["side", "requests a second", "spread", "of the ideal", "times one by one", "CPU, ms a request"]

@@ -101,9 +101,10 @@ def _person(person: Person, names: Sequence[str], limbs: Sequence[tuple[int, int
     for j in map(int, np.flatnonzero(there)):
         seen = person.visible[j] == 2
         fill, edge = (_css(colours[j]), "#fff") if seen else ("#12141a", _css(colours[j]))
+        name = escape(names[j]) + ("" if seen else " (hidden)")
         over.append(
             f'<circle cx="{xy[j][0]:.1f}" cy="{xy[j][1]:.1f}" r="{1.05 * line:.2f}" fill="{fill}" stroke="{edge}" '
-            f'stroke-width="{(0.45 if seen else 0.8) * line:.2f}"><title>{escape(names[j])}{"" if seen else " (hidden)"}</title></circle>'
+            f'stroke-width="{(0.45 if seen else 0.8) * line:.2f}"><title>{name}</title></circle>'
         )
     return "".join([*under, *over])
 

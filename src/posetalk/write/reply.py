@@ -125,7 +125,7 @@ def _values(reply: str) -> Iterator[Any]:
 
 def _sequence(text: str) -> list[Any]:
     """JSON values one after the other, commas between them or not; what follows is talk."""
-    decoder, found, place = json.JSONDecoder(), [], 0
+    decoder, found, place = json.JSONDecoder(strict=False), [], 0
     while place < len(text):
         try:
             value, place = decoder.raw_decode(text, place)
