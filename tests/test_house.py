@@ -15,7 +15,20 @@ SOURCE = Path(posetalk.__file__).parent
 # A part may import itself and the parts before it.
 ORDER = [
     *("errors", "types", "skeleton", "settings", "draw"),
-    *("read", "crop", "prompt", "model", "locate", "train", "score", "facts", "write", "bench", "cli", "__main__"),
+    *(
+        "read",
+        "crop",
+        "prompt",
+        "model",
+        "locate",
+        "train",
+        "score",
+        "facts",
+        "write",
+        "bench",
+        "cli",
+        "__main__",
+    ),
 ]
 
 

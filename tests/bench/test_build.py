@@ -81,6 +81,26 @@ def test_answers_are_what_the_facts_say(built: Built) -> None:
     assert checked > 100
 
 
+def test_what_is_false_by_a_little_is_not_asked_about() -> None:
+    """A hand reaches beyond its wrist: at 0.6 trunk lengths the fact is false, and nobody would deny it."""
+    near = asked = 0
+    for picture in pictures(0, 60):
+        scene = scene_of(picture.image, NAMES, picture.things)
+        denied = {
+            (f.name, fact.key): dict(fact.numbers)["distance"]
+            for f in scene.people
+            for fact in f.facts
+            if " hand: at the " in fact.key and fact.holds is False
+        }
+        near += sum(distance < 0.8 for distance in denied.values())
+        for question in questions_of(picture, scene):
+            for one in question.evidence:
+                if (one.who, one.key) in denied:
+                    assert denied[one.who, one.key] >= 0.8
+                    asked += 1
+    assert near > 20 and asked > 100
+
+
 def test_who_is_named_is_who_is_meant(built: Built) -> None:
     left_right = [q for q in built.questions if "-p1-" in q.id and "p2" not in q.id and q.image_id % 2]
     assert left_right and all("the person on the left" in q.text for q in left_right)

@@ -121,5 +121,5 @@ def test_a_place_that_takes_no_more_is_named(tiny_settings: ModelSettings, tmp_p
     model, _ = build(tiny_settings)
     (tmp_path / "kept").write_text("a file where the folder should be")
     features = Features(tmp_path / "kept", model, CropSettings(size=56))
-    with pytest.raises(PosetalkError, match="cannot write to the features .*; make room"):
+    with pytest.raises(PosetalkError, match=r"cannot write to the features .*; make room"):
         features.fill(model, [(picture, square)], iter)

@@ -16,6 +16,7 @@ from transformers.models.llava.modeling_llava import (
     LlavaModelOutputWithPast,
 )
 
+from posetalk.model.block import NAME, blocks_of
 from posetalk.model.connector import LinearConnector
 from posetalk.model.movenet import TowerOutput
 from posetalk.model.point import PointHead, gaussian, point_loss
@@ -162,6 +163,9 @@ class PoseLLM(LlavaForConditionalGeneration):
             fine = getattr(config.vision_config, "fine_channels", 0)
             self.point = PointHead(config.text_config.hidden_size, config.cells, fine)
         self.post_init()
+        reader = self.model.language_model.config
+        if reader._attn_implementation == "sdpa":
+            reader._attn_implementation = NAME
 
     def forward(
         self,
@@ -196,7 +200,12 @@ class PoseLLM(LlavaForConditionalGeneration):
                   this call are counted where it is None.
         """
         if segments is not None:
-            kwargs["attention_mask"] = block_mask(segments, self.get_input_embeddings().weight.dtype)
+            packed = self.model.language_model.config._attn_implementation == NAME
+            blocks = blocks_of(segments) if packed else None
+            if blocks is not None:
+                kwargs["blocks"] = blocks
+            else:
+                kwargs["attention_mask"] = block_mask(segments, self.get_input_embeddings().weight.dtype)
         if labels is None:
             out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
             hidden = out.last_hidden_state

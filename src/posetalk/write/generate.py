@@ -6,31 +6,22 @@ import asyncio
 import contextlib
 import random
 import signal
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from posetalk.errors import PosetalkError
 from posetalk.write.chain import Accept, Outcome, Report, Request, walk
+from posetalk.write.clerk import Clerk
 from posetalk.write.client import Answer, Client, Trouble, WriterSettings
 from posetalk.write.job import Job
-from posetalk.write.ledger import Ledger, Totals
+from posetalk.write.ledger import Ledger
 from posetalk.write.limits import Limits
 from posetalk.write.prices import Price
 
-GIVE_UP = (
-    20  # requests given up one after the other, none answered between: something is wrong with the server
-)
-ROUND = 0.01  # seconds, see _Run._in_thread
-LOOK = 0.05  # seconds for which settled jobs are passed over before the ledger's thread sees to other things
-
-T = TypeVar("T")
+GIVE_UP = 20  # requests given up one after the other, none answered between: the server must be ill
 
 
 def generate(
@@ -56,7 +47,7 @@ def generate(
 
 
 class _Run:
-    """One call of `generate`. The ledger, the jobs and `accept` are used by one thread, the network by another."""
+    """One call of `generate`. The ledger, the jobs and `accept` are the clerk's thread's, the network is this one's."""
 
     def __init__(
         self,
@@ -68,25 +59,23 @@ class _Run:
     ) -> None:
         self.jobs, self.ledger, self.settings, self.accept = iter(jobs), ledger, settings, accept
         self.client = Client(settings)
-        self.report = Report(totals=ledger.totals())
-        self.limits = Limits(settings, price, self.report.totals.dollars)
+        self.clerk = Clerk(ledger)
+        self.report = Report(totals=self.clerk.totals)
+        self.limits = Limits(settings, price, self.clerk.totals.dollars)
         self.room = asyncio.Semaphore(settings.concurrency)
         self.stop = asyncio.Event()
         self.error: Exception | None = None  # what is raised when all that is in flight has come in
         self.in_vain = 0  # requests given up since the last answer
         self.answered = False
-        self.sent: deque[tuple[str, str]] = deque()  # both not yet in the ledger
-        self.answers: deque[tuple[str, str, Answer, float]] = deque()
-        self.calls: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []  # for the ledger's thread
-        self.called = asyncio.Event()
         self.flying: dict[str, asyncio.Event] = {}
 
     async def run(self, total: int | None) -> Report:
+        whole = Column(no_wrap=True, min_width=13)  # the words in the last column take what is left
         bar = Progress(
-            TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("asking"), BarColumn(12), MofNCompleteColumn(table_column=whole), TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=8)),
             TextColumn("{task.fields[report]}"), console=Console(stderr=True), refresh_per_second=2,
         )  # fmt: skip
-        with bar, ThreadPoolExecutor(1, "ledger") as self.thread, self._interrupts(bar):
+        with bar, self._interrupts(bar):
             self.bar, self.task = bar, bar.add_task("", total=total, report=self.report)
             if self.ledger.in_flight:
                 bar.console.print(
@@ -94,30 +83,29 @@ class _Run:
                 )
             # twice as many as may ask: while an answer is stored and judged, another request takes its place
             workers = (self._work() for _ in range(2 * self.settings.concurrency))
-            rounds = asyncio.create_task(self._rounds())
+            rounds = asyncio.create_task(self.clerk.work())
             try:
                 await asyncio.gather(*workers)
-                await self._in_thread(self.ledger.release)
+                await self.clerk.do(self.ledger.release)
             except asyncio.CancelledError:
                 raise KeyboardInterrupt from None
             finally:
                 rounds.cancel()
-                last = self.thread.submit(self._store)
+                last = self.clerk.end()
+                self.report.totals = self.clerk.totals
                 await self.client.close()
-        last.result()
+            last.result()
         if self.error:
             raise self.error
         return self.report
 
     async def _work(self) -> None:
         try:
-            while not self.stop.is_set() and (found := await self._in_thread(self._next)) is not None:
+            while not self.stop.is_set() and (found := await self.clerk.do(self._next)) is not None:
                 if not isinstance(found, int):  # else they were settled before, and there may be more
                     await self._settle(*found)
-        except (
-            Exception
-        ) as error:  # of the jobs, of `accept`, of the ledger: what is in flight shall be stored
-            self._end(error=error)
+        except Exception as error:  # of the jobs, of `accept`, of the ledger
+            self._end(error=error)  # what is in flight shall be stored
 
     async def _settle(self, job: Job, request: Request | None) -> None:
         """Ask for a job, and again, until it is settled, a request of it is given up or the run is stopped."""
@@ -131,7 +119,7 @@ class _Run:
                         return
                 finally:
                     self.flying.pop(request.key).set()
-            request = await self._in_thread(self._walk, job)
+            request = await self.clerk.do(self._walk, job)
 
     async def _ask(self, request: Request) -> bool:
         """Ask until there is an answer; False where the request is given up or the run is stopped."""
@@ -146,7 +134,7 @@ class _Run:
                 self._end(error=PosetalkError(found.words))
                 return False
             if found.then == "never" or number == self.settings.retries:
-                await self._in_thread(self._fail, request, f"{found.reason}: {found.words}")
+                await self.clerk.do(self._fail, request, f"{found.reason}: {found.words}")
                 self._given_up(found)
                 return False
             if found.wait and self.limits.leave_alone(found.wait) and found.wait > 5:
@@ -162,7 +150,7 @@ class _Run:
             if not await self._may(request.job):
                 return None
             slip, answer = self.limits.begin(request.job), None
-            self.sent.append((request.key, request.job.id))
+            self.clerk.sent.append((request.key, request.job.id))
             try:
                 return (answer := await self.client.ask(request.job))
             except Trouble as trouble:
@@ -170,7 +158,7 @@ class _Run:
             finally:
                 dollars = self.limits.end(slip, answer)
                 if answer is not None:
-                    self.answers.append((request.key, request.job.id, answer, dollars))
+                    self.clerk.answers.append((request.key, request.job.id, answer, dollars))
 
     def _given_up(self, trouble: Trouble) -> None:
         self.in_vain += 1
@@ -226,53 +214,15 @@ class _Run:
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
-    # The ledger's thread: whoever wants something of it waits for the next round, of which there is one each 10 ms at
-    # most, since a round costs a sync of the disk and a change of threads.
-
-    def _in_thread(self, call: Callable[..., T], *given: Any) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.calls.append((future, partial(call, *given)))
-        self.called.set()
-        return future
-
-    async def _rounds(self) -> None:
-        while True:
-            await self.called.wait()
-            await asyncio.sleep(ROUND)
-            self.called.clear()
-            calls, self.calls = self.calls, []
-            made = asyncio.get_running_loop().run_in_executor(self.thread, self._round, [c for _, c in calls])
-            for (future, _), (value, error) in zip(calls, await made, strict=True):
-                if future.done():  # its worker was cancelled
-                    continue
-                if error is None:
-                    future.set_result(value)
-                else:
-                    future.set_exception(error)
-
-    def _round(self, calls: Sequence[Callable[[], Any]]) -> list[tuple[Any, Exception | None]]:
-        """First every answer that has come in is stored for good, then the calls are made."""
-        found: list[tuple[Any, Exception | None]] = []
-        try:
-            self._store()
-            with self.ledger.together():
-                for call in calls:
-                    try:
-                        found.append((call(), None))
-                    except Exception as error:
-                        found.append((None, error))
-        except Exception as error:  # of the ledger
-            return [(None, error)] * len(calls)
-        return found
+    # In the clerk's rounds:
 
     def _next(self) -> tuple[Job, Request] | int | None:
         """The next job with something to ask; how many were settled where none was found soon; None at the end."""
-        until = time.monotonic() + LOOK
         for settled, job in enumerate(self.jobs, 1):
             request = self._walk(job)
             if request is not None:
                 return job, request
-            if time.monotonic() > until:
+            if self.clerk.late():
                 return settled
         return None
 
@@ -284,26 +234,11 @@ class _Run:
         self._settled(found)
         return None
 
-    def _store(self) -> None:
-        sent = [self.sent.popleft() for _ in range(len(self.sent))]
-        found = [self.answers.popleft() for _ in range(len(self.answers))]
-        if sent:
-            self.ledger.mark(sent, "asked")
-        if found:
-            self.ledger.answer(found)
-            totals = self.report.totals
-            self.report.totals = Totals(
-                totals.answers + len(found),
-                totals.tokens_in + sum(answer.tokens_in for *_, answer, _ in found),
-                totals.tokens_out + sum(answer.tokens_out for *_, answer, _ in found),
-                totals.estimated + sum(not answer.counted for *_, answer, _ in found),
-                totals.dollars + sum(dollars for *_, dollars in found),
-            )
-
     def _fail(self, request: Request, reason: str) -> None:
         self.ledger.fail(request.key, reason)
         self._settled(Outcome(failure=reason))
 
     def _settled(self, outcome: Outcome) -> None:
         self.report.add(outcome)
+        self.report.totals = self.clerk.totals
         self.bar.advance(self.task)
