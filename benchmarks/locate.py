@@ -4,8 +4,8 @@
 
 Random weights, fp32, the same on all sides. Every side starts from the same crop and is checked to write the same
 text; `point` has no text. `digits x8` and `point x8` ask eight people together, seconds are a person's. At the size 1b
-one round is run, the counting pass before it is not timed. The 7B rows are counted pass by pass on the meta device,
-where nothing is computed; the same counting is held against what ran at the other sizes.
+one round of single people is run; the counting pass before it is not timed. The 7B rows are counted pass by pass on
+the meta device, where nothing is computed; the same counting is held against what ran at the other sizes.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ def measure(size: Size, rounds: int) -> tuple[list[list[str]], dict[str, object]
     side = crop_settings(model.config).size
     pixels = torch.randn(TOGETHER, 3, side, side, generator=torch.Generator().manual_seed(2))
     questions, readings = read(model, talk, KEYPOINTS), read(other, once, KEYPOINTS)
-    found = in_turns(
-        {
-            "reference": partial(reference, model, talk, pixels[:1], KEYPOINTS),
-            "careful": partial(careful, model, talk, pixels[:1], KEYPOINTS),
-            "digits": partial(digits, model, talk, pixels[:1], questions),
-            "point": partial(point, other, once, pixels[:1], readings),
+    sides = {
+        "reference": partial(reference, model, talk, pixels[:1], KEYPOINTS),
+        "careful": partial(careful, model, talk, pixels[:1], KEYPOINTS),
+        "digits": partial(digits, model, talk, pixels[:1], questions),
+        "point": partial(point, other, once, pixels[:1], readings),
+    }
+    if size != "1b":  # of it every side takes minutes
+        sides |= {
             "digits x8": partial(digits, model, talk, pixels, questions),
             "point x8": partial(point, other, once, pixels, readings),
-        },
-        rounds,
-    )
+        }
+    found = in_turns(sides, rounds)
     expected = found["digits"].answer[0]
     for name in ("reference", "careful"):
         same(expected, places(tokenizer, found[name].answer), f"{size}: {name}")
-    same(expected, found["digits x8"].answer[0], f"{size}: digits x8")
+    if "digits x8" in found:
+        same(expected, found["digits x8"].answer[0], f"{size}: digits x8")
     rows, data = [], {}
     for name, one in found.items():
         people = TOGETHER if name.endswith("x8") else 1

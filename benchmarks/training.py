@@ -4,9 +4,9 @@
 
 One gradient step (forward, backward, AdamW) of LoRA on both towers and the connector, LocLLM's settings, fp32, random
 weights and pictures, the same prompts on all sides. `chain` takes five keypoints of a person in a row (LocLLM), `block`
-all of them beside each other, `point` all of them, read once: once a step, so that it is asked with as many people as
-a step of training has (16), the others with 4, which their speed does not depend on. The second table grows the number
-of keypoints, 2 people a step.
+all of them beside each other, `point` all of them, read once. That reading is shared by the people of a step, so there
+are ten of them (20 GB are not enough for 16, which training has); the others' speed does not depend on it, they have
+two. The second table grows the number of keypoints, 2 people a step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from posetalk.skeleton import Keypoint, skeleton
 from posetalk.train.packing import CHAIN, Packing, collate, pack
 from posetalk.train.target import Target
 
-PEOPLE = {"chain": 4, "block": 4, "point": 16}
+PEOPLE = {"chain": 2, "block": 2, "point": 10}
 FEW = 2
 COUNTS = (1, 5, 17, 50, 133)
 SIDES: dict[str, tuple[str, Packing]] = {
