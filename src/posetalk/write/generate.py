@@ -70,11 +70,18 @@ class _Run:
         self.flying: dict[str, asyncio.Event] = {}
 
     async def run(self, total: int | None) -> Report:
-        whole = Column(no_wrap=True, min_width=13)  # the words in the last column take what is left
+        whole, hours = (
+            Column(no_wrap=True, min_width=width) for width in (13, 8)
+        )  # the words take what is left
         bar = Progress(
-            TextColumn("asking"), BarColumn(12), MofNCompleteColumn(table_column=whole), TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=8)),
-            TextColumn("{task.fields[report]}"), console=Console(stderr=True), refresh_per_second=2,
-        )  # fmt: skip
+            TextColumn("asking"),
+            BarColumn(12),
+            MofNCompleteColumn(table_column=whole),
+            TimeRemainingColumn(table_column=hours),
+            TextColumn("{task.fields[report]}"),
+            console=Console(stderr=True),
+            refresh_per_second=2,
+        )
         with bar, self._interrupts(bar):
             self.bar, self.task = bar, bar.add_task("", total=total, report=self.report)
             if self.ledger.in_flight:
