@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,12 @@ def repeated(data: dict[str, Any], times: int) -> dict[str, Any]:
     return found
 
 
+def resident(process: int) -> float:
+    """MB of the largest resident size so far. Not wait4's, which begins with that of the process that started it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return next((int(line.split()[1]) / 1e3 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -53,12 +58,14 @@ def main() -> None:
                 files.append(Path(made) / f"{times}-{source.name}")
                 files[-1].write_text(json.dumps(repeated(json.loads(source.read_text()), times)))
             words = ["write", str(files[0]), "--captions", str(files[1]), "--out", f"{made}/out-{times}"]
-            begun = time.perf_counter()
+            begun, peak = time.perf_counter(), 0.0
             child = subprocess.Popen([sys.executable, "-m", "posetalk", *words], stdout=subprocess.DEVNULL)
-            _, status, used = os.wait4(child.pid, 0)
-            if status:
+            while child.poll() is None:
+                peak = max(peak, resident(child.pid))
+                time.sleep(0.1)
+            if child.returncode:
                 raise SystemExit("posetalk write failed")
-            seconds, peak = time.perf_counter() - begun, used.ru_maxrss / 1e3
+            seconds = time.perf_counter() - begun
             samples = sum(1 for _ in (Path(made) / f"out-{times}" / "samples.jsonl").open())
             pictures = len(json.loads(files[0].read_text())["images"])
             data[str(times)] = {"pictures": pictures, "samples": samples, "seconds": seconds, "peak_mb": peak}

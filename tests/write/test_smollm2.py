@@ -31,7 +31,7 @@ from posetalk.write.sample import KINDS, read_samples
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 SERVE = Path(__file__).parents[2] / "runs" / "serve_smollm2.py"
-PICTURES, WORDS = 20, 64
+PICTURES, WORDS = 20, 48
 pytestmark = [
     pytest.mark.realdata,
     pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data"),
