@@ -338,8 +338,7 @@ def facts(
     if not json_out and not draw:
         for _, scene in scenes(data, things, image or ()):
             print("\n".join(lines_of(scene)))
-    for sentence in (*data.skipped, *left_out):
-        print(f"skipped: {sentence}", file=sys.stderr)
+    _tell_skipped(*data.skipped, *left_out)
 
 
 @app.command
@@ -437,8 +436,7 @@ def write(
             print(f"{report}\n{out}: {kept}")
             if report.stopped:
                 print(f"stopped: {report.stopped}; the same command goes on from there")
-    for sentence in data.skipped:
-        print(f"skipped: {sentence}", file=sys.stderr)
+    _tell_skipped(*data.skipped)
 
 
 @app.command
@@ -473,8 +471,7 @@ def export(
     found = run(file, out, form, images=images, shares=shares, seed=seed, made=made_of(file.parent))
     for split, tally in found.tallies.items():
         print(f"{out}: {split}, {tally.samples:,} samples of {len(tally.images):,} pictures")
-    for sentence in found.skipped:
-        print(f"skipped: {sentence}", file=sys.stderr)
+    _tell_skipped(*found.skipped)
 
 
 @app.command
@@ -506,7 +503,11 @@ def screen(
     data = Pictures(annotations, captions, objects, images=images) if annotations else None
     kept, skipped = screen_file(published, data, out)
     print(f"{out}: {kept}")
-    for sentence in skipped:
+    _tell_skipped(*skipped)
+
+
+def _tell_skipped(*sentences: str) -> None:
+    for sentence in sentences:
         print(f"skipped: {sentence}", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ from posetalk.facts.fact import Fact, fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene
 from posetalk.read.pictures import Picture
-from posetalk.write.speaker import subjects
+from posetalk.write.speaker import article, subjects
 from posetalk.write.sure import sure
 
 PEOPLE = 4  # in a picture, at most: more are hard to tell apart by "the third person from the left"
@@ -198,7 +198,7 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
         "object": [
             _Asked(
                 f"{short[f.name]}-{thing.replace(' ', '-')}",
-                {"S": called[f.name], "thing": _article(thing)},
+                {"S": called[f.name], "thing": article(thing)},
                 of_thing(f.name, thing),
             )
             for f in people
@@ -206,13 +206,6 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
         ],
         "picture": [_Asked(_ALL, {}, lambda key: ("picture", counted.get(key) or facts.get(key)))],
     }
-
-
-def _article(thing: str) -> str:
-    thing = thing.removeprefix("sports ")
-    if thing in ("skis", "scissors"):
-        return thing
-    return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
 
 
 def _fill(text: str, words: dict[str, str]) -> str:

@@ -58,11 +58,9 @@ class WriteSettings(Settings):
 
     def counts(self) -> Preset:
         preset = PRESETS[self.preset]
-        return (
-            preset
-            if self.pictures is None
-            else Preset(preset.questions, dict.fromkeys(self.kinds, self.pictures))
-        )
+        if self.pictures is None:
+            return preset
+        return Preset(preset.questions, dict.fromkeys(self.kinds, self.pictures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +110,12 @@ def accept(pictures: Pictures, recipe: Recipe, model: str) -> Accept:
     last: list[tuple[Picture, Scene]] = []  # the kinds of a picture come one after the other
 
     def judge(job: Job, reply: str) -> Turns:
+        turns = parse(job, reply)  # first: what cannot be read needs no picture
         if not last or last[0][0].image.id != job.image_id:
             picture = pictures.one(job.image_id)
             assert picture is not None  # the job was made from it
             last[:] = [(picture, scene_of(picture.image, pictures.keypoint_names, picture.things))]
         picture, scene = last[0]
-        turns = parse(job, reply)
         sample = Sample(job.id, job.image_id, job.image, job.kind, turns, model)
         if faults := faults_of(sample, scene, told(recipe, job.kind), picture.captions):
             raise Rejected(faults)

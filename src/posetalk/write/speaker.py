@@ -113,7 +113,7 @@ def between(scene: Scene, named: Sequence[Subject]) -> list[str]:
 
 def _with_thing(one: Subject, thing: str, says: str, facts: Facts, of: str) -> str | None:
     """A person and an object. A hand in the picture is at it or in front of it; a tie is worn."""
-    named, his = _article(thing.removeprefix("sports ")), one.forms["his"]
+    named, his = article(thing), one.forms["his"]
     hands = [side for side in ("left", "right") if facts.holds(f"{of}: at the {side} hand")]
     if says.startswith("at the ") and thing != "tie":
         if len(hands) == 2:
@@ -124,7 +124,9 @@ def _with_thing(one: Subject, thing: str, says: str, facts: Facts, of: str) -> s
     )
 
 
-def _article(thing: str) -> str:
+def article(thing: str) -> str:
+    """COCO's name of an object as people say it: `a ball`, `an umbrella`, `skis`."""
+    thing = thing.removeprefix("sports ")
     if thing in ("skis", "scissors"):
         return thing
     return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
