@@ -19,7 +19,7 @@ import torch
 from benchmarks.measure import in_turns, ratio, show
 from benchmarks.sizes import Size, configs, network
 
-from posetalk.cli import _keep_memory
+from posetalk.cli.app import keep_memory
 from posetalk.model.adapters import set_trainable
 from posetalk.model.files import conversation
 from posetalk.settings import ModelSettings
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--size", default="small")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    _keep_memory()  # as `posetalk train` does
+    keep_memory()  # as `posetalk train` does
     steps = {side: stepper(given.size, side, keypoints(17), PEOPLE[side]) for side in SIDES}
     found = in_turns({side: step for side, (step, _) in steps.items()}, given.rounds)
     rows, data = [], {}

@@ -1,0 +1,40 @@
+"""What all commands share: the program, what it says of skipped records, and how it treats the machine."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+from cyclopts import App
+
+import posetalk
+
+app = App(
+    name="posetalk",
+    help="Human pose and language: find described keypoints; write, tune and test what is said of poses.",
+    version=posetalk.__version__,
+)
+
+
+def tell_skipped(*sentences: str) -> None:
+    for sentence in sentences:
+        print(f"skipped: {sentence}", file=sys.stderr)
+
+
+def quiet() -> None:
+    """Keep transformers' own bars and notes off the screen; say which extra is missing."""
+    from posetalk.errors import need
+
+    logging = need("transformers", "model").utils.logging
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory: asking the system for every tensor's pages anew takes half of a CPU's time."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        mallopt(option, value)
