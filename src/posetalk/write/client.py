@@ -23,6 +23,7 @@ from posetalk.write.job import Job
 OPENAI = "https://api.openai.com/v1"
 KEY = "OPENAI_API_KEY"
 POOL = 8  # connections that share a pool: for each request, httpx2 looks at every one of its pool
+PHOTO = 1000  # tokens of a photo, an estimate: LLaVA-1.5 takes 576, most others some hundreds at COCO's size
 PLACEHOLDER = "none"  # servers on one's own machine want some key, and look at none
 
 
@@ -77,6 +78,7 @@ def key(job: Job, settings: WriterSettings) -> str:
         job.words,
         settings.temperature,
         settings.seed,
+        *([job.photo.digest] if job.photo else []),
     )
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
 
@@ -85,14 +87,24 @@ def body(job: Job, settings: WriterSettings, structured: bool) -> dict[str, Any]
     """The request as JSON for /chat/completions."""
     # OpenAI's reasoning models refuse the older name, many other servers do not know the newer one
     limit = "max_completion_tokens" if (settings.base_url or OPENAI).startswith(OPENAI) else "max_tokens"
-    found: dict[str, Any] = {"model": settings.model, "messages": list(job.messages), limit: job.words}
+    found: dict[str, Any] = {"model": settings.model, "messages": _messages(job), limit: job.words}
     if settings.temperature is not None:
         found["temperature"] = settings.temperature
     if settings.seed is not None:
         found["seed"] = settings.seed
-    if structured:
-        form = {"name": job.kind, "schema": job.schema, "strict": True}
+    if structured and job.schema:
+        form = {"name": job.schema.get("title", job.kind), "schema": job.schema, "strict": True}
         found["response_format"] = {"type": "json_schema", "json_schema": form}
+    return found
+
+
+def _messages(job: Job) -> list[Any]:
+    """As they are sent: the photo, if there is one, before the words of the first question."""
+    found: list[Any] = list(job.messages)
+    if job.photo:
+        place = next(i for i, message in enumerate(found) if message["role"] == "user")
+        image = {"type": "image_url", "image_url": {"url": job.photo.url()}}
+        found[place] = {"role": "user", "content": [image, {"type": "text", "text": found[place]["content"]}]}
     return found
 
 
@@ -105,8 +117,8 @@ def tokens(text: str | int) -> int:
 
 
 def tokens_in(job: Job) -> int:
-    """An estimate of how many tokens a job's messages are."""
-    return tokens(sum(len(message["content"]) for message in job.messages))
+    """An estimate of how many tokens a job's messages are, with its photo."""
+    return tokens(sum(len(message["content"]) for message in job.messages)) + PHOTO * (job.photo is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +212,7 @@ class Client:
 
     async def ask(self, job: Job) -> Answer:
         """The server's answer. Errors: Trouble."""
-        with_schema = self.takes_schema is not False
+        with_schema = self.takes_schema is not False and bool(job.schema)
         try:
             answer = await self._post(job, with_schema)
         except Trouble as trouble:
