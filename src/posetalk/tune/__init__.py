@@ -1,0 +1,1 @@
+"""Conversations about bodies -> a vision-language model that has learned from them."""
