@@ -89,7 +89,8 @@ def _what(found: Report) -> str:
     parts = []
     if found.relative:
         most = max(one.judged + one.failed for one in found.relative.values())
-        parts.append(f"open answers beside written references, up to {most:,} reviews a model")
+        by = f" by {found.judge}" if found.judge else ""
+        parts.append(f"open answers beside written references, up to {most:,} reviews a model{by}")
     if found.accuracy:
         asked = max(number.n for one in found.accuracy.values() for number in one.numbers)
         parts.append(f"{asked:,} questions whose answers are known from the keypoints")

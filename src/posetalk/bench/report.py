@@ -65,7 +65,10 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `posetalk bench` found. chance, blind: by kind, of guessing and of the classifier that sees no picture."""
+    """What `posetalk bench` found.
+
+    chance, blind: by kind, of guessing and of the classifier that sees no picture. judge: its name, where it is known.
+    """
 
     models: tuple[str, ...]
     relative: dict[str, Relative]
@@ -73,10 +76,12 @@ class Report:
     tests: tuple[Paired, ...]
     chance: dict[str, float]
     blind: dict[str, Number]
+    judge: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "models": list(self.models),
+            "judge": self.judge,
             "relative_score": {name: asdict(found) for name, found in self.relative.items()},
             "accuracy": {name: asdict(found) for name, found in self.accuracy.items()},
             "tests": [asdict(test) for test in self.tests],
@@ -102,12 +107,13 @@ def report(
     """closed: the judge-free set, with how often each question was guessed without its picture (`blind`); opened: the
     set to which the reviews belong.
 
-    Errors: two models of one name, no model, reviews of questions that are not in the set, nothing to report.
+    Errors: two models of one name, no model, reviews of questions that are not in the set or by two judges, nothing to
+    report.
     """
     names = [model.name for model in models]
     if len(set(names)) < len(names) or not names:
         raise PosetalkError(f"{len(names)} models ({', '.join(names)}) cannot be told apart; name each once")
-    _check_reviews(models, opened)
+    judge = _check_reviews(models, opened)
     judged = {model.name: scores_of(model.reviews) for model in models if model.reviews}
     right = {
         model.name: marks(model.answers, closed)
@@ -131,6 +137,7 @@ def report(
         tuple(tests),
         {kind: sum(q.chance for q in some) / len(some) for kind, some in _parts(closed)},
         blind,
+        judge,
     )
 
 
@@ -152,7 +159,8 @@ def marks(answers: Mapping[str, Answer], closed: Iterable[Question]) -> dict[str
     return found
 
 
-def _check_reviews(models: Sequence[Model], opened: OpenSet | None) -> None:
+def _check_reviews(models: Sequence[Model], opened: OpenSet | None) -> str:
+    """The judge."""
     known = {question.id for question in opened.questions} if opened else set()
     for model in models:
         strange = next((review for review in model.reviews if review.question not in known), None)
@@ -161,6 +169,13 @@ def _check_reviews(models: Sequence[Model], opened: OpenSet | None) -> None:
                 f"the reviews of {model.name} have a question {strange.question} that is not in the benchmark; "
                 "give the benchmark that was answered"
             )
+    judges = sorted({review.judge for model in models for review in model.reviews})
+    if len(judges) > 1:
+        raise PosetalkError(
+            f"the reviews are by {len(judges)} judges ({', '.join(map(repr, judges))}), who share no scale; "
+            "let one judge all"
+        )
+    return judges[0] if judges else ""
 
 
 def scores_of(reviews: Iterable[Review]) -> Scores:

@@ -2,7 +2,7 @@
 
 A review's `tuple` is the reference's score and the candidate's, in this order, whichever was shown first: LLaVA's rule
 (mean of the second over mean of the first) then holds over both orders. Where the candidate was first, one more key,
-`first`, says so; all other reviews are as LLaVA's own.
+`first`, says so, and `reviewer_id` names the judge where it is known; all else is as LLaVA's own.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Review:
     """One judgement of one candidate's answer to an open question.
 
     reference, candidate: their answers' ids. scores: the reference's and the candidate's, 1..10; None where the judge
-    gave none that can be read. first: which was shown first. content: all that the judge said.
+    gave none that can be read. first: which was shown first. content: all that the judge said. judge: its name.
     """
 
     question: str
@@ -66,6 +66,7 @@ class Review:
     content: str
     scores: tuple[float, float] | None
     first: Literal["reference", "candidate"] = "reference"
+    judge: str = ""
 
     def row(self, number: int) -> dict[str, Any]:
         """number: of the review in its file, from 1."""
@@ -78,7 +79,8 @@ class Review:
             "content": self.content,
             "tuple": list(self.scores or _FAILED),
         }
-        return row if self.first == "reference" else row | {"first": self.first}
+        row |= {} if self.first == "reference" else {"first": self.first}
+        return row | ({"reviewer_id": self.judge} if self.judge else {})
 
     @classmethod
     def of(cls, row: Any) -> Review:
@@ -95,6 +97,7 @@ class Review:
             str(row["content"]),
             (one, two) if known else None,
             "candidate" if row.get("first") == "candidate" else "reference",
+            str(row.get("reviewer_id", "")),
         )
 
 

@@ -13,7 +13,10 @@ def tables(found: Report) -> list[Table]:
     made = []
     if found.relative:
         kinds = {number.kind: None for one in found.relative.values() for number in one.numbers}
-        table = _table("Scores beside the references', which are 100 (95 %)", ["answers", *found.relative])
+        by = f" by {found.judge}" if found.judge else ""
+        table = _table(
+            f"Scores{by} beside the references', which are 100 (95 %)", ["answers", *found.relative]
+        )
         for kind in kinds:
             table.add_row(kind, *(_of(one.numbers, kind, ".1f") for one in found.relative.values()))
         for name, cells in (

@@ -1,0 +1,232 @@
+"""Models answer, on this machine or behind a server: what is answered is on the disk, and is not asked again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from posetalk.bench.openset import OpenSet
+from posetalk.bench.questions import Question, drawn
+from posetalk.bench.review import Answer, read_answers, write_answers
+from posetalk.errors import PosetalkError
+from posetalk.write.chain import Report, results
+from posetalk.write.client import WriterSettings
+from posetalk.write.generate import generate
+from posetalk.write.job import Job, Photo
+from posetalk.write.ledger import Ledger
+from posetalk.write.prices import Price
+from posetalk.write.sample import Turns
+
+Only = Literal["closed", "open"]
+CLOSED_WORDS, OPEN_WORDS = 32, 400  # tokens of an answer, at most: the same for every model
+BATCH = 8
+ANSWERS = "answers"
+_STRANGE = re.compile(r"[^\w.-]")
+
+Speak = Callable[[Sequence[tuple[Path, str]], int], list[str]]
+"""Answers to questions about photos, in their order, each of so many tokens at most; `tune.chat.Chat.answer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as a model gets it. id: of the question; words: tokens of the answer, at most."""
+
+    id: str
+    photo: Path
+    prompt: str
+    words: int
+
+
+@dataclass(slots=True)
+class Answered:
+    """new: answers of this run; known: of earlier ones. skipped: a sentence for each question left without."""
+
+    new: int = 0
+    known: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+
+def asked_of(
+    closed: Sequence[Question], opened: OpenSet | None, images: Path, limit: int | None = None
+) -> tuple[list[Asked], list[str]]:
+    """What a model is asked, and a sentence where photos are missing. limit: questions of each set, drawn by their
+    ids; open ones of the same pictures. Errors: no photo of any question, a limit below 1."""
+    if limit is not None and limit < 1:
+        raise PosetalkError(f"a limit of {limit} leaves no question; give at least 1")
+    some = sorted(closed, key=lambda q: drawn("limit", q.id))[:limit]
+    more = sorted(opened.questions if opened else (), key=lambda q: (drawn("limit", q.image), q.id))[:limit]
+    every = [Asked(q.id, images / q.image, q.prompt, CLOSED_WORDS) for q in some]
+    every += [Asked(q.id, images / q.image, q.text, OPEN_WORDS) for q in more]
+    there = {path: path.is_file() for path in {one.photo for one in every}}
+    found = [one for one in every if there[one.photo]]
+    if not found:
+        raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
+    gone = [path.name for path, is_there in sorted(there.items()) if not is_there]
+    said = f"{len(every) - len(found):,} questions are not asked: {images} has no {', '.join(gone[:3])}"
+    return found, [said + (f" and {len(gone) - 3:,} more photos" if len(gone) > 3 else "")] if gone else []
+
+
+def file_of(folder: Path, model: str, what: str = ANSWERS) -> Path:
+    """Where the answers (or what else) of a model are; `_` is for all but letters, digits and `._-` of its name."""
+    return folder / what / (_STRANGE.sub("_", model) + ".jsonl")
+
+
+def known_of(path: Path, model: str, asked: Iterable[Asked], weights: str = "") -> dict[str, Answer]:
+    """The answers that are there already, by question; half a line, left by a death, is cut off.
+
+    Errors: answers of another model, of other weights (see `weights_of`), or to questions that read otherwise now.
+    """
+    if not path.exists() or not _mended(path):
+        return {}
+    found = read_answers(path)
+    prompts = {one.id: one.prompt for one in asked}
+    other = "give the model another name (--name), or delete the file"
+    for answer in found.values():
+        if answer.model != model:
+            raise PosetalkError(f"{path} has answers of {answer.model}, not of {model}; {other}")
+        if answer.metadata.get("weights", "") != weights:
+            raise PosetalkError(f"{path} has answers of another model of the name {model}; {other}")
+        if answer.prompt != prompts.get(answer.question, answer.prompt):
+            raise PosetalkError(
+                f"{path} answers {answer.question} as it read before the benchmark was built anew; delete the file"
+            )
+    return found
+
+
+def answer_here(
+    asked: Sequence[Asked], speak: Speak, path: Path, model: str, *, weights: str = "", batch: int = BATCH
+) -> Answered:
+    """A model on this machine answers what its file does not have, batch by batch of questions of like length.
+
+    Each batch is in the file, synced, before the next begins. Errors: as `known_of`, a file that cannot be written; of
+    a photo that cannot be read the questions are skipped.
+    """
+    known = known_of(path, model, asked, weights)
+    todo = sorted((q for q in asked if q.id not in known), key=lambda q: (q.words, len(q.prompt), q.id))
+    found = Answered(known=len(asked) - len(todo))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="replace") as file, _bar() as bar:
+            task = bar.add_task(f"{model} answers", total=len(todo))
+            for some in _batches(todo, batch):
+                for one, text in _said(speak, some, found.skipped):
+                    row = _answer(one, text, model, weights).row()
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    found.new += 1
+                file.flush()
+                os.fsync(file.fileno())
+                bar.advance(task, len(some))
+    except OSError as error:
+        raise PosetalkError(
+            f"cannot write {path}: {error.strerror}; what was answered is kept, make room and go on"
+        ) from None
+    return found
+
+
+def answer_by_server(
+    asked: Sequence[Asked],
+    ledger: Ledger,
+    settings: WriterSettings,
+    path: Path,
+    model: str,
+    price: Price | None = None,
+) -> tuple[Answered, Report]:
+    """A model behind a server answers; every answer is in the ledger first, and in the file at the end.
+
+    An answer that is refused or cut off is one all the same. Errors: as `known_of` and `generate`; what was answered
+    is in the file.
+    """
+    known = known_of(path, model, asked)
+    todo = [one for one in asked if one.id not in known]
+    once = settings.model_copy(update={"again": 0})
+    found, report = Answered(known=len(asked) - len(todo)), Report()
+    try:
+        report = generate(_jobs(todo), ledger, once, _accept, price, len(todo))
+    finally:
+        for one, (_, outcome) in zip(todo, results(_jobs(todo), ledger, once, _accept), strict=True):
+            if outcome.turns or outcome.faults or outcome.reply:
+                known[one.id] = _answer(one, outcome.reply, model)
+                found.new += 1
+            else:
+                found.skipped.append(f"{one.id}: {outcome.failure}")
+        if known:
+            write_answers(known.values(), path)
+    return found, report
+
+
+def weights_of(folder: Path) -> str:
+    """A mark of the weights in a folder, 16 hexadecimal digits, from samples of its files; none of a hub's name."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        return ""
+    mark = hashlib.blake2b(digest_size=8)
+    for path in files:
+        size = path.stat().st_size
+        mark.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            for part in range(_SAMPLES):
+                file.seek(max(0, size - _SAMPLE) * part // (_SAMPLES - 1))
+                mark.update(file.read(_SAMPLE))
+    return mark.hexdigest()
+
+
+_SAMPLES, _SAMPLE = 64, 2**14  # reading all of a large model takes as long as loading it
+
+
+def _mended(path: Path) -> bool:
+    """Whether there is a whole line; what stands behind the last is cut off."""
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if end < len(data):
+        os.truncate(path, end)
+    return bool(data[:end].strip())
+
+
+def _batches(asked: Sequence[Asked], size: int) -> Iterator[Sequence[Asked]]:
+    """Of the same number of words each."""
+    for words in sorted({one.words for one in asked}):
+        some = [one for one in asked if one.words == words]
+        yield from (some[start : start + size] for start in range(0, len(some), size))
+
+
+def _said(speak: Speak, some: Sequence[Asked], skipped: list[str]) -> list[tuple[Asked, str]]:
+    try:
+        texts = speak([(one.photo, one.prompt) for one in some], some[0].words)
+    except PosetalkError as error:
+        if len(some) > 1:  # one of the photos is at fault
+            return [pair for one in some for pair in _said(speak, [one], skipped)]
+        skipped.append(f"{some[0].id}: {error}")
+        return []
+    return list(zip(some, texts, strict=True))
+
+
+def _answer(one: Asked, text: str, model: str, weights: str = "") -> Answer:
+    # by what was said: a review is of these words and of no later ones
+    name = hashlib.blake2b(json.dumps([model, one.prompt, text]).encode(), digest_size=8).hexdigest()
+    return Answer(one.id, one.prompt, text, name, model, {"weights": weights} if weights else {})
+
+
+def _jobs(asked: Iterable[Asked]) -> Iterator[Job]:
+    photos: dict[Path, Photo] = {}
+    for one in asked:
+        photo = photos.get(one.photo) or photos.setdefault(one.photo, Photo.of(one.photo))
+        message = {"role": "user", "content": one.prompt}
+        yield Job(one.id, 0, one.photo.name, "conversation", (message,), {}, one.words, photo)
+
+
+def _accept(job: Job, reply: str) -> Turns:
+    return ((job.messages[0]["content"], reply),)
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

@@ -1,0 +1,202 @@
+"""A benchmark's folder: build it, have models answer, have a judge score, report.
+
+closed.jsonl, blind.jsonl: the judge-free set. questions, references, context.jsonl: the open one, where there are
+captions. answers/MODEL.jsonl, reviews/MODEL.jsonl: a file a model. ledger.sqlite: every answer of a server.
+report.json, report.html; run.toml: what it was built from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from posetalk.bench.answer import (
+    ANSWERS,
+    BATCH,
+    Answered,
+    Asked,
+    Only,
+    Speak,
+    answer_by_server,
+    answer_here,
+    asked_of,
+    file_of,
+    weights_of,
+)
+from posetalk.bench.build import CLOSED, Built, build, read_closed
+from posetalk.bench.judge import Pair, accept, jobs_of, pairs_of, reviews_of
+from posetalk.bench.openset import QUESTIONS, OpenSet, build_open, read_open
+from posetalk.bench.page import write_page
+from posetalk.bench.report import Model, Report, report
+from posetalk.bench.review import Answer, read_answers, read_reviews, write_reviews
+from posetalk.bench.source import BuildSettings, pictures_of, with_photos
+from posetalk.errors import PosetalkError
+from posetalk.write.chain import Report as Asking
+from posetalk.write.chain import results
+from posetalk.write.client import WriterSettings
+from posetalk.write.generate import generate
+from posetalk.write.ledger import Ledger
+from posetalk.write.prices import Price, estimate
+
+REVIEWS, LEDGER = "reviews", "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """The questions of a folder. opened: None where it has none."""
+
+    closed: Built
+    opened: OpenSet | None
+
+
+def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[str]:
+    """Write the questions; gives back what to tell, records that were skipped among it. anew: also where they are.
+
+    Errors: as the readers', `build` and `build_open`; the folder has a benchmark of other settings.
+    """
+    if not anew and (out / CLOSED).exists():
+        settings.claim(out)
+        return []
+    pictures, names, skipped = pictures_of(settings)
+    training = [Path(path) for path in settings.training]
+    closed = build(with_photos(pictures, settings), names, training=training, seed=settings.seed)
+    notes = [f"{len(closed.questions):,} questions with one right answer", *closed.notes]
+    opened = None
+    if settings.captions:
+        some = with_photos(pictures, settings)
+        opened = build_open(some, names, training=training, seed=settings.seed, most=settings.pictures)
+        notes += [f"{len(opened.questions):,} open questions", *opened.notes]
+    else:
+        notes.append("no open questions: they need captions (--captions)")
+    settings.claim(out)
+    closed.save(out)
+    if opened:
+        opened.save(out)
+    notes += [f"skipped: {sentence}" for sentence in skipped()]
+    return list(dict.fromkeys(notes))
+
+
+def read_set(folder: Path) -> Set:
+    """Errors: a folder without a benchmark, files that cannot be read."""
+    if not (folder / CLOSED).exists():
+        raise PosetalkError(f"{folder} has no benchmark ({CLOSED}); make one: posetalk bench build")
+    return Set(read_closed(folder), read_open(folder) if (folder / QUESTIONS).exists() else None)
+
+
+def asked_in(
+    folder: Path, images: Path, only: Only | None = None, limit: int | None = None
+) -> tuple[list[Asked], list[str]]:
+    """What a model is asked of a folder's questions; as `asked_of`. Errors: also no questions of that sort."""
+    found = read_set(folder)
+    if only == "open" and found.opened is None:
+        raise PosetalkError(f"{folder} has no open questions; build it with --captions")
+    closed = () if only == "open" else found.closed.questions
+    return asked_of(closed, None if only == "closed" else found.opened, images, limit)
+
+
+def answer_local(
+    asked: list[Asked], speak: Speak, folder: Path, model: str, weights: Path, batch: int = BATCH
+) -> Answered:
+    """As `answer_here`, into the folder. weights: the folder of the model."""
+    return answer_here(asked, speak, file_of(folder, model), model, weights=weights_of(weights), batch=batch)
+
+
+def answer_remote(
+    asked: list[Asked], settings: WriterSettings, folder: Path, model: str, price: Price | None = None
+) -> tuple[Answered, Asking]:
+    """As `answer_by_server`, into the folder."""
+    with Ledger(folder / LEDGER) as ledger:
+        return answer_by_server(asked, ledger, settings, file_of(folder, model), model, price)
+
+
+def judge_folder(
+    folder: Path, settings: WriterSettings, price: Price | None = None, dry_run: bool = False
+) -> list[str]:
+    """Have every open answer scored in both orders; gives back what to tell.
+
+    The files of reviews are written anew from the ledger, in which what was asked before is not asked again. dry_run:
+    only count and price. Errors: no open answers; as `generate`, after the files were written.
+    """
+    opened = read_set(folder).opened
+    models = {name: pairs for name, pairs in _pairs(folder, opened).items() if pairs}
+    if opened is None or not models:
+        raise PosetalkError(f"{folder} has no answers to open questions; have a model answer them first")
+    every = [pair for pairs in models.values() for pair in pairs]
+    contexts = opened.contexts
+    with Ledger(folder / LEDGER) as ledger:
+        if dry_run:
+            return [str(estimate(jobs_of(every, contexts), settings, price, ledger))]
+        said, asking = [], None
+        try:
+            asking = generate(jobs_of(every, contexts), ledger, settings, accept, price, len(every))
+        finally:
+            for name, pairs in models.items():
+                found = results(jobs_of(pairs, contexts), ledger, settings, accept)
+                reviews = reviews_of(pairs, [outcome for _, outcome in found], settings.model)
+                if reviews:
+                    write_reviews(reviews, file_of(folder, name, REVIEWS))
+                failed = sum(review.scores is None for review in reviews)
+                said.append(
+                    f"{name}: {len(reviews) - failed:,} of {len(pairs):,} reviews have scores, {failed:,} failed"
+                )
+    return [*said, spent(asking)]
+
+
+def report_folder(folder: Path, images: Path | None = None) -> tuple[Report, list[str]]:
+    """Write report.json and report.html; gives back the numbers, and what to tell.
+
+    Questions that no model answered are left out; of the others a missing answer counts as wrong. Errors: nothing to
+    report; files that cannot be read; reviews of answers that were replaced.
+    """
+    found, models = read_set(folder), models_of(folder)
+    every, notes = found.closed.questions, []
+    closed = [q for q in every if any(q.id in model.answers for model in models)]
+    if closed and len(closed) < len(every):
+        notes.append(
+            f"{len(every) - len(closed):,} of {len(every):,} questions were answered by no model and are left out"
+        )
+    solved = {q.id: found.closed.solved[q.id] for q in closed}
+    numbers = report(models, closed, solved, found.opened)
+    numbers.save(folder)
+    notes += write_page(numbers, folder / "report.html", models, closed, found.opened, images)
+    return numbers, notes
+
+
+def models_of(folder: Path) -> list[Model]:
+    """Every model that has answers or reviews. Errors: files that cannot be read, reviews of other answers."""
+    reviewed = {path.stem: read_reviews(path) for path in sorted((folder / REVIEWS).glob("*.jsonl"))}
+    found = []
+    for path, answers in _answers(folder):
+        reviews = reviewed.pop(path.stem, [])
+        for review in reviews:
+            if review.question in answers and answers[review.question].id != review.candidate:
+                raise PosetalkError(
+                    f"{folder / REVIEWS / path.name} is of answers that were replaced since; judge again"
+                )
+        found.append(Model(next(iter(answers.values())).model, answers, reviews))
+    return found + [Model(name, {}, reviews) for name, reviews in reviewed.items()]
+
+
+def spent(asking: Asking | None) -> str:
+    """What the ledger's answers took in all, and why the run ended early, if it did."""
+    totals = asking.totals if asking else None
+    words = f"{totals.tokens_in:,} tokens read, {totals.tokens_out:,} written" if totals else ""
+    if totals and totals.estimated:
+        words += f" (estimated for {totals.estimated:,} answers)"
+    if totals and totals.dollars:
+        words += f", ${totals.dollars:,.2f}"
+    if asking and asking.stopped:
+        words += f"; stopped: {asking.stopped}; the same command goes on from there"
+    return f"the ledger's answers: {words}"
+
+
+def _pairs(folder: Path, opened: OpenSet | None) -> dict[str, list[Pair]]:
+    if opened is None:
+        return {}
+    return {next(iter(some.values())).model: pairs_of(opened, some) for _, some in _answers(folder)}
+
+
+def _answers(folder: Path) -> list[tuple[Path, dict[str, Answer]]]:
+    """Of each model that has given any."""
+    files = sorted((folder / ANSWERS).glob("*.jsonl"))
+    return [(path, read_answers(path)) for path in files if path.stat().st_size]

@@ -1,0 +1,285 @@
+"""Commands of `posetalk bench`: run, build, answer, judge, report, export."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from posetalk.cli.app import app, keep_memory, quiet, tell_skipped
+from posetalk.cli.words import writer_settings
+from posetalk.errors import PosetalkError
+
+if TYPE_CHECKING:
+    from posetalk.bench.answer import Asked, Speak
+    from posetalk.tune.chat import Chat
+
+bench = App(
+    name="bench",
+    help="Test what a model understands of bodies: build questions, answer them, judge the answers, report.",
+)
+app.command(bench)
+
+
+@bench.command
+def build(
+    annotations: Path,
+    *,
+    out: Path,
+    captions: Path | None = None,
+    objects: Path | None = None,
+    images: Path | None = None,
+    skeleton: str | None = None,
+    first: int = 1,
+    last: int | None = None,
+    pictures: int = 90,
+    training: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    seed: int = 0,
+) -> None:
+    """Make the questions: those with one right answer, and, from captions, open ones with references.
+
+    Args:
+        annotations: COCO's person keypoints, held out from training; or MPII or LSP labels, without open questions.
+        out: the folder of the benchmark.
+        captions: COCO's captions of the same pictures; without them there are no open questions.
+        objects: COCO's instances of the same pictures.
+        images: only ask about pictures whose photo is in this folder.
+        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
+        first: of LSP, the first picture, counted from 1.
+        last: of LSP, the last picture.
+        pictures: how many the open questions are about, three each.
+        training: a file that a model was trained on (LLaVA's JSON or samples.jsonl), whose pictures are refused; may be
+            given several times.
+        seed: of wording and choice; the same seed gives the same questions.
+    """
+    from posetalk.bench.run import build_folder
+    from posetalk.bench.source import BuildSettings
+
+    settings = BuildSettings(
+        annotations=str(annotations),
+        captions=str(captions) if captions else None,
+        objects=str(objects) if objects else None,
+        images=str(images) if images else None,
+        skeleton=skeleton,
+        first=first,
+        last=last,
+        pictures=pictures,
+        training=tuple(str(path) for path in training or ()),
+        seed=seed,
+    )
+    _tell(build_folder(settings, out))
+
+
+@bench.command
+def answer(
+    folder: Path,
+    *,
+    images: Path,
+    model: str,
+    base_url: str | None = None,
+    name: str | None = None,
+    only: Literal["closed", "open"] | None = None,
+    limit: int | None = None,
+    batch: int = 8,
+    settings: Path | None = None,
+    concurrency: int | None = None,
+    money: float | None = None,
+    prices: Path | None = None,
+) -> None:
+    """Have a model answer the questions: answers/MODEL.jsonl. Run again, it goes on.
+
+    Args:
+        folder: of a benchmark.
+        images: the folder of the photos.
+        model: a folder or hub id of a vision-language model, or small; with --base-url or --settings, its name on a
+            server.
+        base_url: a server with OpenAI's interface, http://localhost:8000/v1; the photos are sent to it. The key is read
+            from OPENAI_API_KEY.
+        name: what the model is called in the report; by default its folder's name, or that on the server.
+        only: the questions with one right answer (closed), or the open ones.
+        limit: so many questions of each sort, drawn.
+        batch: questions at once, of a model in a folder.
+        settings: a TOML file with more of how a server is asked, see docs/write.md.
+        concurrency: requests in flight at once, to a server.
+        money: dollars that the folder's server answers may cost in all.
+        prices: a TOML table of prices, see docs/write.md.
+    """
+    from posetalk.bench.run import answer_remote, asked_in, spent
+
+    asked, notes = asked_in(folder, images, only, limit)
+    if not (base_url or settings):
+        _answer_here(asked, folder, model, name, batch, notes)
+        return
+    from posetalk.write.prices import price_of
+
+    how = writer_settings(settings, model, base_url, concurrency, money)
+    found, asking = answer_remote(asked, how, folder, name or how.model, price_of(how.model, prices))
+    print(f"{name or how.model}: {found.new:,} answers, {found.known:,} known before; {spent(asking)}")
+    tell_skipped(*notes, *found.skipped)
+
+
+@bench.command
+def judge(
+    folder: Path,
+    *,
+    model: str | None = None,
+    base_url: str | None = None,
+    settings: Path | None = None,
+    concurrency: int | None = None,
+    money: float | None = None,
+    prices: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Have a language model score all open answers beside the references, in both orders: reviews/MODEL.jsonl.
+
+    Args:
+        folder: of a benchmark.
+        model: the judge's name on its server.
+        base_url: a server with OpenAI's interface, http://localhost:8000/v1; OpenAI's where it is not given. The key is
+            read from OPENAI_API_KEY.
+        settings: a TOML file with more of how it is asked, see docs/write.md.
+        concurrency: requests in flight at once.
+        money: dollars that the folder's server answers may cost in all.
+        prices: a TOML table of prices, see docs/write.md.
+        dry_run: count requests and tokens and price them, and ask nothing.
+    """
+    from posetalk.bench.run import judge_folder
+    from posetalk.write.prices import price_of
+
+    how = writer_settings(settings, model, base_url, concurrency, money)
+    print("\n".join(judge_folder(folder, how, price_of(how.model, prices), dry_run)))
+
+
+@bench.command
+def report(folder: Path, *, images: Path | None = None) -> None:
+    """Report all models that answered: tables, report.json and report.html.
+
+    Args:
+        folder: of a benchmark.
+        images: the folder of the photos, for the page.
+    """
+    from rich.console import Console
+
+    from posetalk.bench.run import report_folder
+    from posetalk.bench.table import tables
+
+    found, notes = report_folder(folder, images)
+    console = Console()
+    for table in tables(found):
+        console.print(table)
+    print(f"{folder / 'report.html'}, {folder / 'report.json'}")
+    for note in notes:
+        print(note, file=sys.stderr)
+
+
+@bench.command
+def export(
+    folder: Path, out: Path, *, images: Path, form: Literal["lmms-eval", "vlmevalkit"] = "lmms-eval"
+) -> None:
+    """Turn the questions with one right answer into a task of another harness.
+
+    Args:
+        folder: of a benchmark.
+        out: a folder for lmms-eval, a file (.tsv) for VLMEvalKit.
+        images: the folder of the photos.
+        form: lmms-eval (a task folder) or vlmevalkit (a table that holds the photos).
+    """
+    from posetalk.bench.export import export_lmms, export_vlmeval
+    from posetalk.bench.run import read_set
+
+    questions = read_set(folder).closed.questions
+    run = export_lmms if form == "lmms-eval" else export_vlmeval
+    left_out = run(questions, images, out)
+    print(f"{out}: {len(questions) - left_out:,} questions")
+    tell_skipped(*([f"{left_out:,} questions whose photo is not in {images}"] if left_out else []))
+
+
+@bench.command
+def run(
+    annotations: Path,
+    *,
+    images: Path,
+    model: str,
+    out: Path,
+    captions: Path | None = None,
+    objects: Path | None = None,
+    training: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    name: str | None = None,
+    limit: int | None = None,
+) -> None:
+    """Build what is missing, have a model in a folder answer, and report. Another model's answers come beside it.
+
+    Args:
+        annotations: COCO's person keypoints, held out from training.
+        images: the folder of the photos; only their pictures are asked about.
+        model: a folder or hub id of a vision-language model, or small.
+        out: the folder of the benchmark.
+        captions: COCO's captions of the same pictures; without them there are no open questions.
+        objects: COCO's instances of the same pictures.
+        training: a file that the model was trained on, whose pictures are refused; may be given several times.
+        name: what the model is called in the report; by default its folder's name.
+        limit: so many questions of each sort, drawn.
+    """
+    from posetalk.bench.run import asked_in, build_folder
+    from posetalk.bench.source import BuildSettings
+
+    _named(model)
+    settings = BuildSettings(
+        annotations=str(annotations),
+        captions=str(captions) if captions else None,
+        objects=str(objects) if objects else None,
+        images=str(images),
+        training=tuple(str(path) for path in training or ()),
+    )
+    _tell(build_folder(settings, out, anew=False))
+    asked, notes = asked_in(out, images, limit=limit)
+    _answer_here(asked, out, model, name, 8, notes)
+    report(out, images=images)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr if note.startswith("skipped: ") else sys.stdout)
+
+
+def _answer_here(
+    asked: list[Asked], folder: Path, model: str, name: str | None, batch: int, notes: Sequence[str]
+) -> None:
+    """By a model in a folder, which is loaded when there is something to ask."""
+    from posetalk.bench.run import answer_local
+
+    if batch < 1:
+        raise PosetalkError(f"--batch {batch} asks nothing; give at least 1")
+    called = name or _named(model)
+    found = answer_local(asked, _speaker(model), folder, called, Path(model), batch)
+    print(f"{called}: {found.new:,} answers, {found.known:,} known before")
+    tell_skipped(*notes, *found.skipped)
+
+
+def _named(model: str) -> str:
+    """What a model is called: its folder's name, or its own. Errors: it can be neither folder nor hub id."""
+    if Path(model).is_dir():
+        return Path(model).resolve().name
+    if model != "small" and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
+        raise PosetalkError(f"there is no folder {model}; give a model's, or --base-url for one on a server")
+    return model
+
+
+def _speaker(model: str) -> Speak:
+    """The model, loaded when it is first asked."""
+    chats: list[Chat] = []
+
+    def speak(some: Sequence[tuple[Path, str]], words: int) -> list[str]:
+        if not chats:
+            from posetalk.tune.chat import Chat
+
+            quiet()
+            keep_memory()
+            chats.append(Chat.from_pretrained(model))
+        return chats[0].answer(some, words)
+
+    return speak
