@@ -25,6 +25,7 @@ ORDER = [
         "score",
         "facts",
         "write",
+        "tune",
         "bench",
         "cli",
         "__main__",
@@ -84,7 +85,7 @@ def test_the_core_needs_neither_torch_nor_transformers(module: str) -> None:
 def test_help_loads_no_torch_and_lists_every_command() -> None:
     code = "import posetalk.cli\ntry: posetalk.cli.main(['--help'])\nexcept SystemExit: pass"
     loaded = loaded_by(code)
-    for command in ("locate", "evaluate", "train", "convert", "skeletons"):
+    for command in ("locate", "evaluate", "train", "convert", "skeletons", "tune", "chat"):
         assert command in loaded  # words of the printed help stand beside the modules
     # the start-up budget: what the words on the screen need, and nothing else
     heavy = {

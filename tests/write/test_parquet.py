@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.conftest import byte_tokenizer
+from tests.tune.conftest import SIZE, tiny_llava
 
 from posetalk.errors import PosetalkError
 from posetalk.write import parquet
@@ -21,16 +21,6 @@ from posetalk.write.split import Shares
 
 pytest.importorskip("pyarrow")
 datasets = pytest.importorskip("datasets")
-
-SIZE = 28  # px of the tiny tower's picture: 2 x 2 patches
-# A chat template of our own; what stands between the generation marks is learned.
-TEMPLATE = (
-    "{% for message in messages %}{{ message.role }}: "
-    "{% for part in message.content if part.type == 'image' %}<image>{% endfor %}"
-    "{% for part in message.content if part.type == 'text' %}"
-    "{% if message.role == 'assistant' %}{% generation %}{{ part.text }}</s>{% endgeneration %}"
-    "{% else %}{{ part.text }}\n{% endif %}{% endfor %}{% endfor %}"
-)
 
 
 @pytest.fixture(scope="module")
@@ -132,43 +122,6 @@ def test_a_missing_picture_is_one_sentence_and_nothing_is_written(
     with pytest.raises(PosetalkError, match=r"text\.jpg cannot be read as a picture"):
         export(samples, out, form, images=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.jsonl", "text.jpg"]
-
-
-def tiny_llava() -> tuple[Any, Any]:
-    """A CLIP tower and a Llama of width 32 and their processor."""
-    from transformers import (
-        CLIPImageProcessorPil,
-        CLIPVisionConfig,
-        LlamaConfig,
-        LlavaConfig,
-        LlavaForConditionalGeneration,
-        LlavaProcessor,
-    )
-
-    tokenizer = byte_tokenizer()
-    tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
-    vision = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=SIZE,
-        patch_size=14, projection_dim=32,
-    )  # fmt: skip
-    text = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, bos_token_id=0, eos_token_id=1, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    image = tokenizer.convert_tokens_to_ids("<image>")
-    torch.manual_seed(0)
-    model = LlavaForConditionalGeneration(
-        LlavaConfig(vision_config=vision, text_config=text, image_token_index=image)
-    )
-    processor = LlavaProcessor(
-        CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}),
-        tokenizer,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        chat_template=TEMPLATE,
-        num_additional_image_tokens=1,
-    )
-    return model, processor
 
 
 def test_trl_trains_on_it(folder: Path, tmp_path: Path) -> None:

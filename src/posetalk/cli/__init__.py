@@ -6,7 +6,7 @@ import sys
 
 from cyclopts import CycloptsError
 
-from posetalk.cli import bench, points, words  # noqa: F401  (they add their commands)
+from posetalk.cli import bench, points, tune, words  # noqa: F401  (they add their commands)
 from posetalk.cli.app import app
 from posetalk.errors import PosetalkError
 

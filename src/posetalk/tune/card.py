@@ -1,0 +1,61 @@
+"""The card of a tuned model: what it was made from and what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from posetalk.tune.data import Example
+from posetalk.tune.settings import TuneSettings
+
+_METHODS = {
+    "lora": "LoRA on the language model, the whole connector",
+    "qlora": "LoRA on the language model in 4 bits, the whole connector",
+    "full": "every weight of the language model and the connector",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """own, again: samples of one's own data and of replays; left_out: of all files; lengths: tokens of the samples of
+    both; probed: what is measured before and after."""
+
+    own: int
+    again: int
+    left_out: int
+    lengths: Sequence[int]
+    probed: Sequence[Example]
+
+
+def write_card(out: Path, settings: TuneSettings, told: Told, steps: int, counts: dict[str, int]) -> None:
+    """card.md in the folder of a run."""
+    trained = counts["language"] + counts["connector"]
+    seen = "padded to a square" if settings.pad else "as the model's own processor prepares them"
+    lines = [
+        "# Model card",
+        "",
+        f"{settings.model}, tuned with posetalk for {steps:,} steps of {settings.batch} samples, seed "
+        f"{settings.seed}; every setting is in run.toml, the loss curve in log.jsonl. The licences of that model and "
+        "of the data hold.",
+        "",
+        f"- Tuned: {_METHODS[settings.method]}; {trained:,} numbers ({counts['connector']:,} of them the "
+        "connector's). The vision tower is as it was.",
+        f"- Samples: {told.own:,} from {', '.join(source.file for source in settings.data)}",
+        *(
+            f"- Replay: {replay.share} samples for each of those from {replay.file}"
+            for replay in settings.replay
+        ),
+        f"- Left out: {told.left_out:,} (skipped.txt says which and why)",
+        f"- Tokens of a sample with its picture: {min(told.lengths):,} to {max(told.lengths):,}, none cut",
+        f"- Pictures: {seen}",
+    ]
+    if settings.probe:
+        found = json.loads((out / "probe.json").read_text(encoding="utf-8"))
+        lines += [
+            "",
+            f"Loss a token of the answers of {found['samples']:,} samples in {found['file']}: "
+            f"{found['before']:.4f} before, {found['after']:.4f} after.",
+        ]
+    (out / "card.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,27 @@
+"""Adapters -> a plain folder that transformers and vLLM load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from peft import PeftConfig, PeftModel
+from transformers import AutoModelForImageTextToText
+
+from posetalk.errors import PosetalkError
+from posetalk.model.files import load_part
+from posetalk.tune.files import processor_of
+
+
+def merge(adapters: str | Path, out: str | Path) -> None:
+    """Write the model that adapters/ belongs to with them in its weights, in its own number format, to `out`.
+
+    The processor, its chat template and the generation settings lie beside it. Errors: no adapters; their model is
+    not there.
+    """
+    if not (Path(adapters) / "adapter_config.json").is_file():
+        raise PosetalkError(f"{adapters} holds no adapters; give the folder adapters/ of a run")
+    name = PeftConfig.from_pretrained(str(adapters)).base_model_name_or_path
+    model = load_part(AutoModelForImageTextToText, str(name), "vision-language model", dtype="auto")
+    merged = PeftModel.from_pretrained(model, str(adapters)).merge_and_unload()
+    merged.save_pretrained(out)
+    processor_of(str(adapters)).save_pretrained(out)

@@ -1,0 +1,49 @@
+"""Recipes by name: settings without data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from posetalk.tune.settings import Method
+
+Preset = Literal["llava-1.5-7b", "bundled"]
+
+# LLaVA-1.5's second stage (arXiv 2310.03744 and its scripts finetune.sh, finetune_lora.sh): batch 128, one epoch,
+# cosine after 3 % of warm-up, no weight decay, 2,048 tokens, pictures padded to squares. 2e-5 for all weights; with
+# LoRA 128/256 2e-4 and the connector at 2e-5.
+_LLAVA: dict[str, Any] = {
+    "model": "llava-hf/llava-1.5-7b-hf",
+    "batch": 128,
+    "device_batch": 16,
+    "epochs": 1,
+    "warmup": 0.03,
+    "length": 2048,
+    "pad": True,
+    "connector_rate": 2e-5,
+}
+_LORA: dict[str, Any] = {"r": 128, "alpha": 256, "dropout": 0.05, "rate": 2e-4}
+
+# The small model on a CPU: all its weights, float32.
+_BUNDLED: dict[str, Any] = {
+    "model": "small",
+    "batch": 16,
+    "device_batch": 8,
+    "epochs": 1,
+    "warmup": 0.03,
+    "bf16": False,
+    "checkpointing": False,
+    "workers": 0,
+    "save_steps": 100,
+}
+
+
+def preset(name: Preset, method: Method | None = None) -> dict[str, Any]:
+    """The settings of a recipe, as TuneSettings takes them. method: by default the recipe's own."""
+    match name:
+        case "llava-1.5-7b":
+            chosen = method or "lora"
+            return _LLAVA | {"method": chosen} | ({"rate": 2e-5} if chosen == "full" else _LORA)
+        case "bundled":
+            chosen = method or "full"
+            rates = {"rate": 1e-4} if chosen == "full" else {"rate": 5e-4, "r": 16, "alpha": 32}
+            return _BUNDLED | {"method": chosen, "connector_rate": 1e-4} | rates

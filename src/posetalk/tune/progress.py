@@ -1,0 +1,96 @@
+"""What a run shows and writes as it goes, and how it is stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+KEYS = ("loss", "learning_rate", "grad_norm", "mean_token_accuracy")
+
+
+class Report(TrainerCallback):
+    """Progress on the screen, and log.jsonl, a line per logged step."""
+
+    def __init__(self, log: Path, steps: int) -> None:
+        self.log, self.steps = log, steps
+        self.progress = Progress(
+            TextColumn("tuning"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+        )
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.begun = time.monotonic()
+        if state.is_world_process_zero:
+            self._forget_after(state.global_step)
+            self.progress.start()
+        self.task = self.progress.add_task("", total=self.steps, completed=state.global_step, loss="-")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.progress.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
+            return
+        self.progress.update(self.task, loss=f"{logs['loss']:.3f}")
+        row = {"step": state.global_step, **{key: logs[key] for key in KEYS if key in logs}}
+        row["seconds"] = round(time.monotonic() - self.begun, 1)
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.progress.stop()
+
+    def _forget_after(self, step: int) -> None:
+        """A resumed run repeats the steps since its checkpoint: their lines are written again."""
+        if self.log.exists():
+            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            self.log.write_text("".join(kept), encoding="utf-8")
+
+
+class Stop(TrainerCallback):
+    """The first Ctrl-C ends the run after its step, with a checkpoint; the second ends it at once.
+
+    For a run of one process: several would see it at different steps and wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.asked:
+            control.should_save = control.should_training_stop = True
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Errors: KeyboardInterrupt at the end, where it was asked to stop."""
+        try:
+            before = signal.signal(signal.SIGINT, self._hear)
+        except ValueError:  # not the main thread
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,187 @@
+"""A tuning run: TRL's SFTTrainer over lessons in a fixed order, with exact resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from rich.progress import track
+from transformers import PrinterCallback, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig, SFTTrainer
+
+from posetalk.errors import PosetalkError
+from posetalk.tune.card import Told, write_card
+from posetalk.tune.data import Example, Track, examples, order, replayed
+from posetalk.tune.lesson import Teacher
+from posetalk.tune.merge import merge
+from posetalk.tune.network import counts, groups, network
+from posetalk.tune.probe import Probe
+from posetalk.tune.progress import Report, Stop
+from posetalk.tune.settings import TuneSettings
+
+
+def tune(settings: TuneSettings, out: str | Path) -> Path:
+    """Tune a model, and write it to `out`; called again on the same folder it resumes from the last checkpoint.
+
+    out holds run.toml (the settings), log.jsonl (loss, rate), skipped.txt (the samples that were left out), probe.json,
+    checkpoints/, adapters/ unless all weights were tuned, card.md, and the model itself, which transformers loads.
+    Errors: no data, no model, a folder with a run of other settings; KeyboardInterrupt when stopped by Ctrl-C, with a
+    checkpoint behind it.
+    """
+    out = Path(out)
+    settings.claim(out)
+    set_seed(settings.seed)
+    model, processor = network(settings)
+    teacher = Teacher(processor, _stops(model))
+    arguments = _arguments(settings, out)
+    first = arguments.process_index == 0
+    own, told = _read(settings, teacher, _longest(settings, model), out / "skipped.txt", first)
+    steps = settings.steps or math.ceil(len(own) * settings.epochs / settings.batch)
+    arguments.max_steps = steps
+    collate = partial(_collate, teacher)
+    callbacks: list[Any] = [Report(out / "log.jsonl", steps), stop := Stop()]
+    probe = None
+    if settings.probe:
+        probe = Probe(out / "probe.json", settings.probe.file, told.probed, collate)
+        callbacks.insert(0, probe)
+    (out / "checkpoints").mkdir(exist_ok=True)
+    trainer = _Tuner(model, arguments, own, collate, callbacks, processor, settings, steps)
+    if probe:
+        probe.trainer = trainer
+    checkpoint = get_last_checkpoint(str(out / "checkpoints"))
+    if arguments.world_size == 1:
+        with stop.listening():
+            trainer.train(resume_from_checkpoint=checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    _save(trainer, processor, settings, out)
+    if first:
+        write_card(out, settings, told, steps, counts(model))
+    return out
+
+
+class _Tuner(SFTTrainer):
+    """Lessons in the order of the run, and a learning rate for each part."""
+
+    def __init__(
+        self,
+        model: Any,
+        arguments: SFTConfig,
+        own: Sequence[Example],
+        collate: Any,
+        callbacks: list[Any],
+        processor: Any,
+        settings: TuneSettings,
+        steps: int,
+    ) -> None:
+        self.settings = settings
+        places = order([example.length for example in own], settings.batch, steps, settings.seed)
+        # SFTTrainer knows a data set with pictures by the column `images`, and then leaves it as it is
+        rows = Dataset.from_dict({"images": list(map(str, range(len(own))))}).select(places)
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=rows,
+            data_collator=lambda found: collate([own[int(row["images"])] for row in found]),
+            processing_class=processor,
+            callbacks=callbacks,
+        )
+        self.remove_callback(PrinterCallback)
+
+    def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
+        self.optimizer = torch.optim.AdamW(groups(self.model, self.settings), betas=(0.9, 0.999))
+        return self.optimizer
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """The run writes its own."""
+
+
+def _collate(teacher: Teacher, chosen: Sequence[Example]) -> dict[str, Any]:
+    return teacher.batch([(example.lesson, example.picture) for example in chosen])
+
+
+def _read(
+    settings: TuneSettings, teacher: Teacher, longest: int, file: Path, first: bool
+) -> tuple[list[Example], Told]:
+    """What is learned, and what there is to tell of it; the first process shows it and writes skipped.txt."""
+    skipped: list[str] = []
+    show: Track = partial(track, description="reading", disable=not first)
+    own = [
+        example for source in settings.data for example in examples(source, teacher, longest, skipped, show)
+    ]
+    count, again = len(own), []
+    for replay in settings.replay:
+        other = examples(replay, teacher, longest, skipped, show)
+        again += replayed(count, other, replay, settings.seed)
+    probed = examples(settings.probe, teacher, longest, skipped, show) if settings.probe else []
+    if first:
+        file.write_text("".join(f"{sentence}\n" for sentence in skipped), encoding="utf-8")
+        if skipped:
+            print(f"{len(skipped):,} samples left out, the first: {skipped[0]}; all of them are in {file}")
+    lengths = [example.length for example in own + again]
+    return own + again, Told(count, len(again), len(skipped), lengths, probed)
+
+
+def _stops(model: Any) -> list[int]:
+    ends = model.generation_config.eos_token_id
+    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+
+
+def _longest(settings: TuneSettings, model: Any) -> int:
+    takes = int(model.config.get_text_config().max_position_embeddings)
+    if settings.length and settings.length > takes:
+        raise PosetalkError(f"length {settings.length:,} is more than the model takes; at most {takes:,}")
+    return settings.length or takes
+
+
+def _arguments(settings: TuneSettings, out: Path) -> SFTConfig:
+    arguments = SFTConfig(
+        output_dir=str(out / "checkpoints"),
+        per_device_train_batch_size=settings.device_batch,
+        learning_rate=settings.rate,
+        warmup_steps=settings.warmup,
+        lr_scheduler_type="cosine",
+        max_grad_norm=settings.clip,
+        bf16=settings.bf16,
+        max_steps=1,
+        logging_steps=settings.log_steps,
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        seed=settings.seed,
+        dataloader_num_workers=settings.workers,
+        train_sampling_strategy="sequential",
+        max_length=None,  # nothing is cut: image tokens would be
+        activation_checkpointing=settings.checkpointing,
+        ddp_find_unused_parameters=False,  # each lesson has a picture, so that all parts are used
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to=[],
+        use_cpu=not torch.cuda.is_available(),
+    )
+    share, rest = divmod(settings.batch, settings.device_batch * arguments.world_size)
+    if rest or not share:
+        raise PosetalkError(
+            f"batch {settings.batch} is not a multiple of device_batch {settings.device_batch} x "
+            f"{arguments.world_size} processes; change one of them"
+        )
+    arguments.gradient_accumulation_steps = share
+    return arguments
+
+
+def _save(trainer: SFTTrainer, processor: Any, settings: TuneSettings, out: Path) -> None:
+    """By all processes, since a sharded model is gathered from all of them."""
+    place = out if settings.method == "full" else out / "adapters"
+    trainer.save_model(str(place))
+    if trainer.is_world_process_zero():
+        processor.save_pretrained(place)
+        for name in ("training_args.bin", "README.md"):  # a pickle, and a form that nobody has filled in
+            (place / name).unlink(missing_ok=True)
+        if settings.method != "full" and settings.form == "merged":
+            merge(place, out)
+    trainer.accelerator.wait_for_everyone()

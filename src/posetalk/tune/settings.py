@@ -1,0 +1,78 @@
+"""The settings of a tuning run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from posetalk.settings import Settings
+
+Method = Literal["lora", "qlora", "full"]
+
+
+class Source(Settings):
+    """Conversations about pictures.
+
+    file:   a folder of `posetalk write`, `screen` or `export --form llava`, a samples.jsonl, or LLaVA's JSON list.
+    images: the folder that the pictures' names belong to.
+    """
+
+    file: str
+    images: str
+
+
+class Replay(Source):
+    """Other conversations mixed in against forgetting: share samples for each of our own, drawn by the seed."""
+
+    share: float = Field(gt=0)
+
+
+class TuneSettings(Settings):
+    """A tuning run. The defaults are LLaVA-1.5's second stage with LoRA. The vision tower is frozen, as it was there.
+
+    model:          a folder or hub id that `AutoModelForImageTextToText` knows; `small` for the small one.
+    method:         `lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits, which
+                    needs bitsandbytes and a GPU; `full`: every weight of the language model. All three train the
+                    whole connector.
+    r, alpha, dropout: of the adapters. targets: the ends of the names of the linear layers that get one; all linear
+                    layers of the language model where it is empty.
+    rate:           peak learning rate of the adapters or the language model; connector_rate: the connector's.
+    batch:          samples per gradient step over all processes; `device_batch` at a time on each of them.
+    steps:          gradient steps; None for `epochs` passes over the data.
+    warmup:         share of the steps in which the rate rises; then it falls as a cosine.
+    length:         tokens of a sample, those of the picture included; longer ones are left out, never cut. None: as
+                    many as the model takes.
+    pad:            pictures become square by padding, as LLaVA-1.5 was trained, and not by cutting the middle out, as
+                    its published processor does; saved with the model. For LLaVA alone.
+    checkpointing:  activations are computed again in the backward pass, which saves memory and costs time.
+    form:           `merged`: a whole model in the run's folder, beside adapters/; `adapters`: those alone.
+    """
+
+    model: str
+    data: tuple[Source, ...] = Field(min_length=1)
+    replay: tuple[Replay, ...] = ()
+    probe: Source | None = None
+    method: Method = "lora"
+    r: int = Field(128, ge=1)
+    alpha: float = Field(256, gt=0)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = ()
+    rate: float = Field(2e-4, gt=0)
+    connector_rate: float = Field(2e-5, gt=0)
+    batch: int = Field(128, ge=1)
+    device_batch: int = Field(1, ge=1)
+    epochs: float = Field(1, gt=0)
+    steps: int | None = Field(None, ge=1)
+    warmup: float = Field(0.03, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    length: int | None = Field(None, ge=1)
+    pad: bool = False
+    bf16: bool = True
+    checkpointing: bool = True
+    seed: int = 42
+    workers: int = Field(2, ge=0)
+    save_steps: int = Field(500, ge=1)
+    log_steps: int = Field(10, ge=1)
+    form: Literal["merged", "adapters"] = "merged"
