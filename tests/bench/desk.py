@@ -1,0 +1,78 @@
+"""A small benchmark in a folder, and answers and judges to it whose scores are known, for the tests."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from PIL import Image
+from tests.bench.people import question
+from tests.write.server import Act, Body, said
+
+from posetalk.bench.answer import Asked, answer_here, asked_of, file_of
+from posetalk.bench.build import Built
+from posetalk.bench.openset import CATEGORIES, Context, Open, OpenSet
+from posetalk.bench.run import read_set
+from posetalk.write.client import WriterSettings
+
+PICTURES = 8
+
+
+def bench(folder: Path) -> Path:
+    """Eight photos with three closed and three open questions each: folder/photos and folder/bench."""
+    photos, out = folder / "photos", folder / "bench"
+    photos.mkdir(parents=True)
+    closed, opened, contexts = [], [], {}
+    for number in range(PICTURES):
+        name = f"{number}.jpg"
+        Image.new("RGB", (60 + number, 40), (20 * number, 90, 120)).save(photos / name)
+        for i in range(3):
+            text = f"Is arm {i} of {number} raised?"
+            closed.append(question(f"{number}-{i}", "yes" if i % 2 else "no", text, image=name))
+        for category in CATEGORIES.values():
+            named = f"{number}-{category}"
+            opened.append(Open(named, name, f"What of {named}?", category, f"reference of {named}"))
+        contexts[name] = Context(
+            name, (f"A caption of {number}.",), (("person", (0.1, 0.2, 0.3, 0.4)),), "so: x"
+        )
+    Built(tuple(closed), {q.id: 0.5 for q in closed}, ()).save(out)
+    OpenSet(tuple(opened), contexts).save(out)
+    return folder
+
+
+def asked_in(folder: Path) -> list[Asked]:
+    """All questions of `bench`."""
+    found = read_set(folder / "bench")
+    return asked_of(found.closed.questions, found.opened, folder / "photos")[0]
+
+
+def spoken(folder: Path, text: str = "m says of {}") -> None:
+    """Have a model m say the same of every question, {} being the question."""
+    answer_here(
+        asked_in(folder), lambda some, words: [text.format(prompt) for _, prompt in some],
+        file_of(folder / "bench", "m"), "m",
+    )  # fmt: skip
+
+
+def marks(body: Body) -> tuple[str, str]:
+    """The question's id and which answer the judge sees first."""
+    text = body["messages"][1]["content"]
+    name = re.search(r"What of (\S+)\?", text)
+    assert name is not None
+    place = {
+        who: text.index(f"> {words}")
+        for who, words in (("reference", "reference of"), ("candidate", "m says"))
+    }
+    return name[1], min(place, key=lambda who: place[who])
+
+
+def scored(body: Body, reference: float, candidate: float, bonus: float = 0) -> Act:
+    """A judge that gives fixed scores, and some points more to whoever is first."""
+    _, first = marks(body)
+    one, two = (reference, candidate) if first == "reference" else (candidate, reference)
+    return said(json.dumps({"why": f"{first} first", "first": int(one + bonus), "second": int(two)}))
+
+
+def settings(url: str, **more: object) -> WriterSettings:
+    return WriterSettings.check({"model": "judge", "base_url": url, "pause": 0.01, **more}, "the test")
