@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ import torch
 from datasets import Dataset
 from rich.progress import track
 from transformers import PrinterCallback, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
@@ -54,7 +55,7 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
     trainer = _Tuner(model, arguments, own, collate, callbacks, processor, settings, steps)
     if probe:
         probe.trainer = trainer
-    checkpoint = get_last_checkpoint(str(out / "checkpoints"))
+    checkpoint = _checkpoint(out / "checkpoints")
     if arguments.world_size == 1:
         with stop.listening():
             trainer.train(resume_from_checkpoint=checkpoint)
@@ -100,6 +101,15 @@ class _Tuner(SFTTrainer):
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The run writes its own."""
+
+
+def _checkpoint(folder: Path) -> str | None:
+    """The last whole checkpoint: what the Trainer writes last is trainer_state.json."""
+    whole = {}
+    for file in folder.glob("checkpoint-*/trainer_state.json"):
+        with suppress(ValueError, KeyError):  # killed while writing it
+            whole[int(json.loads(file.read_bytes())["global_step"])] = str(file.parent)
+    return whole[max(whole)] if whole else None
 
 
 def _collate(teacher: Teacher, chosen: Sequence[Example]) -> dict[str, Any]:
