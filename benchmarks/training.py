@@ -5,8 +5,8 @@
 One gradient step (forward, backward, AdamW) of LoRA on both towers and the connector, LocLLM's settings, fp32, random
 weights and pictures, the same prompts on all sides. `chain` takes five keypoints of a person in a row (LocLLM), `block`
 all of them beside each other, `point` all of them, read once. That reading is shared by the people of a step, so there
-are 14 of them (20 GB are not enough for 16, which training has); the others' speed does not depend on it, they have
-two. The second table grows the number of keypoints, 2 people a step.
+are 16 of them, which training has; the others' speed does not depend on it, they have two. The second table grows the
+number of keypoints, 2 people a step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from posetalk.skeleton import Keypoint, skeleton
 from posetalk.train.packing import CHAIN, Packing, collate, pack
 from posetalk.train.target import Target
 
-PEOPLE = {"chain": 2, "block": 2, "point": 14}
+PEOPLE = {"chain": 2, "block": 2, "point": 16}
 FEW = 2
 COUNTS = (1, 5, 17, 50, 133)
 SIDES: dict[str, tuple[str, Packing]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from torch import nn
 
 from posetalk.model.block import NAME, attention, blocks_of
 from posetalk.model.files import build
-from posetalk.model.posellm import block_mask
+from posetalk.model.posellm import READ, block_mask
 from posetalk.settings import ModelSettings
 
 
@@ -22,7 +23,7 @@ def rows(prefix: int, sizes: list[list[int]]) -> torch.Tensor:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    prefix=st.integers(1, 6),
+    prefix=st.integers(0, 6),
     sizes=st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=3),
     groups=st.sampled_from([1, 2]),
     seed=st.integers(0, 99),
@@ -52,6 +53,21 @@ def test_it_is_what_the_mask_gives_with_its_gradient(
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "even"),
+    [
+        ([[1, 1, 1], [1, 1, 1]], True),
+        ([[1, 1, 1], [1]], True),
+        ([[3, 3], [3, 2]], True),
+        ([[2, 3], [2, 3]], False),
+        ([[3, 3], [2, 3]], False),
+    ],
+)
+def test_questions_of_one_length_are_not_gathered(sizes: list[list[int]], even: bool) -> None:
+    blocks = blocks_of(rows(4, sizes))
+    assert blocks is not None and (blocks.back is None) is even
+
+
 def test_rows_of_another_form_have_no_blocks() -> None:
     assert blocks_of(torch.zeros(2, 5, dtype=torch.long)) is None  # a chain
     assert blocks_of(torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])) is None  # pictures of different sizes
@@ -77,3 +93,37 @@ def test_a_model_learns_by_it_unless_told_otherwise(tiny_settings: ModelSettings
         reader._attn_implementation = name
         losses.append(model(**asked).loss.item())
     assert max(losses) - min(losses) < 1e-5
+
+
+@pytest.mark.parametrize("name", [NAME, "sdpa", "eager"])
+def test_questions_read_together_are_what_each_is_alone(tiny_settings: ModelSettings, name: str) -> None:
+    model, _ = build(tiny_settings.model_copy(update={"readout": "point", "reading": "once"}))
+    network = model.model
+    network.language_model.config._attn_implementation = name
+    torch.manual_seed(0)
+    for texts in (
+        [[3, 4, 5, 6], [3, 4, 7], [3, 4, 5, 6, 8, 9]],  # two words at the start of all
+        [[3, 4], [3, 4], [3]],  # one is where the others begin
+        [[5, 4, 3], [6, 4]],  # nothing in common
+        [[3, number, *range(4, 4 + number % 5)] for number in range(READ + 2)],
+    ):
+        lengths = torch.tensor([len(text) for text in texts])
+        longest = int(lengths.max())
+        questions = torch.tensor([text + [0] * (longest - len(text)) for text in texts])
+        together = network.read(questions, lengths)
+        alone = torch.stack(
+            [
+                network.question_reader(
+                    network.language_model(input_ids=torch.tensor([text])).last_hidden_state[0].mean(0)
+                )
+                for text in texts
+            ]
+        )
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+        weights = torch.randn_like(alone)
+        words = network.language_model.layers[0].self_attn.q_proj.weight
+        one, other = (
+            torch.autograd.grad((found * weights).sum(), words, retain_graph=True)[0]
+            for found in (together, alone)
+        )
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)

@@ -2,7 +2,7 @@
 
 A row is a picture and many questions, each of which sees the picture and itself. Under a mask over the whole row most
 pairs are computed to be thrown away; here the picture's tokens attend as ever, and each question to the picture and
-itself, as one batch of short rows.
+itself. No key of the picture is copied: the questions of a person are one matrix that is multiplied with all of them.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
-from transformers.models.llama.modeling_llama import repeat_kv
 
 NAME = "posetalk_block"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """prefix: tokens that everyone sees. index, valid: (B, K, L) where a question's tokens stand, and which of the L
-    there are. seen: (B * K, 1, L, prefix + L) what each sees."""
+    """prefix: tokens that everyone sees, perhaps none. index: (B, K, L) where a question's tokens stand. unseen:
+    (B, 1, K, 1, L, L) what of itself a question's token does not see. back: (B, T - prefix) which of the K * L a
+    token behind the prefix is; None where they stand in that order."""
 
     prefix: int
     index: Tensor
-    valid: Tensor
-    seen: Tensor
+    unseen: Tensor
+    back: Tensor | None
 
 
 def blocks_of(segments: Tensor) -> Blocks | None:
@@ -46,9 +46,14 @@ def blocks_of(segments: Tensor) -> Blocks | None:
     index = (starts[..., None] + longest).where(valid, 0)
     if bool((segments.gather(1, index.flatten(1)).view_as(index) != numbers[:, None])[valid].any()):
         return None  # not one after the other
-    own = (longest[:, None] >= longest) & valid[:, :, None, :]
-    seen = torch.cat([torch.ones_like(own[..., :1]).expand(*own.shape[:3], prefix), own], -1)
-    return Blocks(prefix, index, valid, seen.flatten(0, 1)[:, None])
+    unseen = ~((longest[:, None] >= longest) & valid[:, :, None, :])
+    slots = torch.arange(valid[0].numel(), device=segments.device).view_as(valid[0])
+    back = None
+    if segments.shape[1] != prefix + slots.numel() or bool((index != prefix + slots)[valid].any()):
+        back = torch.zeros_like(segments)
+        back[valid.nonzero()[:, 0], index[valid]] = slots.expand_as(valid)[valid]
+        back = back[:, prefix:]
+    return Blocks(prefix, index, unseen[:, None, :, None], back)
 
 
 def attention(
@@ -68,35 +73,40 @@ def attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return out
-    end, groups = blocks.prefix, query.shape[1] // key.shape[1]
-    rows = torch.arange(len(query), device=query.device)[:, None, None]
+    end, groups = blocks.prefix, key.shape[1]
+    asked, longest = blocks.index.shape[1:]
+    people = torch.arange(len(query), device=query.device)[:, None]
 
     def own(of: Tensor) -> Tensor:
-        """(B, heads, T, width) -> the questions' tokens as rows of their own, (B * K, heads, L, width)."""
-        rows_of_own: Tensor = of.transpose(1, 2)[rows, blocks.index].flatten(0, 1)
-        return rows_of_own.transpose(1, 2)
+        """(B, heads, T, width) -> the questions' tokens, (B, groups, K, heads / groups * L, width)."""
+        rows = of.transpose(1, 2)
+        if blocks.back is None:
+            rows = torch.unflatten(rows[:, end:], 1, (asked, longest))
+        else:
+            rows = rows[people[..., None], blocks.index]
+        return torch.unflatten(rows, 3, (groups, -1)).permute(0, 3, 1, 4, 2, 5).flatten(3, 4)
 
-    def with_prefix(of: Tensor) -> Tensor:
-        shared = of[:, None, :, :end].expand(-1, blocks.index.shape[1], -1, -1, -1).flatten(0, 1)
-        both: Tensor = repeat_kv(torch.cat([shared, own(of)], 2), groups)
-        return both
-
+    scale = query.shape[3] ** -0.5 if scaling is None else scaling
+    asking, shared, told = own(query) * scale, key[:, :, :end], value[:, :, :end]
+    near = torch.unflatten(asking @ own(key).mT, 3, (-1, longest))
+    near = near.masked_fill(blocks.unseen, torch.finfo(near.dtype).min).flatten(3, 4)
+    far = torch.unflatten(asking.flatten(2, 3) @ shared.mT, 2, (asked, -1))
+    weights = torch.cat([far, near], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
+    far, near = torch.split(F.dropout(weights, dropout), [end, longest], -1)
+    found = near @ own(value) + torch.unflatten(far.flatten(2, 3) @ told, 2, (asked, -1))
+    found = torch.unflatten(found, 3, (-1, longest)).permute(0, 2, 4, 1, 3, 5).flatten(3, 4).flatten(1, 2)
+    if blocks.back is not None:
+        found = found[people, blocks.back]
     first = F.scaled_dot_product_attention(
         query[:, :, :end],
-        repeat_kv(key[:, :, :end], groups),
-        repeat_kv(value[:, :, :end], groups),
+        shared,
+        told,
         is_causal=True,
         dropout_p=dropout,
         scale=scaling,
+        enable_gqa=groups < query.shape[1],
     )
-    asked = F.scaled_dot_product_attention(
-        own(query), with_prefix(key), with_prefix(value), blocks.seen, dropout_p=dropout, scale=scaling
-    )
-    whole = torch.zeros_like(query.transpose(1, 2))
-    whole[:, :end] = first.transpose(1, 2)
-    places = (rows.expand_as(blocks.index)[blocks.valid], blocks.index[blocks.valid])
-    found = asked.transpose(1, 2).reshape(*blocks.index.shape, *whole.shape[2:])
-    return whole.index_put(places, found[blocks.valid]), None
+    return torch.cat([first.transpose(1, 2), found], 1), None
 
 
 AttentionInterface.register(NAME, attention)

@@ -118,18 +118,36 @@ class PoseLLMModel(LlavaModel):
         return words
 
     def read(self, questions: Tensor, lengths: Tensor) -> Tensor:
-        """Read questions without the picture: (Q, L) ids, padded on the right, and their lengths (Q,) -> (Q, width)."""
+        """Read questions without the picture: (Q, L) ids, padded on the right, and their lengths (Q,) -> (Q, width).
+
+        They stand in one row, and words with which all of them begin stand there once, as the picture does elsewhere.
+        """
         order, means = lengths.argsort(), []
         for rows in torch.split(order, READ):  # of like length, so that little is padded
-            longest = int(lengths[rows].max())
-            # Causal: what stands behind a question's end does not matter to it.
+            ids, sizes = questions[rows], lengths[rows]
+            alike = (ids == ids[0]).all(0).cumprod(0)
+            start = min(int(alike.sum()), int(sizes.min()) - 1)
+            places = torch.arange(start, int(sizes.max()), device=ids.device)
+            owner, column = (places < sizes[:, None]).nonzero().unbind(1)
+            first = torch.arange(start, device=ids.device)
             hidden = self.language_model(
-                input_ids=questions[rows, :longest], use_cache=False
-            ).last_hidden_state
-            within = torch.arange(longest, device=hidden.device) < lengths[rows, None]
-            means.append((hidden * within[..., None]).sum(1) / lengths[rows, None])
+                input_ids=torch.cat([ids[0, :start], ids[owner, places[column]]])[None],
+                position_ids=torch.cat([first, places[column]])[None],
+                use_cache=False,
+                **self.sight(torch.cat([torch.zeros_like(first), owner + 1])[None]),
+            ).last_hidden_state[0]
+            own = hidden.new_zeros(len(rows), hidden.shape[1]).index_add(0, owner, hidden[start:])
+            means.append((own + hidden[:start].sum(0)) / sizes[:, None])
         out: Tensor = self.question_reader(torch.cat(means)[order.argsort()])
         return out
+
+    def sight(self, segments: Tensor) -> dict[str, Any]:
+        """What tells the language model which tokens of (B, T) segments, see `block_mask`, see each other."""
+        if self.language_model.config._attn_implementation == NAME:
+            blocks = blocks_of(segments)
+            if blocks is not None:
+                return {"blocks": blocks}
+        return {"attention_mask": block_mask(segments, self.get_input_embeddings().weight.dtype)}
 
     def forward(
         self,
@@ -200,12 +218,7 @@ class PoseLLM(LlavaForConditionalGeneration):
                   this call are counted where it is None.
         """
         if segments is not None:
-            packed = self.model.language_model.config._attn_implementation == NAME
-            blocks = blocks_of(segments) if packed else None
-            if blocks is not None:
-                kwargs["blocks"] = blocks
-            else:
-                kwargs["attention_mask"] = block_mask(segments, self.get_input_embeddings().weight.dtype)
+            kwargs |= self.model.sight(segments)
         if labels is None:
             out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
             hidden = out.last_hidden_state
