@@ -1,0 +1,148 @@
+"""What is trained, at which rate, and the 7B recipe by its shapes; nothing of 7B is loaded or run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from peft import get_peft_model
+from tests.tune.conftest import tiny, tiny_llava
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from posetalk.errors import PosetalkError
+from posetalk.settings import Settings
+from posetalk.tune.network import counts, groups, lora, network, part
+from posetalk.tune.presets import Preset, preset
+from posetalk.tune.settings import Method, TuneSettings
+
+FSDP = Path(__file__).parents[2] / "runs" / "fsdp.yaml"
+DATA = {"data": [{"file": "x.json", "images": "x"}]}
+
+
+def recipe(name: Preset, method: Method | None = None) -> TuneSettings:
+    return TuneSettings.check(preset(name, method) | DATA, name)
+
+
+@pytest.fixture(scope="module")
+def big() -> Any:
+    """LLaVA-1.5-7B without numbers: Vicuna-7B, CLIP ViT-L/14 at 336 px, a two-layer connector; 32,064 words."""
+    vision = CLIPVisionConfig(
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16, image_size=336,
+        patch_size=14, projection_dim=768,
+    )  # fmt: skip
+    text = LlamaConfig(
+        vocab_size=32064, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32,
+        max_position_embeddings=4096,
+    )  # fmt: skip
+    with torch.device("meta"):
+        return LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text))
+
+
+CONNECTOR = 1024 * 4096 + 4096 + 4096 * 4096 + 4096
+# query, key, value, output: 4096 x 4096; gate, up, down: 4096 x 11008; r (in + out) numbers each
+ADAPTERS = 32 * 128 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
+
+
+def test_fsdp_wraps_the_layers_of_the_7b_network(big: Any) -> None:
+    found = yaml.safe_load(FSDP.read_text())["fsdp_config"]
+    names = found["fsdp_transformer_layer_cls_to_wrap"].split(",")
+    layers = [type(module).__name__ for module in big.modules()]
+    assert {name: layers.count(name) for name in names} == {"LlamaDecoderLayer": 32, "CLIPEncoderLayer": 24}
+
+
+def test_accelerate_takes_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    found = load_config_from_file(str(FSDP))
+    assert found.distributed_type == "FSDP" and found.num_processes == 8 and found.mixed_precision == "bf16"
+
+
+def test_the_7b_recipe_trains_these_numbers(big: Any) -> None:
+    settings = recipe("llava-1.5-7b")
+    assert (settings.method, settings.r, settings.alpha) == ("lora", 128, 256)
+    assert (settings.rate, settings.connector_rate) == (2e-4, 2e-5)
+    assert (settings.batch, settings.epochs, settings.warmup, settings.weight_decay) == (128, 1, 0.03, 0)
+    with torch.device("meta"):
+        tuned = get_peft_model(big, lora(big, settings))
+    found = counts(tuned)
+    assert found["connector"] == CONNECTOR == 20_979_712
+    assert found["language"] == ADAPTERS == 319_815_680
+    assert not [n for n, p in tuned.named_parameters() if p.requires_grad and part(n) == "rest"]
+    [language, connector, biases] = groups(tuned, settings)
+    assert (language["lr"], connector["lr"], biases["lr"]) == (2e-4, 2e-5, 2e-5)
+    assert sum(p.numel() for p in language["params"]) == ADAPTERS
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "rates"),
+    [
+        ("llava-1.5-7b", "full", (2e-5, 2e-5)),
+        ("llava-1.5-7b", "qlora", (2e-4, 2e-5)),
+        ("bundled", None, (1e-4, 1e-4)),
+        ("bundled", "lora", (5e-4, 1e-4)),
+    ],
+)
+def test_a_recipes_rates_are_its_methods(
+    name: Preset, method: Method | None, rates: tuple[float, float]
+) -> None:
+    settings = recipe(name, method)
+    assert (settings.rate, settings.connector_rate) == rates
+    assert settings.batch % settings.device_batch == 0
+
+
+def test_all_weights_but_the_towers_are_trained_with_decay_where_it_belongs(llava: Path, talk: Path) -> None:
+    settings = tiny(llava, talk, method="full", rate=1e-3, connector_rate=1e-4, weight_decay=0.1)
+    model, _ = network(settings)
+    of = {id(parameter): group for group in groups(model, settings) for parameter in group["params"]}
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == ("vision_tower" not in name) == (id(parameter) in of), name
+        if parameter.requires_grad:
+            group = of[id(parameter)]
+            assert group["lr"] == (1e-4 if "projector" in name else 1e-3)
+            assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0)
+
+
+def test_targets_choose_the_layers(llava: Path, talk: Path) -> None:
+    model, _ = network(tiny(llava, talk, targets=("q_proj", "self_attn.v_proj")))
+    adapted = {
+        name.split(".lora_A")[0].split(".")[-1] for name, _ in model.named_parameters() if "lora_A" in name
+    }
+    assert adapted == {"q_proj", "v_proj"}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"targets": ("query",)}, "targets query name no linear layer"),
+        ({"method": "qlora"}, "qlora needs the package bitsandbytes and a CUDA GPU"),
+        ({"model": "/nowhere"}, "no processor at /nowhere"),
+    ],
+)
+def test_what_cannot_be_built_is_one_sentence(more: Any, reason: str, llava: Path, talk: Path) -> None:
+    with pytest.raises(PosetalkError, match=reason):
+        network(tiny(llava, talk, **more))
+
+
+def test_pad_is_for_llavas_pictures(talk: Path, tmp_path: Path) -> None:
+    from transformers import SiglipImageProcessorPil
+
+    model, processor = tiny_llava()
+    processor.image_processor = SiglipImageProcessorPil(size={"height": 28, "width": 28})
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    with pytest.raises(PosetalkError, match="pad is for LLaVA's pictures"):
+        network(tiny(tmp_path, talk, pad=True))
+
+
+def test_a_language_model_alone_is_refused(tiny_parts: tuple[Path, Path], talk: Path) -> None:
+    with pytest.raises(PosetalkError, match="processor"):
+        network(tiny(tiny_parts[1], talk))
+
+
+def test_settings_are_saved_whole(talk: Path, tmp_path: Path) -> None:
+    settings = recipe("llava-1.5-7b", "full")
+    settings.save(tmp_path / "run.toml")
+    assert TuneSettings.load(tmp_path / "run.toml") == settings and isinstance(settings, Settings)
