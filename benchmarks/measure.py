@@ -33,16 +33,23 @@ class Side:
         return statistics.median(self.seconds)
 
 
-def in_turns(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Side]:
-    """Every side once without the clock, with its floating-point operations counted, then `rounds` times in turns."""
+def in_turns(sides: dict[str, Callable[[], Any]], rounds: int, once: Sequence[str] = ()) -> dict[str, Side]:
+    """Every side once without the clock, with its floating-point operations counted, then `rounds` times in turns.
+
+    once: sides too long for that; they run a single time, first, cold and with the counting on the clock.
+    """
     flops, seconds, answers = {}, {name: [] for name in sides}, {}
     for name, call in sides.items():
-        flops[name] = counted(call)
+        begun = time.perf_counter()
+        flops[name], answers[name] = counted(call)
+        if name in once:
+            seconds[name].append(time.perf_counter() - begun)
     for _ in range(rounds):
         for name, call in sides.items():
-            begun = time.perf_counter()
-            answers[name] = call()
-            seconds[name].append(time.perf_counter() - begun)
+            if name not in once:
+                begun = time.perf_counter()
+                answers[name] = call()
+                seconds[name].append(time.perf_counter() - begun)
     return {name: Side(tuple(seconds[name]), flops[name], answers[name]) for name in sides}
 
 
@@ -62,15 +69,19 @@ _CPU = {
 }
 
 
-def counted(call: Callable[[], Any]) -> int:
-    """Floating-point operations of the matrix products, convolutions and attention in a call: 2 a multiply-add."""
+def counted(call: Callable[[], Any]) -> tuple[int, Any]:
+    """Floating-point operations of the matrix products, convolutions and attention in a call, 2 a multiply-add, and
+    what it returns."""
     with FlopCounterMode(display=False, custom_mapping=_CPU) as counter:
-        call()
-    return int(counter.get_total_flops())
+        answer = call()
+    return int(counter.get_total_flops()), answer
 
 
 def ratio(slow: Side, fast: Side) -> float:
-    """How many times as long `slow` takes: the median over rounds of the ratio within a round."""
+    """How many times as long `slow` takes: the median over rounds of the ratio within a round; of the medians where
+    one of them ran once."""
+    if len(slow.seconds) != len(fast.seconds):
+        return slow.median / fast.median
     return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
 
 

@@ -64,10 +64,11 @@ def passes(side: str, talk: Conversation, keypoints: Sequence[Keypoint]) -> list
 
 @torch.no_grad()
 def cost(model: PoseLLM, plan: Sequence[Pass]) -> Cost:
-    """What the passes cost this network, which is copied to the meta device."""
+    """What the passes cost a network like this one on the meta device."""
     config = model.config
     text, crop = config.text_config, config.crop["size"]
-    shadow = model if model.device.type == "meta" else PoseLLM._from_config(config).to("meta")
+    with torch.device("meta"):
+        shadow = PoseLLM._from_config(config)
     weight = shadow.get_input_embeddings().weight
 
     def run() -> None:
@@ -95,4 +96,4 @@ def cost(model: PoseLLM, plan: Sequence[Pass]) -> Cost:
     kv = (
         2 * text.num_hidden_layers * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
     )
-    return Cost(counted(run), kv * kept * weight.element_size(), len(plan))
+    return Cost(counted(run)[0], kv * kept * weight.element_size(), len(plan))

@@ -64,6 +64,16 @@ def network(size: Size, readout: Literal["digits", "point"], device: str = "cpu"
     return model, tokenizer
 
 
+def pair(size: Size) -> tuple[PoseLLM, PoseLLM, Any]:
+    """The networks for `digits` and `point`, with one set of weights in memory, and the tokenizer."""
+    pointing, tokenizer = network(size, "point")
+    digits, _ = network(size, "digits", device="meta")
+    for part in ("vision_tower", "multi_modal_projector", "language_model"):
+        setattr(digits.model, part, getattr(pointing.model, part))
+    digits.lm_head = pointing.lm_head
+    return digits, pointing, tokenizer
+
+
 @torch.no_grad()
 def randomise(model: PoseLLM) -> None:
     """Weights for which answers differ from question to question, the same for both readouts."""

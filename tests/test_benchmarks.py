@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks import sizes
 from benchmarks.measure import Side, counted, in_turns, ratio
 from benchmarks.passes import cost, passes
 from benchmarks.sides import careful, digits, places, point, reference
@@ -14,7 +15,7 @@ from benchmarks.sizes import randomise
 from posetalk.locate.decode import read
 from posetalk.model.files import build, conversation
 from posetalk.model.posellm import PoseLLM
-from posetalk.settings import ModelSettings
+from posetalk.settings import CropSettings, ModelSettings
 from posetalk.skeleton import skeleton
 
 POINTS = skeleton("coco17").keypoints[:5]
@@ -57,7 +58,7 @@ def test_the_plan_is_what_runs(tiny_settings: ModelSettings, pixels: torch.Tenso
     }[side]
     plan = cost(model, passes(side, talk, POINTS))
     # what is not in the plan: ten rows of the head, heat maps; they are large beside a network of width 32
-    assert counted(run) == pytest.approx(plan.flops, rel=0.25 if side == "point" else 0.02)
+    assert counted(run)[0] == pytest.approx(plan.flops, rel=0.25 if side == "point" else 0.02)
     assert plan.passes == {"reference": 14, "careful": 14, "digits": 7, "point": 2}[side]
 
 
@@ -72,9 +73,34 @@ def test_sides_are_run_in_turns() -> None:
     assert ratio(Side((4.0, 9.0, 2.0), 0, None), Side((2.0, 3.0, 2.0), 0, None)) == 2.0
 
 
+def test_a_side_that_takes_minutes_runs_once() -> None:
+    calls: list[str] = []
+    found = in_turns(
+        {"slow": lambda: calls.append("slow"), "fast": lambda: calls.append("fast")}, 2, ("slow",)
+    )
+    assert calls == ["slow", "fast", "fast", "fast"]
+    assert len(found["slow"].seconds) == 1 and len(found["fast"].seconds) == 2
+    assert ratio(Side((6.0,), 0, None), Side((1.0, 3.0), 0, None)) == 3.0
+
+
+def test_the_readouts_share_their_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sizes, "configs", lambda _: (sizes.vit(32, 1, 2), sizes.llama(32, 64, 1, 4, 2, 8192), CropSettings())
+    )
+    digit, pointing, _ = sizes.pair("small")
+    apart = sizes.network("small", "digits")[0]
+    assert digit.config.readout == "digits" and pointing.config.readout == "point"
+    mine, theirs = dict(digit.named_parameters()), dict(pointing.named_parameters())
+    for name, weight in apart.named_parameters():
+        assert mine[name] is theirs[name] and torch.equal(mine[name], weight)
+    assert not any(value.is_meta for value in digit.state_dict(keep_vars=True).values())
+    assert not any(value.is_meta for value in digit.buffers())
+
+
 def test_operations_are_counted_twice_a_multiply_add() -> None:
     a, b = torch.randn(3, 4), torch.randn(4, 5)
-    assert counted(lambda: a @ b) == 2 * 3 * 4 * 5
+    flops, product = counted(lambda: a @ b)
+    assert flops == 2 * 3 * 4 * 5 and torch.equal(product, a @ b)
 
 
 def test_the_folder_is_made_of_files_that_say_how_they_are_run() -> None:
