@@ -6,8 +6,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
-from tests.bench.people import question
+from tests.bench.people import pictures, question
 from tests.write.server import Act, Body, said
 
 from posetalk.bench.answer import Asked, answer_here, asked_of, file_of
@@ -39,6 +40,27 @@ def bench(folder: Path) -> Path:
     Built(tuple(closed), {q.id: 0.5 for q in closed}, ()).save(out)
     OpenSet(tuple(opened), contexts).save(out)
     return folder
+
+
+def coco(folder: Path, many: int = 40) -> list[str]:
+    """COCO's files of random bodies and their photos; the words of a command that name them."""
+    photos = folder / "photos"
+    photos.mkdir()
+    images, people, captions = [], [], []
+    for picture in pictures(0, many):
+        image = picture.image
+        Image.new("RGB", (50, 35), (image.id % 251, 99, 140)).save(photos / image.path.name)
+        size = {"width": image.width, "height": image.height}
+        images.append({"id": image.id, "file_name": image.path.name} | size)
+        captions += [{"image_id": image.id, "caption": text} for text in picture.captions]
+        for person in image.people:
+            points = np.column_stack([person.keypoints, person.visible]).ravel().tolist()
+            box = {"bbox": list(person.box.xywh), "area": 1e5, "iscrowd": 0, "category_id": 1}
+            people.append({"id": len(people) + 1, "image_id": image.id, "keypoints": points} | box)
+    labels = {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}]}
+    (folder / "people.json").write_text(json.dumps(labels))
+    (folder / "captions.json").write_text(json.dumps({"annotations": captions}))
+    return [f"{folder}/people.json", "--captions", f"{folder}/captions.json"]
 
 
 def asked_in(folder: Path) -> list[Asked]:

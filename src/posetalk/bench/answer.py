@@ -211,7 +211,7 @@ def _said(speak: Speak, some: Sequence[Asked], skipped: list[str]) -> list[tuple
 
 def _answer(one: Asked, text: str, model: str, weights: str = "") -> Answer:
     # by what was said: a review is of these words and of no later ones
-    name = hashlib.blake2b(json.dumps([model, one.prompt, text]).encode(), digest_size=8).hexdigest()
+    name = hashlib.blake2b(json.dumps([model, one.id, text]).encode(), digest_size=8).hexdigest()
     return Answer(one.id, one.prompt, text, name, model, {"weights": weights} if weights else {})
 
 
