@@ -30,35 +30,21 @@ def tune(
 ) -> None:
     """Tune a vision-language model on conversations about poses, or go on with a run that was stopped.
 
-    Parameters
-    ----------
-    data
-        a folder of `posetalk write`, a samples.jsonl, or LLaVA's JSON.
-    out
-        the folder of the run; afterwards it holds the model.
-    images
-        the folder of the pictures.
-    model
-        a folder or hub id of an image-text-to-text model, where the preset's is not meant.
-    preset
-        LLaVA-1.5's second stage, or the small model on a CPU.
-    settings
-        a TOML file of TuneSettings; what is given beside it takes the place of what it says.
-    method
-        adapters, adapters on 4 bits, or all weights of the language model.
-    steps
-        gradient steps; by default one pass.
-    seed
-        of order and weights.
-    replay
-        "other.json:0.5" mixes in half as many samples of other data, against forgetting; may be given several
-        times.
-    replay_images
-        the folder of those pictures, where it is another.
-    probe
-        conversations on which the loss is measured before and after.
-    probe_images
-        the folder of those pictures, where it is another.
+    Args:
+        data: a folder of `posetalk write`, a samples.jsonl, or LLaVA's JSON.
+        out: the folder of the run; afterwards it holds the model.
+        images: the folder of the pictures.
+        model: a folder or hub id of an image-text-to-text model, where the preset's is not meant.
+        preset: LLaVA-1.5's second stage, or the small model on a CPU.
+        settings: a TOML file of TuneSettings; what is given beside it takes the place of what it says.
+        method: adapters, adapters on 4 bits, or all weights of the language model.
+        steps: gradient steps; by default one pass.
+        seed: of order and weights.
+        replay: "other.json:0.5" mixes in half as many samples of other data, against forgetting; may be given several
+            times.
+        replay_images: the folder of those pictures, where it is another.
+        probe: conversations on which the loss is measured before and after.
+        probe_images: the folder of those pictures, where it is another.
     """
     need("trl", "tune")
     from posetalk.tune.presets import preset as recipe
@@ -95,14 +81,10 @@ def tune(
 def chat(photo: Path, question: str, *, model: str = "small") -> None:
     """Ask a model about a photo.
 
-    Parameters
-    ----------
-    photo
-        a picture.
-    question
-        what to ask about it.
-    model
-        a folder of `posetalk tune`, a hub id, or `small`.
+    Args:
+        photo: a picture.
+        question: what to ask about it.
+        model: a folder of `posetalk tune`, a hub id, or `small`.
     """
     quiet()
     keep_memory()

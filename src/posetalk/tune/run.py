@@ -46,7 +46,7 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
     steps = settings.steps or math.ceil(len(own) * settings.epochs / settings.batch)
     arguments.max_steps = steps
     collate = partial(_collate, teacher)
-    callbacks: list[Any] = [Report(out / "log.jsonl", steps), stop := Stop()]
+    callbacks: list[Any] = [report := Report(out / "log.jsonl", steps), stop := Stop()]
     probe = None
     if settings.probe:
         probe = Probe(out / "probe.json", settings.probe.file, told.probed, collate)
@@ -55,12 +55,10 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
     trainer = _Tuner(model, arguments, own, collate, callbacks, processor, settings, steps)
     if probe:
         probe.trainer = trainer
-    checkpoint = _checkpoint(out / "checkpoints")
-    if arguments.world_size == 1:
-        with stop.listening():
-            trainer.train(resume_from_checkpoint=checkpoint)
-    else:
-        trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        _train(trainer, _checkpoint(out / "checkpoints"), stop)
+    finally:
+        report.progress.stop()
     _save(trainer, processor, settings, out)
     if first:
         write_card(out, settings, told, steps, counts(model))
@@ -101,6 +99,23 @@ class _Tuner(SFTTrainer):
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The run writes its own."""
+
+
+def _train(trainer: SFTTrainer, checkpoint: str | None, stop: Stop) -> None:
+    """Errors: a picture that turns out to be damaged, with a checkpoint of the steps before it."""
+    if trainer.args.world_size > 1:
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return
+    try:
+        with stop.listening():
+            trainer.train(resume_from_checkpoint=checkpoint)
+    except PosetalkError as error:
+        if trainer.state.global_step:
+            # a step's pictures are all read before it begins, so that nothing is half done
+            trainer._save_checkpoint(trainer.model, None)
+        [*_, said] = str(error).splitlines()  # a worker process puts its traceback before it
+        sentence = said.removeprefix("posetalk.errors.PosetalkError: ")
+        raise PosetalkError(f"{sentence}; the same command goes on from there") from None
 
 
 def _checkpoint(folder: Path) -> str | None:
