@@ -63,6 +63,7 @@ def measure(size: Size, rounds: int) -> tuple[list[list[str]], dict[str, object]
         seconds = [s / people for s in one.seconds]
         data[name] = {
             "seconds": seconds,
+            "processor_seconds": [s / people for s in one.work],
             "flops": one.flops / people,
             "counted_on_meta": plan.flops,
             "kv_bytes": plan.kv_bytes,

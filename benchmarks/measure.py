@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ OUT = Path(__file__).parents[1] / "benchmarks" / "out"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way of doing the work. seconds: of each round; flops: of one call, counted while it ran; answer: its last."""
+    """One way of doing the work. seconds: of each round; flops: of one call, counted while it ran; answer: its last;
+    work: processor seconds of each round, all threads', which other people's programs disturb less."""
 
     seconds: tuple[float, ...]
     flops: int
     answer: Any
+    work: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
@@ -38,19 +41,25 @@ def in_turns(sides: dict[str, Callable[[], Any]], rounds: int, once: Sequence[st
 
     once: sides too long for that; they run a single time, first, cold and with the counting on the clock.
     """
-    flops, seconds, answers = {}, {name: [] for name in sides}, {}
+    flops, answers = {}, {}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    work: dict[str, list[float]] = {name: [] for name in sides}
+
+    def timed(name: str, call: Callable[[], Any]) -> Any:
+        begun, busy = time.perf_counter(), time.process_time()
+        answer = call()
+        seconds[name].append(time.perf_counter() - begun)
+        work[name].append(time.process_time() - busy)
+        return answer
+
     for name, call in sides.items():
-        begun = time.perf_counter()
-        flops[name], answers[name] = counted(call)
-        if name in once:
-            seconds[name].append(time.perf_counter() - begun)
+        count = partial(counted, call)
+        flops[name], answers[name] = timed(name, count) if name in once else count()
     for _ in range(rounds):
         for name, call in sides.items():
             if name not in once:
-                begun = time.perf_counter()
-                answers[name] = call()
-                seconds[name].append(time.perf_counter() - begun)
-    return {name: Side(tuple(seconds[name]), flops[name], answers[name]) for name in sides}
+                answers[name] = timed(name, call)
+    return {name: Side(tuple(seconds[name]), flops[name], answers[name], tuple(work[name])) for name in sides}
 
 
 def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
@@ -77,12 +86,13 @@ def counted(call: Callable[[], Any]) -> tuple[int, Any]:
     return int(counter.get_total_flops()), answer
 
 
-def ratio(slow: Side, fast: Side) -> float:
-    """How many times as long `slow` takes: the median over rounds of the ratio within a round; of the medians where
-    one of them ran once."""
-    if len(slow.seconds) != len(fast.seconds):
-        return slow.median / fast.median
-    return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
+def ratio(slow: Side, fast: Side, work: bool = False) -> float:
+    """How many times as long `slow` takes, in seconds or in processor seconds: the median over rounds of the ratio
+    within a round; of the medians where one of them ran once."""
+    slows, fasts = (slow.work, fast.work) if work else (slow.seconds, fast.seconds)
+    if len(slows) != len(fasts):
+        return statistics.median(slows) / statistics.median(fasts)
+    return statistics.median(a / b for a, b in zip(slows, fasts, strict=True))
 
 
 def machine() -> dict[str, Any]:

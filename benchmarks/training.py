@@ -96,19 +96,35 @@ def main() -> None:
     for side, one in found.items():
         learned = steps[side][1]
         faster = ratio(found["chain"], one) * learned / steps["chain"][1]
+        lighter = ratio(found["chain"], one, work=True) * learned / steps["chain"][1]
         cheaper = found["chain"].flops / one.flops * learned / steps["chain"][1]
         speeds = [learned / seconds for seconds in one.seconds]
-        data[side] = {"keypoints_a_second": speeds, "faster": faster, "fewer_flops": cheaper}
+        data[side] = {
+            "keypoints_a_second": speeds,
+            "keypoints_a_processor_second": [learned / seconds for seconds in one.work],
+            "faster": faster,
+            "less_work": lighter,
+            "fewer_flops": cheaper,
+            "flops": one.flops,
+        }
         rows.append(
             [
                 side,
                 str(learned),
                 f"{learned / one.median:.1f} ({min(speeds):.1f}-{max(speeds):.1f})",
                 f"{faster:.2f}x",
+                f"{lighter:.2f}x",
                 f"{cheaper:.2f}x",
             ]
         )
-    columns = ["packing", "keypoints a step", "keypoints a second", "against chain", "by FLOPs"]
+    columns = [
+        "packing",
+        "keypoints a step",
+        "keypoints a second",
+        "against chain",
+        "by processor",
+        "by FLOPs",
+    ]
     show("training", f"Training, {given.size}, 17 keypoints", columns, rows, data)
 
     grown, data = [], {}

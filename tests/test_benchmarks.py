@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,10 @@ def test_sides_are_run_in_turns() -> None:
     found = in_turns({"a": side("a"), "b": side("b")}, 3)
     assert calls == ["a", "b"] * 4 and found["a"].answer == 7 and len(found["b"].seconds) == 3
     assert ratio(Side((4.0, 9.0, 2.0), 0, None), Side((2.0, 3.0, 2.0), 0, None)) == 2.0
+    both = (Side((1.0,), 0, None, (6.0,)), Side((1.0,), 0, None, (2.0,)))
+    assert ratio(*both) == 1.0 and ratio(*both, work=True) == 3.0
+    worked = in_turns({"rest": lambda: time.sleep(0.2)}, 1)["rest"]
+    assert worked.work[0] < 0.1 < worked.seconds[0]
 
 
 def test_a_side_that_takes_minutes_runs_once() -> None:
