@@ -45,7 +45,7 @@ def bench(folder: Path) -> Path:
 def coco(folder: Path, many: int = 40) -> list[str]:
     """COCO's files of random bodies and their photos; the words of a command that name them."""
     photos = folder / "photos"
-    photos.mkdir()
+    photos.mkdir(exist_ok=True)
     images, people, captions = [], [], []
     for picture in pictures(0, many):
         image = picture.image

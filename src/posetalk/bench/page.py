@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -17,6 +18,7 @@ from posetalk.bench.lines import whole
 from posetalk.bench.openset import OpenSet
 from posetalk.bench.questions import Question, drawn
 from posetalk.bench.report import Model, Report, marks, scores_of
+from posetalk.bench.review import Review
 from posetalk.crop.image import read_image
 from posetalk.errors import PosetalkError
 
@@ -89,8 +91,8 @@ def _what(found: Report) -> str:
     parts = []
     if found.relative:
         most = max(one.judged + one.failed for one in found.relative.values())
-        by = f" by {found.judge}" if found.judge else ""
-        parts.append(f"open answers beside written references, up to {most:,} reviews a model{by}")
+        by = f", judged by {found.judge}" if found.judge else ""
+        parts.append(f"open answers beside written references{by}, up to {most:,} reviews a model")
     if found.accuracy:
         asked = max(number.n for one in found.accuracy.values() for number in one.numbers)
         parts.append(f"{asked:,} questions whose answers are known from the keypoints")
@@ -233,7 +235,7 @@ def _open_card(
 ) -> str:
     question = next(q for q in opened.questions if q.id == name)
     answer = model.answers.get(name)
-    said = [(f"judge, who saw the {r.first} first", r.content) for r in model.reviews if r.question == name]
+    said = [(f"judge, who saw the {r.first} first", _why(r)) for r in model.reviews if r.question == name]
     rows = [
         ("answer", answer.text if answer else "not given here"),
         ("reference", question.reference),
@@ -241,6 +243,17 @@ def _open_card(
     ]
     score = f"{scores[0]:g} beside the reference's {scores[1]:g}"
     return _card(photos(question.image), question.category, score, look, question.text, rows)
+
+
+def _why(review: Review) -> str:
+    """The judge's reason, out of its JSON, and the scores; else its words as they are."""
+    try:
+        why = json.loads(review.content)["why"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return review.content
+    if review.scores is None:
+        return review.content
+    return f"{why} (reference {review.scores[0]:g}, answer {review.scores[1]:g})"
 
 
 def _closed_card(model: Model, question: Question, mark: str, photos: _Photos) -> str:
