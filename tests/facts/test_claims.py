@@ -108,7 +108,7 @@ def test_a_claim_knows_whom_it_means() -> None:
     ("text", "who"),
     [
         ("Person 2 sits.", "person 2"),
-        ("The third person from the left sits.", "person 3"),
+        ("The third person from the left sits.", "place 3"),
         ("The person on the right sits.", "right"),
         ("The person in the middle sits.", "middle"),
         ("The person on the left stands, and the person on the right sits.", "right"),
@@ -175,7 +175,7 @@ def test_what_is_not_known_is_not_contradicted() -> None:
 
 def test_what_a_wrist_does_not_show_is_not_denied() -> None:
     """A hand reaches beyond its wrist, and one who faces the camera may well look to a side."""
-    near = scene({"uppers": (0, 40), "fores": (0, 150)})
+    near = scene({"uppers": (0, 30), "fores": (0, 130)})
     distance = dict(near.people[0].facts["right hand: at the face"].numbers)["distance"]
     far = scene({})
     [claim] = claims_of("Her right hand is at her mouth.")

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tests.facts.figures import WIDE, Points, figure
 
 from posetalk.facts.body import Body, both, either, judge
-from posetalk.facts.person import BENDS, EXCLUDED, POSTURES, facts_of
+from posetalk.facts.limbs import BENDS
+from posetalk.facts.person import facts_of
+from posetalk.facts.posture import EXCLUDED, POSTURES
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, frozen_array
 
@@ -80,7 +82,7 @@ LIMBS = [
     (figure(), "arms: on the hips", False),
     (figure(uppers=(-10, 10), fores=(-95, 95)), "arms: crossed", True),
     (figure(), "arms: crossed", False),
-    (figure(uppers=(20, 0), fores=(200, 0)), "left hand: at the shoulder", True),
+    (figure(uppers=(100, 0), fores=(-80, 0)), "left hand: at the shoulder", True),
     (figure(thighs=(25, -25), shins=(25, -25)), "legs: apart", True),
     (figure(), "legs: apart", False),
     (figure(thighs=(-12, 12), shins=(-12, 12)), "legs: crossed", True),
@@ -92,6 +94,9 @@ LIMBS = [
     (figure(), "left foot: lifted", False),
     (figure(), "body: facing the camera", True),
     (figure(), "body: facing away", False),
+    (figure(wide=45), "body: facing the camera", None),
+    (figure(wide=45), "body: facing roughly the camera", True),
+    (figure(wide=-45), "body: facing roughly the camera", False),
     (figure(wide=10, nose=(25, 0)), "body: facing right", True),
     (figure(wide=10, nose=(25, 0)), "body: facing left", False),
     (figure(wide=10, nose=(-25, 0)), "body: facing left", True),
@@ -109,6 +114,31 @@ LIMBS = [
 def test_limbs(points: Points, key: str, holds: bool) -> None:
     fact = facts_of(body(points))[key]
     assert fact.holds is holds, fact.numbers
+
+
+@pytest.mark.parametrize(
+    ("points", "missing", "key"),
+    [
+        # squatting on the heels, and jumping with the knees drawn up
+        (figure(trunk=170, thighs=(110, 110), shins=(-30, -30), wide=40), (), "body: sitting"),
+        (figure(thighs=(125, -125), shins=(20, -20)), (), "body: sitting"),
+        # low on bent legs, leaning forward
+        (figure(trunk=150, thighs=(80, 80), shins=(-10, -10), wide=20), (), "body: sitting"),
+        # walking
+        (figure(thighs=(25, -25), shins=(25, -25), wide=15), (), "body: standing"),
+        # the wrist is below the chin, the hand at the mouth
+        (
+            figure() | {"left elbow": np.array([355.0, 245]), "left wrist": np.array([335.0, 201])},
+            (),
+            "left hand: at the shoulder",
+        ),
+        # the forearms lie on a table
+        (figure(uppers=(-10, 10), fores=(-95, 95)), ("left hip", "right hip"), "arms: crossed"),
+    ],
+)
+def test_what_only_looks_like_it_is_not_said(points: Points, missing: tuple[str, ...], key: str) -> None:
+    fact = facts_of(body(points, missing=missing))[key]
+    assert fact.holds is not True, fact.numbers
 
 
 def test_seen_from_behind_there_is_no_face() -> None:

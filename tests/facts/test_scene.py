@@ -11,7 +11,7 @@ from PIL import Image
 from tests.facts.figures import Points, figure
 
 from posetalk.cli import main
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, placed, scene_of
 from posetalk.read.captions import read_captions
 from posetalk.read.objects import Thing, read_objects
 from posetalk.skeleton import skeleton
@@ -111,6 +111,22 @@ def test_an_object_in_someone_elses_box_is_not_surely_ones_own() -> None:
     other = person(2, figure(at=(340, 300)))
     facts = scene([person(1, figure()), other], Thing("bottle", Box(*at, 20, 20))).facts
     assert facts.holds("person 1, bottle: carried") is not True
+
+
+def test_a_hand_holds_one_kind_of_thing() -> None:
+    cup, book = Thing("cup", Box(*(HAND - 5), 20, 30)), Thing("book", Box(*(HAND - 9), 40, 30))
+    facts = scene([person(1, figure())], cup, book).facts
+    for thing in ("cup", "book"):
+        assert facts.holds(f"person 1, {thing}: at the left hand") is None
+        assert facts.holds(f"person 1, {thing}: carried") is None
+    tie = scene([person(1, figure())], cup, Thing("tie", cup.box)).facts
+    assert tie.holds("person 1, cup: at the left hand") is True
+
+
+def test_who_is_before_somebody_else_has_no_place_of_their_own() -> None:
+    behind = [person(1, figure()), person(2, figure(at=(310, 300))), person(3, figure(at=(700, 300)))]
+    assert placed(scene(behind)) == {"person 3"}
+    assert placed(scene(behind[1:])) == {"person 1", "person 2"}
 
 
 @pytest.fixture

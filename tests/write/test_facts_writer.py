@@ -13,6 +13,7 @@ import pytest
 from tests.facts.figures import figure
 
 from posetalk.facts.claims import check, claims_of
+from posetalk.facts.fact import Facts, fact
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.read.captions import read_captions
 from posetalk.read.coco import read_coco
@@ -253,6 +254,18 @@ def test_a_gender_is_only_said_where_captions_agree(captions: list[str], name: s
     assert subject.name == name
     people = subjects(scene(1, people=2), captions)
     assert [p.name for p in people] == ["the person on the left", "the person on the right"]
+
+
+def test_who_is_before_somebody_is_not_called_the_one_on_the_left() -> None:
+    of = scene(1, people=2)
+    first, second = of.people
+    level = Facts([fact("person 1, person 2", "first on the left", None)])
+    large = replace(second, box=Box(*first.box.xywh[:2], 2 * first.box.w, first.box.h))
+    names = [one.name for one in subjects(replace(of, people=(first, large), facts=level), [])]
+    assert names == ["the smaller person in the picture", "the larger person in the picture"]
+    alike = replace(of, people=(first, replace(second, box=first.box)), facts=level)
+    assert not any(one.alone for one in subjects(alike, []))
+    assert all(write(alike, CAPTIONS, kind) is None for kind in KINDS)  # nobody could tell who is meant
 
 
 def test_others_without_a_known_body_may_stand_anywhere() -> None:

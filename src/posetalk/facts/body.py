@@ -21,7 +21,11 @@ LENGTHS = {
     ("knee", "ankle"): 0.246 / 0.288,
 }
 SHOULDERS = 0.259 / 0.288  # across, the same source
+HAND = (
+    0.108 / 0.146 / 2
+)  # from the wrist to the middle of the hand, as a share of the forearm; the same source
 SIDES = ("left", "right")
+OTHER = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +117,14 @@ class Body:
             return None
         return between(a - b, c - b)
 
+    def hand(self, side: str) -> Floats | None:
+        """The middle of a hand: beyond the wrist, in line with the forearm. None where one of its ends is not known."""
+        elbow, wrist, size = self[f"{side} elbow"], self[f"{side} wrist"], self.size
+        if elbow is None or wrist is None or size is None:
+            return None
+        forearm = LENGTHS["elbow", "wrist"] * size
+        return wrist + (wrist - elbow) * min(1.0, forearm / max(1e-6, _norm(wrist - elbow))) * HAND
+
     def drop(self, upper: str, lower: str) -> float | None:
         """How far `lower` is below `upper` in the picture, in trunk lengths."""
         a, b, size = self[upper], self[lower], self.size
@@ -122,6 +134,10 @@ class Body:
         """Distance in trunk lengths, in the projection."""
         a, b, size = self[first], self[second], self.size
         return None if a is None or b is None or size is None else float(np.linalg.norm(a - b)) / size
+
+
+def _norm(vector: Floats) -> float:
+    return float(np.linalg.norm(vector))
 
 
 def between(a: Floats, b: Floats) -> float | None:

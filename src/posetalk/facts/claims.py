@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from posetalk.facts.scene import Figure, Scene
+from posetalk.facts.scene import Figure, Scene, placed
 from posetalk.facts.subject import of_a_person
 
 Verdict = Literal["agrees", "contradicts", "cannot tell"]
@@ -31,7 +31,8 @@ _A = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """key: of a fact; holds: what the text says of it; who: `person 1` where it says whom it means; words: its own.
+    """key: of a fact; holds: what the text says of it; who: `person 1`, `place 1` (from the left), `left`, `middle` or
+    `right` where it says whom it means; words: its own.
 
     A claim about the number of people has the key `picture: people` and the number; of a thing, the key `umbrella:
     carried` and the thing's name.
@@ -211,11 +212,15 @@ def _meant(who: str | None, scene: Scene) -> str | None:
     if who is None or who.startswith("person "):
         return who
     people = len(scene.people)
-    if who == "middle":
-        return "person 2" if people == 3 else None
-    if not 2 <= people <= 3 or scene.others:
-        return None
-    return "person 1" if who == "left" else f"person {people}"
+    if who.startswith("place "):
+        name = who.replace("place", "person")
+    elif who == "middle":
+        name = "person 2" if people == 3 else ""
+    elif not 2 <= people <= 3 or scene.others:
+        name = ""
+    else:
+        name = "person 1" if who == "left" else f"person {people}"
+    return name if name in placed(scene) else None
 
 
 def _clauses(text: str) -> Iterator[tuple[int, str]]:
@@ -228,12 +233,12 @@ def _clauses(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _who(text: str, place: int) -> str | None:
-    """The last person named before a place in the same sentence: `person 2`, or `left`, `middle`, `right`."""
+    """The last person named before a place in the same sentence, as `Claim.who` has it."""
     start = max(text.rfind(mark, 0, place) for mark in ".!?") + 1
     found = list(_WHO.finditer(text, start, place))
     if not found:
         return None
     last = found[-1]
     if last["ordinal"]:
-        return f"person {_ORDINALS.index(last['ordinal'].lower()) + 1}"
+        return f"place {_ORDINALS.index(last['ordinal'].lower()) + 1}"
     return f"person {last['number']}" if last["number"] else (last["end"] or last["middle"]).lower()

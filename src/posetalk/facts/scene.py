@@ -23,6 +23,7 @@ CARRIED = (
     "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "hot dog", "pizza", "donut", "cake", "laptop",
     "remote", "cell phone", "book", "teddy bear", "hair drier", "toothbrush", "scissors", "tie", "dog", "cat",
 )  # fmt: skip
+WORN = frozenset({"tie", "baseball glove"})
 LONG = (
     "umbrella",
     "skis",
@@ -36,10 +37,10 @@ LONG = (
 )
 _OF_FEET = ("body: standing", "body: sitting")
 TOUCH = 0.2  # trunk lengths
-HELD, HELD_LONG = (
-    (1.2, 1.8),
-    (4.5, 6.0),
-)  # trunk lengths: how long a thing in someone's hand looks, surely and at most
+# How far apart the centres of two boxes are, in their mean width, where one is surely on the left, and surely not.
+LEFT = 0.3, 0.15
+# Trunk lengths: how long a thing in someone's hand looks, surely and at most.
+HELD, HELD_LONG = (1.2, 1.8), (4.5, 6.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +92,24 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
     for figure in figures:
         for thing in sorted(things, key=lambda t: (t.name, t.box.xywh)):
             facts += _with(figure, thing, figures)
+    facts = _one_thing_a_hand(facts)
     merged: dict[str, Fact] = {}
     for one in facts:
         before = merged.get(one.key)
         if before is None or (before.holds is not True and either(before.holds, one.holds) == one.holds):
             merged[one.key] = one
     return Scene(image.id, tuple(figures), len(people) - len(figures), tuple(things), Facts(merged.values()))
+
+
+def placed(scene: Scene) -> frozenset[str]:
+    """The names of those who have a place of their own from left to right: everybody else is clearly beside them."""
+    level = {
+        name
+        for first, second in combinations(scene.people, 2)
+        if not scene.facts.holds(f"{first.name}, {second.name}: first on the left")
+        for name in (first.name, second.name)
+    }
+    return frozenset(figure.name for figure in scene.people) - level
 
 
 def _pair(a: Figure, b: Figure) -> list[Fact]:
@@ -108,7 +121,7 @@ def _pair(a: Figure, b: Figure) -> list[Fact]:
     turned = [a.facts.holds("body: facing left"), b.facts.holds("body: facing right")]
     reach = _reach(a, b)
     return [
-        fact(of, "first on the left", judge(gap / wide, 0.4, 0.2), gap=gap / wide),
+        fact(of, "first on the left", judge(gap / wide, *LEFT), gap=gap / wide),
         # The same body looks larger when it is nearer; people differ in size by less than half.
         fact(of, "first is nearer", judge(sizes, 1.6, 1.2), sizes=sizes),
         fact(of, "second is nearer", judge(None if sizes is None else 1 / sizes, 1.6, 1.2), sizes=sizes),
@@ -168,6 +181,26 @@ def _with(figure: Figure, thing: Thing, people: Sequence[Figure]) -> list[Fact]:
         ridden = both(_above(body, thing.box), below, bent, _nobody_nearer(figure, thing, people))
         found.append(fact(of, "ridden", ridden))
     return found
+
+
+def _one_thing_a_hand(facts: Sequence[Fact]) -> list[Fact]:
+    """Where a hand looks to be at several kinds of things, it is not known which of them it holds."""
+    at: dict[tuple[str, str], set[str]] = {}
+    for one in facts:
+        if one.holds and one.says.startswith("at the "):
+            person, _, thing = one.of.partition(", ")
+            at.setdefault((person, one.says), set()).add(thing)
+    unsure = {
+        (person, thing)
+        for (person, _), things in at.items()
+        if len(things - WORN) > 1
+        for thing in things - WORN
+    }
+    held = [one for one in facts if one.says == "carried" or one.says.startswith("at the ")]
+    return [
+        replace(one, holds=None) if one.holds and one in held and tuple(one.of.split(", ")) in unsure else one
+        for one in facts
+    ]
 
 
 def _above(body: Body, box: Box) -> bool | None:

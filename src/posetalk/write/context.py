@@ -18,6 +18,7 @@ from posetalk.facts.scene import Figure, Scene
 from posetalk.read.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 from posetalk.write.speaker import Subject, between, subjects
+from posetalk.write.sure import sure
 
 PEOPLE = 6  # described with joints and facts, at most; the largest
 # Facts that are told in another way: joints are marked as hidden, people are named from the left, and what is carried
@@ -77,7 +78,7 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
     shown = sorted(range(len(named)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     lines.append(f"people: {_count(image, scene, len(shown))}")
     for i in sorted(shown):
-        lines += _person(frame, scene.people[i], named[i])
+        lines += _person(frame, sure(scene.people[i], captions), named[i])
     told = replace(scene, people=tuple(scene.people[i] for i in sorted(shown)))
     called = [named[i] for i in sorted(shown)]
     lines += [f"so: {sentence}" for sentence in between(told, called)]

@@ -47,7 +47,8 @@ def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> T
     """
     rng = random.Random(f"{seed} {scene.image_id} {kind}")
     named = subjects(scene, captions)
-    shown = sorted(range(len(named)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
+    known_apart = [i for i, one in enumerate(named) if one.alone]
+    shown = sorted(known_apart, key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     figures = [(i, sure(scene.people[i], captions)) for i in sorted(shown)]
     known = [(figure, named[i], said(figure, named[i], rng)) for i, figure in figures]
     relations = _relations(between(scene, named), [one.name for i, one in enumerate(named) if i not in shown])

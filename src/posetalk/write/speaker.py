@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posetalk.facts.fact import Facts
-from posetalk.facts.scene import Scene
+from posetalk.facts.scene import Scene, placed
 
 # Words that captions have for one person, with the pronouns they allow. What three captions agree on is taken over.
 NOUNS = {
@@ -17,6 +17,7 @@ NOUNS = {
     "cyclist": "they", "person": "they",
 }  # fmt: skip
 AGREED = 3  # captions
+LARGER = 1.6  # times the area of a box
 FORMS = {
     "he": {"he": "he", "his": "his", "him": "him", "is": "is", "has": "has", "does": "does", "s": "s"},
     "she": {"he": "she", "his": "her", "him": "her", "is": "is", "has": "has", "does": "does", "s": "s"},
@@ -32,10 +33,14 @@ _OF = re.compile(r"\bthe ((?:[\w{}]+ ){1,3})of \{S\}")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is spoken of: `the man`, `the person on the left`; and the forms of a pronoun."""
+    """Who is spoken of: `the man`, `the person on the left`; and the forms of a pronoun.
+
+    alone: whether the name is nobody else's; who is `one of the people` cannot be told apart by a place.
+    """
 
     name: str
     forms: dict[str, str]
+    alone: bool = True
 
     def fill(self, text: str, by_name: bool = False, **more: str) -> str:
         """A phrase with its fields filled in; {he}, and {S} of a question, are the name or the pronoun."""
@@ -58,7 +63,26 @@ def subjects(scene: Scene, captions: Sequence[str]) -> list[Subject]:
     if len(scene.people) == 1 and not scene.others:
         noun = _noun(captions)
         return [Subject(f"the {noun}", FORMS[NOUNS[noun]])]
-    return [Subject(name, FORMS["they"]) for name in _places(len(scene.people), scene.others)]
+    own = placed(scene)
+    places = _places(len(scene.people), scene.others)
+    sizes = _by_size(scene) if len(scene.people) == 2 and not scene.others else []
+    return [
+        Subject(place, FORMS["they"])
+        if figure.name in own
+        else Subject(sizes[i], FORMS["they"])
+        if sizes
+        else Subject("one of the people", FORMS["they"], alone=False)
+        for i, (figure, place) in enumerate(zip(scene.people, places, strict=True))
+    ]
+
+
+def _by_size(scene: Scene) -> list[str]:
+    """What to call two people of whom one is before the other; nothing where they look equally large."""
+    first, second = (figure.box.area for figure in scene.people)
+    if max(first, second) < LARGER * min(first, second):
+        return []
+    names = ["the larger person in the picture", "the smaller person in the picture"]
+    return names if first > second else names[::-1]
 
 
 def _noun(captions: Sequence[str]) -> str:
@@ -93,7 +117,9 @@ def between(scene: Scene, named: Sequence[Subject]) -> list[str]:
     found = []
     for fact in scene.facts.true:
         first, _, second = fact.of.partition(", ")
-        if first not in subject:
+        if first not in subject or not all(
+            subject[name].alone for name in (first, second) if name in subject
+        ):
             continue
         one = subject[first]
         if second in subject:

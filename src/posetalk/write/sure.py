@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from posetalk.facts.fact import Fact, Facts
-from posetalk.facts.person import POSTURES
+from posetalk.facts.posture import POSTURES
 from posetalk.facts.scene import Figure
 
-# Where shoulders look narrower than this share of their width, a body is at 40 degrees or more to the camera: it is
-# said to be roughly turned to it, or away, and where its head is turned to is not compared with it.
-FRONTAL = 0.75
 AHEAD = 0.05  # trunk lengths: the nose is on the side of the ears that the head is said to be turned to
 # Knees that are drawn up are a seat as well as a crouch, a jump or a ride on a board: that somebody sits is only said
 # where a caption says so, or speaks of a seat and of nothing that is done on bent legs.
@@ -37,11 +34,6 @@ def sure(figure: Figure, captions: Sequence[str]) -> Figure:
     for fact in facts:
         if (doubtful and fact.says in POSTURES) or _turned_otherwise(fact, facts):
             fact = replace(fact, holds=None)
-        if fact.holds and fact.key in ("body: facing the camera", "body: facing away"):
-            across = abs(dict(fact.numbers).get("across", 0.0))
-            if across < FRONTAL:
-                kept.append(replace(fact, says=fact.says.replace("facing ", "facing roughly ")))
-                fact = replace(fact, holds=None)
         kept.append(fact)
     return replace(figure, facts=Facts(kept))
 
