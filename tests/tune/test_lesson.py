@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.tune.conftest import TEMPLATE, tiny_llava
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import LlavaProcessor, PreTrainedTokenizerFast
 
 from posetalk.errors import PosetalkError
@@ -29,7 +29,7 @@ CHATML = (
 
 
 def words_tokenizer() -> PreTrainedTokenizerFast:
-    """A token a character, blanks before words, as SentencePiece writes them."""
+    """A token a character, blanks before words as SentencePiece writes them, and a first token as LLaMA has it."""
     vocab = {"<s>": 0, "</s>": 1, "<unk>": 2}
     for letter in ["▁", *map(chr, range(33, 127)), "\n"]:
         vocab[letter] = len(vocab)
@@ -40,6 +40,7 @@ def words_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(vocab, merges, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     found = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     )
@@ -112,6 +113,12 @@ def test_the_prompt_is_the_one_that_is_asked_with(talk: Path) -> None:
             (batch["input_ids"] == found.tokenizer.convert_tokens_to_ids("<image>")).sum()
         )
         assert before.removeprefix("<s>") == prompt.removeprefix("<s>").replace("<image>", image)
+        found = teacher(
+            template, words=True
+        )  # whose tokenizer puts <s> before a text, which CHATML does itself
+        lesson = found.lesson([("Where?", "Here.")])
+        [ids] = found.batch([(lesson, talk / "pictures" / "1.png")])["input_ids"].tolist()
+        assert ids[0] == 0 and ids.count(0) == 1 and found.length(lesson, (9, 9)) == len(ids)
 
 
 def test_a_template_that_names_another_end_keeps_it(talk: Path) -> None:

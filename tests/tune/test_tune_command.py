@@ -101,6 +101,8 @@ def test_a_picture_that_is_damaged_behind_its_start_keeps_the_steps_before(
             "from there"
         )
         assert "Traceback" not in said and 0 < len(logged(out)) < 5
+        [kept] = (out / "checkpoints").iterdir()
+        assert kept.name == f"checkpoint-{len(logged(out))}"
         (pictures / "6.png").write_bytes(whole)
         assert run("tune", "--settings", tmp_path / "run.toml", "--out", out) == 0
     same(tmp_path / "out0", tmp_path / "out1")
