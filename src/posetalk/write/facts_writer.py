@@ -20,6 +20,8 @@ from posetalk.write.sure import sure
 TURNS = 5  # questions in a conversation, at most
 PEOPLE = 3  # described one by one, at most; the largest
 MOST = 7  # things said of each of several people
+RICH = 3  # facts for each question of a conversation, at least
+MORE = 3  # facts that an answer of a conversation adds, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> T
     shown = sorted(known_apart, key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     figures = [(i, sure(scene.people[i], captions)) for i in sorted(shown)]
     known = [(figure, named[i], said(figure, named[i], rng)) for i, figure in figures]
-    relations = _relations(between(scene, named), [one.name for i, one in enumerate(named) if i not in shown])
+    relations = _relations(
+        between(scene, named, rng), [one.name for i, one in enumerate(named) if i not in shown]
+    )
     match kind:
         case "conversation":
             return _conversation(known, relations, rng)
@@ -64,7 +68,7 @@ def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> T
 def _relations(sentences: list[str], left_out: list[str]) -> list[str]:
     """What is between the people who are described; of those who merely look larger than others one is enough."""
     told = [one for one in sentences if not any(name in one.lower() for name in left_out)]
-    larger = [one for one in told if " looks much larger than " in one]
+    larger = [one for one in told if " much larger than " in one]
     return [one for one in told if one not in larger[1:]]
 
 
@@ -75,9 +79,16 @@ def _of_noun(captions: Sequence[str], named: list[Subject]) -> Sequence[str]:
 
 
 def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Turns | None:
-    """Of one person after the other; as many questions are answered with no as with yes."""
+    """Of one person after the other; as many questions are answered with no as with yes.
+
+    There are as many questions as can be answered at some length: no fact is told twice.
+    """
     pools = [[one for one in some if one.true or one.has("no")] for _, _, some in known]
-    drawn = _checks(pools, rng)
+    facts = sum(one.true and not one.view for pool in pools for one in pool)
+    most = min(TURNS - bool(relations), facts // RICH)
+    if not most or most + bool(relations) < 2:
+        return None
+    drawn = _checks(pools, most // 2, rng)
     used = {(i, one.part) for i, one in drawn}
     open_ = [
         (i, one)
@@ -88,19 +99,19 @@ def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Tu
     rng.shuffle(open_)
     open_.sort(key=lambda pair: pair[1].region != "body")
     for i, one in open_:
-        if len(drawn) < TURNS - bool(relations) and not _told(i, one, drawn):
+        if len(drawn) < most and not _told(i, one, drawn):
             drawn.append((i, one))
-    if not any(one.true and not one.view for _, one in drawn) or len(drawn) + bool(relations) < 2:
+    if len(drawn) + bool(relations) < 2:
         return None
     yes_no = {id(one) for _, one in drawn[: len(used)]}
     rng.shuffle(drawn)
     people = list(range(len(known)))
     rng.shuffle(people)
     drawn.sort(key=lambda pair: (people.index(pair[0]), pair[1].region != "body"))
+    more, rest = _more(drawn, pools, rng)
     turns: list[tuple[str, str]] = []
-    spoken, before = list(drawn), -1
-    for i, one in drawn:
-        more = _more(i, one, pools[i], spoken, rng)
+    before = -1
+    for (i, one), added in zip(drawn, more, strict=True):
         form = "check" if id(one) in yes_no else "ask"
         question = one.draw(form, rng, by_name=i != before or rng.random() < 0.4)
         if question in [asked for asked, _ in turns]:  # of somebody else
@@ -109,15 +120,16 @@ def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Tu
             first = one.draw("say", rng, by_name=rng.random() < 0.5)
         else:
             first = f"Yes, {lower(one.draw('say', rng))}" if one.true else one.draw("no", rng)
-        turns.append((question, " ".join([first, *woven(more, rng)])))
+        turns.append((question, " ".join([first, *woven(added, rng)])))
         before = i
     if relations:
-        turns.append((rng.choice(_FILE["relate"]), " ".join(relations[:3])))
+        told = [sentence for some in rest for sentence in woven(some[:2], rng, by_name=True)]
+        turns.append((rng.choice(_FILE["relate"]), " ".join([*relations[:3], *told[:2]])))
     return tuple(turns)
 
 
-def _checks(pools: list[list[Said]], rng: random.Random) -> list[tuple[int, Said]]:
-    """As many yes-or-no questions to be answered with yes as with no, one or two of each, of different parts."""
+def _checks(pools: list[list[Said]], pairs: int, rng: random.Random) -> list[tuple[int, Said]]:
+    """As many yes-or-no questions to be answered with yes as with no, of different parts; two of each at most."""
     found: dict[bool, list[tuple[int, Said]]] = {}
     for true in (True, False):
         some = [
@@ -128,7 +140,7 @@ def _checks(pools: list[list[Said]], rng: random.Random) -> list[tuple[int, Said
         rng.shuffle(kinds)  # each kind of question as likely as any other, whatever there is most of
         found[true] = sorted(some, key=lambda pair: kinds.index(pair[1].kind))
     drawn: list[tuple[int, Said]] = []
-    for _ in range(rng.choice((1, 1, 2))):
+    for _ in range(min(pairs, rng.choice((1, 1, 2)))):
         pair: list[tuple[int, Said]] = []
         for true in (False, True):
             for i, one in found[true]:
@@ -151,18 +163,29 @@ def _told(i: int, one: Said, drawn: Sequence[tuple[int, Said]]) -> bool:
 
 
 def _more(
-    i: int, one: Said, pool: list[Said], spoken: list[tuple[int, Said]], rng: random.Random
-) -> list[Said]:
-    """What an answer adds: after a no what is so instead, or something else about the same part of the body."""
-    true = [other for other in pool if other.true and other.key != one.key and not other.view]
-    if not one.true and (instead := [other for other in true if other.part == one.part]):
-        return instead[:1]
-    near = [other for other in true if other.region == one.region and not _told(i, other, spoken)]
-    chosen = rng.sample(near, min(len(near), rng.choice((0, 1, 1, 1, 2))))
-    if len(chosen) == 2 and _told(i, chosen[1], [(i, chosen[0])]):
-        chosen.pop()
-    spoken += [(i, other) for other in chosen]
-    return chosen
+    drawn: Sequence[tuple[int, Said]], pools: list[list[Said]], rng: random.Random
+) -> tuple[list[list[Said]], list[list[Said]]]:
+    """What each answer adds, of the same person, and what is left of each: first what is so instead after a no, then
+    what else is known, of the same part of the body if there is any. Answer by answer in turn, so that none goes short.
+    """
+    spoken = list(drawn)
+    left = [
+        rng.sample(true, len(true)) for pool in pools for true in [[o for o in pool if o.true and not o.view]]
+    ]
+    more: list[list[Said]] = [[] for _ in drawn]
+    for number in range(MORE):
+        for place, (i, one) in enumerate(drawn):
+            if number == MORE - 1 and rng.random() < 0.5:
+                continue
+            free = [other for other in left[i] if not _told(i, other, spoken)]
+            if number == 0 and not one.true:
+                # it is said instead, whatever else was said of that part
+                free = [o for o in left[i] if o.part == one.part and (i, o) not in spoken] or free
+            free.sort(key=lambda other: (other.part != one.part, other.region != one.region))
+            if free:
+                more[place].append(free[0])
+                spoken.append((i, free[0]))
+    return more, [[o for o in some if not _told(i, o, spoken)] for i, some in enumerate(left)]
 
 
 def _detail(

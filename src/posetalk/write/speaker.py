@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,21 @@ ORDINALS = (
     "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
     "twentieth",
 )  # fmt: skip
+_NEARER = (
+    "{0} looks much larger than {1}, and so is probably nearer.",
+    "{0} is probably nearer to the camera, as they look much larger than {1}.",
+    "Looking much larger than {1}, {0} is probably the nearer of the two.",
+)
+# The first is what a language model is told.
+_PAIRS = {
+    "facing each other": ("{0} and {1} are facing each other.", "{0} and {1} are turned to each other."),
+    "touching": (
+        "{0} and {1} touch in the picture, or very nearly so.",
+        "{0} and {1} are so close that they touch in the picture, or nearly do.",
+    ),
+    "first is nearer": _NEARER,
+    "second is nearer": _NEARER,
+}
 _OF = re.compile(r"\bthe ((?:[\w{}]+ ){1,3})of \{S\}")
 
 
@@ -111,8 +127,8 @@ def _ordinal(i: int) -> str:
     return ORDINALS[i] if i < len(ORDINALS) else f"{i + 1}th"
 
 
-def between(scene: Scene, named: Sequence[Subject]) -> list[str]:
-    """Sentences about pairs of people and about people and objects."""
+def between(scene: Scene, named: Sequence[Subject], rng: random.Random | None = None) -> list[str]:
+    """Sentences about pairs of people and about people and objects; of the ways to say it one drawn, or the first."""
     subject = {figure.name: one for figure, one in zip(scene.people, named, strict=True)}
     found = []
     for fact in scene.facts.true:
@@ -123,13 +139,14 @@ def between(scene: Scene, named: Sequence[Subject]) -> list[str]:
             continue
         one = subject[first]
         if second in subject:
-            two = subject[second].name
-            words = {
-                "facing each other": f"{one.name} and {two} are facing each other.",
-                "touching": f"{one.name} and {two} touch in the picture, or very nearly so.",
-                "first is nearer": f"{one.name} looks much larger than {two}, and so is probably nearer.",
-                "second is nearer": f"{two} looks much larger than {one.name}, and so is probably nearer.",
-            }.get(fact.says)
+            ways = _PAIRS.get(fact.says, ())
+            if " larger " in f"{one.name} {subject[second].name}" and "nearer" in fact.says:
+                ways = ()  # the name says it
+            names = [one.name, subject[second].name]
+            if fact.says == "second is nearer":
+                names.reverse()
+            way = rng.choice(ways) if rng and ways else "".join(ways[:1])
+            words: str | None = way.format(*names)
         else:
             words = _with_thing(one, second, fact.says, scene.facts, fact.of)
         if words:
