@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from posetalk.cli import main
+from posetalk.cli import app, main
 from posetalk.skeleton import skeleton
 
 
@@ -151,3 +151,17 @@ def test_skeletons_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("skeletons") == 0 and run("skeletons", "lsp14") == 0
     shown = capsys.readouterr().out
     assert "humanart21" in shown and "head top" in shown
+
+
+COMMANDS = sorted(name for name in app if not name.startswith("-") and name != "bench")
+BENCH = sorted(f"bench {name}" for name in app["bench"] if not name.startswith("-"))
+
+
+@pytest.mark.parametrize("command", COMMANDS + BENCH)
+def test_help_says_what_every_option_is(command: str) -> None:
+    found = app
+    for name in command.split():
+        found = found[name]
+    for argument in found.assemble_argument_collection():
+        words = (argument.parameter.help or "").split()
+        assert len(words) > 1, f"{command} {argument.name} is not described"

@@ -29,20 +29,19 @@ def locate(
 ) -> None:
     """Find keypoints in a photo, or in many.
 
-    Parameters
-    ----------
-    photos: a picture; or, with --out, several, folders of them, or quoted patterns such as "party/*.jpg".
-    model: a folder or hub id of a PoseLLM.
-    ask: a keypoint to look for, "name: description"; may be given several times.
-    skeleton: a built-in skeleton or a TOML file; coco17 when nothing is asked for.
-    box: x,y,width,height of a person in pixels; may be given several times. Without it the whole picture.
-    readout: point at the place, or write its digits; by default the model's own.
-    decoding: of digits, the likeliest, or the mean of their distribution.
-    flip: look at the mirrored picture too, and average.
-    json_out: where to write the answer as JSON.
-    draw: where to write the picture with the answer drawn on it; for several photos a folder.
-    out: the folder of a run over several photos: predictions.jsonl, keypoints.json (COCO results). Run again, it
-        goes on where it stopped.
+    Args:
+        photos: a picture; or, with --out, several, folders of them, or quoted patterns such as "party/*.jpg".
+        model: a folder or hub id of a PoseLLM.
+        ask: a keypoint to look for, "name: description"; may be given several times.
+        skeleton: a built-in skeleton or a TOML file; coco17 when nothing is asked for.
+        box: x,y,width,height of a person in pixels; may be given several times. Without it the whole picture.
+        readout: point at the place, or write its digits; by default the model's own.
+        decoding: of digits, the likeliest, or the mean of their distribution.
+        flip: look at the mirrored picture too, and average.
+        json_out: where to write the answer as JSON.
+        draw: where to write the picture with the answer drawn on it; for several photos a folder.
+        out: the folder of a run over several photos: predictions.jsonl, keypoints.json (COCO results). Run again, it
+            goes on where it stopped.
     """
     from posetalk.locate.show import locate_many, locate_one
     from posetalk.skeleton import Keypoint
@@ -90,22 +89,21 @@ def evaluate(
 ) -> None:
     """Score a model on labelled people.
 
-    Parameters
-    ----------
-    annotations: COCO-style, MPII or LSP labels.
-    images: the folder of the pictures.
-    out: where predictions.jsonl and the report go; run again, it goes on where it stopped.
-    model: a folder or hub id of a PoseLLM.
-    skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
-    boxes: a detector's boxes as COCO results; without it the labelled boxes.
-    box_form: what those boxes hold: left, top, width, height or (Human-Art's) left, top, right, bottom.
-    heads: MPII's gt_valid.mat.
-    beside: another's predictions.jsonl for the same people, scored in the same report; may be given several times.
-    first: LSP: the first picture, from 1.
-    last: LSP: the last picture.
-    readout: point at the place, or write its digits; by default the model's own.
-    decoding: of digits, the likeliest, or the mean of their distribution.
-    flip: look at the mirrored picture too, and average.
+    Args:
+        annotations: COCO-style, MPII or LSP labels.
+        images: the folder of the pictures.
+        out: where predictions.jsonl and the report go; run again, it goes on where it stopped.
+        model: a folder or hub id of a PoseLLM.
+        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
+        boxes: a detector's boxes as COCO results; without it the labelled boxes.
+        box_form: what those boxes hold: left, top, width, height or (Human-Art's) left, top, right, bottom.
+        heads: MPII's gt_valid.mat.
+        beside: another's predictions.jsonl for the same people, scored in the same report; may be given several times.
+        first: LSP: the first picture, from 1.
+        last: LSP: the last picture.
+        readout: point at the place, or write its digits; by default the model's own.
+        decoding: of digits, the likeliest, or the mean of their distribution.
+        flip: look at the mirrored picture too, and average.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -141,16 +139,15 @@ def train(
 ) -> None:
     """Train a model, or go on with a run that was stopped.
 
-    Parameters
-    ----------
-    settings: a TOML file of TrainSettings; what is given beside it takes the place of what it says.
-    out: the folder of the run.
-    preset: the papers' networks: PoseLLM's (two-layer connector) or LocLLM's (linear).
-    annotations: the labels to learn from, where the settings name none or others.
-    images: the folder of their pictures.
-    steps: gradient steps.
-    seed: of views and weights.
-    without_keypoints: names to leave out, separated by commas.
+    Args:
+        settings: a TOML file of TrainSettings; what is given beside it takes the place of what it says.
+        out: the folder of the run.
+        preset: the papers' networks: PoseLLM's (two-layer connector) or LocLLM's (linear).
+        annotations: the labels to learn from, where the settings name none or others.
+        images: the folder of their pictures.
+        steps: gradient steps.
+        seed: of views and weights.
+        without_keypoints: names to leave out, separated by commas.
     """
     from posetalk.settings import TrainSettings
 
@@ -191,15 +188,14 @@ def calibrate(
 ) -> None:
     """Make the scores of a model with the readout `point` mean what they say.
 
-    Parameters
-    ----------
-    model: a folder or hub id of a PoseLLM.
-    out: a folder for the calibrated model.
-    annotations: labelled people that it has not learned from: COCO-style, MPII or LSP.
-    images: the folder of their pictures.
-    skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
-    first: LSP: the first picture, from 1.
-    last: LSP: the last picture.
+    Args:
+        model: a folder or hub id of a PoseLLM.
+        out: a folder for the calibrated model.
+        annotations: labelled people that it has not learned from: COCO-style, MPII or LSP.
+        images: the folder of their pictures.
+        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
+        first: LSP: the first picture, from 1.
+        last: LSP: the last picture.
     """
     from posetalk.read.dataset import labelled_skeleton, read_people
     from posetalk.skeleton import skeleton as known
@@ -232,13 +228,12 @@ def convert(
 ) -> None:
     """Turn a LocLLM checkpoint folder into a PoseLLM folder, tensor by tensor.
 
-    Parameters
-    ----------
-    source: the folder with config.json and pytorch_model*.bin or safetensors.
-    out: a new folder.
-    vision: where the vision tower's configuration is from.
-    text: where the tokenizer is from.
-    wording: a TOML file with the words the checkpoint was trained with.
+    Args:
+        source: the folder with config.json and pytorch_model*.bin or safetensors.
+        out: a new folder.
+        vision: where the vision tower's configuration is from.
+        text: where the tokenizer is from.
+        wording: a TOML file with the words the checkpoint was trained with.
     """
     quiet()
     from posetalk.model.convert import convert as run
@@ -255,9 +250,8 @@ def convert(
 def skeletons(name: str | None = None, /) -> None:
     """List the built-in skeletons, or the keypoints of one.
 
-    Parameters
-    ----------
-    name: a built-in skeleton or a TOML file.
+    Args:
+        name: a built-in skeleton or a TOML file.
     """
     from rich.console import Console
     from rich.table import Table

@@ -24,15 +24,14 @@ def facts(
 ) -> None:
     """Say what is true of labelled poses: posture, limbs, hands, facing, people and objects.
 
-    Parameters
-    ----------
-    annotations: COCO-style, MPII or LSP labels.
-    images: the folder of the pictures; only --draw opens them.
-    objects: COCO's instances file, for what people sit on, ride and hold.
-    image: the id of a picture; may be given several times. Without it all.
-    skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
-    json_out: where to write every fact, true, false or not known, with its numbers: a line of JSON a picture.
-    draw: a folder for pictures with the poses and what is true of them.
+    Args:
+        annotations: COCO-style, MPII or LSP labels.
+        images: the folder of the pictures; only --draw opens them.
+        objects: COCO's instances file, for what people sit on, ride and hold.
+        image: the id of a picture; may be given several times. Without it all.
+        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
+        json_out: where to write every fact, true, false or not known, with its numbers: a line of JSON a picture.
+        draw: a folder for pictures with the poses and what is true of them.
     """
     from posetalk.facts.show import lines_of, scenes, write_json
     from posetalk.read.dataset import labelled_skeleton, read_people
@@ -79,27 +78,27 @@ def write(
 ) -> None:
     """Write instruction data about poses: samples.jsonl, rejected.jsonl and report.html in a folder.
 
-    Parameters
-    ----------
-    annotations: COCO's person keypoints.
-    captions: COCO's captions of the same pictures.
-    out: the folder of the run; run again, it goes on.
-    objects: COCO's instances of the same pictures.
-    images: the folder of the pictures, for the report.
-    writer: facts (no model; true by construction), a server with OpenAI's interface, or its batches by files.
-    recipe: of a model: grounded (keypoints and facts for all kinds) or the paper's.
-    preset: how many pictures of each kind: all, or as LLaVA-Pose.
-    kinds: what to write, separated by commas: conversation, detail, reasoning.
-    pictures: of each kind at most so many, drawn by the seed.
-    seed: of the wording and the choice; the same seed gives the same samples.
-    model: its name on the server.
-    base_url: the server, http://localhost:8000/v1; OpenAI's where it is not given. The key is read from OPENAI_API_KEY.
-    settings: a TOML file with more of how the model is asked, see docs/write.md.
-    concurrency: requests in flight at once.
-    money: dollars that may be spent in all.
-    prices: a TOML table of prices, see docs/write.md.
-    answers: of a batch, the file that came back.
-    dry_run: count requests and tokens and price them, and ask nothing.
+    Args:
+        annotations: COCO's person keypoints.
+        captions: COCO's captions of the same pictures.
+        out: the folder of the run; run again, it goes on.
+        objects: COCO's instances of the same pictures.
+        images: the folder of the pictures, for the report.
+        writer: facts (no model; true by construction), a server with OpenAI's interface, or its batches by files.
+        recipe: of a model: grounded (keypoints and facts for all kinds) or the paper's.
+        preset: how many pictures of each kind: all, or as LLaVA-Pose.
+        kinds: what to write, separated by commas: conversation, detail, reasoning.
+        pictures: of each kind at most so many, drawn by the seed.
+        seed: of the wording and the choice; the same seed gives the same samples.
+        model: its name on the server.
+        base_url: the server, http://localhost:8000/v1; OpenAI's where it is not given. The key is read from
+            OPENAI_API_KEY.
+        settings: a TOML file with more of how the model is asked, see docs/write.md.
+        concurrency: requests in flight at once.
+        money: dollars that may be spent in all.
+        prices: a TOML table of prices, see docs/write.md.
+        answers: of a batch, the file that came back.
+        dry_run: count requests and tokens and price them, and ask nothing.
     """
     from functools import partial
 
@@ -165,15 +164,14 @@ def export(
 ) -> None:
     """Turn written samples into the files of a trainer, split by picture, with a data card.
 
-    Parameters
-    ----------
-    samples: a folder of `posetalk write` or `posetalk screen`, or a samples.jsonl.
-    out: a new folder.
-    form: LLaVA's JSON, LLaMA-Factory's, parquet for TRL and datasets, ms-swift's JSONL, FineVision's columns.
-    images: the folder of the pictures; parquet and finevision hold the pictures themselves.
-    validation: the share of the pictures kept back for validation.
-    test: the share kept back for testing.
-    seed: of the split.
+    Args:
+        samples: a folder of `posetalk write` or `posetalk screen`, or a samples.jsonl.
+        out: a new folder.
+        form: LLaVA's JSON, LLaMA-Factory's, parquet for TRL and datasets, ms-swift's JSONL, FineVision's columns.
+        images: the folder of the pictures; parquet and finevision hold the pictures themselves.
+        validation: the share of the pictures kept back for validation.
+        test: the share kept back for testing.
+        seed: of the split.
     """
     from posetalk.write.export import export as run
     from posetalk.write.run import made_of
@@ -199,14 +197,13 @@ def screen(
 ) -> None:
     """Screen somebody's samples: what leaks, contradicts the pose, guesses or repeats is put aside with its reason.
 
-    Parameters
-    ----------
-    published: LLaVA's JSON list, or one of the raw files of LLaVA-Pose.
-    out: a folder for samples.jsonl, rejected.jsonl and report.html.
-    annotations: COCO's person keypoints of the same pictures; without them no claim is held against the pose.
-    captions: COCO's captions of the same pictures.
-    objects: COCO's instances of the same pictures.
-    images: the folder of the pictures, for the report.
+    Args:
+        published: LLaVA's JSON list, or one of the raw files of LLaVA-Pose.
+        out: a folder for samples.jsonl, rejected.jsonl and report.html.
+        annotations: COCO's person keypoints of the same pictures; without them no claim is held against the pose.
+        captions: COCO's captions of the same pictures.
+        objects: COCO's instances of the same pictures.
+        images: the folder of the pictures, for the report.
     """
     from posetalk.read.pictures import Pictures
     from posetalk.write.run import screen_file
