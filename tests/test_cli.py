@@ -162,6 +162,6 @@ def test_help_says_what_every_option_is(command: str) -> None:
     found = app
     for name in command.split():
         found = found[name]
-    for argument in found.assemble_argument_collection():
+    for argument in found.assemble_argument_collection(parse_docstring=True):
         words = (argument.parameter.help or "").split()
         assert len(words) > 1, f"{command} {argument.name} is not described"
