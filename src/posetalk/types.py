@@ -101,13 +101,22 @@ class Person:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoseImage:
-    """A picture and the people labelled in it. `width` and `height` are None where the labels do not say."""
+    """A picture and the people labelled in it. `width` and `height` are None where the labels do not say.
+
+    file_name: what the labels call it, relative to the folder of the pictures; None where they name no file.
+    """
 
     id: int
     path: Path
     width: int | None
     height: int | None
     people: tuple[Person, ...]
+    file_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the labels, or without its folder where they have none."""
+        return self.file_name or self.path.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

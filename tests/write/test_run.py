@@ -38,7 +38,7 @@ def words(tmp_path: Path) -> list[str]:
     images, people, captions = [], [], []
     for number, pose in enumerate(POSES, 1):
         xy = np.array([figure(**pose)[name] for name in NAMES])
-        images.append({"id": number, "file_name": f"{number}.jpg", "width": 800, "height": 600})
+        images.append({"id": number, "file_name": f"part/{number}.jpg", "width": 800, "height": 600})
         triples = np.column_stack([xy, np.full(17, 2)]).ravel().tolist()
         box = {"bbox": list(Box.around(xy).xywh), "area": 1e4, "iscrowd": 0, "category_id": 1}
         people.append({"id": number, "image_id": number, "keypoints": triples} | box)
@@ -96,6 +96,7 @@ def test_the_facts_writer_fills_a_folder_that_can_be_exported(
     out = tmp_path / "out"
     found = samples(out)
     assert {s.image_id for s in found} == {1, 2, 3, 4} and {s.writer for s in found} == {"facts"}
+    assert {s.image for s in found} == {f"part/{number}.jpg" for number in range(1, 5)}  # as the labels name them
     assert rejected(out) == {}
     assert "conversation" in capsys.readouterr().out and "<html" in (out / "report.html").read_text()
     before = (out / "samples.jsonl").read_bytes()

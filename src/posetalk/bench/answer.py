@@ -18,6 +18,7 @@ from posetalk.bench.openset import OpenSet
 from posetalk.bench.questions import Question, drawn
 from posetalk.bench.review import Answer, read_answers, write_answers
 from posetalk.errors import PosetalkError
+from posetalk.read.coco import picture_path
 from posetalk.write.chain import Report, results
 from posetalk.write.client import WriterSettings
 from posetalk.write.generate import generate
@@ -64,8 +65,8 @@ def asked_of(
         raise PosetalkError(f"a limit of {limit} leaves no question; give at least 1")
     some = sorted(closed, key=lambda q: drawn("limit", q.id))[:limit]
     more = sorted(opened.questions if opened else (), key=lambda q: (drawn("limit", q.image), q.id))[:limit]
-    every = [Asked(q.id, images / q.image, q.prompt, CLOSED_WORDS) for q in some]
-    every += [Asked(q.id, images / q.image, q.text, OPEN_WORDS) for q in more]
+    every = [Asked(q.id, picture_path(images, q.image), q.prompt, CLOSED_WORDS) for q in some]
+    every += [Asked(q.id, picture_path(images, q.image), q.text, OPEN_WORDS) for q in more]
     there = {path: path.is_file() for path in {one.photo for one in every}}
     found = [one for one in every if there[one.photo]]
     if not found:

@@ -138,7 +138,7 @@ def _question(form: _Form, asked: _Asked, picture: Picture, seed: int) -> Questi
         return None
     image = picture.image
     found = tuple(evidence.values())
-    return Question(name, image.id, image.path.name, form.kind, form.name, text, choices, answer, found)
+    return Question(name, image.id, image.name, form.kind, form.name, text, choices, answer, found)
 
 
 def _value(condition: str, asked: _Asked, evidence: dict[tuple[str, str], Evidence]) -> bool | None:

@@ -18,6 +18,7 @@ from string import Template
 from posetalk.bench.lines import whole, write_lines
 from posetalk.bench.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
+from posetalk.read.coco import picture_path
 
 TASK = "posetalk_bench"
 COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")
@@ -82,7 +83,7 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
         (
             {
                 "question_id": question.id,
-                "image": question.image,
+                "image": picture_path(images, question.image).relative_to(images).as_posix(),
                 "text": question.prompt,
                 # one string: a column of empty and of other lists has no type of its own
                 "choices": "\n".join(question.choices),
@@ -129,14 +130,16 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
             }
             if question.image not in first:
                 first[question.image] = index
-                row["image"] = base64.b64encode((images / question.image).read_bytes()).decode()
+                row["image"] = base64.b64encode(picture_path(images, question.image).read_bytes()).decode()
             choices = question.choices or ("Yes", "No")
             table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
     return len(questions) - len(some)
 
 
 def _with_photos(questions: Sequence[Question], images: Path) -> list[Question]:
-    there = {name for name in {question.image for question in questions} if (images / name).is_file()}
+    there = {
+        name for name in {question.image for question in questions} if picture_path(images, name).is_file()
+    }
     if not there:
         raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
     return [question for question in questions if question.image in there]

@@ -195,7 +195,7 @@ def _questions(picture: Picture, scene: Scene, captions: Sequence[str], seed: in
             ]
             if turns:
                 text, reference = max(turns, key=lambda turn: len(turn[1]))
-                yield Open(f"{image.id}-{kind}", image.path.name, text, CATEGORIES[kind], reference)
+                yield Open(f"{image.id}-{kind}", image.name, text, CATEGORIES[kind], reference)
                 break
 
 
@@ -205,7 +205,7 @@ def _told(picture: Picture, scene: Scene, captions: Sequence[str]) -> Context:
     boxes = [("person", figure.box) for figure in scene.people]
     boxes += [(thing.name, thing.box) for thing in picture.things]
     instances = tuple((name, _shares(box, image)) for name, box in boxes)
-    return Context(image.path.name, tuple(captions), instances, facts)
+    return Context(image.name, tuple(captions), instances, facts)
 
 
 def _shares(box: Box, image: PoseImage) -> tuple[float, float, float, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from posetalk.bench.openset import PICTURES
 from posetalk.errors import PosetalkError
+from posetalk.read.coco import picture_path
 from posetalk.read.dataset import read_people
 from posetalk.read.files import read_start
 from posetalk.read.pictures import Picture, Pictures
@@ -61,7 +62,7 @@ def with_photos(pictures: Iterable[Picture], settings: BuildSettings) -> Iterato
     images = Path(settings.images) if settings.images else None
     empty = True
     for picture in pictures:
-        if images is None or (images / picture.image.path.name).is_file():
+        if images is None or picture_path(images, picture.image.name).is_file():
             empty = False
             yield picture
     if empty:

@@ -82,7 +82,9 @@ def pose_images(
     pictures = _pictures(file.images, path, skipped)
     people = _people(file, points, declared, pictures, path, skipped)
     return tuple(
-        PoseImage(p.id, picture_path(images, p.file_name), p.width, p.height, tuple(people[p.id]))
+        PoseImage(
+            p.id, picture_path(images, p.file_name), p.width, p.height, tuple(people[p.id]), p.file_name
+        )
         for p in pictures.values()
     )
 

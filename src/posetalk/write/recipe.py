@@ -114,7 +114,7 @@ def _job(
     context = _context(recipe, kind, picture, scene, names)
     messages = _messages(parts, context, picture.captions, asked, questions, names)
     form = schema(kind, questions, asked)
-    return Job(f"{image.id}-{kind}", image.id, image.path.name, kind, messages, form, words)
+    return Job(f"{image.id}-{kind}", image.id, image.name, kind, messages, form, words)
 
 
 def _context(recipe: Recipe, kind: Kind, picture: Picture, scene: Scene, names: Sequence[str]) -> str:

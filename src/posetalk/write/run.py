@@ -100,7 +100,7 @@ def facts_samples(
         for kind in kinds:
             turns = write(scene, quotable, kind, settings.seed)
             if turns is not None:
-                name = picture.image.path.name
+                name = picture.image.name
                 sample = Sample(f"{image_id}-{kind}", image_id, name, kind, turns, settings.writer)
                 yield Judged(sample, faults_of(sample, scene, captions=picture.captions))
 
