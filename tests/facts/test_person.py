@@ -132,6 +132,14 @@ def test_limbs(points: Points, key: str, holds: bool) -> None:
             (),
             "left hand: at the shoulder",
         ),
+        # kneeling beside something, seen from the side
+        (
+            figure(trunk=155, thighs=(60, 60), shins=(-60, -60), wide=20)
+            | {"left hip": np.array([330.0, 290]), "right hip": np.array([280.0, 300])}
+            | {"left ankle": np.array([270.0, 380]), "right ankle": np.array([300.0, 380])},
+            (),
+            "legs: crossed",
+        ),
         # the forearms lie on a table
         (figure(uppers=(-10, 10), fores=(-95, 95)), ("left hip", "right hip"), "arms: crossed"),
     ],

@@ -119,7 +119,7 @@ def _nearest(point: Floats | None, spots: list[Floats], size: float | None) -> f
 def _clear_of(hand: Floats | None, face: list[Floats], size: float | None) -> bool:
     """Whether a hand is surely not at the face."""
     away = _nearest(hand, face, size)
-    return away is not None and away > 0.3
+    return away is not None and away > 0.36
 
 
 def _arms(body: Body) -> Iterator[Fact]:
@@ -224,6 +224,14 @@ def _legs(body: Body) -> Iterator[Fact]:
     yield fact(
         "legs", "apart", both(judge(gap, 0.7, 0.45), judge(order, 0.7, 0.4), frontal, *straight), gap=gap
     )
-    yield fact("legs", "crossed", both(judge(order, -0.15, 0.0), frontal), order=order)
+    # from the side, hips that are not level look wide too
+    yield fact("legs", "crossed", both(judge(order, -0.15, 0.0), frontal, _broad(body)), order=order)
     stride = both(judge(gap, 0.7, 0.45), judge(wide, 0.15, 0.3), *straight)
     yield fact("legs", "in a stride", stride, gap=gap)
+
+
+def _broad(body: Body) -> bool | None:
+    """Whether the shoulders look so broad that the body is not seen from the side."""
+    left, right, size = body["left shoulder"], body["right shoulder"], body.size
+    across = None if left is None or right is None or size is None else abs(float(left[0] - right[0])) / size
+    return True if judge(across, 0.4, 0.2) else None
