@@ -277,7 +277,7 @@ def test_answers_are_judged_anew_without_being_asked_for(ledger: Ledger) -> None
         given = settings(server, again=0)
         generate(jobs(5), ledger, given, accept)
         assert all(o.turns for o in outcomes(5, ledger, given))
-        ledger.forget_verdicts()
+        ledger.judge_by("other rules")
         assert all(o.faults for _, o in results(jobs(5), ledger, given, strict))
         assert len(server.seen) == 5
 

@@ -86,14 +86,17 @@ def test_what_was_in_flight_at_a_death_waits(path: Path) -> None:
         assert [row.state for row in map(ledger.row, "ab") if row] == ["waiting", "waiting"]
 
 
-def test_faults_come_back_as_they_were_and_verdicts_can_be_forgotten(path: Path) -> None:
+def test_faults_come_back_as_they_were_and_verdicts_of_other_rules_are_forgotten(path: Path) -> None:
     with Ledger(path) as ledger:
         faults = (Fault("leak", 'it says "keypoint"'), Fault("length", "too short"))
+        ledger.judge_by("old")
         ledger.answer([("k", "j", ANSWER, 0)])
         ledger.judge("k", faults)
+    with Ledger(path) as ledger:
+        ledger.judge_by("old")
         row = ledger.row("k")
         assert row and row.verdict == faults
-        ledger.forget_verdicts()
+        ledger.judge_by("new")
         row = ledger.row("k")
         assert row and row.verdict is None and row.answer == ANSWER
 

@@ -96,7 +96,9 @@ def test_the_facts_writer_fills_a_folder_that_can_be_exported(
     out = tmp_path / "out"
     found = samples(out)
     assert {s.image_id for s in found} == {1, 2, 3, 4} and {s.writer for s in found} == {"facts"}
-    assert {s.image for s in found} == {f"part/{number}.jpg" for number in range(1, 5)}  # as the labels name them
+    assert {s.image for s in found} == {
+        f"part/{number}.jpg" for number in range(1, 5)
+    }  # as the labels name them
     assert rejected(out) == {}
     assert "conversation" in capsys.readouterr().out and "<html" in (out / "report.html").read_text()
     before = (out / "samples.jsonl").read_bytes()
@@ -111,6 +113,16 @@ def test_the_facts_writer_fills_a_folder_that_can_be_exported(
     assert [row["id"] for row in rows] == [s.id for s in found]
     card = (tmp_path / "llava" / "README.md").read_text()
     assert "captions.json" in card and "seed 0" in card.lower()
+
+
+def test_photos_that_cannot_be_read_are_said(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos" / "part").mkdir(parents=True)
+    (tmp_path / "photos" / "part" / "2.jpg").write_bytes(b"no photo")
+    run([*words, "--images", str(tmp_path / "photos")])
+    said = capsys.readouterr().out
+    assert "1 photos cannot be read, the first: " in said and "2.jpg" in said
 
 
 def test_so_many_pictures_of_each_kind(words: list[str], tmp_path: Path) -> None:

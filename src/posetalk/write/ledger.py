@@ -173,10 +173,17 @@ class Ledger:
         with self._transaction():
             self._sql.execute("UPDATE requests SET verdict = ? WHERE key = ?", (_text(verdict), key))
 
-    def forget_verdicts(self) -> None:
-        """Have every answer judged anew, after a change of the rules; nothing is asked again for it."""
+    def judge_by(self, rules: str) -> None:
+        """Have every answer judged anew where the verdicts are of other rules; nothing is asked for it.
+
+        rules: that verdicts are made by from now on, whatever tells them from others.
+        """
         with self._transaction():
-            self._sql.execute("UPDATE requests SET verdict = NULL")
+            self._sql.execute("CREATE TABLE IF NOT EXISTS rules (rules TEXT)")
+            if self._sql.execute("SELECT rules FROM rules").fetchall() != [(rules,)]:
+                self._sql.execute("DELETE FROM rules")
+                self._sql.execute("INSERT INTO rules VALUES (?)", (rules,))
+                self._sql.execute("UPDATE requests SET verdict = NULL")
 
     def waiting(self) -> int:
         """How many requests are handed out and not answered."""

@@ -33,7 +33,7 @@ from posetalk.write.recipe import Recipe, jobs, told
 from posetalk.write.reply import parse
 from posetalk.write.rules import gives_away
 from posetalk.write.sample import Kind, Sample, Turns
-from posetalk.write.screen import faults_of
+from posetalk.write.screen import faults_of, rules
 
 SAMPLES, REJECTED, LEDGER, REQUESTS = "samples.jsonl", "rejected.jsonl", "ledger.sqlite", "requests.jsonl"
 
@@ -74,15 +74,20 @@ class Judged:
 
 @dataclass(slots=True)
 class Kept:
-    """How many samples of each kind were kept, and how many were rejected for their first reason."""
+    """How many samples of each kind were kept, and how many were rejected for their first reason.
+
+    unread: a sentence for each photo that cannot be shown in the report.
+    """
 
     kinds: Counter[Kind] = field(default_factory=Counter)
     rejected: Counter[Reason] = field(default_factory=Counter)
+    unread: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{number} {kind}" for kind, number in self.kinds.items()) or "nothing"
         reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.most_common())
-        return f"{kinds}; rejected: {reasons or 'none'}"
+        more = f"; {len(self.unread)} photos cannot be read, the first: {self.unread[0]}" if self.unread else ""
+        return f"{kinds}; rejected: {reasons or 'none'}{more}"
 
 
 def facts_samples(
@@ -180,7 +185,7 @@ def write_by_facts(
         raise PosetalkError(
             f"too little is known of the people of {settings.annotations} to write anything of them"
         )
-    report(pictures, out)
+    kept.unread = report(pictures, out)
     return kept
 
 
@@ -197,7 +202,7 @@ def write_by_model(
         found = generate(made(), ledger, asked, judge, price, total)
         kept = keep(model_samples(results(made(), ledger, asked, judge), asked.model), out)
     if kept.kinds:
-        report(pictures, out)
+        kept.unread = report(pictures, out)
     return found, kept
 
 
@@ -225,7 +230,7 @@ def write_by_batch(
         if not files:
             (out / REQUESTS).unlink(missing_ok=True)  # of a batch that has been answered
     if kept and kept.kinds:
-        report(pictures, out)
+        kept.unread = report(pictures, out)
     return said, kept
 
 
@@ -245,6 +250,7 @@ def _opened(
     settings.claim(out)
     made = partial(jobs, pictures, settings.kinds, settings.recipe, settings.seed, settings.counts())
     with Ledger(out / LEDGER) as ledger:
+        ledger.judge_by(rules())
         yield ledger, made, accept(pictures, settings.recipe, asked.model)
 
 
@@ -292,5 +298,5 @@ def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[
 
     kept = keep(judged(), out)
     if kept.kinds:
-        report(pictures, out)
+        kept.unread = report(pictures, out)
     return kept, skipped

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from hashlib import sha256
+from importlib.resources import files
 
 from posetalk.facts.claims import Claim, check, claims_of
 from posetalk.facts.scene import Scene
@@ -56,6 +58,18 @@ _NUMBER = re.compile(
     r"several|many|few|couple|pair|group|crowd|only|alone|an?)\b",
     re.IGNORECASE,
 )
+
+
+@cache
+def rules() -> str:
+    """What verdicts hang on, SHA-256 in hexadecimal digits: the facts, the reading of a reply, the rules."""
+    folder = files("posetalk")
+    names = [f"facts/{one.name}" for one in (folder / "facts").iterdir()]
+    names += [f"write/{name}" for name in ("english.py", "reply.py", "rules.py", "screen.py", "screen.toml")]
+    digest = sha256()
+    for name in sorted(name for name in names if name.endswith((".py", ".toml"))):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
 
 
 def faults_of(
