@@ -78,6 +78,15 @@ LEAKS = [
     ("Person 1 is to the left of the others.", "Person 1"),
     ("The taller one, Person B, has raised an arm.", "Person B"),
     ("First Person: The right arm is bent.", "First Person:"),
+    ("They stand with the left shoulder, right shoulder, left elbow, right elbow in view.", "right elbow"),
+    (
+        "The knee is slightly bent, bent at a right angle, sharply bent.",
+        "slightly bent, bent at a right angle",
+    ),
+    (
+        "The right hand is at the shoulder, at the chest, at the hip.",
+        "at the shoulder, at the chest, at the hip",
+    ),
     ("As an AI language model I look at the arms first.", "As an AI"),
     ("Sure, here is a description of the pose.", "here is a description"),
 ]
@@ -90,6 +99,9 @@ HARMLESS = [
     "The two have to coordinate their steps so that the board stays level.",
     "The arms and legs are well coordinated.",
     "The person in the box of a truck is standing.",
+    "The left elbow and the right elbow are bent, and the left wrist is near the right hip.",
+    "The left knee is slightly bent, the right one bent at a right angle.",
+    "One hand is at the hip, the other at the chest.",
     "There is some text on the shirt, and the sign says that surfing is not allowed.",
     "According to the text on the sign, one has to wait here.",
     "Given the fact that both knees are bent, the person is likely to sit down next.",
