@@ -111,7 +111,8 @@ def _person(frame: Frame, figure: Figure, subject: Subject) -> list[str]:
 def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str]]:
     """What is so, what is surely not so, and of which parts of the body nothing is known: a piece of text each part.
 
-    What is not so is left out where something of the same part is: a straight elbow is not bent.
+    What is not so is left out where something of the same part is: a straight elbow is not bent. Each piece of it says
+    "not" again: a small model takes a long list for what is so.
     """
     parts: dict[str, list[Fact]] = {}
     for fact in facts:
@@ -125,7 +126,7 @@ def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str]]:
         if true:
             so.append(f"{part} {', '.join(true)}")
         elif false:
-            not_so.append(f"{part} {', '.join(false)}")
+            not_so.append(f"{part} {', '.join(f'not {says}' for says in false)}")
         else:
             unknown.append(part)
     return so, not_so, unknown

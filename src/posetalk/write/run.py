@@ -86,7 +86,9 @@ class Kept:
     def __str__(self) -> str:
         kinds = ", ".join(f"{number} {kind}" for kind, number in self.kinds.items()) or "nothing"
         reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.most_common())
-        more = f"; {len(self.unread)} photos cannot be read, the first: {self.unread[0]}" if self.unread else ""
+        more = (
+            f"; {len(self.unread)} photos cannot be read, the first: {self.unread[0]}" if self.unread else ""
+        )
         return f"{kinds}; rejected: {reasons or 'none'}{more}"
 
 
