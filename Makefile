@@ -13,9 +13,9 @@ demo: .venv/demo
 	@echo "The picture is demo/pose.png, the numbers are demo/pose.json."
 
 test: .venv/dev
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
-# About half an hour on two cores; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
+# About 50 minutes on two cores, ten of them at the size 1b, and 16 GB; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
 bench: .venv/dev
 	for one in locate limit crowd training; do $(BIN)/python -m benchmarks.$$one; done
 	test -z "$(ANNOTATIONS)" || $(BIN)/python -m benchmarks.scoring --annotations "$(ANNOTATIONS)"

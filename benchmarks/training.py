@@ -12,6 +12,7 @@ number of keypoints, 2 people a step.
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -127,6 +128,9 @@ def main() -> None:
     ]
     show("training", f"Training, {given.size}, 17 keypoints", columns, rows, data)
 
+    # the networks of the first table fill this machine's memory
+    del steps, found, one
+    gc.collect()
     grown, data = [], {}
     for count in COUNTS:
         some = {side: stepper(given.size, side, keypoints(count), FEW) for side in ("block", "point")}

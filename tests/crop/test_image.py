@@ -212,7 +212,7 @@ def test_missing_files_folders_and_odd_paths(tmp_path):
         (b"bytes", "not bytes"),
         (None, "not NoneType"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
 def test_bad_objects_get_one_sentence(source, reason):
     with pytest.raises(PosetalkError, match=reason):
