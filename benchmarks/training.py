@@ -12,7 +12,6 @@ number of keypoints, 2 people a step.
 from __future__ import annotations
 
 import argparse
-import gc
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -29,7 +28,7 @@ from posetalk.train.packing import CHAIN, Packing, collate, pack
 from posetalk.train.target import Target
 
 PEOPLE = {"chain": 2, "block": 2, "point": 16}
-FEW = 2
+FEW = 1
 COUNTS = (1, 5, 17, 50, 133)
 SIDES: dict[str, tuple[str, Packing]] = {
     "chain": ("digits", "chain"),
@@ -91,8 +90,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     keep_memory()  # as `posetalk train` does
-    steps = {side: stepper(given.size, side, keypoints(17), PEOPLE[side]) for side in SIDES}
-    found = in_turns({side: step for side, (step, _) in steps.items()}, given.rounds)
+    packings(given.size, given.rounds)
+    growth(given.size, max(1, given.rounds // 2))
+
+
+def packings(size: Size, rounds: int) -> None:
+    """The first table: 17 keypoints, the three sides in turns."""
+    steps = {side: stepper(size, side, keypoints(17), PEOPLE[side]) for side in SIDES}
+    found = in_turns({side: step for side, (step, _) in steps.items()}, rounds)
     rows, data = [], {}
     for side, one in found.items():
         learned = steps[side][1]
@@ -126,15 +131,15 @@ def main() -> None:
         "by processor",
         "by FLOPs",
     ]
-    show("training", f"Training, {given.size}, 17 keypoints", columns, rows, data)
+    show("training", f"Training, {size}, 17 keypoints", columns, rows, data)
 
-    # the networks of the first table fill this machine's memory
-    del steps, found, one
-    gc.collect()
+
+def growth(size: Size, rounds: int) -> None:
+    """The second table: a step of few people as keypoints grow."""
     grown, data = [], {}
     for count in COUNTS:
-        some = {side: stepper(given.size, side, keypoints(count), FEW) for side in ("block", "point")}
-        timed = in_turns({side: step for side, (step, _) in some.items()}, max(1, given.rounds // 2))
+        some = {side: stepper(size, side, keypoints(count), FEW) for side in ("block", "point")}
+        timed = in_turns({side: step for side, (step, _) in some.items()}, rounds)
         data[str(count)] = {side: timed[side].seconds for side in timed}
         grown.append(
             [str(count)]
@@ -142,7 +147,7 @@ def main() -> None:
         )
     show(
         "training_growth",
-        f"A step of {FEW} people as keypoints grow",
+        "A step of a person as keypoints grow",
         ["keypoints", "block", "point"],
         grown,
         data,
