@@ -41,9 +41,7 @@ def test_strata_are_taken_in_turn(made: OpenSet) -> None:
     """Sixteen pictures of which as many have one person as two, though postures differ in number."""
     people = Counter(sum(name == "person" for name, _ in c.instances) for c in made.contexts.values())
     assert people[1] + people[2] == 16 and min(people.values()) >= 6
-    assert any(
-        "by the largest person's posture" in note and "standing, " in note for note in made.notes
-    )
+    assert any("by the largest person's posture" in note and "standing, " in note for note in made.notes)
 
 
 def test_references_agree_with_the_facts(made: OpenSet) -> None:
