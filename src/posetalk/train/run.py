@@ -24,6 +24,7 @@ from posetalk.train.align import align
 from posetalk.train.examples import Example, Views, examples
 from posetalk.train.features import Features
 from posetalk.train.packing import collate
+from posetalk.train.steps import accumulation, forget_after
 
 
 def train(settings: TrainSettings, out: str | Path) -> Path:
@@ -127,18 +128,11 @@ class _Report(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.begun, self.first = time.monotonic(), state.global_step
         if state.is_world_process_zero:
-            self._forget_after(state.global_step)
+            forget_after(self.log, state.global_step)
             self.progress.start()
         self.task = self.progress.add_task(
             "", total=self.steps, completed=state.global_step, loss="-", speed="-"
         )
-
-    def _forget_after(self, step: int) -> None:
-        """A resumed run repeats the steps since its checkpoint: their lines are written again."""
-        if self.log.exists():
-            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= step]
-            self.log.write_text("".join(kept), encoding="utf-8")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         speed = (state.global_step - self.first) * self.batch / (time.monotonic() - self.begun)
@@ -184,13 +178,9 @@ def _arguments(settings: TrainSettings, out: Path) -> TrainingArguments:
         report_to=[],
         use_cpu=not torch.cuda.is_available(),
     )
-    share, rest = divmod(settings.batch, settings.device_batch * arguments.world_size)
-    if rest or not share:
-        raise PosetalkError(
-            f"batch {settings.batch} is not a multiple of device_batch {settings.device_batch} x "
-            f"{arguments.world_size} processes; change one of them"
-        )
-    arguments.gradient_accumulation_steps = share
+    arguments.gradient_accumulation_steps = accumulation(
+        settings.batch, settings.device_batch, arguments.world_size
+    )
     return arguments
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from posetalk.train.steps import forget_after
+
 KEYS = ("loss", "learning_rate", "grad_norm", "mean_token_accuracy")
 
 
@@ -33,7 +35,7 @@ class Report(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.begun = time.monotonic()
         if state.is_world_process_zero:
-            self._forget_after(state.global_step)
+            forget_after(self.log, state.global_step)
             self.progress.start()
         self.task = self.progress.add_task("", total=self.steps, completed=state.global_step, loss="-")
 
@@ -53,13 +55,6 @@ class Report(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.progress.stop()
-
-    def _forget_after(self, step: int) -> None:
-        """A resumed run repeats the steps since its checkpoint: their lines are written again."""
-        if self.log.exists():
-            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            self.log.write_text("".join(kept), encoding="utf-8")
 
 
 class Stop(TrainerCallback):

@@ -17,6 +17,7 @@ from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
+from posetalk.train.steps import accumulation
 from posetalk.tune.card import Told, write_card
 from posetalk.tune.data import Example, Track, examples, order, replayed
 from posetalk.tune.lesson import Teacher
@@ -189,13 +190,9 @@ def _arguments(settings: TuneSettings, out: Path) -> SFTConfig:
         report_to=[],
         use_cpu=not torch.cuda.is_available(),
     )
-    share, rest = divmod(settings.batch, settings.device_batch * arguments.world_size)
-    if rest or not share:
-        raise PosetalkError(
-            f"batch {settings.batch} is not a multiple of device_batch {settings.device_batch} x "
-            f"{arguments.world_size} processes; change one of them"
-        )
-    arguments.gradient_accumulation_steps = share
+    arguments.gradient_accumulation_steps = accumulation(
+        settings.batch, settings.device_batch, arguments.world_size
+    )
     return arguments
 
 
