@@ -5,8 +5,8 @@
 One gradient step (forward, backward, AdamW) of LoRA on both towers and the connector, LocLLM's settings, fp32, random
 weights and pictures, the same prompts on all sides. `chain` takes five keypoints of a person in a row (LocLLM), `block`
 all of them beside each other, `point` all of them, read once. That reading is shared by the people of a step, so there
-are 16 of them, which training has; the others' speed does not depend on it, they have two. The second table grows the
-number of keypoints, 2 people a step.
+are 20 of them (a step of `posetalk train` has 64 by default); the others' speed does not depend on it, they have two.
+The second table grows the number of keypoints, a person a step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from posetalk.skeleton import Keypoint, skeleton
 from posetalk.train.packing import CHAIN, Packing, collate, pack
 from posetalk.train.target import Target
 
-PEOPLE = {"chain": 2, "block": 2, "point": 16}
+PEOPLE = {"chain": 2, "block": 2, "point": 20}
 FEW = 1
 COUNTS = (1, 5, 17, 50, 133)
 SIDES: dict[str, tuple[str, Packing]] = {

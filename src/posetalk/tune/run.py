@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from rich.progress import track
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
@@ -20,7 +21,7 @@ from posetalk.errors import PosetalkError
 from posetalk.train.steps import accumulation
 from posetalk.tune.card import Told, write_card
 from posetalk.tune.data import Example, Track, examples, order, replayed
-from posetalk.tune.lesson import Teacher
+from posetalk.tune.lesson import IGNORED, Teacher
 from posetalk.tune.merge import merge
 from posetalk.tune.network import counts, groups, network
 from posetalk.tune.probe import Probe
@@ -93,6 +94,29 @@ class _Tuner(SFTTrainer):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
+        self._learned: torch.Tensor | None = None
+        whole = model.get_base_model() if isinstance(model, PeftModel) else model
+        whole.base_model.register_forward_hook(self._gather)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """TRL's, of the tokens that are learned alone: on CPUs it would run the head, as wide as the vocabulary, over
+        all of them."""
+        labels = inputs["labels"]
+        self._learned = labels[:, 1:] != IGNORED
+        first = labels.new_full((1, 1), IGNORED)
+        inputs["labels"] = torch.cat([first, labels[:, 1:][self._learned][None]], 1)
+        try:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        finally:
+            self._learned = None
+
+    def _gather(self, _: Any, __: Any, found: Any) -> Any:
+        """What the head reads: of (n, T, width) the places before learned tokens in one row, and one that TRL drops."""
+        if self._learned is not None:
+            hidden = found.last_hidden_state
+            rows = torch.cat([hidden[:, :-1][self._learned], hidden[:1, -1]])
+            found.last_hidden_state = rows[None]
+        return found
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
         self.optimizer = torch.optim.AdamW(groups(self.model, self.settings), betas=(0.9, 0.999))
