@@ -1,19 +1,20 @@
 """LLaVA-Pose's claim at the size that two cores allow: does text made from keypoints teach a model about bodies?
 
     python runs/tune_data.py WORK
-    python runs/tune_claim.py WORK --seeds 1,2,3 --steps 300
+    python runs/tune_claim.py WORK --seeds 1,2,3 --first 100 --steps 160
 
-WORK is the folder of bundled.sh, with labels and data. The small LLaVA is tuned not at all, on captions.jsonl (text
-that knows boxes and captions alone) and on grounded.jsonl (text made from keypoints), with equal budgets; each answers
-the judge-free questions about photos that it was never shown: LSPET 8,501 to 9,000, and COCO's sample of val2017.
-What is done is not done again. Prints a table: accuracy by kind, a mean over seeds, and the 95 % interval of paired
-differences (bootstrap over pictures of what the seeds' answers have in the mean).
+WORK is the folder of bundled.sh, with labels and data. A small LLaVA (--preset) is tuned not at all, on captions*.jsonl
+(text that knows boxes and captions alone) and on grounded*.jsonl (text made from keypoints), with equal budgets:
+--first steps of the samples about one kind of question, then --steps of all. Each answers the judge-free questions
+about photos that it was never shown: LSPET 8,501 to 9,000, and COCO's sample of val2017. What is done is not done
+again; two of these with other --arms may run beside each other. Prints a table of the seeds that all arms have:
+accuracy by kind, a mean over seeds, and the 95 % interval (bootstrap over pictures of what the seeds' answers have in
+the mean) of each and of paired differences; chance is what guessing gives.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ from posetalk.score.bootstrap import interval, resample
 
 ARMS = ("captions", "grounded")
 NONE = "not tuned"
+UNTUNED = {"bundled": "small", "tiny": "tiny"}  # by preset
 BENCHES = {
     "lspet": ("data/lspet/images", ["data/lspet/joints.mat", "--first", "8501", "--last", "9000"]),
     "coco": (
@@ -68,7 +70,7 @@ def over_pictures(values: np.ndarray, pictures: list[int]) -> str:
     return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
 
 
-def table(work: Path, seeds: list[int]) -> list[str]:
+def table(work: Path, seeds: list[int], untuned: str) -> list[str]:
     lines = [
         "| data | about | n | chance | not tuned | captions | grounded | grounded - not tuned | grounded - captions |"
     ]
@@ -76,7 +78,7 @@ def table(work: Path, seeds: list[int]) -> list[str]:
     for bench in BENCHES:
         folder = work / "tune" / f"bench-{bench}"
         every = list(read_closed(folder).questions)
-        right = {NONE: rights(folder, "small", every)} | {
+        right = {NONE: rights(folder, untuned, every)} | {
             arm: np.mean([rights(folder, f"{arm}-{seed}", every) for seed in seeds], 0) for arm in ARMS
         }
         for kind in [*dict.fromkeys(question.kind for question in every), "all"]:
@@ -99,34 +101,54 @@ def main() -> None:
     )
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--steps", type=int, default=300, help="gradient steps of every run")
+    parser.add_argument(
+        "--first", type=int, default=100, help="steps of the samples about one kind of question"
+    )
+    parser.add_argument("--steps", type=int, default=160, help="steps of all samples after them")
+    parser.add_argument("--preset", default="tiny", choices=list(UNTUNED))
+    parser.add_argument("--arms", default=",".join(ARMS))
     given = parser.parse_args()
     work, seeds = given.work.resolve(), [int(seed) for seed in given.seeds.split(",")]
+    log = work / "tune" / f"log-{given.arms}.txt"
+
+    def answer(bench: str, model: str) -> None:
+        folder, images = f"tune/bench-{bench}", BENCHES[bench][0]
+        command(
+            ["bench", "answer", folder, "--images", images, "--only", "closed", "--model", model], work, log
+        )
+
     for bench, (images, labels) in BENCHES.items():
-        folder = work / "tune" / f"bench-{bench}"
-        log = work / "tune" / "log.txt"
-        if not (folder / "closed.jsonl").exists():
+        folder = f"tune/bench-{bench}"
+        if not (work / folder / "closed.jsonl").exists():
             training = [word for arm in ARMS for word in ("--training", f"tune/{arm}.jsonl")]
-            command(
-                ["bench", "build", *labels, "--images", images, "--out", str(folder), *training], work, log
-            )
-        answer = ["bench", "answer", str(folder), "--images", images, "--only", "closed"]
-        command([*answer, "--model", "small"], work, log)
-    done: list[int] = []
+            command(["bench", "build", *labels, "--images", images, "--out", folder, *training], work, log)
+        answer(bench, UNTUNED[given.preset])
     for seed in seeds:  # seed by seed: stopped early, both arms have as many
-        for arm in ARMS:
-            model = f"tune/{arm}-{seed}"
-            if not (work / model / "model.safetensors").exists():
-                data = [f"tune/{arm}.jsonl", "--images", "data", "--out", model]
-                budget = ["--preset", "bundled", "--steps", str(given.steps), "--seed", str(seed)]
+        for arm in given.arms.split(","):
+            for part, steps, start in (("-first", given.first, None), ("", given.steps, "-first")):
+                out = f"tune/{arm}-{seed}{part}"
+                if (work / out / "model.safetensors").exists():
+                    continue
+                data = [f"tune/{arm}{part}.jsonl", "--images", "data", "--out", out]
+                if start:
+                    data += ["--model", f"tune/{arm}-{seed}{start}"]
+                budget = ["--preset", given.preset, "--steps", str(steps), "--seed", str(seed)]
                 command(["tune", *data, *budget], work, log)
-            for bench, (images, _) in BENCHES.items():
-                folder = str(work / "tune" / f"bench-{bench}")
-                answer = ["bench", "answer", folder, "--images", images, "--only", "closed"]
-                command([*answer, "--model", model], work, log)
-        done.append(seed)
-        print("\n".join(table(work, done)), flush=True)
-    print(json.dumps({"seeds": done, "steps": given.steps}))
+            for bench in BENCHES:
+                answer(bench, f"tune/{arm}-{seed}")
+        done = [one for one in seeds if all(_answered(work, f"{arm}-{one}") for arm in ARMS)]
+        if done:
+            print(f"seeds {done}")
+            print("\n".join(table(work, done, UNTUNED[given.preset])), flush=True)
+
+
+def _answered(work: Path, name: str) -> bool:
+    folders = [work / "tune" / f"bench-{bench}" for bench in BENCHES]
+    return all(
+        (file := folder / "answers" / f"{name}.jsonl").exists()
+        and len(file.read_text().splitlines()) >= len(read_closed(folder).questions)
+        for folder in folders
+    )
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ people.json, captions.json: LSPET 1 to 8,300 (face keypoints by a teacher, see m
   the picture the person is and how large.
 grounded.jsonl: samples made from keypoints: SHORT questions a picture with a short answer, as `posetalk bench` asks
   them (of other pictures), of each wording as many with yes as with no; and, of every third picture, a conversation by
-  the facts writer.
-captions.jsonl: the same pictures and as many samples, turns and forms of answers; questions and answers know boxes and
-  captions alone, no keypoint.
+  the facts writer. grounded-first.jsonl: those about posture alone, which are learned first.
+captions.jsonl, captions-first.jsonl: the same pictures and as many samples, turns and forms of answers; questions and
+  answers know boxes and captions alone, no keypoint.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ def where(place: dict[str, str], rng: random.Random) -> tuple[str, str]:
     return text, LETTERS[choices.index(place["across"])]
 
 
-def about_poses(pictures: Pictures) -> list[Sample]:
-    """Short questions of all pictures, balanced, SHORT a sample; conversations by the facts writer."""
+def about_poses(pictures: Pictures) -> tuple[list[Sample], list[Sample]]:
+    """Questions about posture; questions of all kinds and conversations by the facts writer."""
     asked: list[Question] = []
     named: dict[int, str] = {}
     talks: list[Sample] = []
@@ -180,6 +180,12 @@ def about_poses(pictures: Pictures) -> list[Sample]:
                 talks.append(
                     Sample(f"{image.id}-talk", image.id, named[image.id], "conversation", turns, "facts")
                 )
+    posture = [question for question in asked if question.kind == "posture"]
+    return short(posture, named), short(asked, named) + talks
+
+
+def short(asked: list[Question], named: dict[int, str]) -> list[Sample]:
+    """Questions with a short answer, balanced, SHORT a sample."""
     of: dict[int, list[Question]] = {}
     for question in balanced(asked, each=10**9):
         of.setdefault(question.image_id, []).append(question)
@@ -192,7 +198,7 @@ def about_poses(pictures: Pictures) -> list[Sample]:
             )
             name = f"{number}-short-{start // SHORT}"
             samples.append(Sample(name, number, named[number], "conversation", turns, "facts"))
-    return samples + talks
+    return samples
 
 
 def make_training(work: Path, out: Path) -> None:
@@ -235,9 +241,11 @@ def make_training(work: Path, out: Path) -> None:
     ]
     (out / "captions.json").write_text(json.dumps({"images": images, "annotations": rows}))
     pictures = Pictures(out / "people.json", out / "captions.json", images=work / "data")
-    grounded = about_poses(pictures)
-    plain = list(about_boxes(images, boxes, named, grounded))
-    for name, samples in (("grounded", grounded), ("captions", plain)):
+    first, every = about_poses(pictures)
+    made = {"grounded-first": first, "grounded": every}
+    made["captions-first"] = list(about_boxes(images, boxes, named, first))
+    made["captions"] = list(about_boxes(images, boxes, named, every))
+    for name, samples in made.items():
         (out / f"{name}.jsonl").write_text("".join(sample.line() for sample in samples))
         said = Counter(answer for sample in samples for _, answer in sample.turns)
         words = sum(len(text.split()) for sample in samples for turn in sample.turns for text in turn)

@@ -18,7 +18,7 @@ def tune(
     out: Path,
     images: Path | None = None,
     model: str | None = None,
-    preset: Literal["llava-1.5-7b", "bundled"] | None = None,
+    preset: Literal["llava-1.5-7b", "bundled", "tiny"] | None = None,
     settings: Path | None = None,
     method: Literal["lora", "qlora", "full"] | None = None,
     steps: int | None = None,
@@ -35,7 +35,7 @@ def tune(
         out: the folder of the run; afterwards it holds the model.
         images: the folder of the pictures.
         model: a folder or hub id of an image-text-to-text model, where the preset's is not meant.
-        preset: LLaVA-1.5's second stage, or the small model on a CPU.
+        preset: LLaVA-1.5's second stage, or one of the two small models on a CPU.
         settings: a TOML file of TuneSettings; what is given beside it takes the place of what it says.
         method: adapters, adapters on 4 bits, or all weights of the language model.
         steps: gradient steps; by default one pass.
@@ -84,7 +84,7 @@ def chat(photo: Path, question: str, *, model: str = "small") -> None:
     Args:
         photo: a picture.
         question: what to ask about it.
-        model: a folder of `posetalk tune`, a hub id, or `small`.
+        model: a folder of `posetalk tune`, a hub id, `small`, or `tiny`.
     """
     quiet()
     keep_memory()

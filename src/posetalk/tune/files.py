@@ -1,4 +1,4 @@
-"""Load an image-text-to-text model and its processor: a whole folder, LoRA adapters, a hub id, or `small`."""
+"""Load an image-text-to-text model and its processor: a whole folder, LoRA adapters, a hub id, `small` or `tiny`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,17 @@ from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the small LLaVA's tower)
 from posetalk.model.files import load_part
 
-SMALL = "small"
+MADE = ("small", "tiny")  # see `tune.small`
 
 
 def load(name: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     """The model, LoRA merged, and its processor.
 
-    name: a folder, a hub id, or `small`, the LLaVA of `tune.small`, made the first time. dtype: float32 on a CPU and
-    as saved elsewhere, unless given. Errors: nothing there, damaged files, a model without pictures or chat template.
+    name: a folder, a hub id, or `small` or `tiny`, the LLaVAs of `tune.small`, made the first time. dtype: float32 on
+    a CPU and as saved elsewhere, unless given. Errors: nothing there, damaged files, a model without pictures or chat
+    template.
     """
-    folder = str(name)
-    if folder == SMALL:
-        from posetalk.tune.small import small
-
-        folder = str(small())
+    folder = place(name)
     if dtype is None:
         dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
     adapters = Path(folder) / "adapter_config.json"
@@ -34,6 +31,15 @@ def load(name: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
         return _merged(folder, adapters, dtype)
     model = load_part(AutoModelForImageTextToText, folder, "vision-language model", dtype=dtype)
     return _placed(model), processor_of(folder)
+
+
+def place(name: str | Path) -> str:
+    """A folder or hub id; `small` and `tiny` are made the first time."""
+    if str(name) in MADE:
+        from posetalk.tune.small import made
+
+        return str(made(str(name)))
+    return str(name)
 
 
 def processor_of(folder: str) -> Any:

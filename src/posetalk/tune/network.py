@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from posetalk.errors import PosetalkError
 from posetalk.model.files import load_part
-from posetalk.tune.files import SMALL, processor_of
+from posetalk.tune.files import place, processor_of
 from posetalk.tune.settings import TuneSettings
 
 # What transformers calls the part between picture and language: LLaVA and most others; SmolVLM, Idefics; Qwen.
@@ -46,13 +46,9 @@ def network(settings: TuneSettings) -> tuple[Any, Any]:
 
 
 def base(name: str) -> str:
-    """A folder or hub id; `small` is made the first time."""
-    if name == SMALL:
-        from posetalk.tune.small import small
-
-        return str(small())
-    # adapters remember where their model lies
-    return str(Path(name).resolve()) if Path(name).is_dir() else name
+    """A folder, whole, since adapters remember where their model lies, or a hub id."""
+    folder = place(name)
+    return str(Path(folder).resolve()) if Path(folder).is_dir() else folder
 
 
 def part(name: str) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from posetalk.tune.settings import Method
 
-Preset = Literal["llava-1.5-7b", "bundled"]
+Preset = Literal["llava-1.5-7b", "bundled", "tiny"]
 
 # LLaVA-1.5's second stage (arXiv 2310.03744 and its scripts finetune.sh, finetune_lora.sh): batch 128, one epoch,
 # cosine after 3 % of warm-up, no weight decay, 2,048 tokens, pictures padded to squares. 2e-5 for all weights; with
@@ -37,6 +37,15 @@ _BUNDLED: dict[str, Any] = {
     "save_steps": 100,
 }
 
+# The bundled localiser on a CPU: matrices so small that bfloat16 gains nothing.
+_TINY: dict[str, Any] = _BUNDLED | {
+    "model": "tiny",
+    "device_batch": 16,
+    "rate": 1e-3,
+    "connector_rate": 1e-3,
+    "bf16": False,
+}
+
 
 def preset(name: Preset, method: Method | None = None) -> dict[str, Any]:
     """The settings of a recipe, as TuneSettings takes them. method: by default the recipe's own."""
@@ -49,6 +58,8 @@ def preset(name: Preset, method: Method | None = None) -> dict[str, Any]:
             rates = {"rate": 1e-4} if chosen == "full" else {"rate": 5e-4, "r": 16, "alpha": 32}
             mixed = {"bf16": fast_bfloat16()}
             return _BUNDLED | mixed | {"method": chosen, "connector_rate": 1e-4} | rates
+        case "tiny":
+            return _TINY | {"method": method or "full"}
 
 
 def fast_bfloat16() -> bool:

@@ -1,11 +1,14 @@
-"""A LLaVA that two cores can train: the bundled localiser's tower and connector before SmolLM2-135M.
+"""LLaVAs that two cores can train: the bundled localiser's tower and connector before a language model.
 
-An ordinary `LlavaForConditionalGeneration` folder, but for its tower, which transformers knows once
-`posetalk.tune` (or `posetalk.model.movenet`) is imported. It has not been taught to talk about pictures.
+Ordinary `LlavaForConditionalGeneration` folders, but for their tower, which transformers knows once `posetalk.tune` (or
+`posetalk.model.movenet`) is imported. Neither has been taught to talk about pictures.
 
-The bundled connector writes into the words of the bundled language model, which are SmolLM2's own turned to 256
-directions. So its last layer can be carried over to SmolLM2's 576: what stood at the place of "left wrist" there stands
-at the place of "left wrist" here.
+`small` has SmolLM2-135M. The bundled connector writes into the words of the bundled language model, which are SmolLM2's
+own turned to 256 directions. So its last layer can be carried over to SmolLM2's 576: what stood at the place of "left
+wrist" there stands at the place of "left wrist" here.
+
+`tiny` is the bundled localiser as it is (13.7 million numbers): its language model has read people's pictures from the
+start, and no text but names and descriptions of keypoints.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaImageProcessorPil,
@@ -30,7 +35,7 @@ from posetalk.model.files import load_part
 from posetalk.tune.smollm2 import cache, smollm2
 
 IMAGE = "<image>"
-FOLDER = "small-llava"
+FOLDERS = {"small": "small-llava", "tiny": "tiny-llava"}
 # ChatML as SmolLM2 was trained on it, without its system message; what stands between the generation marks is learned.
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
@@ -44,11 +49,11 @@ TEMPLATE = (
 )
 
 
-def small() -> Path:
-    """The folder of the small LLaVA, made the first time (cache of `tune.smollm2`). Errors: as `smollm2`."""
-    folder = cache() / FOLDER
+def made(name: str) -> Path:
+    """The folder of `small` or `tiny`, made the first time (cache of `tune.smollm2`). Errors: as `smollm2`."""
+    folder = cache() / FOLDERS[name]
     if not (folder / "config.json").is_file():
-        model, processor = make_small(smollm2())
+        model, processor = make_small(smollm2()) if name == "small" else make_tiny()
         processor.save_pretrained(folder)
         model.save_pretrained(folder)  # last: config.json says that all is there
     return folder
@@ -66,9 +71,27 @@ def make_small(text: str | Path) -> tuple[LlavaForConditionalGeneration, LlavaPr
     lift, middle = _lift(localizer.get_input_embeddings().weight.detach(), known, words, tokenizer)
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
     language.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    vision = localizer.config.vision_config
+    model, processor = _llava(localizer, language, tokenizer)
+    _carry(localizer.model.multi_modal_projector, model.model.multi_modal_projector, lift, middle)
+    return model, processor
+
+
+def make_tiny() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """The bundled localiser in float32 as a LLaVA, and its processor."""
+    localizer, tokenizer = load_localizer("bundled")
+    settings = localizer.config.text_config.to_dict()
+    language = LlamaForCausalLM(LlamaConfig.from_dict(settings)).float()
+    language.model.load_state_dict(localizer.model.language_model.state_dict())
+    language.generation_config = localizer.generation_config
+    model, processor = _llava(localizer, language, tokenizer)
+    model.model.multi_modal_projector.load_state_dict(localizer.model.multi_modal_projector.state_dict())
+    return model, processor
+
+
+def _llava(localizer: Any, language: Any, tokenizer: Any) -> tuple[Any, LlavaProcessor]:
+    """The localiser's tower, a connector that nobody has trained, and a language model."""
     config = LlavaConfig(
-        vision_config=vision,
+        vision_config=localizer.config.vision_config,
         text_config=language.config,
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
         image_seq_length=localizer.config.image_seq_length,
@@ -78,11 +101,10 @@ def make_small(text: str | Path) -> tuple[LlavaForConditionalGeneration, LlavaPr
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(0)
-    model: Any = LlavaForConditionalGeneration(config)
+    model: Any = LlavaForConditionalGeneration(config).float()
     model.model.vision_tower.load_state_dict(localizer.model.vision_tower.state_dict())
     model.model.language_model = language.model
     model.tie_weights()
-    _carry(localizer.model.multi_modal_projector, model.model.multi_modal_projector, lift, middle)
     model.generation_config = language.generation_config
     return model.eval(), _processor(tokenizer, localizer.config)
 
