@@ -83,6 +83,7 @@ def test_the_7b_recipe_trains_these_numbers(big: Any) -> None:
         ("llava-1.5-7b", "qlora", (2e-4, 2e-5)),
         ("bundled", None, (1e-4, 1e-4)),
         ("bundled", "lora", (5e-4, 1e-4)),
+        ("tiny", None, (1e-3, 1e-3)),
     ],
 )
 def test_a_recipes_rates_are_its_methods(
