@@ -30,7 +30,7 @@ class Chat:
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, longest: int = 256, dtype: Any = None) -> Chat:
-        """name: a folder (whole, or LoRA adapters), a hub id, or `small`. Errors: as `tune.files.load`."""
+        """name: a folder (whole, or LoRA adapters), a hub id, `small` or `tiny`. Errors: as `tune.files.load`."""
         return cls(*load(name, dtype=dtype), longest=longest)
 
     def ask(self, photo: Photo, question: str) -> str:

@@ -31,7 +31,7 @@ class Replay(Source):
 class TuneSettings(Settings):
     """A tuning run. The defaults are LLaVA-1.5's second stage with LoRA. The vision tower is frozen, as it was there.
 
-    model:          a folder or hub id that `AutoModelForImageTextToText` knows; `small` for the small one.
+    model:          a folder or hub id that `AutoModelForImageTextToText` knows; `small`, `tiny`: see `tune.small`.
     method:         `lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits, which
                     needs bitsandbytes and a GPU; `full`: every weight of the language model. All three train the
                     whole connector.
