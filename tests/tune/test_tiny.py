@@ -38,7 +38,16 @@ def test_tuned_it_says_what_it_was_told(talk: Path, tmp_path: Path) -> None:
     (tmp_path / "one.jsonl").write_text(json.dumps(line) + "\n")
     settings = tmp_path / "mine.toml"
     settings.write_text("batch = 4\ndevice_batch = 4\n")
-    command = ["tune", tmp_path / "one.jsonl", "--images", talk / "pictures", "--preset", "tiny", "--steps", "30"]
+    command = [
+        "tune",
+        tmp_path / "one.jsonl",
+        "--images",
+        talk / "pictures",
+        "--preset",
+        "tiny",
+        "--steps",
+        "30",
+    ]
     command += ["--settings", settings, "--out", tmp_path / "out"]
     with pytest.raises(SystemExit) as stopped:
         main([*map(str, command)])

@@ -110,6 +110,21 @@ def test_the_loss_falls(method: Any, share: float, llava: Path, talk: Path, tmp_
         ]
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_loss_is_the_models_own_of_all_answers(
+    method: Any, llava: Path, talk: Path, tmp_path: Path
+) -> None:
+    """Though the head is run for what is learned alone."""
+    settings = tiny(llava, talk, method=method, batch=10, device_batch=5, steps=1, dropout=0.0)
+    out = tune(settings, tmp_path / "out")
+    model = AutoModelForImageTextToText.from_pretrained(llava)
+    teacher = Teacher(AutoProcessor.from_pretrained(llava))
+    every = examples(settings.data[0], teacher, 500, [])
+    with torch.no_grad():
+        loss = model(**teacher.batch([(one.lesson, one.picture) for one in every])).loss
+    assert logged(out) == pytest.approx([float(loss)], rel=1e-5)
+
+
 def test_the_connector_has_its_own_rate(llava: Path, talk: Path, tmp_path: Path) -> None:
     out = tune(tiny(llava, talk, steps=2, connector_rate=1e-30), tmp_path / "out")
     before, after = weights(llava), weights(out)
