@@ -1,15 +1,15 @@
 """LLaVA-Pose's claim at the size that two cores allow: does text made from keypoints teach a model about bodies?
 
     python runs/tune_data.py WORK
-    python runs/tune_claim.py WORK --seeds 1,2,3 --first 100 --steps 160
+    python runs/tune_claim.py WORK --seeds 1,2,3 --steps 260
 
-WORK is the folder of bundled.sh, with labels and data. A small LLaVA (--preset) is tuned not at all, on captions*.jsonl
-(text that knows boxes and captions alone) and on grounded*.jsonl (text made from keypoints), with equal budgets:
---first steps of the samples about one kind of question, then --steps of all. Each answers the judge-free questions
+WORK is the folder of bundled.sh, with labels and data. A small LLaVA (--preset) is tuned not at all, on text that
+knows boxes and captions alone (captions-KIND.jsonl) and on text made from keypoints (grounded-KIND.jsonl), with equal
+budgets. KIND (--kind) is posture, questions of one kind, or all. Each answers the judge-free questions of every kind
 about photos that it was never shown: LSPET 8,501 to 9,000, and COCO's sample of val2017. What is done is not done
-again; two of these with other --arms may run beside each other. Prints a table of the seeds that all arms have:
-accuracy by kind, a mean over seeds, and the 95 % interval (bootstrap over pictures of what the seeds' answers have in
-the mean) of each and of paired differences; chance is what guessing gives.
+again; two of these with other --arms or --seeds may run beside each other. Prints a table of the seeds that all arms
+have: accuracy by kind, a mean over seeds, and the 95 % interval (bootstrap over pictures of what the seeds' answers
+have in the mean) of each and of paired differences; chance is what guessing gives.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def over_pictures(values: np.ndarray, pictures: list[int]) -> str:
     return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
 
 
-def table(work: Path, seeds: list[int], untuned: str) -> list[str]:
+def table(work: Path, about: str, seeds: list[int], untuned: str) -> list[str]:
     lines = [
         "| data | about | n | chance | not tuned | captions | grounded | grounded - not tuned | grounded - captions |"
     ]
@@ -79,7 +79,8 @@ def table(work: Path, seeds: list[int], untuned: str) -> list[str]:
         folder = work / "tune" / f"bench-{bench}"
         every = list(read_closed(folder).questions)
         right = {NONE: rights(folder, untuned, every)} | {
-            arm: np.mean([rights(folder, f"{arm}-{seed}", every) for seed in seeds], 0) for arm in ARMS
+            arm: np.mean([rights(folder, f"{arm}-{about}-{seed}", every) for seed in seeds], 0)
+            for arm in ARMS
         }
         for kind in [*dict.fromkeys(question.kind for question in every), "all"]:
             some = np.array([kind in (question.kind, "all") for question in every])
@@ -101,10 +102,8 @@ def main() -> None:
     )
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument(
-        "--first", type=int, default=100, help="steps of the samples about one kind of question"
-    )
-    parser.add_argument("--steps", type=int, default=160, help="steps of all samples after them")
+    parser.add_argument("--kind", default="posture", choices=["posture", "all"])
+    parser.add_argument("--steps", type=int, default=260, help="gradient steps of every run")
     parser.add_argument("--preset", default="tiny", choices=list(UNTUNED))
     parser.add_argument("--arms", default=",".join(ARMS))
     given = parser.parse_args()
@@ -120,26 +119,22 @@ def main() -> None:
     for bench, (images, labels) in BENCHES.items():
         folder = f"tune/bench-{bench}"
         if not (work / folder / "closed.jsonl").exists():
-            training = [word for arm in ARMS for word in ("--training", f"tune/{arm}.jsonl")]
+            training = [word for arm in ARMS for word in ("--training", f"tune/{arm}-all.jsonl")]
             command(["bench", "build", *labels, "--images", images, "--out", folder, *training], work, log)
         answer(bench, UNTUNED[given.preset])
     for seed in seeds:  # seed by seed: stopped early, both arms have as many
         for arm in given.arms.split(","):
-            for part, steps, start in (("-first", given.first, None), ("", given.steps, "-first")):
-                out = f"tune/{arm}-{seed}{part}"
-                if (work / out / "model.safetensors").exists():
-                    continue
-                data = [f"tune/{arm}{part}.jsonl", "--images", "data", "--out", out]
-                if start:
-                    data += ["--model", f"tune/{arm}-{seed}{start}"]
-                budget = ["--preset", given.preset, "--steps", str(steps), "--seed", str(seed)]
+            out = f"tune/{arm}-{given.kind}-{seed}"
+            if not (work / out / "model.safetensors").exists():
+                data = [f"tune/{arm}-{given.kind}.jsonl", "--images", "data", "--out", out]
+                budget = ["--preset", given.preset, "--steps", str(given.steps), "--seed", str(seed)]
                 command(["tune", *data, *budget], work, log)
             for bench in BENCHES:
-                answer(bench, f"tune/{arm}-{seed}")
-        done = [one for one in seeds if all(_answered(work, f"{arm}-{one}") for arm in ARMS)]
+                answer(bench, out)
+        done = [one for one in seeds if all(_answered(work, f"{arm}-{given.kind}-{one}") for arm in ARMS)]
         if done:
             print(f"seeds {done}")
-            print("\n".join(table(work, done, UNTUNED[given.preset])), flush=True)
+            print("\n".join(table(work, given.kind, done, UNTUNED[given.preset])), flush=True)
 
 
 def _answered(work: Path, name: str) -> bool:

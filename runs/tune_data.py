@@ -7,11 +7,11 @@ WORK is the folder of bundled.sh, with labels and data. Makes WORK/tune/:
 people.json, captions.json: LSPET 1 to 8,300 (face keypoints by a teacher, see make_labels.py) and the photos of
   coco_people train2017, COCO's 17 keypoints; COCO's captions where there are any, elsewhere what a box tells: where in
   the picture the person is and how large.
-grounded.jsonl: samples made from keypoints: SHORT questions a picture with a short answer, as `posetalk bench` asks
-  them (of other pictures), of each wording as many with yes as with no; and, of every third picture, a conversation by
-  the facts writer. grounded-first.jsonl: those about posture alone, which are learned first.
-captions.jsonl, captions-first.jsonl: the same pictures and as many samples, turns and forms of answers; questions and
-  answers know boxes and captions alone, no keypoint.
+grounded-all.jsonl: samples made from keypoints: SHORT questions a picture with a short answer, as `posetalk bench`
+  asks them (of other pictures), of each wording as many with yes as with no; and, of every third picture, a
+  conversation by the facts writer. grounded-posture.jsonl: those about posture alone, without conversations.
+captions-all.jsonl, captions-posture.jsonl: the same pictures and as many samples, turns and forms of answers; questions
+  and answers know boxes and captions alone, no keypoint.
 """
 
 from __future__ import annotations
@@ -241,10 +241,10 @@ def make_training(work: Path, out: Path) -> None:
     ]
     (out / "captions.json").write_text(json.dumps({"images": images, "annotations": rows}))
     pictures = Pictures(out / "people.json", out / "captions.json", images=work / "data")
-    first, every = about_poses(pictures)
-    made = {"grounded-first": first, "grounded": every}
-    made["captions-first"] = list(about_boxes(images, boxes, named, first))
-    made["captions"] = list(about_boxes(images, boxes, named, every))
+    posture, every = about_poses(pictures)
+    made = {"grounded-posture": posture, "grounded-all": every}
+    made["captions-posture"] = list(about_boxes(images, boxes, named, posture))
+    made["captions-all"] = list(about_boxes(images, boxes, named, every))
     for name, samples in made.items():
         (out / f"{name}.jsonl").write_text("".join(sample.line() for sample in samples))
         said = Counter(answer for sample in samples for _, answer in sample.turns)
