@@ -1,7 +1,7 @@
 """LLaVA-Pose's claim at the size that two cores allow: does text made from keypoints teach a model about bodies?
 
     python runs/tune_data.py WORK
-    python runs/tune_claim.py WORK --seeds 1,2,3 --steps 260
+    python runs/tune_claim.py WORK --seeds 1,2,3 --steps 350
 
 WORK is the folder of bundled.sh, with labels and data. A small LLaVA (--preset) is tuned not at all, on text that
 knows boxes and captions alone (captions-KIND.jsonl) and on text made from keypoints (grounded-KIND.jsonl), with equal
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--kind", default="posture", choices=["posture", "all"])
-    parser.add_argument("--steps", type=int, default=260, help="gradient steps of every run")
+    parser.add_argument("--steps", type=int, default=350, help="gradient steps of every run")
     parser.add_argument("--preset", default="tiny", choices=list(UNTUNED))
     parser.add_argument("--arms", default=",".join(ARMS))
     given = parser.parse_args()
