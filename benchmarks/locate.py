@@ -5,8 +5,8 @@
 Random weights, fp32, the same on all sides. Every side starts from the same crop and is checked to write the same
 text; `point` has no text. `digits x8` and `point x8` ask eight people together, seconds are a person's. At the size 1b
 the reference and the careful user, which take minutes, run once, with the counting on their clock, and nobody asks
-eight people: ten minutes and 12 GB. The 7B rows are counted pass by pass on the meta device,
-where nothing is computed; the same counting is held against what ran at the other sizes.
+eight people: ten minutes and 12 GB. The 7B rows are counted pass by pass on the meta device, where nothing is
+computed; the same counting is held against what ran at the other sizes.
 """
 
 from __future__ import annotations

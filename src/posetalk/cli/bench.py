@@ -264,7 +264,9 @@ def _named(model: str) -> str:
     """What a model is called: its folder's name, or its own. Errors: it can be neither folder nor hub id."""
     if Path(model).is_dir():
         return Path(model).resolve().name
-    if model not in ("small", "tiny") and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
+    from posetalk.tune.settings import MADE
+
+    if model not in MADE and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
         raise PosetalkError(f"there is no folder {model}; give a model's, or --base-url for one on a server")
     return model
 

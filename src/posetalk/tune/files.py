@@ -12,8 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the small LLaVA's tower)
 from posetalk.model.files import load_part
-
-MADE = ("small", "tiny")  # see `tune.small`
+from posetalk.tune.settings import MADE
 
 
 def load(name: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:

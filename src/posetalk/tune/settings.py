@@ -9,6 +9,7 @@ from pydantic import Field
 from posetalk.settings import Settings
 
 Method = Literal["lora", "qlora", "full"]
+MADE = ("small", "tiny")  # models that are made on the spot, see `tune.small`
 
 
 class Source(Settings):

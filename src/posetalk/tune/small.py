@@ -35,7 +35,6 @@ from posetalk.model.files import load_part
 from posetalk.tune.smollm2 import cache, smollm2
 
 IMAGE = "<image>"
-FOLDERS = {"small": "small-llava", "tiny": "tiny-llava"}
 # ChatML as SmolLM2 was trained on it, without its system message; what stands between the generation marks is learned.
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
@@ -51,7 +50,7 @@ TEMPLATE = (
 
 def made(name: str) -> Path:
     """The folder of `small` or `tiny`, made the first time (cache of `tune.smollm2`). Errors: as `smollm2`."""
-    folder = cache() / FOLDERS[name]
+    folder = cache() / f"{name}-llava"
     if not (folder / "config.json").is_file():
         model, processor = make_small(smollm2()) if name == "small" else make_tiny()
         processor.save_pretrained(folder)
