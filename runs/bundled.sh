@@ -4,7 +4,7 @@
 #     runs/bundled.sh DATA WORK
 #
 # DATA holds lspet/ (images/, joints.mat) and coco_people/ (annotations/, train2017/); WORK is for what is made.
-# Stopped and started again it goes on from its last checkpoint. Needs npm, and pip install -e '.[dev]' gguf.
+# Stopped and started again it goes on from its last checkpoint. Needs npm, and pip install -e '.[dev]'.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 data=$(cd "$1" && pwd)

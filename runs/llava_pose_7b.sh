@@ -5,9 +5,13 @@
 #   COCO=/path/to/coco GENERAL=/path/to/mix.json GENERAL_IMAGES=/path/to/its/pictures runs/llava_pose_7b.sh
 #
 # COCO holds annotations/, train2017/ and val2017/; GENERAL is a LLaVA JSON of other data, mixed in against forgetting.
-# Eight GPUs of 80 GB are what the recipe was published with. Stopped and started again each command goes on.
+# Eight GPUs of 80 GB are what the recipe was published with. Stopped and started again each command goes on. JUDGE names a
+# judge of the open answers at OpenAI, MONEY what it may cost in dollars; without it they are not judged.
 set -euo pipefail
 : "${COCO:?set COCO to the folder of COCO}" "${GENERAL:?set GENERAL}" "${GENERAL_IMAGES:?set GENERAL_IMAGES}"
+COCO=$(cd "$COCO" && pwd)
+GENERAL=$(realpath "$GENERAL")
+GENERAL_IMAGES=$(cd "$GENERAL_IMAGES" && pwd)
 cd "$(dirname "$0")/.."
 OUT=${OUT:-runs/out/llava_pose_7b}
 LABELS=$COCO/annotations
@@ -28,4 +32,5 @@ accelerate launch --config_file runs/fsdp.yaml -m posetalk tune "$OUT/llava" --i
 for MODEL in llava-hf/llava-1.5-7b-hf "$OUT/tuned"; do
   posetalk bench answer "$OUT/bench" --images "$COCO/val2017" --model "$MODEL"
 done
-posetalk bench report "$OUT/bench"
+[ -z "${JUDGE:-}" ] || posetalk bench judge "$OUT/bench" --model "$JUDGE" --money "${MONEY:?set MONEY}"
+posetalk bench report "$OUT/bench" --images "$COCO/val2017"

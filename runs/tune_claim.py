@@ -3,13 +3,14 @@
     python runs/tune_data.py WORK
     python runs/tune_claim.py WORK --seeds 1,2,3 --steps 350
 
-WORK is the folder of bundled.sh, with labels and data. A small LLaVA (--preset) is tuned not at all, on text that
-knows boxes and captions alone (captions-KIND.jsonl) and on text made from keypoints (grounded-KIND.jsonl), with equal
-budgets. KIND (--kind) is posture, questions of one kind, or all. Each answers the judge-free questions of every kind
-about photos that it was never shown: LSPET 8,501 to 9,000, and COCO's sample of val2017. What is done is not done
-again; two of these with other --arms or --seeds may run beside each other. Prints a table of the seeds that all arms
-have: accuracy by kind, a mean over seeds, and the 95 % interval (bootstrap over pictures of what the seeds' answers
-have in the mean) of each and of paired differences; chance is what guessing gives.
+WORK is the folder of tune_data.py. A small LLaVA (--preset) is tuned not at all, on text that knows boxes and captions
+alone (captions-KIND.jsonl) and on text made from keypoints (grounded-KIND.jsonl), with equal budgets. KIND (--kind) is
+posture, questions of one kind, or all. Each answers the judge-free questions of every kind about photos that it was
+never shown: LSPET 8,501 to 9,000, and COCO's sample of val2017; with --try, to choose --steps by, LSPET 8,301 to 8,500
+alone. What is done is not done again; two of these with other --arms or --seeds may run beside each other, once the
+first has begun to tune. Prints a table of the seeds that all arms have: accuracy by kind, a mean over seeds, and the
+95 % interval (bootstrap over pictures of what the seeds' answers have in the mean) of each and of paired differences;
+chance is what guessing gives.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +32,11 @@ from posetalk.score.bootstrap import interval, resample
 ARMS = ("captions", "grounded")
 NONE = "not tuned"
 UNTUNED = {"bundled": "small", "tiny": "tiny"}  # by preset
+EACH = "40"  # questions of the same words and the same right answer, at most
+LSPET = ("data/lspet/images", "data/lspet/joints.mat")
+TRIAL = {"try": (LSPET[0], [LSPET[1], "--first", "8301", "--last", "8500"])}
 BENCHES = {
-    "lspet": ("data/lspet/images", ["data/lspet/joints.mat", "--first", "8501", "--last", "9000"]),
+    "lspet": (LSPET[0], [LSPET[1], "--first", "8501", "--last", "9000"]),
     "coco": (
         "data/coco_people/val2017",
         [
@@ -70,13 +75,13 @@ def over_pictures(values: np.ndarray, pictures: list[int]) -> str:
     return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
 
 
-def table(work: Path, about: str, seeds: list[int], untuned: str) -> list[str]:
+def table(benches: Sequence[str], work: Path, about: str, seeds: list[int], untuned: str) -> list[str]:
     lines = [
         "| data | about | n | chance | not tuned | captions | grounded | grounded - not tuned | grounded - captions |"
     ]
     lines.append("|---" * 9 + "|")
-    for bench in BENCHES:
-        folder = work / "tune" / f"bench-{bench}"
+    for bench in benches:
+        folder = work / "tune" / f"bench{EACH}-{bench}"
         every = list(read_closed(folder).questions)
         right = {NONE: rights(folder, untuned, every)} | {
             arm: np.mean([rights(folder, f"{arm}-{about}-{seed}", every) for seed in seeds], 0)
@@ -106,39 +111,42 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=350, help="gradient steps of every run")
     parser.add_argument("--preset", default="tiny", choices=list(UNTUNED))
     parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--try", action="store_true", dest="trying")
     given = parser.parse_args()
     work, seeds = given.work.resolve(), [int(seed) for seed in given.seeds.split(",")]
     log = work / "tune" / f"log-{given.arms}.txt"
+    benches, about = TRIAL if given.trying else BENCHES, f"{given.preset}-{given.kind}-{given.steps}"
 
     def answer(bench: str, model: str) -> None:
-        folder, images = f"tune/bench-{bench}", BENCHES[bench][0]
+        folder, images = f"tune/bench{EACH}-{bench}", benches[bench][0]
         command(
             ["bench", "answer", folder, "--images", images, "--only", "closed", "--model", model], work, log
         )
 
-    for bench, (images, labels) in BENCHES.items():
-        folder = f"tune/bench-{bench}"
+    for bench, (images, labels) in benches.items():
+        folder = f"tune/bench{EACH}-{bench}"
         if not (work / folder / "closed.jsonl").exists():
             training = [word for arm in ARMS for word in ("--training", f"tune/{arm}-all.jsonl")]
-            command(["bench", "build", *labels, "--images", images, "--out", folder, *training], work, log)
+            out = ["--images", images, "--out", folder, "--each", EACH]
+            command(["bench", "build", *labels, *out, *training], work, log)
         answer(bench, UNTUNED[given.preset])
     for seed in seeds:  # seed by seed: stopped early, both arms have as many
         for arm in given.arms.split(","):
-            out = f"tune/{arm}-{given.kind}-{seed}"
-            if not (work / out / "model.safetensors").exists():
-                data = [f"tune/{arm}-{given.kind}.jsonl", "--images", "data", "--out", out]
+            run = f"tune/{arm}-{about}-{seed}"
+            if not (work / run / "card.md").exists():
+                data = [f"tune/{arm}-{given.kind}.jsonl", "--images", "data", "--out", run]
                 budget = ["--preset", given.preset, "--steps", str(given.steps), "--seed", str(seed)]
-                command(["tune", *data, *budget], work, log)
-            for bench in BENCHES:
-                answer(bench, out)
-        done = [one for one in seeds if all(_answered(work, f"{arm}-{given.kind}-{one}") for arm in ARMS)]
+                command(["tune", *data, *budget, "--features", "tune/features"], work, log)
+            for bench in benches:
+                answer(bench, run)
+        done = [one for one in seeds if all(_answered(benches, work, f"{arm}-{about}-{one}") for arm in ARMS)]
         if done:
             print(f"seeds {done}")
-            print("\n".join(table(work, given.kind, done, UNTUNED[given.preset])), flush=True)
+            print("\n".join(table(list(benches), work, about, done, UNTUNED[given.preset])), flush=True)
 
 
-def _answered(work: Path, name: str) -> bool:
-    folders = [work / "tune" / f"bench-{bench}" for bench in BENCHES]
+def _answered(benches: Iterable[str], work: Path, name: str) -> bool:
+    folders = [work / "tune" / f"bench{EACH}-{bench}" for bench in benches]
     return all(
         (file := folder / "answers" / f"{name}.jsonl").exists()
         and len(file.read_text().splitlines()) >= len(read_closed(folder).questions)

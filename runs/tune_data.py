@@ -2,11 +2,11 @@
 
     python runs/tune_data.py WORK
 
-WORK is the folder of bundled.sh, with labels and data. Makes WORK/tune/:
+WORK/data is a folder (or a link to one) with lspet/ (joints.mat, images/) and coco_people/ (annotations/, train2017/,
+val2017/). Makes WORK/tune/:
 
-people.json, captions.json: LSPET 1 to 8,300 (face keypoints by a teacher, see make_labels.py) and the photos of
-  coco_people train2017, COCO's 17 keypoints; COCO's captions where there are any, elsewhere what a box tells: where in
-  the picture the person is and how large.
+people.json, captions.json: LSPET 1 to 8,300 and the photos of coco_people train2017, as `posetalk write` reads them;
+  COCO's captions where there are any, elsewhere what a box tells: where in the picture the person is and how large.
 grounded-all.jsonl: samples made from keypoints: SHORT questions a picture with a short answer, as `posetalk bench`
   asks them (of other pictures), of each wording as many with yes as with no; and, of every third picture, a
   conversation by the facts writer. grounded-posture.jsonl: those about posture alone, without conversations.
@@ -21,30 +21,38 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from posetalk.bench.ask import counts_people, questions_of
 from posetalk.bench.build import balanced
 from posetalk.bench.questions import LETTERS, Question, drawn
+from posetalk.bench.source import BuildSettings, pictures_of
 from posetalk.facts.scene import scene_of
-from posetalk.read.pictures import Pictures
+from posetalk.read.pictures import Picture
 from posetalk.skeleton import skeleton
+from posetalk.types import Box, PoseImage
 from posetalk.write.facts_writer import write
 from posetalk.write.sample import Sample
 
+TRAINED = 8300  # of LSPET; the next 200 are for trying, those from 8,501 on for the test
 SHORT = 8  # questions with a short answer in a sample
 EVERY = 3  # of the pictures has a conversation
 HALVES = {"left": (0, 1), "right": (0, -1), "upper": (1, 1), "lower": (1, -1)}
 
 
-def photo(row: dict[str, Any], folder: str, number: int) -> dict[str, Any]:
-    return {**row, "id": number, "file_name": f"{folder}/{row['file_name']}"}
+class Part(NamedTuple):
+    pictures: list[Picture]
+    keypoint_names: tuple[str, ...]
 
 
-def words_of_box(box: list[float], width: int, height: int) -> dict[str, str]:
+def words_of_box(box: Box, width: int, height: int) -> dict[str, str]:
     """What a box tells of where somebody is: `across`, `down`, `size`."""
-    x, y, w, h = box
+    x, y, w, h = box.xywh
     across = (x + w / 2) / width
     down = (y + h / 2) / height
     share = h / height
@@ -55,14 +63,14 @@ def words_of_box(box: list[float], width: int, height: int) -> dict[str, str]:
     }
 
 
-def caption(box: list[float], width: int, height: int) -> str:
+def caption(box: Box, width: int, height: int) -> str:
     found = words_of_box(box, width, height)
     return f"A person {found['across']} of the picture, taking up {found['size']} its height."
 
 
-def asked_of_box(box: list[float], width: int, height: int) -> list[tuple[str, bool, str, str]]:
+def asked_of_box(box: Box, width: int, height: int) -> list[tuple[str, bool, str, str]]:
     """Questions with yes or no for an answer: the question, the answer, the words of yes, the words of no."""
-    x, y, w, h = box
+    x, y, w, h = box.xywh
     middle = ((x + w / 2) / width, (y + h / 2) / height)
     rows = []
     for half, (axis, sign) in HALVES.items():
@@ -103,26 +111,21 @@ def asked_of_box(box: list[float], width: int, height: int) -> list[tuple[str, b
     return rows
 
 
-def about_boxes(
-    images: list[dict[str, Any]],
-    boxes: dict[int, list[list[float]]],
-    captions: dict[int, list[str]],
-    like: list[Sample],
-) -> Iterator[Sample]:
+def about_boxes(pictures: dict[int, Picture], like: list[Sample]) -> Iterator[Sample]:
     """A sample for each of `like`, of the same picture and with as many turns, that knows no keypoint.
 
     Of every question about as many yes as no are asked; where `like` has a letter for an answer, it has one too.
     """
-    by_id = {image["id"]: image for image in images}
     balance: dict[str, int] = {}  # yes minus no so far
     for sample in like:
-        image = by_id[sample.image_id]
+        image = pictures[sample.image_id].image
+        assert image.width and image.height
+        box = largest(image)
         rng = random.Random(sample.id)
-        box = max(boxes[image["id"]], key=lambda b: b[2] * b[3])
-        rows = asked_of_box(box, image["width"], image["height"])
+        rows = asked_of_box(box, image.width, image.height)
         rng.shuffle(rows)
         rows.sort(key=lambda row: balance.get(row[0], 0) * (1 if row[1] else -1))
-        place = words_of_box(box, image["width"], image["height"])
+        place = words_of_box(box, image.width, image.height)
         turns: list[tuple[str, str]] = []
         for _, answer in sample.turns:
             if answer in ("Yes", "No") or answer.startswith(("Yes,", "No,")):
@@ -138,7 +141,7 @@ def about_boxes(
                 turns.append(
                     rng.choice(
                         [
-                            ("What does the picture show?", rng.choice(captions[image["id"]])),
+                            ("What does the picture show?", rng.choice(pictures[image.id].captions)),
                             (
                                 "Where in the picture is the person?",
                                 f"The person is {place['across']}, {place['down']}.",
@@ -150,9 +153,7 @@ def about_boxes(
                         ]
                     )
                 )
-        yield Sample(
-            sample.id, image["id"], image["file_name"], "conversation", tuple(turns), "boxes and captions"
-        )
+        yield Sample(sample.id, image.id, image.name, "conversation", tuple(turns), "boxes and captions")
 
 
 def where(place: dict[str, str], rng: random.Random) -> tuple[str, str]:
@@ -164,22 +165,23 @@ def where(place: dict[str, str], rng: random.Random) -> tuple[str, str]:
     return text, LETTERS[choices.index(place["across"])]
 
 
-def about_poses(pictures: Pictures) -> tuple[list[Sample], list[Sample]]:
+def about_poses(parts: list[Part]) -> tuple[list[Sample], list[Sample]]:
     """Questions about posture; questions of all kinds and conversations by the facts writer."""
     asked: list[Question] = []
     named: dict[int, str] = {}
     talks: list[Sample] = []
-    for picture in pictures:
-        image = picture.image
-        scene = scene_of(image, pictures.keypoint_names, picture.things)
-        named[image.id] = str(image.path.relative_to(pictures.images))
-        asked += (q for q in questions_of(picture, scene) if not counts_people(q))
-        if len(named) % EVERY == 0:
-            turns = write(scene, picture.captions, "conversation")
-            if turns:
-                talks.append(
-                    Sample(f"{image.id}-talk", image.id, named[image.id], "conversation", turns, "facts")
-                )
+    for part in parts:
+        for picture in part.pictures:
+            scene = scene_of(picture.image, part.keypoint_names, picture.things)
+            named[picture.image.id] = picture.image.name
+            asked += (q for q in questions_of(picture, scene) if not counts_people(q))
+            if len(named) % EVERY == 0:
+                turns = write(scene, picture.captions, "conversation")
+                if turns:
+                    name = f"{picture.image.id}-talk"
+                    talks.append(
+                        Sample(name, picture.image.id, picture.image.name, "conversation", turns, "facts")
+                    )
     posture = [question for question in asked if question.kind == "posture"]
     return short(posture, named), short(asked, named) + talks
 
@@ -201,50 +203,92 @@ def short(asked: list[Question], named: dict[int, str]) -> list[Sample]:
     return samples
 
 
-def make_training(work: Path, out: Path) -> None:
-    coco = work / "data" / "coco_people" / "annotations"
-    labels = json.loads((coco / "person_keypoints_train2017.json").read_text())
-    with_lspet = json.loads((work / "labels" / "lspet.json").read_text())
-    named: dict[int, list[str]] = {}
-    for one in json.loads((coco / "captions_train2017.json").read_text())["annotations"]:
-        named.setdefault(one["image_id"], []).append(one["caption"].strip())
+def read(data: Path) -> list[Part]:
+    """LSPET's pictures and COCO's, with ids of their own and named from `data`, and what a box tells for a caption."""
+    coco = data / "coco_people" / "annotations"
+    chosen = {
+        "coco_people/train2017": BuildSettings(
+            annotations=str(coco / "person_keypoints_train2017.json"),
+            captions=str(coco / "captions_train2017.json"),
+        ),
+        "lspet/images": BuildSettings(
+            annotations=str(data / "lspet" / "joints.mat"),
+            images=str(data / "lspet" / "images"),
+            last=TRAINED,
+        ),
+    }
+    parts = []
+    for number, (folder, settings) in enumerate(chosen.items()):
+        found, names, skipped = pictures_of(settings)
+        pictures = []
+        for picture in found:
+            name = f"{folder}/{picture.image.name}"
+            with Image.open(data / name) as photo:
+                width, height = photo.size
+            image = replace(
+                picture.image,
+                id=picture.image.id + number * 10**7,
+                path=data / name,
+                file_name=name,
+                width=width,
+                height=height,
+            )
+            said = picture.captions or (caption(largest(image), width, height),)
+            pictures.append(replace(picture, image=image, captions=said))
+        parts.append(Part(pictures, names))
+        print(f"{folder}: {len(pictures)} pictures, {len(skipped())} records skipped")
+    return parts
+
+
+def largest(image: PoseImage) -> Box:
+    return max((person.box for person in image.people), key=lambda box: box.area)
+
+
+def as_coco(parts: list[Part]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parts as COCO's person keypoints and captions: of LSPET's joints those that COCO has."""
+    names = skeleton("coco17").names
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
-    boxes: dict[int, list[list[float]]] = {}  # by picture
-    for folder, part, offset in (("lspet/images", with_lspet, 10**7), ("coco_people/train2017", labels, 0)):
-        images += [photo(row, folder, row["id"] + offset) for row in part["images"]]
-        for person in part["annotations"]:
-            number = person["image_id"] + offset
-            people.append(
-                {
-                    **person,
+    captions: list[dict[str, Any]] = []
+    for part in parts:
+        columns = [(k, part.keypoint_names.index(n)) for k, n in enumerate(names) if n in part.keypoint_names]
+        for picture in part.pictures:
+            image = picture.image
+            size = {"width": image.width, "height": image.height}
+            images.append({"id": image.id, "file_name": image.file_name, **size})
+            for text in picture.captions:
+                captions.append({"id": len(captions) + 1, "image_id": image.id, "caption": text})
+            for person in image.people:
+                points = np.zeros((len(names), 3))
+                for k, column in columns:
+                    points[k] = (*person.keypoints[column], person.visible[column])
+                row = {
                     "id": len(people) + 1,
-                    "image_id": number,
-                    "keypoints": person["keypoints"][: 3 * 17],
+                    "image_id": image.id,
+                    "category_id": 1,
+                    "iscrowd": int(person.is_crowd),
+                    "bbox": [round(value, 2) for value in person.box.xywh],
+                    "area": round(person.area, 2),
+                    "num_keypoints": int((points[:, 2] > 0).sum()),
+                    "keypoints": [round(float(value), 2) for value in points.reshape(-1)],
                 }
-            )
-            boxes.setdefault(number, []).append(person["bbox"])
-    images = [image for image in images if image["id"] in boxes]
-    for image in images:
-        if image["id"] not in named:
-            box = max(boxes[image["id"]], key=lambda b: b[2] * b[3])
-            named[image["id"]] = [caption(box, image["width"], image["height"])]
-    category = {"id": 1, "name": "person", "keypoints": list(skeleton("coco17").names)}
-    (out / "people.json").write_text(
-        json.dumps({"images": images, "annotations": people, "categories": [category]})
+                people.append(row)
+    category = {"id": 1, "name": "person", "keypoints": list(names)}
+    return (
+        {"images": images, "annotations": people, "categories": [category]},
+        {"images": images, "annotations": captions},
     )
-    rows = [
-        {"id": number, "image_id": image, "caption": text}
-        for number, (image, text) in enumerate(
-            (image, text) for image, texts in named.items() if image in boxes for text in texts
-        )
-    ]
-    (out / "captions.json").write_text(json.dumps({"images": images, "annotations": rows}))
-    pictures = Pictures(out / "people.json", out / "captions.json", images=work / "data")
-    posture, every = about_poses(pictures)
+
+
+def make_training(data: Path, out: Path) -> None:
+    parts = read(data)
+    for name, rows in zip(("people", "captions"), as_coco(parts), strict=True):
+        (out / f"{name}.json").write_text(json.dumps(rows))
+    posture, every = about_poses(parts)
     made = {"grounded-posture": posture, "grounded-all": every}
-    made["captions-posture"] = list(about_boxes(images, boxes, named, posture))
-    made["captions-all"] = list(about_boxes(images, boxes, named, every))
+    pictures = {picture.image.id: picture for part in parts for picture in part.pictures}
+    made["captions-posture"] = list(about_boxes(pictures, posture))
+    made["captions-all"] = list(about_boxes(pictures, every))
     for name, samples in made.items():
         (out / f"{name}.jsonl").write_text("".join(sample.line() for sample in samples))
         said = Counter(answer for sample in samples for _, answer in sample.turns)
@@ -253,7 +297,7 @@ def make_training(work: Path, out: Path) -> None:
             f"{name}.jsonl: {len(samples)} samples of {len({s.image_id for s in samples})} pictures, "
             f"{said.total()} turns, {said['Yes']} yes, {said['No']} no, {words} words"
         )
-    print(f"{len(images)} pictures, {len(people)} people")
+    print(f"{len(pictures)} pictures")
 
 
 def main() -> None:
@@ -264,7 +308,7 @@ def main() -> None:
     work = parser.parse_args().work
     out = work / "tune"
     out.mkdir(parents=True, exist_ok=True)
-    make_training(work, out)
+    make_training(work / "data", out)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ from PIL import Image
 from tests.bench.desk import PICTURES, asked_in, bench, settings
 from tests.write.server import Act, Body, error, running, said
 
-from posetalk.bench.answer import CLOSED_WORDS, OPEN_WORDS, answer_here, file_of, known_of, weights_of
+from posetalk.bench.answer import CLOSED_WORDS, OPEN_WORDS, answer_here, file_of, known_of
 from posetalk.bench.review import read_answers
 from posetalk.bench.run import answer_remote
 from posetalk.bench.run import asked_in as asked_of_folder
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
+from posetalk.model.mark import weights_of
 
 ALL = 6 * PICTURES  # three closed and three open questions each
 

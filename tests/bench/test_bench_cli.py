@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,24 @@ def run(*words: object) -> int:
 
 def rows(path: Path) -> list[dict[str, Any]]:
     return list(read_lines(path, lambda row: row, ""))
+
+
+def test_each_is_how_many_have_the_same_words_and_answer(tmp_path: Path) -> None:
+    most = {}
+    for each in (1, 2):
+        out = tmp_path / f"out{each}"
+        assert run("build", *coco(tmp_path), "--out", out, "--each", each) == 0
+        asked = Counter((row["question"], row["right"]) for row in _in_words(rows(out / "closed.jsonl")))
+        most[each] = max(asked.values())
+    assert most == {1: 1, 2: 2}
+
+
+def _in_words(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the right answer in words, where it is a letter."""
+    return [
+        {**row, "right": row["choices"]["ABCD".index(row["answer"])] if row["choices"] else row["answer"]}
+        for row in found
+    ]
 
 
 def test_one_command_builds_answers_and_reports(
@@ -175,11 +194,12 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
         (["answer", "{}/made/bench", *HERE, "--limit", "0"], "a limit of 0 leaves no question"),
         (["answer", "{}/made/bench", *HERE, "--batch", "0"], "--batch 0 asks nothing"),
         (["answer", "{}/made/bench", *HERE, "--only", "all"], "all"),
+        (["answer", "{}/made/bench", *HERE, "--money", "5"], "go with --base-url or --settings"),
         (["answer", "{}/bare", *HERE, "--only", "open"], "has no open questions; build it with --captions"),
         (["answer", "{}/broken", *HERE], r"broken/closed.jsonl, line 1: it has no 'choices'"),
         (["answer", "{}/made/bench", "--images", "{}/made/photos", *SERVER, "--name", "new"], "cannot reach http"),
         (["judge", "{}/made/bench", *SERVER], "cannot reach http://127.0.0.1:9/v1"),
-        (["judge", "{}/made/bench"], "which model shall write"),
+        (["judge", "{}/made/bench"], "which model shall be asked"),
         (["judge", "{}/bare", *SERVER], "no answers to open questions"),
         (["judge", "{}/broken-answers", *SERVER], r"answers/m.jsonl, line 49: it cannot be read"),
         (["report", "{}/bare"], "0 models"),
@@ -188,6 +208,7 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
         (["export", "{}/made/bench", "{}/task", "--images", "{}"], "has no photo of these questions"),
         ([*BUILD, "--training", "{}/train.json"], "trained on 41 of the pictures"),
         ([*BUILD, "--images", "{}/made"], "has no photo of"),
+        ([*BUILD, "--each", "0"], "each"),
         ([*BUILD, "--first", "3"], "takes no first and last"),
         ([*BUILD, "--captions", "{}/file"], "file"),
         ([*BUILD, "--skeleton", "octopus"], "octopus"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainingArguments
 
 from posetalk.crop.affine import Square
 from posetalk.errors import PosetalkError
@@ -20,7 +21,7 @@ from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.model.posellm import PoseLLMModel
 from posetalk.settings import CropSettings, ModelSettings, TrainSettings
 from posetalk.train import run
-from posetalk.train.features import Features
+from posetalk.train.features import Features, look
 
 
 def movenet(folder: Path) -> str:
@@ -84,14 +85,17 @@ def test_whatever_shapes_a_view_names_it(tiny_settings: ModelSettings, tmp_path:
     Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(picture)
     Image.fromarray(np.ones((60, 60, 3), np.uint8)).save(tmp_path / "b.png")
     model, _ = build(tiny_settings)
-    crop, square = CropSettings(size=56), Square((30, 30), 40, 56)
+    square = Square((30, 30), 40, 56)
+
+    def kept(pixels: str = "imagenet") -> Features:
+        return Features(tmp_path, model.model.vision_tower, pixels)
+
     changes: dict[str, Callable[[], Path]] = {
-        "nothing": lambda: Features(tmp_path, model, crop).path(picture, square),
-        "picture": lambda: Features(tmp_path, model, crop).path(tmp_path / "b.png", square),
-        "square": lambda: Features(tmp_path, model, crop).path(picture, replace(square, flip=True)),
-        "pixels": lambda: Features(tmp_path, model, CropSettings(size=56, pixels="half")).path(
-            picture, square
-        ),
+        "nothing": lambda: kept().path(picture, square),
+        "picture": lambda: kept().path(tmp_path / "b.png", square),
+        "square": lambda: kept().path(picture, replace(square, flip=True)),
+        "no square": lambda: kept().path(picture),
+        "pixels": lambda: kept("half").path(picture, square),
     }
     found = {name: make() for name, make in changes.items()}
     assert found["nothing"] == changes["nothing"]()
@@ -100,15 +104,17 @@ def test_whatever_shapes_a_view_names_it(tiny_settings: ModelSettings, tmp_path:
     found["tower"] = changes["nothing"]()
     Image.fromarray(np.zeros((60, 62, 3), np.uint8)).save(picture)
     found["edited picture"] = changes["nothing"]()
-    assert len(set(found.values())) == 6
+    assert len(set(found.values())) == 7
 
 
 def test_a_damaged_file_is_named(tiny_settings: ModelSettings, tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(picture)
     model, _ = build(tiny_settings)
-    features, square = Features(tmp_path, model, CropSettings(size=56)), Square((30, 30), 40, 56)
-    features.fill(model, [(picture, square)], iter)
+    features, square = Features(tmp_path, model.model.vision_tower, "half"), Square((30, 30), 40, 56)
+    features.fill(
+        [(picture, square)], partial(look, model, CropSettings(size=56)), TrainingArguments(use_cpu=True)
+    )
     features.read(picture, square)
     features.path(picture, square).write_bytes(b"half")
     with pytest.raises(PosetalkError, match=r"cannot read the features .*; delete the folder"):
@@ -120,6 +126,8 @@ def test_a_place_that_takes_no_more_is_named(tiny_settings: ModelSettings, tmp_p
     Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(picture)
     model, _ = build(tiny_settings)
     (tmp_path / "kept").write_text("a file where the folder should be")
-    features = Features(tmp_path / "kept", model, CropSettings(size=56))
+    features = Features(tmp_path / "kept", model.model.vision_tower, "half")
     with pytest.raises(PosetalkError, match=r"cannot write to the features .*; make room"):
-        features.fill(model, [(picture, square)], iter)
+        features.fill(
+            [(picture, square)], partial(look, model, CropSettings(size=56)), TrainingArguments(use_cpu=True)
+        )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +26,7 @@ def test_a_killed_run_goes_on_exactly(
     whole = losses(tmp_path / "whole")
     assert whole[-1][1] < whole[0][1]
 
-    step = run._Report.on_step_end
+    step = run.Report.on_step_end
 
     def killed(self, args, state, control, **rest):
         step(self, args, state, control, **rest)
@@ -31,7 +34,7 @@ def test_a_killed_run_goes_on_exactly(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run._Report, "on_step_end", killed)
+        patch.setattr(run.Report, "on_step_end", killed)
         run.train(settings, tmp_path / "killed")
     # the lines up to the last checkpoint stay as they are: what was learned there is not learned again
     log = tmp_path / "killed" / "log.jsonl"
@@ -45,3 +48,20 @@ def test_a_killed_run_goes_on_exactly(
     assert sorted(resumed) == [1, 2, 3, 4, 5, 6]
     for number, loss in whole:
         assert resumed[number] == pytest.approx(loss, abs=1e-5)
+
+
+def test_ctrl_c_leaves_a_checkpoint(settings: TrainSettings, tmp_path: Path) -> None:
+    class Pressed(run.Stop):
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.global_step == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            super().on_step_end(args, state, control, **more)
+
+    patient = settings.model_copy(update={"save_steps": 100})
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "Stop", Pressed)
+        run.train(patient, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["checkpoint-1"]
+    assert [step for step, _ in losses(tmp_path / "out")] == [1]
+    run.train(patient, tmp_path / "out")
+    assert [step for step, _ in losses(tmp_path / "out")] == [1, 2, 3, 4, 5, 6]

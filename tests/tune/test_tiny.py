@@ -10,8 +10,10 @@ import torch
 
 from posetalk.cli import main
 from posetalk.model.files import load as load_localizer
+from posetalk.model.mark import weights_of
 from posetalk.tune.chat import Chat
 from posetalk.tune.files import load
+from posetalk.tune.small import made
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,15 @@ def test_it_sees_and_reads_what_the_localiser_does() -> None:
         here = model(input_ids=torch.cat([picture, text], 1), pixel_values=pixels).logits
         there = localizer(input_ids=torch.cat([theirs, text], 1), pixel_values=pixels).logits
     torch.testing.assert_close(here, there.float(), atol=1e-3, rtol=1e-3)
+
+
+def test_it_is_made_anew_for_other_weights_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made("tiny")
+    before = (first / "model.safetensors").stat().st_mtime_ns
+    assert made("tiny") == first and (first / "model.safetensors").stat().st_mtime_ns == before
+    assert weights_of(first) and [path.name for path in first.parent.iterdir()] == [first.name]
+    monkeypatch.setattr("posetalk.tune.small.weights_of", lambda _: "another")
+    assert made("tiny") != first
 
 
 def test_tuned_it_says_what_it_was_told(talk: Path, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_a_finished_run_is_not_run_again_and_other_settings_are_refused(
 
 
 def test_ctrl_c_leaves_a_checkpoint(llava: Path, talk: Path, tmp_path: Path) -> None:
-    from posetalk.tune import progress
+    from posetalk.train import progress
 
     class Pressed(progress.Stop):
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:

@@ -29,6 +29,7 @@ def test_two_processes_tune_as_one(llava: Path, talk: Path, general: Path, tmp_p
     settings = tiny(
         llava, talk, dropout=0.0, batch=4, device_batch=1, steps=3, save_steps=100, weight_decay=0.1,
         probe=Source(file=str(general), images=str(talk / "pictures")), checkpointing=True,
+        features=str(tmp_path / "kept"),
     )  # fmt: skip
     settings.save(tmp_path / "run.toml")
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
@@ -49,6 +50,7 @@ def test_two_processes_tune_as_one(llava: Path, talk: Path, general: Path, tmp_p
         timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((tmp_path / "kept").rglob("*.safetensors"))) == 10  # each picture, by one or the other
     tune(settings, tmp_path / "one")
     same(tmp_path / "two", tmp_path / "one", rtol=1e-4)
     one, two = (json.loads((tmp_path / name / "probe.json").read_text()) for name in ("one", "two"))

@@ -220,6 +220,7 @@ def test_somebody_elses_samples_are_screened(
         (["--kinds", "poem"], "no kind 'poem'"),
         (["--writer", "openai"], "--model"),
         (["--model", "m"], "asks no model"),
+        (["--money", "5"], "asks no model"),
         (["--writer", "openai", "--model", "m", "--answers", "a.jsonl"], "--answers goes with"),
         (["--writer", "openai", "--model", "m", "--base-url", "localhost"], "begins with http"),
         (["--writer", "openai", "--model", "m", "--base-url", "http://u:p@localhost/v1"], "password"),

@@ -84,7 +84,7 @@ def file_of(folder: Path, model: str, what: str = ANSWERS) -> Path:
 def known_of(path: Path, model: str, asked: Iterable[Asked], weights: str = "") -> dict[str, Answer]:
     """The answers that are there already, by question; half a line, left by a death, is cut off.
 
-    Errors: answers of another model, of other weights (see `weights_of`), or to questions that read otherwise now.
+    Errors: answers of another model, of other weights (`model.mark`), or to questions that read otherwise now.
     """
     if not path.exists() or not _mended(path):
         return {}
@@ -162,25 +162,6 @@ def answer_by_server(
         if known:
             write_answers(known.values(), path)
     return found, report
-
-
-def weights_of(folder: Path) -> str:
-    """A mark of the weights in a folder, 16 hexadecimal digits, from samples of its files; none of a hub's name."""
-    files = sorted(Path(folder).glob("*.safetensors"))
-    if not files:
-        return ""
-    mark = hashlib.blake2b(digest_size=8)
-    for path in files:
-        size = path.stat().st_size
-        mark.update(f"{path.name} {size}".encode())
-        with path.open("rb") as file:
-            for part in range(_SAMPLES):
-                file.seek(max(0, size - _SAMPLE) * part // (_SAMPLES - 1))
-                mark.update(file.read(_SAMPLE))
-    return mark.hexdigest()
-
-
-_SAMPLES, _SAMPLE = 64, 2**14  # reading all of a large model takes as long as loading it
 
 
 def _mended(path: Path) -> bool:

@@ -21,7 +21,6 @@ from posetalk.bench.answer import (
     answer_here,
     asked_of,
     file_of,
-    weights_of,
 )
 from posetalk.bench.build import CLOSED, Built, build, read_closed
 from posetalk.bench.judge import Pair, accept, jobs_of, pairs_of, reviews_of
@@ -31,6 +30,7 @@ from posetalk.bench.report import Model, Report, report
 from posetalk.bench.review import Answer, read_answers, read_reviews, write_reviews
 from posetalk.bench.source import BuildSettings, pictures_of, with_photos
 from posetalk.errors import PosetalkError
+from posetalk.model.mark import weights_of
 from posetalk.write.chain import Report as Asking
 from posetalk.write.chain import results
 from posetalk.write.client import WriterSettings
@@ -59,7 +59,9 @@ def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[
         return []
     pictures, names, skipped = pictures_of(settings)
     training = [Path(path) for path in settings.training]
-    closed = build(with_photos(pictures, settings), names, training=training, seed=settings.seed)
+    closed = build(
+        with_photos(pictures, settings), names, training=training, seed=settings.seed, each=settings.each
+    )
     notes = [f"{len(closed.questions):,} questions with one right answer", *closed.notes]
     opened = None
     if settings.captions:

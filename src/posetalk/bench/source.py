@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pydantic import Field
+
+from posetalk.bench.build import EACH
 from posetalk.bench.openset import PICTURES
 from posetalk.errors import PosetalkError
 from posetalk.read.coco import picture_path
@@ -19,8 +22,8 @@ class BuildSettings(Settings):
     """What a benchmark is made from.
 
     captions: without them there are no open questions. images: only of pictures whose photo is in that folder.
-    skeleton: of COCO-style annotations with other keypoints. first, last: of LSP. pictures: of the open set. training:
-    files whose pictures are refused.
+    skeleton: of COCO-style annotations with other keypoints. first, last: of LSP. pictures: of the open set. each:
+    closed questions of the same words and the same right answer, at most. training: files whose pictures are refused.
     """
 
     annotations: str
@@ -31,6 +34,7 @@ class BuildSettings(Settings):
     first: int = 1
     last: int | None = None
     pictures: int = PICTURES
+    each: int = Field(EACH, ge=1)
     training: tuple[str, ...] = ()
     seed: int = 0
 

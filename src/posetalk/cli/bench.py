@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from posetalk.cli.app import app, keep_memory, quiet, tell_skipped
-from posetalk.cli.words import writer_settings
+from posetalk.cli.server import HERE, Server
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def build(
     first: int = 1,
     last: int | None = None,
     pictures: int = 90,
+    each: int = 10,
     training: Annotated[list[Path] | None, Parameter(negative=())] = None,
     seed: int = 0,
 ) -> None:
@@ -52,6 +53,7 @@ def build(
         first: of LSP, the first picture, counted from 1.
         last: of LSP, the last picture.
         pictures: how many the open questions are about, three each.
+        each: questions of the same words and the same right answer, at most; more make intervals narrower.
         training: a file that a model was trained on (LLaVA's JSON or samples.jsonl), whose pictures are refused; may be
             given several times.
         seed: of wording and choice; the same seed gives the same questions.
@@ -59,18 +61,20 @@ def build(
     from posetalk.bench.run import build_folder
     from posetalk.bench.source import BuildSettings
 
-    settings = BuildSettings(
-        annotations=str(annotations),
-        captions=str(captions) if captions else None,
-        objects=str(objects) if objects else None,
-        images=str(images) if images else None,
-        skeleton=skeleton,
-        first=first,
-        last=last,
-        pictures=pictures,
-        training=tuple(str(path) for path in training or ()),
-        seed=seed,
-    )
+    given = {
+        "annotations": str(annotations),
+        "captions": str(captions) if captions else None,
+        "objects": str(objects) if objects else None,
+        "images": str(images) if images else None,
+        "skeleton": skeleton,
+        "first": first,
+        "last": last,
+        "pictures": pictures,
+        "each": each,
+        "training": [str(path) for path in training or ()],
+        "seed": seed,
+    }
+    settings = BuildSettings.check(given, "the options")
     _tell(build_folder(settings, out))
 
 
@@ -80,44 +84,34 @@ def answer(
     *,
     images: Path,
     model: str,
-    base_url: str | None = None,
     name: str | None = None,
     only: Literal["closed", "open"] | None = None,
     limit: int | None = None,
     batch: int = 8,
-    settings: Path | None = None,
-    concurrency: int | None = None,
-    money: float | None = None,
-    prices: Path | None = None,
+    server: Server = HERE,
 ) -> None:
     """Have a model answer the questions: answers/MODEL.jsonl. Run again, it goes on.
 
     Args:
         folder: of a benchmark.
         images: the folder of the photos.
-        model: a folder or hub id of a vision-language model, or small; with --base-url or --settings, its name on a
-            server.
-        base_url: a server with OpenAI's interface, http://localhost:8000/v1; the photos are sent to it. The key is read
-            from OPENAI_API_KEY.
+        model: a folder or hub id of a vision-language model, small, or tiny; with --base-url or --settings its name on
+            a server, to which the photos are sent.
         name: what the model is called in the report; by default its folder's name, or that on the server.
         only: the questions with one right answer (closed), or the open ones.
         limit: so many questions of each sort, drawn.
         batch: questions at once, of a model in a folder.
-        settings: a TOML file with more of how a server is asked, see docs/write.md.
-        concurrency: requests in flight at once, to a server.
-        money: dollars that the folder's server answers may cost in all.
-        prices: a TOML table of prices, see docs/write.md.
     """
     from posetalk.bench.run import answer_remote, asked_in, spent
 
     asked, notes = asked_in(folder, images, only, limit)
-    if not (base_url or settings):
+    if not (server.base_url or server.settings):
+        if server != HERE:
+            raise PosetalkError("the options of a server go with --base-url or --settings; leave them away")
         _answer_here(asked, folder, model, name, batch, notes)
         return
-    from posetalk.write.prices import price_of
-
-    how = writer_settings(settings, model, base_url, concurrency, money)
-    found, asking = answer_remote(asked, how, folder, name or how.model, price_of(how.model, prices))
+    how = server.asks(model)
+    found, asking = answer_remote(asked, how, folder, name or how.model, server.price(how.model))
     print(f"{name or how.model}: {found.new:,} answers, {found.known:,} known before; {spent(asking)}")
     tell_skipped(*notes, *found.skipped)
 
@@ -127,31 +121,20 @@ def judge(
     folder: Path,
     *,
     model: str | None = None,
-    base_url: str | None = None,
-    settings: Path | None = None,
-    concurrency: int | None = None,
-    money: float | None = None,
-    prices: Path | None = None,
+    server: Server = HERE,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Have a language model score all open answers beside the references, in both orders: reviews/MODEL.jsonl.
 
     Args:
         folder: of a benchmark.
-        model: the judge's name on its server.
-        base_url: a server with OpenAI's interface, http://localhost:8000/v1; OpenAI's where it is not given. The key is
-            read from OPENAI_API_KEY.
-        settings: a TOML file with more of how it is asked, see docs/write.md.
-        concurrency: requests in flight at once.
-        money: dollars that the folder's server answers may cost in all.
-        prices: a TOML table of prices, see docs/write.md.
+        model: the judge's name on its server, OpenAI's without --base-url.
         dry_run: count requests and tokens and price them, and ask nothing.
     """
     from posetalk.bench.run import judge_folder
-    from posetalk.write.prices import price_of
 
-    how = writer_settings(settings, model, base_url, concurrency, money)
-    print("\n".join(judge_folder(folder, how, price_of(how.model, prices), dry_run)))
+    how = server.asks(model)
+    print("\n".join(judge_folder(folder, how, server.price(how.model), dry_run)))
 
 
 @bench.command
@@ -216,7 +199,7 @@ def run(
     Args:
         annotations: COCO's person keypoints, held out from training.
         images: the folder of the photos; only their pictures are asked about.
-        model: a folder or hub id of a vision-language model, or small.
+        model: a folder or hub id of a vision-language model, small, or tiny.
         out: the folder of the benchmark.
         captions: COCO's captions of the same pictures; without them there are no open questions.
         objects: COCO's instances of the same pictures.
@@ -249,13 +232,13 @@ def _tell(notes: Sequence[str]) -> None:
 def _answer_here(
     asked: list[Asked], folder: Path, model: str, name: str | None, batch: int, notes: Sequence[str]
 ) -> None:
-    """By a model in a folder, which is loaded when there is something to ask."""
+    """By a model in a folder, which is loaded when there is something to ask; `small` and `tiny` are made before."""
     from posetalk.bench.run import answer_local
 
     if batch < 1:
         raise PosetalkError(f"--batch {batch} asks nothing; give at least 1")
     called = name or _named(model)
-    found = answer_local(asked, _speaker(model), folder, called, Path(model), batch)
+    found = answer_local(asked, _speaker(model), folder, called, _weights(model), batch)
     print(f"{called}: {found.new:,} answers, {found.known:,} known before")
     tell_skipped(*notes, *found.skipped)
 
@@ -269,6 +252,18 @@ def _named(model: str) -> str:
     if model not in MADE and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
         raise PosetalkError(f"there is no folder {model}; give a model's, or --base-url for one on a server")
     return model
+
+
+def _weights(model: str) -> Path:
+    """The folder of the model; of a hub's, none that is there."""
+    from posetalk.tune.settings import MADE
+
+    if model not in MADE:
+        return Path(model)
+    from posetalk.tune.small import made
+
+    quiet()
+    return made(model)
 
 
 def _speaker(model: str) -> Speak:

@@ -23,6 +23,7 @@ def tune(
     method: Literal["lora", "qlora", "full"] | None = None,
     steps: int | None = None,
     seed: int | None = None,
+    features: Path | None = None,
     replay: Annotated[list[str] | None, Parameter(negative=())] = None,
     replay_images: Path | None = None,
     probe: Path | None = None,
@@ -40,6 +41,7 @@ def tune(
         method: adapters, adapters on 4 bits, or all weights of the language model.
         steps: gradient steps; by default one pass.
         seed: of order and weights.
+        features: a folder that keeps what the frozen tower sees in each picture, for later epochs and other runs.
         replay: "other.json:0.5" mixes in half as many samples of other data, against forgetting; may be given several
             times.
         replay_images: the folder of those pictures, where it is another.
@@ -67,7 +69,8 @@ def tune(
         given["replay"] = [_replay(text, replay_images or images) for text in replay]
     if probe:
         given["probe"] = {"file": str(probe), "images": str(probe_images or images)}
-    flags = (("model", model), ("method", method), ("steps", steps), ("seed", seed))
+    kept = str(features) if features else None
+    flags = (("model", model), ("method", method), ("steps", steps), ("seed", seed), ("features", kept))
     given |= {key: value for key, value in flags if value is not None}
     chosen = TuneSettings.check(given, str(settings or "the options"))
     quiet()

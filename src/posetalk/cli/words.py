@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, tell_skipped
+from posetalk.cli.server import HERE, Server
 from posetalk.errors import PosetalkError
 
 
@@ -68,11 +69,7 @@ def write(
     pictures: int | None = None,
     seed: int = 0,
     model: str | None = None,
-    base_url: str | None = None,
-    settings: Path | None = None,
-    concurrency: int | None = None,
-    money: float | None = None,
-    prices: Path | None = None,
+    server: Server = HERE,
     answers: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -90,13 +87,7 @@ def write(
         kinds: what to write, separated by commas: conversation, detail, reasoning.
         pictures: of each kind at most so many, drawn by the seed.
         seed: of the wording and the choice; the same seed gives the same samples.
-        model: its name on the server.
-        base_url: the server, http://localhost:8000/v1; OpenAI's where it is not given. The key is read from
-            OPENAI_API_KEY.
-        settings: a TOML file with more of how the model is asked, see docs/write.md.
-        concurrency: requests in flight at once.
-        money: dollars that may be spent in all.
-        prices: a TOML table of prices, see docs/write.md.
+        model: its name on the server, OpenAI's without --base-url.
         answers: of a batch, the file that came back.
         dry_run: count requests and tokens and price them, and ask nothing.
     """
@@ -113,13 +104,13 @@ def write(
         raise PosetalkError(
             f"--kinds: there is no kind {min(named - set(KINDS))!r}; choose of {', '.join(KINDS)}"
         )
-    if writer == "facts" and (model or settings or dry_run or answers):
+    if writer == "facts" and (model or server != HERE or dry_run or answers):
         raise PosetalkError(
             "the facts writer asks no model; leave the model's options away, or choose --writer openai"
         )
     if (answers is not None) and writer != "batch":
         raise PosetalkError("--answers goes with --writer batch")
-    asked = None if writer == "facts" else writer_settings(settings, model, base_url, concurrency, money)
+    asked = None if writer == "facts" else server.asks(model)
     chosen = WriteSettings(
         writer=asked.model if asked else "facts",
         annotations=str(annotations),
@@ -135,9 +126,7 @@ def write(
     if asked is None:
         print(f"{out}: {write_by_facts(data, chosen, out, partial(track, description='writing'))}")
     else:
-        from posetalk.write.prices import price_of
-
-        price = price_of(asked.model, prices)
+        price = server.price(asked.model)
         if dry_run:
             print(price_run(data, chosen, asked, out, price))
         elif writer == "batch":
@@ -214,23 +203,3 @@ def screen(
     kept, skipped = screen_file(published, data, out)
     print(f"{out}: {kept}")
     tell_skipped(*skipped)
-
-
-def writer_settings(
-    settings: Path | None,
-    model: str | None,
-    base_url: str | None,
-    concurrency: int | None,
-    money: float | None,
-) -> Any:
-    """How a model is asked: the file, and what is given beside it."""
-    from posetalk.write.client import WriterSettings
-
-    given = WriterSettings.read(settings) if settings else {}
-    beside = {"model": model, "base_url": base_url, "concurrency": concurrency, "money": money}
-    given |= {key: value for key, value in beside.items() if value is not None}
-    if "model" not in given:
-        raise PosetalkError(
-            "which model shall write? give --model NAME, and --base-url for a server of your own"
-        )
-    return WriterSettings.check(given, str(settings or "the options"))

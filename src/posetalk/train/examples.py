@@ -98,7 +98,8 @@ class Views(Dataset[tuple[np.ndarray | Looked, Packed]]):
         example, rng = self._drawn(number)
         square, found = self._square(example, rng)
         if self.features:
-            return self.features.read(example.image, square), self._packed(found, rng)
+            kept = self.features.read(example.image, square)
+            return Looked(kept["tokens"], kept.get("fine")), self._packed(found, rng)
         return pixels_of(example.image, square, self.crop), self._packed(found, rng)
 
     def _drawn(self, number: int) -> tuple[Example, np.random.Generator]:

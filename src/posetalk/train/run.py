@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
+from rich.progress import track
+from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from posetalk.errors import PosetalkError
 from posetalk.model.adapters import set_trainable, trainable
@@ -22,16 +19,18 @@ from posetalk.settings import ModelSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.align import align
 from posetalk.train.examples import Example, Views, examples
-from posetalk.train.features import Features
+from posetalk.train.features import Features, look
 from posetalk.train.packing import collate
-from posetalk.train.steps import accumulation, forget_after
+from posetalk.train.progress import Report, Stop
+from posetalk.train.steps import accumulation, common, last_checkpoint
 
 
 def train(settings: TrainSettings, out: str | Path) -> Path:
     """Train, and write the model to `out`; called again on the same folder it resumes from the last checkpoint.
 
-    out holds run.toml (the settings), log.jsonl (loss, rate, keypoints per second), checkpoints/, card.md and the
-    model itself. Errors: no data, unknown names, a folder with a run of other settings.
+    out holds run.toml (the settings), log.jsonl (loss, rate, gradient norm), checkpoints/, card.md and the
+    model itself. Errors: no data, unknown names, a folder with a run of other settings; KeyboardInterrupt when stopped
+    by Ctrl-C, with a checkpoint behind it.
     """
     out = Path(out)
     settings.claim(out)
@@ -58,21 +57,26 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     views = Views(people, talk, crop, settings, steps * settings.batch, readout)
     if settings.features:
         views.features = _features(settings, model, views, arguments)
+    report, stop = Report(out / "log.jsonl", steps, settings.batch, "people"), Stop()
     trainer = _PoseTrainer(
         network,
         arguments,
         train_dataset=views,
         data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
-        callbacks=[_Report(out, settings, steps)],
+        callbacks=[report, stop],
         shares={"language_model": settings.text_rate, "vision_tower": settings.vision_rate},
     )
     (out / "checkpoints").mkdir(
         exist_ok=True
     )  # the first process alone makes it, perhaps later than this one looks
-    checkpoint = get_last_checkpoint(str(out / "checkpoints"))
+    checkpoint = last_checkpoint(out / "checkpoints")
     if settings.align and checkpoint is None:
         align(model, tokenizer, views, settings.align, partial(track, description="aligning"))
-    trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        with stop.listening(arguments.world_size):
+            trainer.train(resume_from_checkpoint=checkpoint)
+    finally:
+        report.progress.stop()
     if trainer.is_world_process_zero():
         save(network, tokenizer, out, settings.form)
         (out / "card.md").write_text(_card(settings, people, trainable(network), trainer), encoding="utf-8")
@@ -80,13 +84,13 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
 
 
 def _features(settings: TrainSettings, model: Any, views: Views, arguments: TrainingArguments) -> Features:
-    """The tower's output for every view of the run; the first process looks, the others find it."""
+    """The tower's output for every view of the run."""
     assert settings.features
     if any(p.requires_grad for p in model.model.vision_tower.parameters()):
         raise PosetalkError("features can only be kept of a frozen tower; set tune_vision to 'frozen'")
-    kept = Features(settings.features, model, views.crop)
-    with arguments.main_process_first():
-        kept.fill(model.eval(), map(views.place, range(len(views))), partial(track, description="looking"))
+    kept = Features(settings.features, model.model.vision_tower, views.crop.pixels)
+    places = [views.place(number) for number in range(len(views))]
+    kept.fill(places, partial(look, model.eval(), views.crop), arguments)
     return kept
 
 
@@ -112,72 +116,8 @@ class _PoseTrainer(Trainer):
         return self.optimizer
 
 
-class _Report(TrainerCallback):
-    """Progress on the screen and log.jsonl, a line per logged step."""
-
-    def __init__(self, out: Path, settings: TrainSettings, steps: int) -> None:
-        self.log, self.batch, self.steps = out / "log.jsonl", settings.batch, steps
-        self.progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[speed]} people/s"),
-            TimeRemainingColumn(),
-        )
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.begun, self.first = time.monotonic(), state.global_step
-        if state.is_world_process_zero:
-            forget_after(self.log, state.global_step)
-            self.progress.start()
-        self.task = self.progress.add_task(
-            "", total=self.steps, completed=state.global_step, loss="-", speed="-"
-        )
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        speed = (state.global_step - self.first) * self.batch / (time.monotonic() - self.begun)
-        self.progress.update(self.task, completed=state.global_step, speed=f"{speed:.1f}")
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
-    ) -> None:
-        if not state.is_world_process_zero or not logs or "loss" not in logs:
-            return
-        self.progress.update(self.task, loss=f"{logs['loss']:.3f}")
-        row: dict[str, Any] = {
-            "step": state.global_step,
-            **{k: logs[k] for k in ("loss", "learning_rate", "grad_norm") if k in logs},
-        }
-        row["seconds"] = round(time.monotonic() - self.begun, 1)
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.progress.stop()
-
-
 def _arguments(settings: TrainSettings, out: Path) -> TrainingArguments:
-    arguments = TrainingArguments(
-        output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.device_batch,
-        learning_rate=settings.rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup,
-        lr_scheduler_type="cosine",
-        max_grad_norm=settings.clip,
-        bf16=settings.bf16,
-        max_steps=1,
-        logging_steps=settings.log_steps,
-        save_steps=settings.save_steps,
-        save_total_limit=2,
-        seed=settings.seed,
-        dataloader_num_workers=settings.workers,
-        train_sampling_strategy="sequential",
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to=[],
-        use_cpu=not torch.cuda.is_available(),
-    )
+    arguments = TrainingArguments(**common(settings, out), weight_decay=settings.weight_decay)
     arguments.gradient_accumulation_steps = accumulation(
         settings.batch, settings.device_batch, arguments.world_size
     )

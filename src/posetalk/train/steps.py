@@ -1,11 +1,39 @@
-"""What every run of gradient steps needs: how batches add up, and a log that a resumed run continues."""
+"""What every run of gradient steps needs: settings of the Trainer, and what a resumed run continues."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from posetalk.errors import PosetalkError
+
+
+def common(settings: Any, out: Path) -> dict[str, Any]:
+    """What TrainingArguments are given for any run. settings: TrainSettings or TuneSettings."""
+    return {
+        "output_dir": str(out / "checkpoints"),
+        "per_device_train_batch_size": settings.device_batch,
+        "learning_rate": settings.rate,
+        "warmup_steps": settings.warmup,
+        "lr_scheduler_type": "cosine",
+        "max_grad_norm": settings.clip,
+        "bf16": settings.bf16,
+        "max_steps": 1,  # known later, when the data have been read
+        "logging_steps": settings.log_steps,
+        "save_steps": settings.save_steps,
+        "save_total_limit": 2,
+        "seed": settings.seed,
+        "dataloader_num_workers": settings.workers,
+        "train_sampling_strategy": "sequential",
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "report_to": [],
+        "use_cpu": not torch.cuda.is_available(),
+    }
 
 
 def accumulation(batch: int, device_batch: int, processes: int) -> int:
@@ -17,6 +45,15 @@ def accumulation(batch: int, device_batch: int, processes: int) -> int:
             "change one of them"
         )
     return share
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The last whole checkpoint: what the Trainer writes last is trainer_state.json."""
+    whole = {}
+    for file in folder.glob("checkpoint-*/trainer_state.json"):
+        with suppress(ValueError, KeyError):  # killed while writing it
+            whole[int(json.loads(file.read_bytes())["global_step"])] = str(file.parent)
+    return whole[max(whole)] if whole else None
 
 
 def forget_after(log: Path, step: int) -> None:

@@ -14,8 +14,10 @@ from PIL import Image
 
 from posetalk.crop.image import read_image
 from posetalk.errors import PosetalkError
+from posetalk.tune.kept import Kept
 
 IGNORED = -100  # the label of a token that is not learned
+_BLANK = Image.new("RGB", (8, 8))  # takes as many tokens as any picture, where features are kept
 
 _Turns = Sequence[Sequence[str]]
 
@@ -99,15 +101,16 @@ class Teacher:
         counted = self.processor._get_num_multimodal_tokens(image_sizes=[(height, width)])
         return len(ids) - 1 + int(counted["num_image_tokens"][0])
 
-    def batch(self, lessons: Sequence[tuple[Lesson, Path]]) -> dict[str, torch.Tensor]:
-        """What the model's forward takes: input_ids, labels and others (n, tokens), the pictures' pixels.
-
-        Errors: a picture that cannot be read.
+    def batch(
+        self, lessons: Sequence[tuple[Lesson, Path]], kept: Kept | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What the model's forward takes: input_ids, labels and others (n, tokens), the pictures' pixels, or what is
+        kept of them. Errors: a picture that cannot be read.
         """
         texts = [lesson.text for lesson, _ in lessons]
         found = self.processor(
             text=texts,
-            images=[[Image.fromarray(read_image(path))] for _, path in lessons],
+            images=[[Image.fromarray(read_image(path)) if kept is None else _BLANK] for _, path in lessons],
             add_special_tokens=self._bare(texts[0]),
             padding=True,
             padding_side="right",
@@ -126,6 +129,8 @@ class Teacher:
                 learned |= (starts < end + by) & (ends > start + by)
             row = torch.from_numpy(learned)
             labels[number, row] = found["input_ids"][number, row]
+        if kept is not None:
+            found["pixel_values"] = kept.read([path for _, path in lessons])
         return {**found, "labels": labels}
 
     def _render(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:

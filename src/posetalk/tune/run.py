@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,15 @@ from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
-from posetalk.train.steps import accumulation
+from posetalk.train.progress import Report, Stop
+from posetalk.train.steps import accumulation, common, last_checkpoint
 from posetalk.tune.card import Told, write_card
 from posetalk.tune.data import Example, Track, examples, order, replayed
+from posetalk.tune.kept import Kept
 from posetalk.tune.lesson import IGNORED, Teacher
 from posetalk.tune.merge import merge
 from posetalk.tune.network import counts, groups, network
 from posetalk.tune.probe import Probe
-from posetalk.tune.progress import Report, Stop
 from posetalk.tune.settings import TuneSettings
 
 
@@ -47,8 +46,12 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
     own, told = _read(settings, teacher, _longest(settings, model), out / "skipped.txt", first)
     steps = settings.steps or math.ceil(len(own) * settings.epochs / settings.batch)
     arguments.max_steps = steps
-    collate = partial(_collate, teacher)
-    callbacks: list[Any] = [report := Report(out / "log.jsonl", steps), stop := Stop()]
+    kept = _kept(settings, model, processor, arguments, [*own, *told.probed]) if settings.features else None
+    collate = partial(_collate, teacher, kept)
+    callbacks: list[Any] = [
+        report := Report(out / "log.jsonl", steps, settings.batch, "samples"),
+        stop := Stop(),
+    ]
     probe = None
     if settings.probe:
         probe = Probe(out / "probe.json", settings.probe.file, told.probed, collate)
@@ -58,7 +61,7 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
     if probe:
         probe.trainer = trainer
     try:
-        _train(trainer, _checkpoint(out / "checkpoints"), stop)
+        _train(trainer, last_checkpoint(out / "checkpoints"), stop)
     finally:
         report.progress.stop()
     _save(trainer, processor, settings, out)
@@ -128,13 +131,12 @@ class _Tuner(SFTTrainer):
 
 def _train(trainer: SFTTrainer, checkpoint: str | None, stop: Stop) -> None:
     """Errors: a picture that turns out to be damaged, with a checkpoint of the steps before it."""
-    if trainer.args.world_size > 1:
-        trainer.train(resume_from_checkpoint=checkpoint)
-        return
     try:
-        with stop.listening():
+        with stop.listening(trainer.args.world_size):
             trainer.train(resume_from_checkpoint=checkpoint)
     except PosetalkError as error:
+        if trainer.args.world_size > 1:
+            raise
         if trainer.state.global_step:
             # a step's pictures are all read before it begins, so that nothing is half done
             trainer._save_checkpoint(trainer.model, None)
@@ -143,17 +145,18 @@ def _train(trainer: SFTTrainer, checkpoint: str | None, stop: Stop) -> None:
         raise PosetalkError(f"{sentence}; the same command goes on from there") from None
 
 
-def _checkpoint(folder: Path) -> str | None:
-    """The last whole checkpoint: what the Trainer writes last is trainer_state.json."""
-    whole = {}
-    for file in folder.glob("checkpoint-*/trainer_state.json"):
-        with suppress(ValueError, KeyError):  # killed while writing it
-            whole[int(json.loads(file.read_bytes())["global_step"])] = str(file.parent)
-    return whole[max(whole)] if whole else None
+def _kept(
+    settings: TuneSettings, model: Any, processor: Any, arguments: SFTConfig, chosen: Sequence[Example]
+) -> Kept:
+    """What the tower sees in the run's pictures; the model does not look again."""
+    kept = Kept(str(settings.features), model.eval(), processor)
+    kept.fill(dict.fromkeys(example.picture for example in chosen), arguments)
+    kept.replace_tower()
+    return kept
 
 
-def _collate(teacher: Teacher, chosen: Sequence[Example]) -> dict[str, Any]:
-    return teacher.batch([(example.lesson, example.picture) for example in chosen])
+def _collate(teacher: Teacher, kept: Kept | None, chosen: Sequence[Example]) -> dict[str, Any]:
+    return teacher.batch([(example.lesson, example.picture) for example in chosen], kept)
 
 
 def _read(
@@ -192,27 +195,10 @@ def _longest(settings: TuneSettings, model: Any) -> int:
 
 def _arguments(settings: TuneSettings, out: Path) -> SFTConfig:
     arguments = SFTConfig(
-        output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.device_batch,
-        learning_rate=settings.rate,
-        warmup_steps=settings.warmup,
-        lr_scheduler_type="cosine",
-        max_grad_norm=settings.clip,
-        bf16=settings.bf16,
-        max_steps=1,
-        logging_steps=settings.log_steps,
-        save_steps=settings.save_steps,
-        save_total_limit=2,
-        seed=settings.seed,
-        dataloader_num_workers=settings.workers,
-        train_sampling_strategy="sequential",
+        **common(settings, out),
         max_length=None,  # nothing is cut: image tokens would be
         activation_checkpointing=settings.checkpointing,
         ddp_find_unused_parameters=False,  # each lesson has a picture, so that all parts are used
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to=[],
-        use_cpu=not torch.cuda.is_available(),
     )
     arguments.gradient_accumulation_steps = accumulation(
         settings.batch, settings.device_batch, arguments.world_size

@@ -46,6 +46,9 @@ class TuneSettings(Settings):
                     many as the model takes.
     pad:            pictures become square by padding, as LLaVA-1.5 was trained, and not by cutting the middle out, as
                     its published processor does; saved with the model. For LLaVA alone.
+    features:       a folder for what the frozen tower sees in the pictures, looked at once before the first step; later
+                    epochs and other runs find it there. Of models built as LLaVA-1.5 alone. None: looked at in each
+                    step.
     checkpointing:  activations are computed again in the backward pass, which saves memory and costs time.
     form:           `merged`: a whole model in the run's folder, beside adapters/; `adapters`: those alone.
     """
@@ -71,6 +74,7 @@ class TuneSettings(Settings):
     length: int | None = Field(None, ge=1)
     pad: bool = False
     bf16: bool = True
+    features: str | None = None
     checkpointing: bool = True
     seed: int = 42
     workers: int = Field(2, ge=0)

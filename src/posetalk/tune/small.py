@@ -13,6 +13,9 @@ start, and no text but names and descriptions of keypoints.
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from transformers import (
 from posetalk.errors import PosetalkError
 from posetalk.model.files import load as load_localizer
 from posetalk.model.files import load_part
+from posetalk.model.mark import weights_of
 from posetalk.tune.smollm2 import cache, smollm2
 
 IMAGE = "<image>"
@@ -50,11 +54,16 @@ TEMPLATE = (
 
 def made(name: str) -> Path:
     """The folder of `small` or `tiny`, made the first time (cache of `tune.smollm2`). Errors: as `smollm2`."""
-    folder = cache() / f"{name}-llava"
-    if not (folder / "config.json").is_file():
+    mark = weights_of(Path(str(files("posetalk").joinpath("bundled"))))  # another release has others
+    folder = cache() / f"{name}-llava-{mark}"
+    if not folder.is_dir():
         model, processor = make_small(smollm2()) if name == "small" else make_tiny()
-        processor.save_pretrained(folder)
-        model.save_pretrained(folder)  # last: config.json says that all is there
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            whole = Path(temporary) / name
+            processor.save_pretrained(whole)
+            model.save_pretrained(whole)
+            with suppress(OSError):  # another process was faster
+                whole.rename(folder)
     return folder
 
 

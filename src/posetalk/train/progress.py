@@ -20,27 +20,33 @@ KEYS = ("loss", "learning_rate", "grad_norm", "mean_token_accuracy")
 
 
 class Report(TrainerCallback):
-    """Progress on the screen, and log.jsonl, a line per logged step."""
+    """Progress on the screen, and log.jsonl, a line per logged step.
 
-    def __init__(self, log: Path, steps: int) -> None:
-        self.log, self.steps = log, steps
+    batch: how many of `unit` ("people") a step takes.
+    """
+
+    def __init__(self, log: Path, steps: int, batch: int, unit: str) -> None:
+        self.log, self.steps, self.batch = log, steps, batch
         self.progress = Progress(
-            TextColumn("tuning"),
+            TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
+            TextColumn(f"loss {{task.fields[loss]}}  {{task.fields[speed]}} {unit}/s"),
             TimeRemainingColumn(),
         )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.begun = time.monotonic()
+        self.begun, self.first = time.monotonic(), state.global_step
         if state.is_world_process_zero:
             forget_after(self.log, state.global_step)
             self.progress.start()
-        self.task = self.progress.add_task("", total=self.steps, completed=state.global_step, loss="-")
+        self.task = self.progress.add_task(
+            "", total=self.steps, completed=state.global_step, loss="-", speed="-"
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.progress.update(self.task, completed=state.global_step)
+        speed = (state.global_step - self.first) * self.batch / (time.monotonic() - self.begun)
+        self.progress.update(self.task, completed=state.global_step, speed=f"{speed:.1f}")
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
@@ -71,8 +77,11 @@ class Stop(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self, processes: int) -> Iterator[None]:
         """Errors: KeyboardInterrupt at the end, where it was asked to stop."""
+        if processes > 1:
+            yield
+            return
         try:
             before = signal.signal(signal.SIGINT, self._hear)
         except ValueError:  # not the main thread

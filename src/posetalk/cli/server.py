@@ -1,0 +1,62 @@
+"""The options of every command that asks a model on a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
+
+from posetalk.errors import PosetalkError
+
+if TYPE_CHECKING:
+    from posetalk.write.client import WriterSettings
+    from posetalk.write.prices import Price
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Server:
+    """How a server is asked.
+
+    Attributes:
+        base_url: a server with OpenAI's interface, http://localhost:8000/v1. The key is read from OPENAI_API_KEY.
+        settings: a TOML file with more of how the server is asked, see docs/write.md.
+        concurrency: requests in flight at once.
+        money: dollars that all of the folder's requests together may cost.
+        prices: a TOML table of prices, see docs/write.md.
+    """
+
+    base_url: str | None = None
+    settings: Path | None = None
+    concurrency: int | None = None
+    money: float | None = None
+    prices: Path | None = None
+
+    def asks(self, model: str | None) -> WriterSettings:
+        """The file, and what is given beside it. Errors: as its own; no model."""
+        from posetalk.write.client import WriterSettings
+
+        given = WriterSettings.read(self.settings) if self.settings else {}
+        beside = {
+            "model": model,
+            "base_url": self.base_url,
+            "concurrency": self.concurrency,
+            "money": self.money,
+        }
+        given |= {key: value for key, value in beside.items() if value is not None}
+        if "model" not in given:
+            raise PosetalkError(
+                "which model shall be asked? give --model NAME, and --base-url for a server of your own"
+            )
+        return WriterSettings.check(given, str(self.settings or "the options"))
+
+    def price(self, model: str) -> Price | None:
+        """What the model costs. Errors: a table that cannot be read."""
+        from posetalk.write.prices import price_of
+
+        return price_of(model, self.prices)
+
+
+HERE = Server()  # nothing given

@@ -1,0 +1,95 @@
+"""What the frozen tower sees is looked at once, and learned from as if it were looked at in every step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.tune.conftest import tiny
+from tests.tune.test_tune_run import logged
+from transformers import CLIPVisionModel, TrainingArguments
+
+from posetalk.errors import PosetalkError
+from posetalk.tune.files import load
+from posetalk.tune.kept import Kept
+from posetalk.tune.lesson import Teacher
+from posetalk.tune.run import tune
+from posetalk.tune.settings import Source
+
+NEVER = 10**9
+
+
+class Looks:
+    """Counts the pictures that the tower looks at, `allowed` at most."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, allowed: int = NEVER) -> None:
+        self.pictures, self.allowed, forward = 0, allowed, CLIPVisionModel.forward
+
+        def counted(tower: Any, pixel_values: torch.Tensor, **more: Any) -> Any:
+            self.pictures += len(pixel_values)
+            assert self.pictures <= self.allowed
+            return forward(tower, pixel_values, **more)
+
+        monkeypatch.setattr(CLIPVisionModel, "forward", counted)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_kept_features_teach_what_pixels_teach(
+    method: Any, llava: Path, talk: Path, general: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Looks(monkeypatch)
+    other = Source(file=str(general), images=str(talk / "pictures"))
+    more: dict[str, Any] = {"method": method, "dropout": 0.0, "probe": other, "pad": True}
+    plain = tune(tiny(llava, talk, **more), tmp_path / "plain")
+    before, looks.pictures = looks.pictures, 0
+    kept = tune(tiny(llava, talk, **more, features=str(tmp_path / "kept")), tmp_path / "out")
+    assert looks.pictures == 10 < before  # each picture once
+    assert logged(kept) == pytest.approx(logged(plain), rel=2e-3)
+    one, two = load_file(plain / "model.safetensors"), load_file(kept / "model.safetensors")
+    assert one.keys() == two.keys()  # the tower, which was not asked, is there still
+    assert all(torch.equal(one[name], two[name]) for name in one if "vision_tower" in name)
+
+    # another run of the same pictures does not look at all
+    looks.pictures, looks.allowed = 0, 0
+    tune(tiny(llava, talk, **more, features=str(tmp_path / "kept"), steps=2), tmp_path / "again")
+
+
+def test_the_model_is_given_what_it_would_have_seen(llava: Path, talk: Path, tmp_path: Path) -> None:
+    model, processor = load(str(llava))
+    teacher = Teacher(processor)
+    lesson = teacher.lesson([("Where?", "Here.")])
+    lessons = [(lesson, talk / "pictures" / f"{number}.png") for number in (0, 9)]  # of other shapes
+    plain = teacher.batch(lessons)
+    kept = Kept(str(tmp_path), model, processor)
+    kept.fill([picture for _, picture in lessons], TrainingArguments(use_cpu=True))
+    with torch.no_grad():
+        expected = model(**plain).logits
+        kept.replace_tower()
+        given = teacher.batch(lessons, kept)
+        found = model(**given).logits
+    assert torch.equal(given["input_ids"], plain["input_ids"])
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert (expected[0] - expected[1]).abs().max() > 0.1  # the pictures can be told apart
+
+
+def test_how_pictures_are_made_ready_names_what_is_kept(llava: Path, talk: Path, tmp_path: Path) -> None:
+    """Padded pictures are not taken for cut ones."""
+    for pad in (False, True):
+        tune(tiny(llava, talk, steps=1, pad=pad, features=str(tmp_path / "kept")), tmp_path / f"out-{pad}")
+    assert len(list((tmp_path / "kept").rglob("*.safetensors"))) == 20
+
+
+def test_another_kind_of_model_is_refused(llava: Path, tmp_path: Path) -> None:
+    model, processor = load(str(llava))
+    with pytest.raises(PosetalkError, match="this LlamaModel is another; leave features out"):
+        Kept(str(tmp_path), model.model.language_model, processor)
+    processor.image_processor.model_input_names = ["pixel_values", "image_sizes"]
+    with pytest.raises(PosetalkError, match="of one size"):
+        Kept(str(tmp_path), model, processor)
+    processor.image_processor.model_input_names = ["pixel_values"]
+    model.config.vision_feature_layer = [-2, -1]
+    with pytest.raises(PosetalkError, match="leave features out"):
+        Kept(str(tmp_path), model, processor)
