@@ -15,7 +15,7 @@ demo: .venv/demo
 test: .venv/dev
 	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
 
-# About 50 minutes on two cores, ten of them at the size 1b, and 16 GB; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
+# About 40 minutes on two cores, ten of them at the size 1b, and 20 GB; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
 bench: .venv/dev
 	for one in locate limit crowd training; do $(BIN)/python -m benchmarks.$$one; done
 	test -z "$(ANNOTATIONS)" || $(BIN)/python -m benchmarks.scoring --annotations "$(ANNOTATIONS)"
