@@ -41,9 +41,8 @@ def write_page(
         title=escape(title),
         what=escape(_what(found)),
         legend="".join(legend),
-        panels=f'<div class="stack">{_relative(found, colours)}{_counts(found)}</div>'
-        + _accuracy(found, colours)
-        + _tests(found),
+        panels=f'<div class="stack">{_relative(found, colours)}{_counts(found)}{_tests(found)}</div>'
+        + _accuracy(found, colours),
         examples="".join(examples(model, colours[model.name], closed, opened, photos) for model in models),
     )
     with whole(out) as part:
@@ -128,18 +127,27 @@ def _counts(found: Report) -> str:
     relative = [found.relative.get(name) for name in found.models]
     accuracy = [found.accuracy.get(name) for name in found.models]
     first = [one.first if one else None for one in relative]
-    rows = [
-        ["reviews failed", *("-" if one is None else f"{one.failed:,}" for one in relative)],
-        ["questions left out", *("-" if one is None else f"{one.left_out:,}" for one in relative)],
-        ["points more if shown first", *("-" if n is None else _signed(n.value, n.interval) for n in first)],
-        ["unreadable answers", *("-" if one is None else f"{one.unreadable:,}" for one in accuracy)],
-        ["missing answers", *("-" if one is None else f"{one.missing:,}" for one in accuracy)],
-    ]
-    said = (
-        "Failed reviews count nowhere. Answers that are unreadable or missing count as wrong. The same answer's score "
-        "when the judge saw it first, less when it saw it second, should be 0."
-    )
-    return _panel("What went wrong", said, _table(["", *found.models], rows))
+    rows, said = [], []
+    if found.relative:
+        rows += [
+            ["reviews failed", *("-" if one is None else f"{one.failed:,}" for one in relative)],
+            ["questions left out", *("-" if one is None else f"{one.left_out:,}" for one in relative)],
+            [
+                "points more if shown first",
+                *("-" if n is None else _signed(n.value, n.interval) for n in first),
+            ],
+        ]
+        said.append(
+            "Failed reviews count nowhere. The same answer's score when the judge saw it first, less when it saw it "
+            "second, should be 0."
+        )
+    if found.accuracy:
+        rows += [
+            ["unreadable answers", *("-" if one is None else f"{one.unreadable:,}" for one in accuracy)],
+            ["missing answers", *("-" if one is None else f"{one.missing:,}" for one in accuracy)],
+        ]
+        said.append("Answers that are unreadable or missing count as wrong.")
+    return _panel("What went wrong", " ".join(said), _table(["", *found.models], rows))
 
 
 def _tests(found: Report) -> str:
@@ -152,7 +160,7 @@ def _tests(found: Report) -> str:
         ends = _signed(test.difference, test.interval, digits)
         rows.append([f"{test.second} less {test.first}", test.what, f"{test.n:,}", ends, p])
     head = ["models", "of", "questions", "difference, 95 %", "p"]
-    return _panel("Differences", "On the questions that both answered.", _table(head, rows), wide=True)
+    return _panel("Differences", "On the questions that both answered.", _table(head, rows))
 
 
 def _signed(value: float, ends: tuple[float, float] | None, digits: str = ".2f") -> str:
@@ -160,9 +168,8 @@ def _signed(value: float, ends: tuple[float, float] | None, digits: str = ".2f")
     return text if ends is None else f"{text} ({ends[0]:+{digits}} to {ends[1]:+{digits}})"
 
 
-def _panel(title: str, said: str, inside: str, wide: bool = False) -> str:
-    kind = "panel wide" if wide else "panel"
-    return f'<section class="{kind}"><h2>{escape(title)}</h2><p class="quiet">{escape(said)}</p>{inside}</section>'
+def _panel(title: str, said: str, inside: str) -> str:
+    return f'<section class="panel"><h2>{escape(title)}</h2><p class="quiet">{escape(said)}</p>{inside}</section>'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
