@@ -1,16 +1,16 @@
 """LLaVA-Pose's claim at the size that two cores allow: does text made from keypoints teach a model about bodies?
 
     python runs/tune_data.py WORK
-    python runs/tune_claim.py WORK --seeds 1,2,3 --steps 350
+    python runs/tune_claim.py WORK --seeds 1,2,3 --steps 900
 
 WORK is the folder of tune_data.py. A small LLaVA (--preset) is tuned not at all, on text that knows boxes and captions
 alone (captions-KIND.jsonl) and on text made from keypoints (grounded-KIND.jsonl), with equal budgets. KIND (--kind) is
-posture, questions of one kind, or all. Each answers the judge-free questions of every kind about photos that it was
-never shown: LSPET 8,501 to 9,000, and COCO's sample of val2017; with --try, to choose --steps by, LSPET 8,301 to 8,500
-alone. What is done is not done again; two of these with other --arms or --seeds may run beside each other, once the
-first has begun to tune. Prints a table of the seeds that all arms have: accuracy by kind, a mean over seeds, and the
-95 % interval (bootstrap over pictures of what the seeds' answers have in the mean) of each and of paired differences;
-chance is what guessing gives.
+posture: short questions of one kind; short: of every kind; all: these and conversations. Each model answers the
+judge-free questions of every kind about photos that it was never shown: LSPET 8,501 to 9,000, and COCO's sample of
+val2017; with --try, to choose --steps by, LSPET 8,301 to 8,500 alone. What is done is not done again; two of these with
+other --arms or --seeds may run beside each other, once the first has begun to tune. Prints a table of the seeds that
+all arms have: accuracy by kind, a mean over seeds, and the 95 % interval (bootstrap over pictures of what the seeds'
+answers have in the mean) of each and of paired differences; chance is what guessing gives.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def main() -> None:
     )
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--kind", default="posture", choices=["posture", "all"])
-    parser.add_argument("--steps", type=int, default=350, help="gradient steps of every run")
+    parser.add_argument("--kind", default="posture", choices=["posture", "short", "all"])
+    parser.add_argument("--steps", type=int, default=900, help="gradient steps of every run")
     parser.add_argument("--preset", default="tiny", choices=list(UNTUNED))
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--try", action="store_true", dest="trying")

@@ -7,11 +7,11 @@ val2017/). Makes WORK/tune/:
 
 people.json, captions.json: LSPET 1 to 8,300 and the photos of coco_people train2017, as `posetalk write` reads them;
   COCO's captions where there are any, elsewhere what a box tells: where in the picture the person is and how large.
-grounded-all.jsonl: samples made from keypoints: SHORT questions a picture with a short answer, as `posetalk bench`
-  asks them (of other pictures), of each wording as many with yes as with no; and, of every third picture, a
-  conversation by the facts writer. grounded-posture.jsonl: those about posture alone, without conversations.
-captions-all.jsonl, captions-posture.jsonl: the same pictures and as many samples, turns and forms of answers; questions
-  and answers know boxes and captions alone, no keypoint.
+grounded-short.jsonl: samples made from keypoints: SHORT questions a picture with a short answer, as `posetalk bench`
+  asks them (of other pictures), of each wording as many with yes as with no. grounded-posture.jsonl: those about
+  posture alone. grounded-all.jsonl: those of all kinds and, of every third picture, a conversation by the facts writer.
+captions-KIND.jsonl: the same pictures and as many samples, turns and forms of answers; questions and answers know boxes
+  and captions alone, no keypoint.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def where(place: dict[str, str], rng: random.Random) -> tuple[str, str]:
     return text, LETTERS[choices.index(place["across"])]
 
 
-def about_poses(parts: list[Part]) -> tuple[list[Sample], list[Sample]]:
-    """Questions about posture; questions of all kinds and conversations by the facts writer."""
+def about_poses(parts: list[Part]) -> dict[str, list[Sample]]:
+    """Questions about posture, of all kinds, and these with conversations by the facts writer."""
     asked: list[Question] = []
     named: dict[int, str] = {}
     talks: list[Sample] = []
@@ -183,7 +183,8 @@ def about_poses(parts: list[Part]) -> tuple[list[Sample], list[Sample]]:
                         Sample(name, picture.image.id, picture.image.name, "conversation", turns, "facts")
                     )
     posture = [question for question in asked if question.kind == "posture"]
-    return short(posture, named), short(asked, named) + talks
+    every = short(asked, named)
+    return {"posture": short(posture, named), "short": every, "all": every + talks}
 
 
 def short(asked: list[Question], named: dict[int, str]) -> list[Sample]:
@@ -284,11 +285,11 @@ def make_training(data: Path, out: Path) -> None:
     parts = read(data)
     for name, rows in zip(("people", "captions"), as_coco(parts), strict=True):
         (out / f"{name}.json").write_text(json.dumps(rows))
-    posture, every = about_poses(parts)
-    made = {"grounded-posture": posture, "grounded-all": every}
     pictures = {picture.image.id: picture for part in parts for picture in part.pictures}
-    made["captions-posture"] = list(about_boxes(pictures, posture))
-    made["captions-all"] = list(about_boxes(pictures, every))
+    made: dict[str, list[Sample]] = {}
+    for kind, samples in about_poses(parts).items():
+        made[f"grounded-{kind}"] = samples
+        made[f"captions-{kind}"] = list(about_boxes(pictures, samples))
     for name, samples in made.items():
         (out / f"{name}.jsonl").write_text("".join(sample.line() for sample in samples))
         said = Counter(answer for sample in samples for _, answer in sample.turns)
