@@ -16,9 +16,11 @@ answers have in the mean) of each and of paired differences; chance is what gues
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from posetalk.score.bootstrap import interval, resample
 
 ARMS = ("captions", "grounded")
 NONE = "not tuned"
+_BEGUN = re.compile(r"(Yes|No)(?=(Yes|No)+$)")
 UNTUNED = {"bundled": "small", "tiny": "tiny"}  # by preset
 EACH = "40"  # questions of the same words and the same right answer, at most
 LSPET = ("data/lspet/images", "data/lspet/joints.mat")
@@ -59,8 +62,12 @@ def command(words: list[str], work: Path, log: Path) -> None:
 
 
 def rights(folder: Path, name: str, questions: list[Question]) -> np.ndarray:
-    """1 where the model was right, (questions,)."""
-    found = marks(read_answers(folder / "answers" / f"{name}.jsonl"), questions)
+    """1 where the model was right, (questions,). "NoNoNo" is read as "No"."""
+    answers = {
+        key: replace(answer, text=begun.group()) if (begun := _BEGUN.match(answer.text)) else answer
+        for key, answer in read_answers(folder / "answers" / f"{name}.jsonl").items()
+    }
+    found = marks(answers, questions)
     return np.array([float(found[question.id] == "right") for question in questions])
 
 
