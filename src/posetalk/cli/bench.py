@@ -101,6 +101,7 @@ def answer(
         only: the questions with one right answer (closed), or the open ones.
         limit: so many questions of each sort, drawn.
         batch: questions at once, of a model in a folder.
+        server: how one is asked.
     """
     from posetalk.bench.run import answer_remote, asked_in, spent
 
@@ -129,6 +130,7 @@ def judge(
     Args:
         folder: of a benchmark.
         model: the judge's name on its server, OpenAI's without --base-url.
+        server: how it is asked.
         dry_run: count requests and tokens and price them, and ask nothing.
     """
     from posetalk.bench.run import judge_folder

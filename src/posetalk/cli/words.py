@@ -88,6 +88,7 @@ def write(
         pictures: of each kind at most so many, drawn by the seed.
         seed: of the wording and the choice; the same seed gives the same samples.
         model: its name on the server, OpenAI's without --base-url.
+        server: how it is asked.
         answers: of a batch, the file that came back.
         dry_run: count requests and tokens and price them, and ask nothing.
     """
