@@ -51,6 +51,11 @@ BENCHES = {
 }
 
 
+def home(bench: str) -> str:
+    """The folder of a benchmark in WORK."""
+    return f"tune/bench{EACH}-{bench}"
+
+
 def command(words: list[str], work: Path, log: Path) -> None:
     print("posetalk", " ".join(words), flush=True)
     with log.open("a") as file:
@@ -88,7 +93,7 @@ def table(benches: Sequence[str], work: Path, about: str, seeds: list[int], untu
     ]
     lines.append("|---" * 9 + "|")
     for bench in benches:
-        folder = work / "tune" / f"bench{EACH}-{bench}"
+        folder = work / home(bench)
         every = list(read_closed(folder).questions)
         right = {NONE: rights(folder, untuned, every)} | {
             arm: np.mean([rights(folder, f"{arm}-{about}-{seed}", every) for seed in seeds], 0)
@@ -125,13 +130,13 @@ def main() -> None:
     benches, about = TRIAL if given.trying else BENCHES, f"{given.preset}-{given.kind}-{given.steps}"
 
     def answer(bench: str, model: str) -> None:
-        folder, images = f"tune/bench{EACH}-{bench}", benches[bench][0]
+        folder, images = home(bench), benches[bench][0]
         command(
             ["bench", "answer", folder, "--images", images, "--only", "closed", "--model", model], work, log
         )
 
     for bench, (images, labels) in benches.items():
-        folder = f"tune/bench{EACH}-{bench}"
+        folder = home(bench)
         if not (work / folder / "closed.jsonl").exists():
             training = [word for arm in ARMS for word in ("--training", f"tune/{arm}-all.jsonl")]
             out = ["--images", images, "--out", folder, "--each", EACH]
@@ -153,7 +158,7 @@ def main() -> None:
 
 
 def _answered(benches: Iterable[str], work: Path, name: str) -> bool:
-    folders = [work / "tune" / f"bench{EACH}-{bench}" for bench in benches]
+    folders = [work / home(bench) for bench in benches]
     return all(
         (file := folder / "answers" / f"{name}.jsonl").exists()
         and len(file.read_text().splitlines()) >= len(read_closed(folder).questions)

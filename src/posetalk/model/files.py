@@ -27,6 +27,8 @@ from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
 from posetalk.settings import CropSettings, ModelSettings
 
+BUNDLED = Path(str(files("posetalk").joinpath("bundled")))
+
 # DINOv2 ViT-L/14 with its final norm, 224 px -> 256 tokens; Vicuna-7B-v1.5 (PoseLLM section 3, LocLLM section 3).
 PRESETS = {
     "posellm-7b": ModelSettings(vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="mlp"),
@@ -151,7 +153,7 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
     name: `bundled`, a folder, or a hub id; whole models and adapters alone both load. Errors: not a PoseLLM folder,
     damaged files, towers that cannot be found.
     """
-    folder = str(files("posetalk").joinpath("bundled")) if str(name) == "bundled" else str(name)
+    folder = str(BUNDLED if str(name) == "bundled" else name)
     config = load_part(AutoConfig, folder, "model")
     if not isinstance(config, PoseLLMConfig):
         raise PosetalkError(

@@ -22,7 +22,7 @@ from posetalk.train.examples import Example, Views, examples
 from posetalk.train.features import Features, look
 from posetalk.train.packing import collate
 from posetalk.train.progress import Report, Stop
-from posetalk.train.steps import accumulation, common, last_checkpoint
+from posetalk.train.steps import arguments_of, last_checkpoint
 
 
 def train(settings: TrainSettings, out: str | Path) -> Path:
@@ -50,7 +50,7 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     if settings.guide:
         model.set_attn_implementation("eager")  # the others keep no attention weights
     network = set_trainable(model, settings.model or _kept(model))
-    arguments = _arguments(settings, out)
+    arguments = arguments_of(TrainingArguments, settings, out, weight_decay=settings.weight_decay)
     steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
     arguments.max_steps = steps
     readout = model.config.readout
@@ -114,14 +114,6 @@ class _PoseTrainer(Trainer):
             weight_decay=self.args.weight_decay,
         )
         return self.optimizer
-
-
-def _arguments(settings: TrainSettings, out: Path) -> TrainingArguments:
-    arguments = TrainingArguments(**common(settings, out), weight_decay=settings.weight_decay)
-    arguments.gradient_accumulation_steps = accumulation(
-        settings.batch, settings.device_batch, arguments.world_size
-    )
-    return arguments
 
 
 def _people(settings: TrainSettings, padding: float) -> list[Example]:

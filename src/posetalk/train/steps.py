@@ -5,35 +5,42 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from transformers import TrainingArguments
 
 from posetalk.errors import PosetalkError
 
+A = TypeVar("A", bound=TrainingArguments)
 
-def common(settings: Any, out: Path) -> dict[str, Any]:
-    """What TrainingArguments are given for any run. settings: TrainSettings or TuneSettings."""
-    return {
-        "output_dir": str(out / "checkpoints"),
-        "per_device_train_batch_size": settings.device_batch,
-        "learning_rate": settings.rate,
-        "warmup_steps": settings.warmup,
-        "lr_scheduler_type": "cosine",
-        "max_grad_norm": settings.clip,
-        "bf16": settings.bf16,
-        "max_steps": 1,  # known later, when the data have been read
-        "logging_steps": settings.log_steps,
-        "save_steps": settings.save_steps,
-        "save_total_limit": 2,
-        "seed": settings.seed,
-        "dataloader_num_workers": settings.workers,
-        "train_sampling_strategy": "sequential",
-        "remove_unused_columns": False,
-        "disable_tqdm": True,
-        "report_to": [],
-        "use_cpu": not torch.cuda.is_available(),
-    }
+
+def arguments_of(kind: type[A], settings: Any, out: Path, **more: Any) -> A:
+    """What a run's Trainer is told; max_steps is set when the data have been read. settings: TrainSettings or
+    TuneSettings. Errors: as `accumulation`."""
+    found: A = kind(
+        output_dir=str(out / "checkpoints"),
+        per_device_train_batch_size=settings.device_batch,
+        learning_rate=settings.rate,
+        warmup_steps=settings.warmup,
+        lr_scheduler_type="cosine",
+        max_grad_norm=settings.clip,
+        bf16=settings.bf16,
+        max_steps=1,
+        logging_steps=settings.log_steps,
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        seed=settings.seed,
+        dataloader_num_workers=settings.workers,
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to=[],
+        use_cpu=not torch.cuda.is_available(),
+        **more,
+    )
+    found.gradient_accumulation_steps = accumulation(settings.batch, settings.device_batch, found.world_size)
+    return found
 
 
 def accumulation(batch: int, device_batch: int, processes: int) -> int:

