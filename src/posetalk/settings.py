@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, ValidationError
 
 from posetalk.errors import PosetalkError
+from posetalk.lock import only_run
+
+
+def _resolved(value: str, info: SerializationInfo) -> str:
+    return str(Path(value).resolve()) if info.context else value
+
+
+def _resolved_model(value: str, info: SerializationInfo) -> str:
+    return _resolved(value, info) if value not in OWN_MODELS and Path(value).is_dir() else value
+
+
+def _resolved_toml(value: str, info: SerializationInfo) -> str:
+    return _resolved(value, info) if value.endswith(".toml") else value
+
+
+OWN_MODELS = ("bundled", "small", "tiny")  # whatever folders of these names there are
+
+# Settings that lead to the same place are equal, from whatever folder a run is started.
+LocalPath = Annotated[str, PlainSerializer(_resolved)]
+ModelName = Annotated[str, PlainSerializer(_resolved_model)]  # a folder, or a hub's name
+TomlName = Annotated[str, PlainSerializer(_resolved_toml)]  # a file, or the name of something built in
 
 
 class Settings(BaseModel):
@@ -19,25 +42,56 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def save(self, path: str | Path) -> None:
-        # in one piece: other processes of a distributed run may be reading it
-        part = Path(f"{path}.{os.getpid()}.part")
-        part.write_text(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-        part.replace(path)
-
-    def claim(self, folder: str | Path) -> None:
-        """Make `folder` the place of a run with these settings (run.toml). Errors: it holds a run with others."""
-        file = Path(folder) / "run.toml"
-        if file.exists() and type(self).load(file) != self:
-            raise PosetalkError(
-                f"{folder} holds a run with other settings (run.toml); choose another folder, or delete it"
-            )
+        """Write a TOML file, in one piece; paths as absolute ones, so that it means the same read from any folder."""
+        part = Path(f"{path}.{os.getpid()}.part")  # other processes of a distributed run may be reading it
         try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.save(file)
+            part.write_text(tomli_w.dumps(self._absolute()), encoding="utf-8")
+            part.replace(path)
         except OSError as error:
+            raise PosetalkError(f"cannot write {path}: {error.strerror}; choose another folder") from None
+
+    @contextmanager
+    def claim(self, folder: str | Path) -> Iterator[None]:
+        """Make `folder` the place of a run with these settings (run.toml) and hold it against other runs meanwhile.
+
+        Errors: it holds a run with other settings, each of which is named; another run is at work in it.
+        """
+        folder, made = Path(folder), not Path(folder).exists()
+        try:
+            _make(folder)
+            with only_run(folder):
+                file, new = folder / "run.toml", not (folder / "run.toml").exists()
+                self._compare(file)
+                self.save(file)
+                try:
+                    yield
+                finally:
+                    if new and {path.name for path in folder.iterdir()} <= {file.name, ".lock"}:
+                        file.unlink()  # nothing came of it, so that the folder is free for other settings
+        finally:
+            if made:
+                with suppress(OSError):  # there is something in it
+                    folder.rmdir()
+
+    def _compare(self, file: Path) -> None:
+        """Errors: the file is there and has other settings."""
+        if not file.exists():
+            return
+        before, now = (_flat(one._absolute()) for one in (type(self).load(file), self))
+        changed = [
+            f"{key} was {_shown(before.get(key))} and is {_shown(now.get(key))}"
+            for key in {**before, **now}
+            if before.get(key) != now.get(key)
+        ]
+        if changed:
             raise PosetalkError(
-                f"cannot write to {folder}: {error.strerror}; choose another folder"
-            ) from None
+                f"{file.parent} holds a run with other settings: {'; '.join(changed)}; "
+                "run it with those it has, or choose another folder"
+            )
+
+    def _absolute(self) -> dict[str, Any]:
+        """As TOML holds it, with absolute paths (`LocalPath` and the like), links followed."""
+        return self.model_dump(mode="json", exclude_none=True, context={"absolute": True})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -62,6 +116,28 @@ class Settings(BaseModel):
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
             raise PosetalkError(f"{where}: {key}: {first['msg']}") from None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PosetalkError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+
+
+def _flat(values: Any, key: str = "") -> dict[str, Any]:
+    """Nested tables and lists as one level: `data.0.images`."""
+    rows = (
+        values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    )
+    found: dict[str, Any] = {}
+    for name, value in rows:
+        found |= _flat(value, f"{key}.{name}" if key else str(name))
+    return found if isinstance(values, dict | list) else {key: values}
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else str(value)
 
 
 class CropSettings(Settings):
@@ -109,11 +185,11 @@ class ModelSettings(Settings):
     tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`.
     """
 
-    vision: str
-    text: str
+    vision: ModelName
+    text: ModelName
     connector: Literal["linear", "mlp"] = "mlp"
     crop: CropSettings = CropSettings()
-    wording: str = "posetalk"
+    wording: TomlName = "posetalk"
     readout: Readout = "digits"
     reading: Literal["inline", "once"] = "inline"
     cells: int = Field(4, ge=1, le=16)
@@ -146,9 +222,9 @@ class DataSettings(Settings):
     repeat:     how often each person is seen per epoch.
     """
 
-    annotations: str
-    images: str
-    skeleton: str = "coco17"
+    annotations: LocalPath
+    images: LocalPath
+    skeleton: TomlName = "coco17"
     first: int = Field(1, ge=1)
     last: int | None = None
     repeat: int = Field(1, ge=1)
@@ -182,7 +258,7 @@ class TrainSettings(Settings):
 
     data: tuple[DataSettings, ...] = Field(min_length=1)
     model: ModelSettings | None = None
-    start: str | None = None
+    start: ModelName | None = None
     epochs: float = Field(12, gt=0)
     steps: int | None = Field(None, ge=1)
     batch: int = Field(64, ge=1)
@@ -205,7 +281,7 @@ class TrainSettings(Settings):
     name_only: float = Field(0.0, ge=0, le=1)
     augment: AugmentSettings = AugmentSettings()
     without_keypoints: tuple[str, ...] = ()
-    features: str | None = None
+    features: LocalPath | None = None
     seed: int = 42
     workers: int = Field(2, ge=0)
     save_steps: int = Field(500, ge=1)
@@ -216,13 +292,13 @@ class TrainSettings(Settings):
 class EvaluateSettings(Settings):
     """What an evaluation's predictions were made with; a resumed one must be of the same."""
 
-    model: str
-    annotations: str
-    images: str
-    skeleton: str | None = None
-    boxes: str | None = None
+    model: ModelName
+    annotations: LocalPath
+    images: LocalPath
+    skeleton: TomlName | None = None
+    boxes: LocalPath | None = None
     box_form: Literal["xywh", "xyxy"] = "xywh"
-    heads: str | None = None
+    heads: LocalPath | None = None
     first: int = 1
     last: int | None = None
     readout: Readout | None = None
@@ -236,7 +312,7 @@ class LocateSettings(Settings):
     keypoints: "name: description" each.
     """
 
-    model: str
+    model: ModelName
     keypoints: tuple[str, ...]
     readout: Readout | None = None
     decoding: Literal["greedy", "expected"] = "expected"

@@ -54,9 +54,11 @@ def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[
 
     Errors: as the readers', `build` and `build_open`; the folder has a benchmark of other settings.
     """
-    if not anew and (out / CLOSED).exists():
-        settings.claim(out)
-        return []
+    with settings.claim(out):
+        return [] if not anew and (out / CLOSED).exists() else _build(settings, out)
+
+
+def _build(settings: BuildSettings, out: Path) -> list[str]:
     pictures, names, skipped = pictures_of(settings)
     training = [Path(path) for path in settings.training]
     closed = build(
@@ -70,7 +72,6 @@ def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[
         notes += [f"{len(opened.questions):,} open questions", *opened.notes]
     else:
         notes.append("no open questions: they need captions (--captions)")
-    settings.claim(out)
     closed.save(out)
     if opened:
         opened.save(out)

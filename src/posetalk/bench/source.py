@@ -14,7 +14,7 @@ from posetalk.read.coco import picture_path
 from posetalk.read.dataset import read_people
 from posetalk.read.files import read_start
 from posetalk.read.pictures import Picture, Pictures
-from posetalk.settings import Settings
+from posetalk.settings import LocalPath, Settings, TomlName
 from posetalk.skeleton import skeleton as named
 
 
@@ -26,16 +26,16 @@ class BuildSettings(Settings):
     closed questions of the same words and the same right answer, at most. training: files whose pictures are refused.
     """
 
-    annotations: str
-    captions: str | None = None
-    objects: str | None = None
-    images: str | None = None
-    skeleton: str | None = None
+    annotations: LocalPath
+    captions: LocalPath | None = None
+    objects: LocalPath | None = None
+    images: LocalPath | None = None
+    skeleton: TomlName | None = None
     first: int = 1
     last: int | None = None
     pictures: int = PICTURES
     each: int = Field(EACH, ge=1)
-    training: tuple[str, ...] = ()
+    training: tuple[LocalPath, ...] = ()
     seed: int = 0
 
 

@@ -66,19 +66,19 @@ def locate_many(
     twice = sorted({p.name for p in photos if [q.name for q in photos].count(p.name) > 1})
     if twice:
         raise PosetalkError(f"two photos are called {twice[0]}; results are kept by file name: rename one")
-    settings.claim(out)
-    bar = partial(track, description="locating")
-    predictions, skipped = sweep(
-        localizer(), photo_jobs(photos), points, out / "predictions.jsonl", track=bar
-    )
-    write_results(predictions, out / "keypoints.json")
-    if drawn:
-        _draw(photos, predictions, limbs, drawn)
-    for sentence in skipped:
-        print(sentence)
-    print(
-        f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(skipped)} skipped"
-    )
+    with settings.claim(out):
+        bar = partial(track, description="locating")
+        predictions, skipped = sweep(
+            localizer(), photo_jobs(photos), points, out / "predictions.jsonl", track=bar
+        )
+        write_results(predictions, out / "keypoints.json")
+        if drawn:
+            _draw(photos, predictions, limbs, drawn)
+        for sentence in skipped:
+            print(sentence)
+        print(
+            f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(skipped)} skipped"
+        )
 
 
 def _draw(photos: Sequence[Path], predictions: Sequence[Prediction], limbs: Limbs, folder: Path) -> None:

@@ -45,23 +45,23 @@ def evaluate_model(
         sizes = {i.id: (i.width, i.height) for i in truth.images if i.width and i.height}
         found = read_boxes(Path(settings.boxes), form=settings.box_form, sizes=sizes)
     others = {path.stem: read_predictions(path)[0] for path in beside}
-    model = localizer()
-    jobs: list[Job] = (
-        labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
-    )
-    source = GROUND_TRUTH if found is None else Path(str(settings.boxes)).name
-    points = named or labelled_skeleton(truth)
-    settings.claim(out)
-    predictions, skipped = sweep(
-        model,
-        jobs,
-        points.keypoints,
-        out / "predictions.jsonl",
-        box_source=source,
-        track=partial(track, description="locating"),
-    )
-    seen = set(model.trained_keypoints) or None
-    report = evaluate(truth, predictions, points, box_source=source, seen=seen, beside=others)
-    for sentence in [*(found.skipped if found else ()), *skipped, *report.save(out)]:
-        print(sentence)
-    print(report.to_markdown())
+    with settings.claim(out):
+        model = localizer()
+        jobs: list[Job] = (
+            labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
+        )
+        source = GROUND_TRUTH if found is None else Path(str(settings.boxes)).name
+        points = named or labelled_skeleton(truth)
+        predictions, skipped = sweep(
+            model,
+            jobs,
+            points.keypoints,
+            out / "predictions.jsonl",
+            box_source=source,
+            track=partial(track, description="locating"),
+        )
+        seen = set(model.trained_keypoints) or None
+        report = evaluate(truth, predictions, points, box_source=source, seen=seen, beside=others)
+        for sentence in [*(found.skipped if found else ()), *skipped, *report.save(out)]:
+            print(sentence)
+        print(report.to_markdown())

@@ -32,8 +32,11 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     model itself. Errors: no data, unknown names, a folder with a run of other settings; KeyboardInterrupt when stopped
     by Ctrl-C, with a checkpoint behind it.
     """
-    out = Path(out)
-    settings.claim(out)
+    with settings.claim(out):
+        return _run(settings, Path(out))
+
+
+def _run(settings: TrainSettings, out: Path) -> Path:
     set_seed(settings.seed)
     model, tokenizer = _model(settings)
     people = _people(settings, crop_settings(model.config).padding)

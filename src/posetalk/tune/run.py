@@ -36,8 +36,11 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
     Errors: no data, no model, a folder with a run of other settings; KeyboardInterrupt when stopped by Ctrl-C, with a
     checkpoint behind it.
     """
-    out = Path(out)
-    settings.claim(out)
+    with settings.claim(out):
+        return _run(settings, Path(out))
+
+
+def _run(settings: TuneSettings, out: Path) -> Path:
     set_seed(settings.seed)
     model, processor = network(settings)
     teacher = Teacher(processor, _stops(model))

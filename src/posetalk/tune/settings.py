@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from posetalk.settings import Settings
+from posetalk.settings import LocalPath, ModelName, Settings
 
 Method = Literal["lora", "qlora", "full"]
 MADE = ("small", "tiny")  # models that are made on the spot, see `tune.small`
@@ -19,8 +19,8 @@ class Source(Settings):
     images: the folder that the pictures' names belong to.
     """
 
-    file: str
-    images: str
+    file: LocalPath
+    images: LocalPath
 
 
 class Replay(Source):
@@ -53,7 +53,7 @@ class TuneSettings(Settings):
     form:           `merged`: a whole model in the run's folder, beside adapters/; `adapters`: those alone.
     """
 
-    model: str
+    model: ModelName
     data: tuple[Source, ...] = Field(min_length=1)
     replay: tuple[Replay, ...] = ()
     probe: Source | None = None
@@ -74,7 +74,7 @@ class TuneSettings(Settings):
     length: int | None = Field(None, ge=1)
     pad: bool = False
     bf16: bool = True
-    features: str | None = None
+    features: LocalPath | None = None
     checkpointing: bool = True
     seed: int = 42
     workers: int = Field(2, ge=0)

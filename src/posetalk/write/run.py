@@ -13,8 +13,9 @@ from typing import Literal
 
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.lock import only_run
 from posetalk.read.pictures import Picture, Pictures
-from posetalk.settings import Settings
+from posetalk.settings import LocalPath, Settings
 from posetalk.write.batch import read_batch, write_batch
 from posetalk.write.card import Made
 from posetalk.write.chain import Accept, Outcome, Report, results
@@ -47,9 +48,9 @@ class WriteSettings(Settings):
     """
 
     writer: str
-    annotations: str
-    captions: str
-    objects: str | None = None
+    annotations: LocalPath
+    captions: LocalPath
+    objects: LocalPath | None = None
     kinds: tuple[Kind, ...]
     recipe: Recipe | None = None
     preset: Literal["every-picture", "llava-pose"] = "every-picture"
@@ -181,14 +182,14 @@ def write_by_facts(
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> Kept:
     """Write a folder without any model: samples.jsonl, rejected.jsonl, report.html, run.toml."""
-    settings.claim(out)
-    kept = keep(facts_samples(pictures, settings, track), out)
-    if not kept.kinds:
-        raise PosetalkError(
-            f"too little is known of the people of {settings.annotations} to write anything of them"
-        )
-    kept.unread = report(pictures, out)
-    return kept
+    with settings.claim(out):
+        kept = keep(facts_samples(pictures, settings, track), out)
+        if not kept.kinds:
+            raise PosetalkError(
+                f"too little is known of the people of {settings.annotations} to write anything of them"
+            )
+        kept.unread = report(pictures, out)
+        return kept
 
 
 def write_by_model(
@@ -249,9 +250,8 @@ def _opened(
     pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path
 ) -> Iterator[tuple[Ledger, Callable[[], Iterator[Job]], Accept]]:
     assert settings.recipe is not None
-    settings.claim(out)
     made = partial(jobs, pictures, settings.kinds, settings.recipe, settings.seed, settings.counts())
-    with Ledger(out / LEDGER) as ledger:
+    with settings.claim(out), Ledger(out / LEDGER) as ledger:
         ledger.judge_by(rules())
         yield ledger, made, accept(pictures, settings.recipe, asked.model)
 
@@ -298,7 +298,8 @@ def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[
                 scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
                 yield Judged(sample, faults_of(sample, scene, captions=picture.captions or None, fewest=1))
 
-    kept = keep(judged(), out)
-    if kept.kinds:
-        kept.unread = report(pictures, out)
+    with only_run(out):
+        kept = keep(judged(), out)
+        if kept.kinds:
+            kept.unread = report(pictures, out)
     return kept, skipped
