@@ -14,7 +14,7 @@ import posetalk
 SOURCE = Path(posetalk.__file__).parent
 # A part may import itself and the parts before it.
 ORDER = [
-    *("errors", "types", "skeleton", "settings", "draw"),
+    *("errors", "lock", "types", "skeleton", "settings", "draw"),
     *(
         "read",
         "crop",
