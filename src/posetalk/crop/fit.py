@@ -13,20 +13,22 @@ from posetalk.read.fit import MARGIN, evenly
 from posetalk.types import PoseImage, PoseSet
 
 CLOSE = 0.01  # of a side, and 1 px more: what rounding does
-MANY = 0.1  # of a data set's pictures without size: in LSPET's 9,000 none
+OUTSIDE = 0.25  # of a picture's keypoints; so many lie outside in none of LSPET's 9,000
+MANY, FEW = 0.1, 3  # pictures that do not fit, where labels name no size: turned ones hold most of their keypoints
 
 
 def misfit(image: PoseImage, *, shape: bool = False) -> str | None:
     """Why a photo is not the one that was labelled, if so; None too where there is none, or one that cannot be opened.
 
-    shape: whether a smaller or larger copy will do. Without a size in the labels their keypoints must lie in the photo.
+    shape: whether a smaller or larger copy will do. Without a size in the labels their keypoints must lie in the photo;
+    whether it is a copy cannot be told then.
     """
     try:
         width, height = upright_size(image.path)
     except PosetalkError:
         return None
     if not image.width or not image.height:
-        return _points_outside(image, width, height)
+        return None if shape else _points_outside(image, width, height)
     wide, high = image.width, image.height
     if shape:
         wide, high = wide * height / high, height
@@ -42,7 +44,7 @@ def fitting(data: PoseSet) -> PoseSet:
     """The data set without the pictures that are not the ones that were labelled, with a sentence for each in `skipped`.
 
     Of many pictures some are looked at (LOOKED, as many at equal distances), and all where one of those does not fit.
-    Errors: most do not fit; of pictures whose size the labels do not say, one in ten.
+    Errors: most do not fit; of pictures whose size the labels do not say, one in ten and three.
     """
     labelled = [image for image in data.images if image.people]
     for looked in (evenly(labelled), labelled):
@@ -50,8 +52,8 @@ def fitting(data: PoseSet) -> PoseSet:
         if not found:
             return data
     first = next(image for image in labelled if image.id in found)
-    sized = bool(first.width and first.height)
-    if len(found) > (0.5 if sized else MANY) * len(labelled):
+    share = len(found) / len(labelled)
+    if share > 0.5 or (not first.width and share > MANY and len(found) >= FEW):
         raise PosetalkError(
             f"{len(found):,} of {len(labelled):,} pictures are not as {data.source} has them; the first, "
             f"{first.path}: {found[first.id]}"
@@ -79,7 +81,7 @@ def _points_outside(image: PoseImage, width: int, height: int) -> str | None:
     points = np.concatenate([person.keypoints[person.labelled] for person in image.people] or [np.empty((0, 2))])
     margin = MARGIN * np.array([width, height])
     out = ((points < -margin) | (points > margin + [width, height])).any(axis=1)
-    if out.mean() <= MANY if len(points) else True:
+    if not len(points) or out.mean() <= OUTSIDE:
         return None
     return (
         f"{out.sum()} of {len(out)} labelled keypoints lie outside the upright picture, which is {width} x {height}; "

@@ -94,8 +94,11 @@ def formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def open_picture(path: Path) -> Iterator[Image.Image]:
-    """A picture of which the header alone is read. Errors: as `read_image`, but for those of damaged pixels."""
+def open_picture(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
+    """A picture of which the header alone is read; data: the file's bytes, where they are known.
+
+    Errors: as `read_image`, but for those of damaged pixels.
+    """
     try:
         found = path.stat()
         if stat.S_ISDIR(found.st_mode):
@@ -107,12 +110,12 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             # Pillow warns from half of its limit on; ours is checked in _decode
             warnings.simplefilter("ignore")
-            image = Image.open(path, formats=formats())
+            image = Image.open(path if data is None else io.BytesIO(data), formats=formats())
     except FileNotFoundError:
         raise PosetalkError(f"there is no picture {path}; check the path") from None
     except UnidentifiedImageError:
         raise PosetalkError(
-            f"{path} is not a picture that Pillow can read ({', '.join(formats())}); save it as JPEG or PNG"
+            f"{path} cannot be read as a picture: it is not a picture of a known form ({', '.join(formats())})"
         ) from None
     except Image.DecompressionBombError:
         raise PosetalkError(
@@ -144,11 +147,15 @@ def picture_bytes(path: Path) -> tuple[bytes, str]:
     It is decoded first, so that nothing but a picture goes out. The bytes are those of the file, or, where it is of
     another format, those of a JPEG.
     """
-    with open_picture(path) as image:
+    try:
+        data = path.read_bytes()  # once, so that what goes out is what was looked at
+    except (OSError, ValueError):
+        data = None
+    with open_picture(path, data) as image:
         name = image.format or ""
         pixels = _checked(_decode(image, str(path)), str(path))
-    if name in WEB:
-        return path.read_bytes(), WEB[name]
+    if data is not None and name in WEB:
+        return data, WEB[name]
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
     return file.getvalue(), "jpeg"

@@ -79,8 +79,7 @@ class Pictures:
         self._skipped |= dict.fromkeys(early)
         if not any(self.one(image_id) for image_id in self.ids()):
             raise none_left(self.annotations, self.skipped, "people")
-        some = (picture.image for picture in map(self.one, evenly(self.ids())) if picture)
-        self._notes = check_labels(some, self.annotations)
+        self._notes = check_labels(self.some(), self.annotations)
 
     @property
     def points(self) -> Skeleton:
@@ -111,6 +110,10 @@ class Pictures:
             picture = self.one(image_id)
             if picture is not None:
                 yield picture
+
+    def some(self) -> Iterator[PoseImage]:
+        """Of all, or of many at equal distances: enough to see whether they fit."""
+        return (picture.image for picture in map(self.one, evenly(self.ids())) if picture)
 
     def one(self, image_id: int) -> Picture | None:
         """The picture of that id; None where nothing of it or of its people can be read."""
