@@ -210,6 +210,7 @@ def _people(
                 continue
             if record.id in seen:
                 raise PosetalkError("an earlier annotation has the same id")
+            check_id(record.image_id, "image_id")
             if record.image_id not in pictures:
                 raise PosetalkError(f"its image {record.image_id} is not among the images that were read")
             keypoints, visible = _split(_numbers(record, k, reading.declared), nothing)

@@ -95,7 +95,7 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
 def record_id(raw: msgspec.Raw, number: int) -> str:
     """How to name a record: its id where it has one, or its place in the file, counted from 1."""
     try:
-        return str(msgspec.json.decode(raw, type=_Id).id)
+        return str(_decode(msgspec.json.Decoder(_Id), bytes(raw)).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"number {number}"
 

@@ -71,15 +71,16 @@ class Pictures:
         early, self._reading.skipped = self._reading.skipped, []
         self._keep_pictures(early)
         self._keep_people(early)
+        self._skipped |= dict.fromkeys(early)
+        if not any(self.one(image_id) for image_id in self.ids()):
+            raise none_left(self.annotations, self.skipped, "people")
+        self._notes = check_labels(self.some(), self.annotations)
         if captions and not self._keep("captions", captions, caption_of, early):
             raise none_left(captions, early, "captions")
         self._names = read_categories(objects, early) if objects else {}
         if objects and not self._keep("objects", objects, instance_of, early):
             raise none_left(objects, early, "objects")
         self._skipped |= dict.fromkeys(early)
-        if not any(self.one(image_id) for image_id in self.ids()):
-            raise none_left(self.annotations, self.skipped, "people")
-        self._notes = check_labels(self.some(), self.annotations)
 
     @property
     def points(self) -> Skeleton:
