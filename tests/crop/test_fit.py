@@ -26,7 +26,9 @@ def photo(path: Path, width: int, height: int, turn: int | None = None, form: st
     return path
 
 
-def labelled(path: Path, number: int = 1, size: tuple[int, int] | None = (64, 48), far: float = 0) -> PoseImage:
+def labelled(
+    path: Path, number: int = 1, size: tuple[int, int] | None = (64, 48), far: float = 0
+) -> PoseImage:
     points = np.array([[10 + i, 8 + 2 * i] for i in range(17)]) + far
     person = Person(1, Box(5, 5, 30, 40), frozen_array(points), frozen_array(np.full(17, 2)), 600)
     return PoseImage(number, path, *(size or (None, None)), (person,))
@@ -94,7 +96,9 @@ def test_some_that_do_not_fit_are_left_out_and_told(good: int, bad: int, tmp_pat
 def test_most_that_do_not_fit_are_refused(
     good: int, bad: int, size: tuple[int, int] | None, tmp_path: Path
 ) -> None:
-    with pytest.raises(PosetalkError, match=rf"{bad} of {good + bad} pictures are not as .*labels.json has them"):
+    with pytest.raises(
+        PosetalkError, match=rf"{bad} of {good + bad} pictures are not as .*labels.json has them"
+    ):
         fitting(data(tmp_path, good, bad, size))
     assert len(fitting(data(tmp_path, 9, 1, None)).images) == 9
 
@@ -121,7 +125,9 @@ def test_only_named_formats_are_opened_whatever_the_name(tmp_path: Path) -> None
     (tmp_path / "c.jpg").write_text("a secret")
     for name in ("a.png", "b.jpg", "c.jpg"):
         for read in (read_image, upright_size, picture_bytes):
-            with pytest.raises(PosetalkError, match="cannot be read as a picture: it is not a picture of a known form"):
+            with pytest.raises(
+                PosetalkError, match="cannot be read as a picture: it is not a picture of a known form"
+            ):
                 read(tmp_path / name)
     photo(tmp_path / "d.txt", 8, 6, form="PNG")
     assert read_image(tmp_path / "d.txt").shape == (6, 8, 3)

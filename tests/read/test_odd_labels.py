@@ -74,14 +74,19 @@ def test_a_box_that_is_missing_is_made_and_told(
 ) -> None:
     path = write(coco([coco_person(bbox=missing, area=...), coco_person(id=12)]))
     people, skipped, [note] = both(path, tmp_path)
-    assert people[0].box.xywh == pytest.approx((98.5, 198.5, 18, 18))  # of keypoints 100..115 and 200..215, x 1.2
+    assert people[0].box.xywh == pytest.approx(
+        (98.5, 198.5, 18, 18)
+    )  # of keypoints 100..115 and 200..215, x 1.2
     assert people[0].area == pytest.approx(0.53 * 18 * 18) and skipped == set()
     assert note == f"{path}: 1 person has no bbox; the box is made from the keypoints, each side x 1.2"
 
 
 LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {  # how image 2 is changed, what is said
     "300 letters": ({"file_name": "x" * 300 + ".jpg"}, "cannot be looked for: File name too long"),
-    "half a character": ({"file_name": "\ud800.jpg"}, "cannot be looked for: it holds NUL or half a character"),
+    "half a character": (
+        {"file_name": "\ud800.jpg"},
+        "cannot be looked for: it holds NUL or half a character",
+    ),
     "NUL": ({"file_name": "a\0.jpg"}, "cannot be looked for: it holds NUL or half a character"),
     "dots": ({"file_name": "../secret.jpg"}, "leads out of"),
     "dots within": ({"file_name": "a/../../secret.jpg"}, "leads out of"),
@@ -225,7 +230,11 @@ REFUSED: dict[str, tuple[int, Callable[[dict[str, Any], int], object], str]] = {
     "normalised": (8, normalised, "8 of 8 boxes are 1 px or smaller; normalised coordinates?"),
     "one normalised person": (1, normalised, "1 of 1 boxes are 1 px or smaller; normalised coordinates?"),
     "normalised, without boxes": (8, boxless, "normalised coordinates?"),
-    "corners": (8, corners, "of 8 boxes reach far out of their pictures, and read as left, top, right, bottom 8 of 8"),
+    "corners": (
+        8,
+        corners,
+        "of 8 boxes reach far out of their pictures, and read as left, top, right, bottom 8 of 8",
+    ),
     "normalised keypoints": (8, points_only, "0 of 136 labelled keypoints lie in their people's boxes"),
     "keypoints elsewhere": (8, elsewhere, "0 of 136 labelled keypoints lie in their people's boxes"),
 }
@@ -253,7 +262,11 @@ def some(last: int, change: Any) -> Any:
 TOLD: dict[str, tuple[int, Any, str | None]] = {
     "good": (8, lambda person, i: None, None),
     "one of ten with corners": (10, only(9, corners), None),
-    "one of nine elsewhere": (9, only(0, elsewhere), "136 of 153 labelled keypoints lie in their people's boxes"),
+    "one of nine elsewhere": (
+        9,
+        only(0, elsewhere),
+        "136 of 153 labelled keypoints lie in their people's boxes",
+    ),
     "a third elsewhere": (9, some(3, elsewhere), "102 of 153 labelled keypoints lie in their people's boxes"),
     "one normalised": (10, only(9, normalised), "1 of 10 boxes are about 1 px wide and high"),
     "nobody labelled": (3, lambda person, i: person.update(keypoints=[0] * 51), None),

@@ -132,7 +132,9 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
             }
             if question.image not in first:
                 first[question.image] = index
-                row["image"] = base64.b64encode(picture_bytes(picture_path(images, question.image))[0]).decode()
+                row["image"] = base64.b64encode(
+                    picture_bytes(picture_path(images, question.image))[0]
+                ).decode()
             choices = question.choices or ("Yes", "No")
             table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
     return len(questions) - len(some)

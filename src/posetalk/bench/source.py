@@ -61,7 +61,11 @@ def pictures_of(
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
     images = Path(settings.images) if settings.images else path.parent
     data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
-    return [Picture(image) for image in data.images], data.keypoint_names, lambda: _told(data.notes, data.skipped)
+    return (
+        [Picture(image) for image in data.images],
+        data.keypoint_names,
+        lambda: _told(data.notes, data.skipped),
+    )
 
 
 def with_photos(

@@ -14,7 +14,10 @@ from posetalk.types import PoseImage, PoseSet
 
 CLOSE = 0.01  # of a side, and 1 px more: what rounding does
 OUTSIDE = 0.25  # of a picture's keypoints; so many lie outside in none of LSPET's 9,000
-MANY, FEW = 0.1, 3  # pictures that do not fit, where labels name no size: turned ones hold most of their keypoints
+MANY, FEW = (
+    0.1,
+    3,
+)  # pictures that do not fit, where labels name no size: turned ones hold most of their keypoints
 
 
 def misfit(image: PoseImage, *, shape: bool = False) -> str | None:
@@ -78,7 +81,9 @@ def _close(a: float, b: float) -> bool:
 
 
 def _points_outside(image: PoseImage, width: int, height: int) -> str | None:
-    points = np.concatenate([person.keypoints[person.labelled] for person in image.people] or [np.empty((0, 2))])
+    points = np.concatenate(
+        [person.keypoints[person.labelled] for person in image.people] or [np.empty((0, 2))]
+    )
     margin = MARGIN * np.array([width, height])
     out = ((points < -margin) | (points > margin + [width, height])).any(axis=1)
     if not len(points) or out.mean() <= OUTSIDE:

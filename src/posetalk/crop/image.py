@@ -123,7 +123,9 @@ def open_picture(path: Path, data: bytes | None = None) -> Iterator[Image.Image]
         ) from None
     except PosetalkError:
         raise
-    except Exception as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error ...
+    except (
+        Exception
+    ) as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error ...
         raise PosetalkError(f"cannot read the picture {path}: {_reason(error)}") from None
     with image:
         yield image
@@ -136,7 +138,9 @@ def upright_size(path: Path) -> tuple[int, int]:
     """
     with open_picture(path) as image:
         width, height = image.size
-        late = image.format == "PNG" and "exif" not in image.info  # Pillow would decode the pixels to get there
+        late = (
+            image.format == "PNG" and "exif" not in image.info
+        )  # Pillow would decode the pixels to get there
         turned = None if late else _orientation(image)
     return (height, width) if turned in _ON_SIDE else (width, height)
 

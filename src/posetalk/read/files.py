@@ -19,7 +19,8 @@ _TOKEN = re.compile(
 )
 # An escape in a string: half of a character without its other half is group 1.
 _ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.", re.DOTALL
+    rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.",
+    re.DOTALL,
 )
 
 
@@ -119,7 +120,11 @@ def load_mat(path: Path) -> dict[str, Any]:
 def reason(error: Exception) -> str:
     """The decoder's message in plain words: `Expected `float`, got `null` - at `$.bbox[0]`` and the like."""
     text = str(error).replace("`", "").replace(" - at $", " at ").replace("at .", "at ")
-    text = text.replace("float | null", "float").replace("got null", "got nothing (null or NaN)").replace("Object missing", "missing")
+    text = (
+        text.replace("float | null", "float")
+        .replace("got null", "got nothing (null or NaN)")
+        .replace("Object missing", "missing")
+    )
     return text[:1].lower() + text[1:]
 
 

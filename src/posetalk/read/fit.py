@@ -75,7 +75,9 @@ def check_labels(pictures: Iterable[PoseImage], source: Path, *, corners: bool =
             "multiply them by the picture's width and height"
         )
     if counted.tiny:
-        found.append(f"{source}: {counted.tiny:,} of {counted.people:,} boxes are about 1 px wide and high; look at them")
+        found.append(
+            f"{source}: {counted.tiny:,} of {counted.people:,} boxes are about 1 px wide and high; look at them"
+        )
     if corners and counted.telling and counted.corners >= MOST * counted.telling:
         said = (
             f"{source}: {counted.out:,} of {counted.people:,} boxes reach far out of their pictures, and read as left, top, "
@@ -84,7 +86,9 @@ def check_labels(pictures: Iterable[PoseImage], source: Path, *, corners: bool =
         if counted.out or counted.telling >= FEW:
             raise PosetalkError(f"{said}; write them as COCO's left, top, width, height")
         found.append(f"{said}; look at them")
-    said = f"{source}: {counted.inside:,} of {counted.labelled:,} labelled keypoints lie in their people's boxes"
+    said = (
+        f"{source}: {counted.inside:,} of {counted.labelled:,} labelled keypoints lie in their people's boxes"
+    )
     if counted.inside < REFUSED * counted.labelled and counted.people >= FEW:
         raise PosetalkError(f"{said}; give boxes and keypoints in pixels of the same picture")
     if counted.inside < TOLD * counted.labelled:

@@ -18,8 +18,13 @@ def picture_path(images: Path, file_name: str) -> Path:
     try:
         path = _found(images, file_name)
         inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(images))
-    except (OSError, ValueError) as error:  # too long, NUL, half a character, a folder that may not be looked into
-        raise PosetalkError(f"its file_name {_short(file_name)} cannot be looked for: {_why(error)}") from None
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # too long, NUL, half a character, a folder that may not be looked into
+        raise PosetalkError(
+            f"its file_name {_short(file_name)} cannot be looked for: {_why(error)}"
+        ) from None
     if not inside:
         raise PosetalkError(
             f"its file_name {_short(file_name)} leads out of {images}; put the picture there, and give its name as "
