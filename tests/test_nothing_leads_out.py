@@ -1,4 +1,4 @@
-"""Files that are not of the pictures' folder, and files that are no pictures, are neither sent nor shown nor exported."""
+"""Files outside of the pictures' folder, and files that are no pictures, are neither sent nor shown nor exported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BAD = {
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A photo, text under a picture's name, and a link out of the folder; the secret and a picture beside the folder."""
+    """A photo, text under a picture's name, and a link to a picture that is beside the folder."""
     folder = tmp_path / "images"
     folder.mkdir()
     Image.new("RGB", (40, 30), (200, 40, 40)).save(folder / "good.jpg")

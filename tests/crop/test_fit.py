@@ -142,8 +142,10 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("form", "kind", "same"),
-    [("PNG", "png", True), ("JPEG", "jpeg", True), ("WEBP", "webp", True), ("GIF", "gif", True)]
-    + [("BMP", "jpeg", False), ("TIFF", "jpeg", False)],
+    [
+        *(("PNG", "png", True), ("JPEG", "jpeg", True), ("WEBP", "webp", True), ("GIF", "gif", True)),
+        *(("BMP", "jpeg", False), ("TIFF", "jpeg", False)),
+    ],
 )
 def test_bytes_that_go_out_are_a_pictures(form: str, kind: str, same: bool, tmp_path: Path) -> None:
     path = photo(tmp_path / "a.jpg", 40, 30, form=form)

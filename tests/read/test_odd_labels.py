@@ -268,7 +268,7 @@ TOLD: dict[str, tuple[int, Any, str | None]] = {
         "136 of 153 labelled keypoints lie in their people's boxes",
     ),
     "a third elsewhere": (9, some(3, elsewhere), "102 of 153 labelled keypoints lie in their people's boxes"),
-    "one normalised": (10, only(9, normalised), "1 of 10 boxes are about 1 px wide and high"),
+    "one normalised": (10, only(9, normalised), "1 of 10 boxes are about 1 px in size"),
     "nobody labelled": (3, lambda person, i: person.update(keypoints=[0] * 51), None),
     "crowds do not count": (3, lambda person, i: person.update(iscrowd=1, bbox=[1, 1, 1, 1]), None),
 }

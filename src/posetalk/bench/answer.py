@@ -65,7 +65,7 @@ def asked_of(
         raise PosetalkError(f"a limit of {limit} leaves no question; give at least 1")
     some = sorted(closed, key=lambda q: drawn("limit", q.id))[:limit]
     more = sorted(opened.questions if opened else (), key=lambda q: (drawn("limit", q.image), q.id))[:limit]
-    there = {name: find_picture(images, name) for name in {q.image for q in (*some, *more)}}
+    there = {name: find_picture(images, name) for name in [q.image for q in some] + [q.image for q in more]}
     found = [Asked(q.id, path, q.prompt, CLOSED_WORDS) for q in some if (path := there[q.image])]
     found += [Asked(q.id, path, q.text, OPEN_WORDS) for q in more if (path := there[q.image])]
     if not found:

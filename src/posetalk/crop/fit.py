@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from posetalk.crop.image import upright_size
 from posetalk.errors import PosetalkError
@@ -32,10 +33,8 @@ def misfit(image: PoseImage, *, shape: bool = False) -> str | None:
         return None
     if not image.width or not image.height:
         return None if shape else _points_outside(image, width, height)
-    wide, high = image.width, image.height
-    if shape:
-        wide, high = wide * height / high, height
-    if _close(wide, width) and _close(high, height):
+    scale = height / image.height if shape else 1.0
+    if _close(scale * image.width, width) and _close(scale * image.height, height):
         return None
     said = f"labels say {image.width} x {image.height}, the upright picture is {width} x {height}"
     if _close(image.height, width) and _close(image.width, height):
@@ -44,7 +43,7 @@ def misfit(image: PoseImage, *, shape: bool = False) -> str | None:
 
 
 def fitting(data: PoseSet) -> PoseSet:
-    """The data set without the pictures that are not the ones that were labelled, with a sentence for each in `skipped`.
+    """The data set without the pictures that are not the ones that were labelled; a sentence for each is in `skipped`.
 
     Of many pictures some are looked at (LOOKED, as many at equal distances), and all where one of those does not fit.
     Errors: most do not fit; of pictures whose size the labels do not say, one in ten and three.
@@ -85,7 +84,9 @@ def _points_outside(image: PoseImage, width: int, height: int) -> str | None:
         [person.keypoints[person.labelled] for person in image.people] or [np.empty((0, 2))]
     )
     margin = MARGIN * np.array([width, height])
-    out = ((points < -margin) | (points > margin + [width, height])).any(axis=1)
+    out: npt.NDArray[np.bool_] = ((points < -margin) | (points > margin + np.array([width, height]))).any(
+        axis=1
+    )
     if not len(points) or out.mean() <= OUTSIDE:
         return None
     return (

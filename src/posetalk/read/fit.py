@@ -32,8 +32,8 @@ def evenly(some: Sequence[T], most: int = LOOKED) -> list[T]:
 
 @dataclass(slots=True)
 class _Counted:
-    """tiny: boxes of about 1 px. labelled, inside: keypoints, and those in their boxes. out: boxes that reach far out of
-    their pictures. telling, corners: people whose keypoints tell how the box is meant, and those whose box is corners.
+    """tiny: boxes of about 1 px. labelled, inside: keypoints, and those in their boxes. out: boxes that reach far out
+    of their pictures. telling, corners: people whose keypoints tell how the box is meant, and those who tell corners.
     """
 
     people: int = 0
@@ -76,12 +76,12 @@ def check_labels(pictures: Iterable[PoseImage], source: Path, *, corners: bool =
         )
     if counted.tiny:
         found.append(
-            f"{source}: {counted.tiny:,} of {counted.people:,} boxes are about 1 px wide and high; look at them"
+            f"{source}: {counted.tiny:,} of {counted.people:,} boxes are about 1 px in size; look at them"
         )
     if corners and counted.telling and counted.corners >= MOST * counted.telling:
         said = (
-            f"{source}: {counted.out:,} of {counted.people:,} boxes reach far out of their pictures, and read as left, top, "
-            f"right, bottom {counted.corners:,} of {counted.telling:,} hold their keypoints"
+            f"{source}: {counted.out:,} of {counted.people:,} boxes reach far out of their pictures, and read as left, "
+            f"top, right, bottom {counted.corners:,} of {counted.telling:,} hold their keypoints"
         )
         if counted.out or counted.telling >= FEW:
             raise PosetalkError(f"{said}; write them as COCO's left, top, width, height")

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.read.coco import AREA_OF_BOX, BOX_OF_POINTS, picture_path
+from posetalk.read.coco import AREA_OF_BOX, picture_path
 from posetalk.read.files import load_mat, need_folder, none_left
 from posetalk.read.fit import check_labels, evenly
+from posetalk.read.reading import BOX_OF_POINTS
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 

@@ -45,7 +45,7 @@ def find_picture(images: Path, file_name: str) -> Path | None:
 def leads_out(file_name: str) -> bool:
     """Whether a name leads out of any folder, links aside."""
     path = os.path.normpath(file_name.replace("\\", "/"))
-    return os.path.isabs(path) or path.split("/")[0] == ".."
+    return Path(path).is_absolute() or path.split("/")[0] == ".."
 
 
 def _found(images: Path, file_name: str) -> Path:

@@ -11,10 +11,11 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.read.captions import Caption, caption_of
-from posetalk.read.coco import Annotation, check_id, pose_images, reading_of
+from posetalk.read.coco import Annotation, pose_images
 from posetalk.read.files import decode_record, none_left
 from posetalk.read.fit import check_labels, evenly
 from posetalk.read.objects import Instance, Thing, instance_of, read_categories, thing_of
+from posetalk.read.reading import check_id, reading_of
 from posetalk.read.stream import read_records, records
 from posetalk.skeleton import Skeleton
 from posetalk.types import PoseImage

@@ -120,7 +120,7 @@ def _check(sample: Sample, images: Path | None) -> None:
     if images is not None:
         picture_path(images, sample.image)
     elif leads_out(sample.image):
-        raise PosetalkError(f"its image {ascii(sample.image)} leads out of the folder of the pictures")
+        raise PosetalkError(f"its image {sample.image!a} leads out of the folder of the pictures")
 
 
 def _find_pictures(samples: Path, images: Path | None, form: Form) -> None:
