@@ -123,6 +123,7 @@ class PoseImage:
 class PoseSet:
     """A data set: its pictures, the names of its keypoints, and one sentence for each record left out.
 
+    notes: a sentence for whatever should be known of the whole: boxes that were made, labels that look wrong.
     padding: how much larger than the person its boxes already are (MPII's: 1.25); `cropped` takes it back.
     """
 
@@ -132,6 +133,7 @@ class PoseSet:
     images: tuple[PoseImage, ...]
     skipped: tuple[str, ...] = ()
     padding: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def cropped(self, box: Box, padding: float) -> Box:
         """The box for a model that pads by `padding` itself, so that nothing is padded twice."""

@@ -21,7 +21,10 @@ NUMBERS = [100.0, 200.0, 2.0] * 17
 
 # A COCO annotation's faults: what is changed, and what the sentence says of annotation 11.
 BAD_COCO_RECORDS: dict[str, tuple[dict[str, Any], str]] = {
-    "no bbox": ({"bbox": ...}, "missing required field bbox"),
+    "no bbox, one keypoint": (
+        {"bbox": ..., "keypoints": [9, 9, 2] + [0] * 48},
+        "it has no bbox, and fewer than 2 labelled keypoints",
+    ),
     "no image_id": ({"image_id": ...}, "missing required field image_id"),
     "no keypoints": ({"keypoints": ...}, "0 keypoint numbers instead of 51"),
     "too few keypoints": ({"keypoints": NUMBERS[:-1]}, "50 keypoint numbers instead of 51"),

@@ -68,3 +68,10 @@ def test_a_detectors_slips_are_no_other_form(write: Write) -> None:
     assert len(boxes[1]) == 19
     assert len(boxes.skipped) == 1
     assert "record number 20: the box (5.0, 5.0, 0.0, 9.0) has no area" in boxes.skipped[0]
+
+
+def test_shares_of_the_pictures_sides_are_refused(write: Write) -> None:
+    records = [found([0.1, 0.2, 0.5, 0.7], 1 - n / 100) for n in range(9)] + [found([1, 2, 30, 40])]
+    with pytest.raises(PosetalkError, match="9 of 10 boxes are 1 px or smaller; normalised coordinates"):
+        read_boxes(write(records))
+    assert len(read_boxes(write(records[8:] + records[9:]))[1]) == 3

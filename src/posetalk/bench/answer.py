@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from posetalk.bench.openset import OpenSet
 from posetalk.bench.questions import Question, drawn
 from posetalk.bench.review import Answer, read_answers, write_answers
 from posetalk.errors import PosetalkError
-from posetalk.read.coco import picture_path
+from posetalk.read.paths import find_picture
 from posetalk.write.chain import Report, results
 from posetalk.write.client import WriterSettings
 from posetalk.write.generate import generate
@@ -65,14 +65,14 @@ def asked_of(
         raise PosetalkError(f"a limit of {limit} leaves no question; give at least 1")
     some = sorted(closed, key=lambda q: drawn("limit", q.id))[:limit]
     more = sorted(opened.questions if opened else (), key=lambda q: (drawn("limit", q.image), q.id))[:limit]
-    every = [Asked(q.id, picture_path(images, q.image), q.prompt, CLOSED_WORDS) for q in some]
-    every += [Asked(q.id, picture_path(images, q.image), q.text, OPEN_WORDS) for q in more]
-    there = {path: path.is_file() for path in {one.photo for one in every}}
-    found = [one for one in every if there[one.photo]]
+    there = {name: find_picture(images, name) for name in [q.image for q in some] + [q.image for q in more]}
+    found = [Asked(q.id, path, q.prompt, CLOSED_WORDS) for q in some if (path := there[q.image])]
+    found += [Asked(q.id, path, q.text, OPEN_WORDS) for q in more if (path := there[q.image])]
     if not found:
         raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
-    gone = [path.name for path, is_there in sorted(there.items()) if not is_there]
-    said = f"{len(every) - len(found):,} questions are not asked: {images} has no {', '.join(gone[:3])}"
+    gone = [ascii(name)[1:-1] for name, path in sorted(there.items()) if path is None]
+    missing = len(some) + len(more) - len(found)
+    said = f"{missing:,} questions are not asked: {images} has no {', '.join(gone[:3])}"
     return found, [said + (f" and {len(gone) - 3:,} more photos" if len(gone) > 3 else "")] if gone else []
 
 
@@ -150,10 +150,12 @@ def answer_by_server(
     todo = [one for one in asked if one.id not in known]
     once = settings.model_copy(update={"again": 0})
     found, report = Answered(known=len(asked) - len(todo)), Report()
+    photos = _photos(todo, found.skipped)
+    todo = [one for one in todo if one.photo in photos]
     try:
-        report = generate(_jobs(todo), ledger, once, _accept, price, len(todo))
+        report = generate(_jobs(todo, photos), ledger, once, _accept, price, len(todo))
     finally:
-        for one, (_, outcome) in zip(todo, results(_jobs(todo), ledger, once, _accept), strict=True):
+        for one, (_, outcome) in zip(todo, results(_jobs(todo, photos), ledger, once, _accept), strict=True):
             if outcome.turns or outcome.faults or outcome.reply:
                 known[one.id] = _answer(one, outcome.reply, model)
                 found.new += 1
@@ -197,12 +199,21 @@ def _answer(one: Asked, text: str, model: str, weights: str = "") -> Answer:
     return Answer(one.id, one.prompt, text, name, model, {"weights": weights} if weights else {})
 
 
-def _jobs(asked: Iterable[Asked]) -> Iterator[Job]:
-    photos: dict[Path, Photo] = {}
+def _photos(asked: Iterable[Asked], skipped: list[str]) -> dict[Path, Photo]:
+    """What can be sent; of a file that is no picture a sentence in `skipped`."""
+    found: dict[Path, Photo] = {}
+    for path in {one.photo: None for one in asked}:
+        try:
+            found[path] = Photo.of(path)
+        except PosetalkError as error:
+            skipped.append(f"the questions about {path.name} are not asked: {error}")
+    return found
+
+
+def _jobs(asked: Iterable[Asked], photos: Mapping[Path, Photo]) -> Iterator[Job]:
     for one in asked:
-        photo = photos.get(one.photo) or photos.setdefault(one.photo, Photo.of(one.photo))
         message = {"role": "user", "content": one.prompt}
-        yield Job(one.id, 0, one.photo.name, "conversation", (message,), {}, one.words, photo)
+        yield Job(one.id, 0, one.photo.name, "conversation", (message,), {}, one.words, photos[one.photo])
 
 
 def _accept(job: Job, reply: str) -> Turns:

@@ -17,7 +17,7 @@ from posetalk.bench.report import Model, marks, scores_of
 from posetalk.bench.review import Review
 from posetalk.crop.image import read_image
 from posetalk.errors import PosetalkError
-from posetalk.read.coco import picture_path
+from posetalk.read.paths import find_picture
 
 SIDE, QUALITY = 400, 68  # px of a photo's longer side, and of JPEG
 BEST, WRONG = 3, 6  # best and worst open answers, and wrong closed ones, that are shown of each model
@@ -35,7 +35,7 @@ class Photos:
         return self._made[name]
 
     def _small(self, name: str) -> str:
-        if self._folder is None or not (path := picture_path(self._folder, name)).is_file():
+        if self._folder is None or (path := find_picture(self._folder, name)) is None:
             return ""
         try:
             small = Image.fromarray(read_image(path))

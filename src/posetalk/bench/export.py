@@ -17,8 +17,10 @@ from string import Template
 
 from posetalk.bench.lines import whole, write_lines
 from posetalk.bench.questions import KINDS, LETTERS, Question
+from posetalk.crop.image import picture_bytes
 from posetalk.errors import PosetalkError
 from posetalk.read.coco import picture_path
+from posetalk.read.paths import find_picture
 
 TASK = "posetalk_bench"
 COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")
@@ -130,19 +132,28 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
             }
             if question.image not in first:
                 first[question.image] = index
-                row["image"] = base64.b64encode(picture_path(images, question.image).read_bytes()).decode()
+                row["image"] = base64.b64encode(
+                    picture_bytes(picture_path(images, question.image))[0]
+                ).decode()
             choices = question.choices or ("Yes", "No")
             table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
     return len(questions) - len(some)
 
 
 def _with_photos(questions: Sequence[Question], images: Path) -> list[Question]:
-    there = {
-        name for name in {question.image for question in questions} if picture_path(images, name).is_file()
-    }
+    """Those whose photo is in the folder and can be read."""
+    there = {name for name in {question.image for question in questions} if _readable(images, name)}
     if not there:
         raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
     return [question for question in questions if question.image in there]
+
+
+def _readable(images: Path, name: str) -> bool:
+    path = find_picture(images, name)
+    try:
+        return path is not None and bool(picture_bytes(path))
+    except PosetalkError:
+        return False
 
 
 def _metric(name: str, higher: str) -> str:

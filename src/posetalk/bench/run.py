@@ -59,15 +59,15 @@ def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[
 
 
 def _build(settings: BuildSettings, out: Path) -> list[str]:
-    pictures, names, skipped = pictures_of(settings)
+    pictures, names, told = pictures_of(settings)
+    left_out: dict[str, None] = {}
     training = [Path(path) for path in settings.training]
-    closed = build(
-        with_photos(pictures, settings), names, training=training, seed=settings.seed, each=settings.each
-    )
+    some = with_photos(pictures, settings, left_out)
+    closed = build(some, names, training=training, seed=settings.seed, each=settings.each)
     notes = [f"{len(closed.questions):,} questions with one right answer", *closed.notes]
     opened = None
     if settings.captions:
-        some = with_photos(pictures, settings)
+        some = with_photos(pictures, settings, left_out)
         opened = build_open(some, names, training=training, seed=settings.seed, most=settings.pictures)
         notes += [f"{len(opened.questions):,} open questions", *opened.notes]
     else:
@@ -75,7 +75,7 @@ def _build(settings: BuildSettings, out: Path) -> list[str]:
     closed.save(out)
     if opened:
         opened.save(out)
-    notes += [f"skipped: {sentence}" for sentence in skipped()]
+    notes += [*told(), *(f"skipped: {sentence}" for sentence in left_out)]
     return list(dict.fromkeys(notes))
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
 
 from posetalk.bench.build import EACH
 from posetalk.bench.openset import PICTURES
+from posetalk.crop.fit import misfit
 from posetalk.errors import PosetalkError
-from posetalk.read.coco import picture_path
 from posetalk.read.dataset import read_people
 from posetalk.read.files import read_start
+from posetalk.read.paths import find_picture
 from posetalk.read.pictures import Picture, Pictures
 from posetalk.settings import LocalPath, Settings, TomlName
 from posetalk.skeleton import skeleton as named
@@ -42,7 +44,7 @@ class BuildSettings(Settings):
 def pictures_of(
     settings: BuildSettings,
 ) -> tuple[Iterable[Picture], tuple[str, ...], Callable[[], Sequence[str]]]:
-    """The pictures, the names of their keypoints, and the sentences about records that were skipped so far.
+    """The pictures, the names of their keypoints, and what to tell: labels that look wrong, records skipped so far.
 
     Errors: as the readers'; what does not go with this form of labels.
     """
@@ -52,22 +54,46 @@ def pictures_of(
         captions, objects = (Path(one) if one else None for one in (settings.captions, settings.objects))
         if settings.first != 1 or settings.last is not None:
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
-        pictures = Pictures(path, captions, objects, skeleton=chosen)
-        return pictures, pictures.keypoint_names, lambda: pictures.skipped
+        folder = Path(settings.images) if settings.images else None
+        pictures = Pictures(path, captions, objects, images=folder, skeleton=chosen)
+        return pictures, pictures.keypoint_names, lambda: _told(pictures.notes, pictures.skipped)
     if settings.captions or settings.objects:
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
     images = Path(settings.images) if settings.images else path.parent
     data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
-    return [Picture(image) for image in data.images], data.keypoint_names, lambda: data.skipped
+    return (
+        [Picture(image) for image in data.images],
+        data.keypoint_names,
+        lambda: _told(data.notes, data.skipped),
+    )
 
 
-def with_photos(pictures: Iterable[Picture], settings: BuildSettings) -> Iterator[Picture]:
-    """The pictures, only those whose photo is there where `images` is given. Errors: there is none."""
+def with_photos(
+    pictures: Iterable[Picture], settings: BuildSettings, left_out: dict[str, None]
+) -> Iterator[Picture]:
+    """The pictures, only those whose photo is there, or a copy of it, where `images` is given.
+
+    left_out: takes a sentence for each photo of another shape than the labels say. Errors: no photo, or most are so.
+    """
     images = Path(settings.images) if settings.images else None
-    empty = True
+    good, bad, odd = 0, 0, ""
     for picture in pictures:
-        if images is None or picture_path(images, picture.image.name).is_file():
-            empty = False
-            yield picture
-    if empty:
+        path = None if images is None else find_picture(images, picture.image.name)
+        if images is not None and path is None:
+            continue
+        if path is not None and (fault := misfit(replace(picture.image, path=path), shape=True)):
+            bad, odd = bad + 1, f"{path.name}: {fault}"
+            left_out[odd] = None
+            continue
+        good += 1
+        yield picture
+    if bad > good:
+        raise PosetalkError(
+            f"{bad:,} of {bad + good:,} photos in {images} are not as {settings.annotations} has them; the last, {odd}"
+        )
+    if not good:
         raise PosetalkError(f"{images} has no photo of {settings.annotations}; give the folder of the photos")
+
+
+def _told(notes: Iterable[str], skipped: Iterable[str]) -> list[str]:
+    return [*notes, *(f"skipped: {sentence}" for sentence in skipped)]

@@ -21,6 +21,11 @@ def tell_skipped(*sentences: str) -> None:
         print(f"skipped: {sentence}", file=sys.stderr)
 
 
+def tell(*notes: str) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
 def quiet() -> None:
     """Keep transformers' own bars and notes off the screen; say which extra is missing."""
     from posetalk.errors import need

@@ -180,7 +180,9 @@ def export(
     run = export_lmms if form == "lmms-eval" else export_vlmeval
     left_out = run(questions, images, out)
     print(f"{out}: {len(questions) - left_out:,} questions")
-    tell_skipped(*([f"{left_out:,} questions whose photo is not in {images}"] if left_out else []))
+    tell_skipped(
+        *([f"{left_out:,} questions whose photo is not in {images} or cannot be read"] if left_out else [])
+    )
 
 
 @bench.command

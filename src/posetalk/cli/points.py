@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, keep_memory, quiet
+from posetalk.cli.app import app, keep_memory, quiet, tell
 from posetalk.errors import PosetalkError
 
 
@@ -197,11 +197,13 @@ def calibrate(
         first: LSP: the first picture, from 1.
         last: LSP: the last picture.
     """
+    from posetalk.crop.fit import fitting
     from posetalk.read.dataset import labelled_skeleton, read_people
     from posetalk.skeleton import skeleton as known
 
     named = known(skeleton) if skeleton else None
-    truth = read_people(annotations, images, skeleton=named, first=first, last=last)
+    truth = fitting(read_people(annotations, images, skeleton=named, first=first, last=last))
+    tell(*truth.notes)
     quiet()
     keep_memory()
     from posetalk.score.calibrate import calibrate as run

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, tell_skipped
+from posetalk.cli.app import app, tell, tell_skipped
 from posetalk.cli.server import HERE, Server
 from posetalk.errors import PosetalkError
 
@@ -27,15 +27,17 @@ def facts(
 
     Args:
         annotations: COCO-style, MPII or LSP labels.
-        images: the folder of the pictures; only --draw opens them.
+        images: the folder of the pictures, which are held against the labels; only --draw reads them whole.
         objects: COCO's instances file, for what people sit on, ride and hold.
         image: the id of a picture; may be given several times. Without it all.
         skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
         json_out: where to write every fact, true, false or not known, with its numbers: a line of JSON a picture.
         draw: a folder for pictures with the poses and what is true of them.
     """
-    from posetalk.facts.show import lines_of, scenes, write_json
+    from posetalk.crop.fit import other_shapes
+    from posetalk.facts.show import drawable, lines_of, scenes, write_json
     from posetalk.read.dataset import labelled_skeleton, read_people
+    from posetalk.read.fit import evenly
     from posetalk.read.objects import read_objects
     from posetalk.skeleton import skeleton as known
 
@@ -44,13 +46,17 @@ def facts(
     things, left_out = read_objects(objects) if objects else ({}, [])
     if json_out:
         write_json((scene for _, scene in scenes(data, things, image or ())), json_out)
+    if images and not draw:
+        tell(*other_shapes(evenly(data.images)))
     if draw:
         from posetalk.facts.show import draw_all
 
-        draw_all(scenes(data, things, image or ()), named or labelled_skeleton(data), draw)
+        data = drawable(data, image or ())
+        draw_all(scenes(data, things), named or labelled_skeleton(data), draw)
     if not json_out and not draw:
         for _, scene in scenes(data, things, image or ()):
             print("\n".join(lines_of(scene)))
+    tell(*data.notes)
     tell_skipped(*data.skipped, *left_out)
 
 
@@ -96,6 +102,7 @@ def write(
 
     from rich.progress import track
 
+    from posetalk.crop.fit import other_shapes
     from posetalk.read.pictures import Pictures
     from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_by_facts, write_by_model
     from posetalk.write.sample import KINDS
@@ -124,6 +131,8 @@ def write(
         seed=seed,
     )
     data = Pictures(annotations, captions, objects, images=images)
+    if images:
+        tell(*other_shapes(data.some()))
     if asked is None:
         print(f"{out}: {write_by_facts(data, chosen, out, partial(track, description='writing'))}")
     else:
@@ -138,6 +147,7 @@ def write(
             print(f"{report}\n{out}: {kept}")
             if report.stopped:
                 print(f"stopped: {report.stopped}; the same command goes on from there")
+    tell(*data.notes)
     tell_skipped(*data.skipped)
 
 

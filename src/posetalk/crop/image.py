@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +22,12 @@ Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 178_000_000  # just below where Pillow itself refuses a picture as a decompression bomb
 MAX_SIDE = 32_766  # cv2.warpAffine takes no more before OpenCV 5
+
+# The formats that are opened, told by what a file holds and not by its name; no others, such as PostScript, whose
+# decoders are programs of their own. HEIF is there where a plug-in for Pillow brings it.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
+WEB = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}  # what every server and browser takes
+QUALITY = 95  # of JPEG, for the others
 
 # mean and standard deviation of red, green, blue in 0..1
 STATS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
@@ -35,6 +46,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_SIDE = {_UPRIGHT[turn] for turn in (5, 6, 7, 8)}
 
 
 def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
@@ -51,7 +63,8 @@ def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
         return _checked(_decode(source, "the picture"), "the picture")
     if not isinstance(source, str | Path):
         raise PosetalkError(f"a picture is a path, a Pillow image or an array, not {type(source).__name__}")
-    return _checked(_open(Path(source)), str(source))
+    with open_picture(Path(source)) as image:
+        return _checked(_decode(image, str(source)), str(source))
 
 
 def cut(image: Pixels, square: Square) -> Pixels:
@@ -73,21 +86,37 @@ def normalise(pixels: Pixels, stats: Literal["clip", "imagenet", "half"]) -> npt
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
 
-def _open(path: Path) -> npt.NDArray[Any]:
+@cache
+def formats() -> tuple[str, ...]:
+    """Those of FORMATS that the installed Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def open_picture(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
+    """A picture of which the header alone is read; data: the file's bytes, where they are known.
+
+    Errors: as `read_image`, but for those of damaged pixels.
+    """
     try:
-        if path.is_dir():
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
             raise PosetalkError(f"{path} is a folder, not a picture")
-        if path.stat().st_size == 0:
+        if not stat.S_ISREG(found.st_mode):
+            raise PosetalkError(f"{path} is no file; give a picture")
+        if found.st_size == 0:
             raise PosetalkError(f"{path} is empty (0 bytes); fetch or save the picture again")
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow warns from half of its limit on; ours is checked in _decode
-            image = Image.open(path)
+            # Pillow warns from half of its limit on; ours is checked in _decode
+            warnings.simplefilter("ignore")
+            image = Image.open(path if data is None else io.BytesIO(data), formats=formats())
     except FileNotFoundError:
         raise PosetalkError(f"there is no picture {path}; check the path") from None
     except UnidentifiedImageError:
-        raise PosetalkError(f"{path} is not a picture that Pillow can read") from None
+        raise PosetalkError(
+            f"{path} cannot be read as a picture: it is not a picture of a known form ({', '.join(formats())})"
+        ) from None
     except Image.DecompressionBombError:
         raise PosetalkError(
             f"{path} is larger than the limit of {MAX_PIXELS // 10**6} million pixels"
@@ -99,7 +128,41 @@ def _open(path: Path) -> npt.NDArray[Any]:
     ) as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error ...
         raise PosetalkError(f"cannot read the picture {path}: {_reason(error)}") from None
     with image:
-        return _decode(image, str(path))
+        yield image
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture in px as `read_image` gives it, of its header alone. Errors: as `open_picture`.
+
+    The orientation is not seen in a PNG that names it behind the pixels, as hardly any does.
+    """
+    with open_picture(path) as image:
+        width, height = image.size
+        late = (
+            image.format == "PNG" and "exif" not in image.info
+        )  # Pillow would decode the pixels to get there
+        turned = None if late else _orientation(image)
+    return (height, width) if turned in _ON_SIDE else (width, height)
+
+
+def picture_bytes(path: Path) -> tuple[bytes, str]:
+    """A file to be sent or published: its bytes, and jpeg, png, webp or gif. Errors: as `read_image`.
+
+    It is decoded first, so that nothing but a picture goes out. The bytes are those of the file, or, where it is of
+    another format, those of a JPEG.
+    """
+    try:
+        data = path.read_bytes()  # once, so that what goes out is what was looked at
+    except (OSError, ValueError):
+        data = None
+    with open_picture(path, data) as image:
+        name = image.format or ""
+        pixels = _checked(_decode(image, str(path)), str(path))
+    if data is not None and name in WEB:
+        return data, WEB[name]
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue(), "jpeg"
 
 
 def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
@@ -114,7 +177,7 @@ def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
             return np.asarray(flat if turn is None else flat.transpose(turn))
     except PosetalkError:
         raise
-    except Exception as error:  # see _open
+    except Exception as error:  # see open_picture
         raise PosetalkError(f"cannot decode {name}, it may be damaged: {_reason(error)}") from None
 
 

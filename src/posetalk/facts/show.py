@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from posetalk.crop.fit import fitting
 from posetalk.crop.image import read_image
 from posetalk.draw.pose import draw_pose
 from posetalk.errors import PosetalkError
@@ -28,13 +30,21 @@ def scenes(
     data: PoseSet, things: Mapping[int, Sequence[Thing]], chosen: Collection[int] = ()
 ) -> Iterable[tuple[PoseImage, Scene]]:
     """The pictures with people and their scenes; of `chosen` ids alone where there are any. Errors: an unknown id."""
+    for image in _chosen(data, chosen):
+        yield image, scene_of(image, data.keypoint_names, things.get(image.id, ()))
+
+
+def drawable(data: PoseSet, chosen: Collection[int] = ()) -> PoseSet:
+    """The pictures with people, or the chosen ones, whose files are those that were labelled; see `fitting`."""
+    return fitting(replace(data, images=tuple(_chosen(data, chosen))))
+
+
+def _chosen(data: PoseSet, chosen: Collection[int]) -> list[PoseImage]:
     known = {image.id for image in data.images}
     for image_id in chosen:
         if image_id not in known:
             raise PosetalkError(f"{data.source} has no image {image_id}; check --image")
-    for image in data.images:
-        if image.people and (not chosen or image.id in chosen):
-            yield image, scene_of(image, data.keypoint_names, things.get(image.id, ()))
+    return [image for image in data.images if image.people and (not chosen or image.id in chosen)]
 
 
 def lines_of(scene: Scene) -> list[str]:

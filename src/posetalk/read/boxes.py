@@ -11,6 +11,7 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.read.files import decode_file, decode_record, none_left
+from posetalk.read.fit import TINY
 from posetalk.types import Box
 
 PERSON = 1  # COCO's category
@@ -93,7 +94,16 @@ def _check_form(
     skipped: list[str],
     sizes: Mapping[int, tuple[int, int]] | None,
 ) -> None:
-    """Corners read as sizes reach far out of the picture; sizes read as corners give boxes without area."""
+    """Corners read as sizes reach far out of the picture; sizes read as corners give boxes without area.
+
+    Shares of the picture's sides are refused too.
+    """
+    tiny = sum(max(one.box.w, one.box.h) <= TINY for one in found)
+    if tiny > len(found) / 2:
+        raise PosetalkError(
+            f"{path}: {tiny} of {len(found)} boxes are 1 px or smaller; normalised coordinates? multiply them by the "
+            "picture's width and height"
+        )
     if form == "xywh" and sizes:
         known = [(b.box, sizes[b.image_id]) for b in found if b.image_id in sizes]
         out = sum(box.x + box.w > FAR_OUT * w or box.y + box.h > FAR_OUT * h for box, (w, h) in known)

@@ -25,6 +25,8 @@ def caption_of(raw: msgspec.Raw) -> Caption:
     text = " ".join(record.caption.split())
     if not text:
         raise PosetalkError("its caption is empty")
+    if "\0" in text:  # see `files.decode_record`
+        raise PosetalkError("its caption holds NUL or half a character")
     return Caption(record.image_id, text)
 
 

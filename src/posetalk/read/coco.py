@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.read.files import decode_file, decode_record, need_folder, none_left, record_id
+from posetalk.read.files import TooDeep, decode_file, decode_record, need_folder, record_id
+from posetalk.read.fit import check_labels, evenly
+from posetalk.read.paths import picture_path as picture_path  # where everybody looks for it
+from posetalk.read.reading import BOX_OF_POINTS, Reading, check_id, reading_of
+from posetalk.read.stream import records
 from posetalk.skeleton import Skeleton
-from posetalk.skeleton import skeleton as built_in
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
 # A person's mask as a share of the box, where a file has no `area`: mmpose's value. COCO's mean is about 0.5.
@@ -27,26 +31,18 @@ class _Image(msgspec.Struct):
 class Annotation(msgspec.Struct, gc=False):
     id: int
     image_id: int
-    bbox: list[float]
-    keypoints: list[float] = []
-    keypoints_21: list[float] = []  # Human-Art: COCO's 17, then fingers and toes
+    bbox: list[float] | None = None
+    keypoints: list[float | None] = []
+    keypoints_21: list[float | None] = []  # Human-Art: COCO's 17, then fingers and toes
     area: float | None = None
-    iscrowd: int | bool = 0
+    iscrowd: int | bool | None = 0
     category_id: int = 1
 
 
-class Category(msgspec.Struct):
-    id: int
-    name: str = ""
-    keypoints: list[str] = []
-
-
-class CocoFile(msgspec.Struct):
-    """What is read of a file, or of the part of one that is about one picture."""
-
+class _File(msgspec.Struct):
     images: list[msgspec.Raw]  # raw: polygons are passed over, and a bad record spoils itself alone
     annotations: list[msgspec.Raw]
-    categories: list[Category] = []
+    categories: list[msgspec.Raw] | None = None
 
 
 def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = None) -> PoseSet:
@@ -65,120 +61,99 @@ def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = No
     """
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
-    points = skeleton or built_in("coco17")
-    file = decode_file(annotations, CocoFile, "a COCO-style keypoint file")
-    declared = declared_keypoints(file.categories, points, annotations, chosen=skeleton is not None)
-    skipped: list[str] = []
-    found = pose_images(file, points, declared, images, annotations, skipped)
+    file = _read(annotations)
+    reading = reading_of(annotations, images, skeleton, file.categories or [])
+    found = pose_images(file.images, file.annotations, reading)
     if not any(image.people for image in found):
-        raise none_left(annotations, skipped, "people")
-    return PoseSet("coco", annotations, points.names, found, tuple(skipped))
+        raise reading.nobody()
+    notes = (*reading.notes(), *check_labels(evenly(found), annotations))
+    return PoseSet("coco", annotations, reading.points.names, found, tuple(reading.skipped), notes=notes)
+
+
+def _read(path: Path) -> _File:
+    try:
+        return decode_file(path, _File, "a COCO-style keypoint file")
+    except TooDeep:  # one record may be at fault
+        lists: dict[str, list[msgspec.Raw]] = {"images": [], "annotations": [], "categories": []}
+        for key, raw in records(path):
+            lists.get(key, []).append(raw)
+        return _File(**lists)
 
 
 def pose_images(
-    file: CocoFile, points: Skeleton, declared: int, images: Path, path: Path, skipped: list[str]
+    pictures: Iterable[msgspec.Raw], people: Iterable[msgspec.Raw], reading: Reading
 ) -> tuple[PoseImage, ...]:
-    """The pictures of a file and their people. declared: of `declared_keypoints`; skipped: takes the sentences."""
-    pictures = _pictures(file.images, path, skipped)
-    people = _people(file, points, declared, pictures, path, skipped)
+    """The pictures of some records and their people; what cannot be read is said in `reading.skipped`."""
+    images, paths = _pictures(pictures, reading)
+    found = _people(people, images, reading)
     return tuple(
-        PoseImage(
-            p.id, picture_path(images, p.file_name), p.width, p.height, tuple(people[p.id]), p.file_name
-        )
-        for p in pictures.values()
+        PoseImage(p.id, paths[p.id], p.width, p.height, tuple(found[p.id]), p.file_name)
+        for p in images.values()
     )
 
 
-def picture_path(images: Path, file_name: str) -> Path:
-    """images/file_name, or the same with leading folders dropped where only that exists."""
-    file_name = file_name.replace("\\", "/")
-    whole = images / file_name
-    if whole.is_file():
-        return whole
-    parts = PurePosixPath(file_name).parts
-    shorter = (images.joinpath(*parts[start:]) for start in range(1, len(parts)))
-    return next((path for path in shorter if path.is_file()), whole)
-
-
-def _person_ids(categories: list[Category]) -> set[int]:
-    return {c.id for c in categories if c.name.lower() == "person"} or {1}
-
-
-def declared_keypoints(categories: list[Category], points: Skeleton, path: Path, chosen: bool) -> int:
-    """How many keypoints the file names for a person, 0 if it names none that are the skeleton's.
-
-    A file whose names are not those of the default skeleton is refused; a chosen one is the caller's word.
-    """
-    for category in categories:
-        names = tuple(n.replace("_", " ").lower() for n in category.keypoints)
-        if category.id not in _person_ids(categories) or not names:
-            continue
-        if names[: len(points)] == points.names:
-            return len(names)
-        if not chosen:
-            raise PosetalkError(
-                f"{path} labels other keypoints ({', '.join(names[:4])} ...) than {points.name}; "
-                "give the skeleton they belong to"
-            )
-    return 0
-
-
-def _pictures(raws: list[msgspec.Raw], path: Path, skipped: list[str]) -> dict[int, _Image]:
+def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, _Image], dict[int, Path]]:
     decoder = msgspec.json.Decoder(_Image)
     found: dict[int, _Image] = {}
+    paths: dict[int, Path] = {}
     for number, raw in enumerate(raws, 1):
         try:
             image = decode_record(decoder, raw)
+            check_id(image.id)
             if not image.file_name.strip():
                 raise PosetalkError("its file_name is empty")
             if image.id in found:
                 raise PosetalkError("an earlier image has the same id")
             if any(side is not None and side <= 0 for side in (image.width, image.height)):
                 raise PosetalkError(f"its size is {image.width} x {image.height}")
+            paths[image.id] = picture_path(reading.images, image.file_name)
         except PosetalkError as error:
-            skipped.append(f"{path}: image {record_id(raw, number)}: {error}")
+            reading.skipped.append(f"{reading.path}: image {record_id(raw, number)}: {error}")
             continue
         found[image.id] = image
-    return found
+    return found, paths
 
 
 def _people(
-    file: CocoFile,
-    points: Skeleton,
-    declared: int,
-    pictures: dict[int, _Image],
-    path: Path,
-    skipped: list[str],
+    raws: Iterable[msgspec.Raw], pictures: dict[int, _Image], reading: Reading
 ) -> dict[int, list[Person]]:
     decoder = msgspec.json.Decoder(Annotation)
-    person_ids = _person_ids(file.categories)
+    person_ids, k = reading.person_ids, len(reading.points)
     people: dict[int, list[Person]] = {image_id: [] for image_id in pictures}
     seen: set[int] = set()
-    nothing = (frozen_array(np.zeros((len(points), 2))), frozen_array(np.zeros(len(points))))
-    for number, raw in enumerate(file.annotations, 1):
+    nothing = (frozen_array(np.zeros((k, 2))), frozen_array(np.zeros(k)))
+    for number, raw in enumerate(raws, 1):
         try:
             record = decode_record(decoder, raw)
             if record.category_id not in person_ids:
                 continue
             if record.id in seen:
                 raise PosetalkError("an earlier annotation has the same id")
+            check_id(record.image_id, "image_id")
             if record.image_id not in pictures:
                 raise PosetalkError(f"its image {record.image_id} is not among the images that were read")
-            box = _box(record.bbox, pictures[record.image_id])
-            keypoints, visible = _split(_numbers(record, len(points), declared), nothing)
-            person = Person(record.id, box, keypoints, visible, _area(record), bool(record.iscrowd))
+            keypoints, visible = _split(_numbers(record, k, reading.declared), nothing)
+            box = _box(record.bbox, pictures[record.image_id], keypoints[visible > 0])
+            person = Person(record.id, box, keypoints, visible, _area(record, box), bool(record.iscrowd))
         except PosetalkError as error:
-            skipped.append(f"{path}: annotation {record_id(raw, number)}: {error}")
+            reading.skipped.append(f"{reading.path}: annotation {record_id(raw, number)}: {error}")
             continue
         seen.add(record.id)
+        if record.bbox is None:
+            reading.unboxed.add(record.id)
         people[record.image_id].append(person)
     return people
 
 
-def _box(numbers: list[float], image: _Image) -> Box:
-    if len(numbers) != 4:
+def _box(numbers: list[float] | None, image: _Image, points: Floats) -> Box:
+    if numbers is None:
+        if len(points) < 2:
+            raise PosetalkError("it has no bbox, and fewer than 2 labelled keypoints to make one from")
+        box = Box.around(points, BOX_OF_POINTS)
+    elif len(numbers) != 4:
         raise PosetalkError(f"its bbox has {len(numbers)} numbers instead of 4")
-    box = Box(*numbers)
+    else:
+        box = Box(*numbers)
     if image.width and image.height:
         left, top, right, bottom = box.xyxy
         if left >= image.width or top >= image.height or right <= 0 or bottom <= 0:
@@ -188,14 +163,14 @@ def _box(numbers: list[float], image: _Image) -> Box:
     return box
 
 
-def _area(record: Annotation) -> float:
-    area = AREA_OF_BOX * record.bbox[2] * record.bbox[3] if record.area is None else record.area
+def _area(record: Annotation, box: Box) -> float:
+    area = AREA_OF_BOX * box.area if record.area is None else record.area
     if area <= 0:
         raise PosetalkError(f"its area is {area}")
     return area
 
 
-def _numbers(record: Annotation, k: int, declared: int) -> list[float]:
+def _numbers(record: Annotation, k: int, declared: int) -> list[float | None]:
     """x, y, flag of the k keypoints, from whichever list has them."""
     for values in (record.keypoints, record.keypoints_21):
         if len(values) == 3 * k:
@@ -207,11 +182,14 @@ def _numbers(record: Annotation, k: int, declared: int) -> list[float]:
     )
 
 
-def _split(values: list[float], nothing: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+def _split(values: list[float | None], nothing: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     """Keypoints (k, 2) and flags (k,); people without labels share `nothing`, which saves their memory."""
     flags = set(values[2::3])
+    for place, value in enumerate(values) if None in values else ():
+        if value is None and values[place // 3 * 3 + 2] != 0:  # of an unlabelled keypoint nothing is asked
+            raise PosetalkError(f"expected float, got nothing (null or NaN) at keypoints[{place}]")
     if not flags <= {0, 1, 2}:
-        raise PosetalkError(f"its visibility flags {sorted(flags)} are not all 0, 1 or 2")
+        raise PosetalkError(f"its visibility flags {sorted(flags)} are not all 0, 1 or 2")  # type: ignore[type-var]
     if flags == {0}:
         return nothing
     triples = np.array(values, dtype=np.float64).reshape(-1, 3)

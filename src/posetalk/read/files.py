@@ -12,8 +12,20 @@ from posetalk.errors import PosetalkError
 
 T = TypeVar("T")
 
-# A whole string, or one of the numbers that Python's json writes and JSON does not have.
-_STRING_OR_NAN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:NaN|Infinity)', re.DOTALL)
+# A string, to the end of the text where it has none; one of the numbers that Python's json writes and JSON does not
+# have; a whole number written as 1.0, as pandas and numpy write ids (group 1 without the .0).
+_TOKEN = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?(?:NaN|Infinity)|(?<![\w.+-])(-?\d++)\.0++(?![\w.])', re.DOTALL
+)
+# An escape in a string: half of a character without its other half is group 1.
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+
+
+class TooDeep(PosetalkError):
+    """JSON with more brackets in brackets than are read; see `stream.records`, which passes over them."""
 
 
 class _Id(msgspec.Struct):
@@ -46,41 +58,45 @@ def _read(path: Path, size: int) -> bytes:
 
 
 def decode_file(path: Path, kind: type[T], what: str) -> T:
-    """The JSON file as `kind`; `what` names its form in errors. NaN and Infinity become null.
+    """The JSON file as `kind`; `what` names its form in errors. NaN and Infinity become null, half characters NUL.
 
-    So a record that holds one is refused on its own when it is decoded, and the others are not.
+    So a record that holds one is refused on its own when it is decoded, and the others are not. Errors: as
+    `read_bytes`; not whole JSON; another form; `TooDeep`.
     """
     data = read_bytes(path)
-    decoder = msgspec.json.Decoder(kind)
     try:
-        try:
-            return decoder.decode(data)
-        except msgspec.DecodeError:
-            if b"NaN" not in data and b"Infinity" not in data:
-                raise
-            data = _without_nan(data)
-            return decoder.decode(data)
+        return _decode(msgspec.json.Decoder(kind), data)
     except msgspec.ValidationError as error:
         raise PosetalkError(f"{path} is not {what}: {reason(error)}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise TooDeep(f"{path} is not whole JSON ({reason(error)}); fetch or write it again") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PosetalkError(f"{path} is not whole JSON ({reason(error)}); fetch or write it again") from None
 
 
 def decode_record(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T:
-    """One record. Errors: PosetalkError with the reason alone, for the reader to name the record."""
-    data = bytes(raw)
-    if b"NaN" in data or b"Infinity" in data:
-        data = _without_nan(data)
+    """One record; 1.0 is read as 1. Errors: PosetalkError with the reason alone, for the reader to name the record."""
     try:
-        return decoder.decode(data)
+        return _decode(decoder, bytes(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PosetalkError(reason(error)) from None
+
+
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """As it stands, or else mended."""
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError:
+        mended = _mended(data)
+        if mended == data:
+            raise
+    return decoder.decode(mended)
 
 
 def record_id(raw: msgspec.Raw, number: int) -> str:
     """How to name a record: its id where it has one, or its place in the file, counted from 1."""
     try:
-        return str(msgspec.json.decode(raw, type=_Id).id)
+        return str(_decode(msgspec.json.Decoder(_Id), bytes(raw)).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"number {number}"
 
@@ -104,7 +120,11 @@ def load_mat(path: Path) -> dict[str, Any]:
 def reason(error: Exception) -> str:
     """The decoder's message in plain words: `Expected `float`, got `null` - at `$.bbox[0]`` and the like."""
     text = str(error).replace("`", "").replace(" - at $", " at ").replace("at .", "at ")
-    text = text.replace("got null", "got nothing (null or NaN)").replace("Object missing", "missing")
+    text = (
+        text.replace("float | null", "float")
+        .replace("got null", "got nothing (null or NaN)")
+        .replace("Object missing", "missing")
+    )
     return text[:1].lower() + text[1:]
 
 
@@ -124,11 +144,20 @@ def none_left(path: Path, skipped: list[str], what: str) -> PosetalkError:
     )
 
 
-def _without_nan(data: bytes) -> bytes:
-    """The JSON text with null for NaN and Infinity, strings untouched; holds it twice, as files are large."""
+def _mended(data: bytes) -> bytes:
+    """The JSON text with null for NaN and Infinity, 1 for 1.0, and NUL for half characters, which no file name holds.
+
+    It is held twice, as files are large.
+    """
     view, pieces, end = memoryview(data), [], 0
-    for match in _STRING_OR_NAN.finditer(data):
-        if data[match.start()] != ord('"'):
-            pieces += [view[end : match.start()], memoryview(b"null")]
-            end = match.end()
+    for match in _TOKEN.finditer(data):
+        token = match[0]
+        if token.startswith(b'"'):
+            if b"\\ud" not in token.lower():
+                continue
+            new = _ESCAPE.sub(lambda escape: b"\\u0000" if escape[1] else escape[0], token)
+        else:
+            new = match[1] or b"null"
+        pieces += [view[end : match.start()], memoryview(new)]
+        end = match.end()
     return b"".join([*pieces, view[end:]])

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.read.coco import AREA_OF_BOX
+from posetalk.read.coco import AREA_OF_BOX, picture_path
 from posetalk.read.files import load_mat, need_folder, none_left
+from posetalk.read.fit import check_labels, evenly
+from posetalk.read.reading import BOX_OF_POINTS
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
 JOINTS = 14
-# Neither set has boxes. The extent of a COCO person's keypoints is 0.83 of the box's height: 1.2 undoes that.
-PADDING = 1.2
 
 
 def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = None) -> PoseSet:
@@ -40,13 +40,16 @@ def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = N
     for number in range(first, last + 1):
         try:
             person = _person(number, points[number - 1], visible[number - 1])
+            path = picture_path(images, f"im{number:0{digits}d}.jpg")
         except PosetalkError as error:
             skipped.append(f"{joints}: picture {number}: {error}")
             continue
-        pictures.append(PoseImage(number, images / f"im{number:0{digits}d}.jpg", None, None, (person,)))
+        pictures.append(PoseImage(number, path, None, None, (person,)))
     if not pictures:
         raise none_left(joints, skipped, "people")
-    return PoseSet("lsp", joints, skeleton("lsp14").names, tuple(pictures), tuple(skipped))
+    notes = check_labels(evenly(pictures), joints, corners=False)
+    names = skeleton("lsp14").names
+    return PoseSet("lsp", joints, names, tuple(pictures), tuple(skipped), notes=tuple(notes))
 
 
 def _person(number: int, points: Floats, visible: Floats) -> Person:
@@ -55,7 +58,7 @@ def _person(number: int, points: Floats, visible: Floats) -> Person:
         raise PosetalkError("a joint is not a number")
     if labelled.sum() < 2:
         raise PosetalkError(f"{labelled.sum()} of its joints are labelled, and a box needs two")
-    box = Box.around(points[labelled], PADDING)
+    box = Box.around(points[labelled], BOX_OF_POINTS)
     keypoints = frozen_array(np.where(labelled[:, None], points, 0))
     return Person(number, box, keypoints, frozen_array(visible), AREA_OF_BOX * box.area)
 

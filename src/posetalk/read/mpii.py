@@ -12,6 +12,7 @@ import numpy.typing as npt
 from posetalk.errors import PosetalkError
 from posetalk.read.coco import AREA_OF_BOX, picture_path
 from posetalk.read.files import decode_file, decode_record, load_mat, need_folder, none_left
+from posetalk.read.fit import check_labels, evenly
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
@@ -61,10 +62,13 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     decoder = msgspec.json.Decoder(_Record)
     skipped: list[str] = []
     people: dict[str, list[Person]] = {}
+    paths: dict[str, Path] = {}
     for number, raw in enumerate(raws, 1):
         try:
             record = decode_record(decoder, raw)
             person = _person(record, number, truth)
+            if record.image not in paths:
+                paths[record.image] = picture_path(images, record.image)
         except PosetalkError as error:
             skipped.append(f"{annotations}: record number {number}: {error}")
             continue
@@ -72,16 +76,15 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     if not people:
         raise none_left(annotations, skipped, "people")
     ids = _image_ids(list(people))
+    found = tuple(PoseImage(ids[name], paths[name], None, None, tuple(some)) for name, some in people.items())
     return PoseSet(
         name="mpii",
         source=annotations,
         keypoint_names=skeleton("mpii16").names,
-        images=tuple(
-            PoseImage(ids[image], picture_path(images, image), None, None, tuple(found))
-            for image, found in people.items()
-        ),
+        images=found,
         skipped=tuple(skipped),
         padding=PADDING,
+        notes=tuple(check_labels(evenly(found), annotations, corners=False)),
     )
 
 

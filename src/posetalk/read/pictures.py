@@ -11,21 +11,24 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.read.captions import Caption, caption_of
-from posetalk.read.coco import Annotation, Category, CocoFile, declared_keypoints, pose_images
+from posetalk.read.coco import Annotation, pose_images
 from posetalk.read.files import decode_record, none_left
+from posetalk.read.fit import check_labels, evenly
 from posetalk.read.objects import Instance, Thing, instance_of, read_categories, thing_of
-from posetalk.read.stream import read_records
+from posetalk.read.reading import check_id, reading_of
+from posetalk.read.stream import read_records, records
 from posetalk.skeleton import Skeleton
-from posetalk.skeleton import skeleton as built_in
 from posetalk.types import PoseImage
 
 _PERSON = msgspec.json.Decoder(Annotation)
-_CATEGORY = msgspec.json.Decoder(Category)
 _INSTANCE = msgspec.json.Decoder(Instance)
 
 
 class _Id(msgspec.Struct):
     id: int
+
+
+_ID = msgspec.json.Decoder(_Id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +46,8 @@ class Pictures:
 
     annotations, captions, objects: person_keypoints_*.json, captions_*.json, instances_*.json; images: the folder of
     the pictures, which need not be there; skeleton: coco17 by default.
-    skipped: a sentence for each record left out so far; those of people are looked at as their picture comes.
+    skipped: a sentence for each record left out so far; those of people are looked at as their picture comes. notes:
+    as a PoseSet's.
     Errors: as `read_coco`, `read_captions` and `read_objects`.
     """
 
@@ -58,26 +62,30 @@ class Pictures:
     ) -> None:
         self.annotations, self.objects = Path(annotations), objects
         self.images = images or self.annotations.parent
-        self.points = skeleton or built_in("coco17")
         self._skipped: dict[str, None] = {}
-        early: list[str] = []
         self._rows = sqlite3.connect("", check_same_thread=False)  # a file nobody sees
         self._rows.execute("CREATE TABLE pictures (id INTEGER PRIMARY KEY, raw BLOB)")
         for what in ("people", "captions", "objects"):
             self._rows.execute(f"CREATE TABLE {what} (image INTEGER, raw BLOB)")
-        read = read_records(self.annotations, "categories", lambda r: decode_record(_CATEGORY, r), early)
-        self._categories = list(read)
-        self._declared = declared_keypoints(
-            self._categories, self.points, self.annotations, chosen=skeleton is not None
-        )
+        categories = (raw for key, raw in records(self.annotations) if key == "categories")
+        self._reading = reading_of(self.annotations, self.images, skeleton, categories)
+        early, self._reading.skipped = self._reading.skipped, []
         self._keep_pictures(early)
-        self._keep("people", self.annotations, lambda raw: decode_record(_PERSON, raw), early)
-        if captions:
-            self._keep("captions", captions, caption_of, early)
-        self._names = read_categories(objects, early) if objects else {}
-        if objects:
-            self._keep("objects", objects, instance_of, early)
+        self._keep_people(early)
         self._skipped |= dict.fromkeys(early)
+        if not any(self.one(image_id) for image_id in self.ids()):
+            raise none_left(self.annotations, self.skipped, "people")
+        self._notes = check_labels(self.some(), self.annotations)
+        if captions and not self._keep("captions", captions, caption_of, early):
+            raise none_left(captions, early, "captions")
+        self._names = read_categories(objects, early) if objects else {}
+        if objects and not self._keep("objects", objects, instance_of, early):
+            raise none_left(objects, early, "objects")
+        self._skipped |= dict.fromkeys(early)
+
+    @property
+    def points(self) -> Skeleton:
+        return self._reading.points
 
     @property
     def keypoint_names(self) -> tuple[str, ...]:
@@ -86,6 +94,10 @@ class Pictures:
     @property
     def skipped(self) -> list[str]:
         return list(self._skipped)
+
+    @property
+    def notes(self) -> list[str]:
+        return [*self._reading.notes(), *self._notes]
 
     def ids(self) -> list[int]:
         """Of all pictures with people, in order."""
@@ -101,16 +113,17 @@ class Pictures:
             if picture is not None:
                 yield picture
 
+    def some(self) -> Iterator[PoseImage]:
+        """Of all, or of many at equal distances: enough to see whether they fit."""
+        return (picture.image for picture in map(self.one, evenly(self.ids())) if picture)
+
     def one(self, image_id: int) -> Picture | None:
         """The picture of that id; None where nothing of it or of its people can be read."""
         row = self._rows.execute("SELECT raw FROM pictures WHERE id = ?", (image_id,)).fetchone()
         late: list[str] = []
-        file = CocoFile(
-            images=[msgspec.Raw(row[0])] if row else [],
-            annotations=[msgspec.Raw(one) for one in self._of("people", image_id)],
-            categories=self._categories,
-        )
-        found = pose_images(file, self.points, self._declared, self.images, self.annotations, late)
+        self._reading.skipped = late
+        people = [msgspec.Raw(one) for one in self._of("people", image_id)]
+        found = pose_images([msgspec.Raw(row[0])] if row else [], people, self._reading)
         captions = tuple(msgspec.json.decode(one)["caption"] for one in self._of("captions", image_id))
         things = []
         for one in self._of("objects", image_id):
@@ -128,33 +141,56 @@ class Pictures:
 
     def _keep_pictures(self, skipped: list[str]) -> None:
         def read(raw: msgspec.Raw) -> tuple[int, bytes]:
-            return decode_record(msgspec.json.Decoder(_Id), raw).id, bytes(raw)
+            number = decode_record(_ID, raw).id
+            check_id(number)
+            return number, bytes(raw)
 
-        rows = read_records(self.annotations, "images", read, skipped)
         before = self._rows.total_changes
-        self._rows.executemany("INSERT OR IGNORE INTO pictures VALUES (?, ?)", rows)
+        for row in read_records(self.annotations, "images", read, skipped):
+            if not self._rows.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?)", row).rowcount:
+                skipped.append(f"{self.annotations}: image {row[0]}: an earlier image has the same id")
         if self._rows.total_changes == before:
             raise none_left(self.annotations, skipped, "images")
+
+    def _keep_people(self, skipped: list[str]) -> None:
+        """Those of another category are no people, and nothing is said of them."""
+        people = self._reading.person_ids
+
+        def read(raw: msgspec.Raw) -> Annotation | None:
+            record = decode_record(_PERSON, raw)
+            return record if record.category_id in people else None
+
+        if not self._keep("people", self.annotations, read, skipped):
+            self._reading.skipped = skipped
+            raise self._reading.nobody()
+        for image_id, raw in self._rows.execute(_WITHOUT_PICTURE):
+            skipped.append(
+                f"{self.annotations}: annotation {msgspec.json.decode(raw)['id']}: its image {image_id} is not among "
+                "the images that were read"
+            )
 
     def _keep(
         self,
         what: str,
         path: Path,
-        read: Callable[[msgspec.Raw], Annotation | Caption | Instance],
+        read: Callable[[msgspec.Raw], Annotation | Caption | Instance | None],
         skipped: list[str],
-    ) -> None:
-        """Keep each record without what is not read of it (outlines)."""
+    ) -> int:
+        """Keep each record without what is not read of it (outlines); gives back how many."""
 
-        def row(raw: msgspec.Raw) -> tuple[int, bytes]:
+        def row(raw: msgspec.Raw) -> tuple[int, bytes] | None:
             record = read(raw)
+            if record is None:
+                return None
+            check_id(record.image_id, "image_id")
             return record.image_id, msgspec.json.encode(record)
 
         before = self._rows.total_changes
-        found = read_records(path, "annotations", row, skipped)
+        found = (kept for kept in read_records(path, "annotations", row, skipped) if kept)
         self._rows.executemany(f"INSERT INTO {what} VALUES (?, ?)", found)
-        if self._rows.total_changes == before:
-            raise none_left(path, skipped, what)
         self._rows.execute(f"CREATE INDEX {what}_of ON {what} (image)")
+        return self._rows.total_changes - before
 
 
+_WITHOUT_PICTURE = "SELECT image, raw FROM people WHERE image NOT IN (SELECT id FROM pictures)"
 _WITH_PEOPLE = "SELECT id FROM pictures WHERE id IN (SELECT image FROM people) ORDER BY id"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from posetalk.crop.fit import fitting
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, read_predictions
@@ -38,6 +39,9 @@ def evaluate_model(
         last=settings.last,
         heads=heads,
     )
+    truth = fitting(truth)
+    for sentence in [*truth.notes, *(f"skipped: {one}" for one in truth.skipped)]:
+        print(sentence)
     found = None
     if settings.boxes:
         if truth.name in ("mpii", "lsp"):

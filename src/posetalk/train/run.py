@@ -11,6 +11,7 @@ import torch
 from rich.progress import track
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
+from posetalk.crop.fit import fitting
 from posetalk.errors import PosetalkError
 from posetalk.model.adapters import set_trainable, trainable
 from posetalk.model.files import build, conversation, crop_settings, load, save
@@ -131,8 +132,9 @@ def _people(settings: TrainSettings, padding: float) -> list[Example]:
         people = read_people(
             Path(data.annotations), Path(data.images), skeleton=of_coco, first=data.first, last=data.last
         )
-        for sentence in people.skipped:
-            print(f"skipped: {sentence}")
+        people = fitting(people)
+        for sentence in [*people.notes, *(f"skipped: {one}" for one in people.skipped)]:
+            print(sentence)
         found += examples(people, named, settings.without_keypoints, padding) * data.repeat
     if not found:
         raise PosetalkError("the training data has no person with a labelled keypoint")

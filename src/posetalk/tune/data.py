@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from posetalk.crop.image import upright_size
 from posetalk.errors import PosetalkError
 from posetalk.read.coco import picture_path
 from posetalk.read.files import read_start
@@ -19,7 +19,6 @@ from posetalk.write.published import read_published
 from posetalk.write.sample import Sample, read_samples
 
 GROUP = 16  # batches that are sorted by length together: few enough that the order stays random
-_TURNED = 5  # EXIF orientations from here on lay a picture on its side
 
 Track = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -63,7 +62,7 @@ def examples(
         try:
             picture = picture_path(Path(source.images), sample.image)
             if picture not in sizes:
-                sizes[picture] = _size(picture)
+                sizes[picture] = upright_size(picture)
             lesson = teacher.lesson(sample.turns)
             length = teacher.length(lesson, sizes[picture])
             if length > longest:
@@ -109,15 +108,3 @@ def stream(size: int, count: int, rng: np.random.Generator) -> Any:
     """`count` numbers below `size`: permutations, one after the other."""
     whole = [rng.permutation(size) for _ in range(-(-count // size))]
     return np.concatenate([*whole, np.empty(0, int)])[:count].astype(int)
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height of an upright picture, of its first bytes. Errors: it is not there, it is no picture."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            return (height, width) if image.getexif().get(0x0112, 1) >= _TURNED else (width, height)
-    except (FileNotFoundError, IsADirectoryError):
-        raise PosetalkError(f"there is no picture {path}") from None
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise PosetalkError(f"{path} cannot be read as a picture ({error})") from None

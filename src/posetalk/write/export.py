@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from PIL import Image, UnidentifiedImageError
-
+from posetalk.crop.image import open_picture
 from posetalk.errors import PosetalkError, need
 from posetalk.read.coco import picture_path
+from posetalk.read.paths import leads_out
 from posetalk.write.card import Made, write_card
 from posetalk.write.parquet import Shards, finevision_row, message_row
 from posetalk.write.sample import Sample, read_samples
@@ -77,13 +77,16 @@ def export(
         part.mkdir(parents=True)
         try:
             for sample in track(read_samples(samples)):
-                if reason := _unfit(sample):
-                    skipped.append(f"{samples}: sample {sample.id}: {reason}")
+                try:
+                    _check(sample, images)
+                    row = _row(sample, form, images)
+                except PosetalkError as error:
+                    skipped.append(f"{samples}: sample {ascii(sample.id)[1:-1]}: {error}")
                     continue
                 split = split_of(sample.image_id, shares, seed)
                 if split not in writers:
                     writers[split], tallies[split] = _writer(part, split, form), Tally()
-                writers[split].write(_row(sample, form, images))
+                writers[split].write(row)
                 tallies[split].add(sample)
         finally:
             for writer in writers.values():
@@ -103,17 +106,21 @@ def export(
     return Exported(tallies, tuple(skipped))
 
 
-def _unfit(sample: Sample) -> str | None:
-    """Why a sample cannot be taught with, if so."""
+def _check(sample: Sample, images: Path | None) -> None:
+    """Errors: a sample that cannot be taught with, one whose picture is outside of the folder of the pictures."""
     texts = [text for turn in sample.turns for text in turn]
     if not texts or not all(text.strip() for text in texts):
-        return "a question or an answer is empty"
+        raise PosetalkError("a question or an answer is empty")
     try:
         "".join((sample.id, sample.image, sample.writer, *texts)).encode()
     except UnicodeEncodeError:  # half a character, which JSON can hold and UTF-8 cannot
-        return "its text is no Unicode"
-    mark = next((found[0] for text in texts if (found := _MARKS.search(text))), None)
-    return f"its text holds the mark {mark}" if mark else None
+        raise PosetalkError("its text is no Unicode") from None
+    if mark := next((found[0] for text in texts if (found := _MARKS.search(text))), None):
+        raise PosetalkError(f"its text holds the mark {mark}")
+    if images is not None:
+        picture_path(images, sample.image)
+    elif leads_out(sample.image):
+        raise PosetalkError(f"its image {sample.image!a} leads out of the folder of the pictures")
 
 
 def _find_pictures(samples: Path, images: Path | None, form: Form) -> None:
@@ -122,21 +129,17 @@ def _find_pictures(samples: Path, images: Path | None, form: Form) -> None:
         raise PosetalkError(f"{form} holds the pictures themselves; give the folder of the pictures")
     seen: set[str] = set()
     for sample in read_samples(samples):
-        if sample.image not in seen:
-            seen.add(sample.image)
-            _picture(images, sample.image)
-
-
-def _picture(images: Path, name: str) -> Path:
-    """Where a picture is. Errors: it is not there, it is no picture."""
-    path = picture_path(images, name)
-    try:
-        with Image.open(path):  # reads its first bytes alone
-            return path
-    except (FileNotFoundError, IsADirectoryError):
-        raise PosetalkError(f"there is no picture {path}; give the folder that holds all pictures") from None
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise PosetalkError(f"{path} cannot be read as a picture ({error}); fetch it again") from None
+        if sample.image in seen:
+            continue
+        seen.add(sample.image)
+        try:
+            path = picture_path(images, sample.image)
+        except PosetalkError:  # its samples are left out, see `_check`
+            continue
+        if not path.is_file():
+            raise PosetalkError(f"there is no picture {path}; give the folder that holds all pictures")
+        with open_picture(path):  # reads its first bytes alone
+            pass
 
 
 def _row(sample: Sample, form: Form, images: Path | None) -> dict[str, Any]:

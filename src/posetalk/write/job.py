@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from posetalk.crop.image import picture_bytes
 from posetalk.errors import PosetalkError
 from posetalk.write.sample import Kind
 
 Message = dict[str, str]  # role and content, as the chat interface of OpenAI has them
-_TYPES = {b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif"}  # JPEG else
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Photo:
 
     @classmethod
     def of(cls, path: Path) -> Photo:
-        """Errors: a file that cannot be read."""
+        """Errors: a file that cannot be read, or is no picture."""
+        picture_bytes(path)
         return cls(path, hashlib.sha256(_bytes(path)).hexdigest())
 
     def url(self) -> str:
-        """The file as it is, as a data URL. Errors: it cannot be read any more."""
-        data = _bytes(self.path)
-        kind = _TYPES.get(data[:4], "jpeg")
+        """The picture as a data URL, see `picture_bytes`. Errors: it cannot be read any more."""
+        data, kind = picture_bytes(self.path)
         return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

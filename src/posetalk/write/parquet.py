@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from posetalk.crop.image import picture_bytes
 from posetalk.errors import need
 from posetalk.write.sample import Sample
 
@@ -40,7 +42,10 @@ FEATURES: dict[Literal["parquet", "finevision"], Row] = {
 
 
 def message_row(sample: Sample, picture: Path) -> Row:
-    """For TRL: `messages` whose contents are parts, the picture's first; the picture itself in `images`."""
+    """For TRL: `messages` whose contents are parts, the picture's first; the picture itself in `images`.
+
+    Errors: one that cannot be read.
+    """
     messages = []
     for number, (question, answer) in enumerate(sample.turns):
         mark = [{"type": "image"}] if number == 0 else []
@@ -67,8 +72,11 @@ def finevision_row(sample: Sample, picture: Path) -> Row:
     }
 
 
+@lru_cache(maxsize=1)  # the samples of a picture come one after the other
 def _picture(path: Path) -> Row:
-    return {"bytes": path.read_bytes(), "path": path.name}
+    data, kind = picture_bytes(path)
+    known = path.suffix.lower().lstrip(".").replace("jpg", "jpeg") == kind
+    return {"bytes": data, "path": path.name if known else f"{path.stem}.{kind}"}
 
 
 class Shards:

@@ -6,11 +6,11 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from posetalk.crop.fit import misfit
 from posetalk.crop.image import read_image
 from posetalk.draw.paint import MIDDLE, Colour, side_colour
 from posetalk.errors import PosetalkError
@@ -23,13 +23,13 @@ QUALITY = 68  # of JPEG; such a photo is about 25 kB
 def figure(
     image: PoseImage, names: Sequence[str], limbs: Sequence[tuple[int, int]]
 ) -> tuple[str, str | None]:
-    """The picture as HTML, and why its photo is not in it, if it is there and cannot be read.
+    """The picture as HTML, and why its photo is not in it, if it is there and cannot be read or has another shape.
 
     names, limbs: of the keypoints, in the order of `image.people`. Without a photo the people and their boxes are on a
     blank canvas of the picture's size.
     """
     people = [person for person in image.people if not person.is_crowd]
-    photo, fault = _photo(image.path)
+    photo, fault = _photo(image)
     if photo is not None:
         data, (w, h) = photo
         # the labels' own size, where they name one: the photo may be a smaller copy of the same
@@ -49,12 +49,14 @@ def figure(
     return svg, fault
 
 
-def _photo(path: Path) -> tuple[tuple[str, tuple[int, int]] | None, str | None]:
+def _photo(image: PoseImage) -> tuple[tuple[str, tuple[int, int]] | None, str | None]:
     """A small JPEG, base64, with the photo's own size (w, h)."""
-    if not path.is_file():
+    if not image.path.is_file():
         return None, None
+    if fault := misfit(image, shape=True):
+        return None, f"{image.path.name}: {fault}"
     try:
-        small = Image.fromarray(read_image(path))
+        small = Image.fromarray(read_image(image.path))
     except PosetalkError as error:
         return None, str(error)
     size = small.size
