@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -17,7 +17,7 @@ from posetalk.crop.image import Pixels, cut, normalise, read_image
 from posetalk.errors import PosetalkError
 from posetalk.locate.ahead import Picture, ToRead, read_ahead
 from posetalk.locate.decode import Found, Prefix, decode, heat_maps, prefill, read, settle
-from posetalk.locate.opened import Boxes, Crop, Opened, listed, people_in
+from posetalk.locate.opened import Boxes, Crop, Opened, Seen, as_list, listed
 from posetalk.model.files import PRESETS, conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
@@ -154,8 +154,9 @@ class Localizer:
         def grouped() -> Iterator[tuple[Picture, Boxes | None, bool]]:
             people = 0
             for picture, boxes in pictures:
-                people += people_in(boxes)
-                yield picture, boxes, people >= self.batch
+                listed_ = None if boxes is None else as_list(boxes)
+                people += 1 if listed_ is None else len(listed_)
+                yield picture, listed_, people >= self.batch
                 people = 0 if people >= self.batch else people
 
         return self.locate_groups(grouped(), keypoints)

@@ -51,17 +51,13 @@ class Opened:
         return left < width and top < height and right > 0 and bottom > 0
 
 
-def people_in(boxes: Boxes | None) -> int:
-    """How many people are asked for with these boxes."""
-    return 1 if boxes is None else len(_as_list(boxes))
-
-
 def listed(boxes: Boxes | None) -> list[Box] | None:
     """Boxes, or one alone, as a list. Errors: what is no box; see `Box`."""
-    return None if boxes is None else [box if isinstance(box, Box) else _box(box) for box in _as_list(boxes)]
+    return None if boxes is None else [box if isinstance(box, Box) else _box(box) for box in as_list(boxes)]
 
 
-def _as_list(boxes: Any) -> list[Any]:
+def as_list(boxes: Any) -> list[Any]:
+    """Boxes, or one alone, as a list of what may be boxes."""
     if isinstance(boxes, Box | str) or not isinstance(boxes, Iterable):
         return [boxes]
     found = list(boxes)
