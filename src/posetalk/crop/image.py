@@ -41,12 +41,12 @@ def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
     """A file, a Pillow image or an array as upright pixels: (h, w, 3) uint8 RGB.
 
     The EXIF orientation is applied; transparent pictures are laid on white; 16-bit grey is scaled to 8 bits;
-    of an animation the first frame is taken. An array must already be (h, w, 3) uint8 RGB and is returned as
-    it is. The result may be read-only. Errors name the file: missing, a folder, empty, not a picture,
-    damaged, more than 178 million pixels or 32,766 px a side.
+    of an animation the first frame is taken. An array is uint8: (h, w, 3) RGB, returned as it is, (h, w) or
+    (h, w, 1) grey, or (h, w, 4) RGBA. The result may be read-only. Errors name the file: missing, a folder,
+    empty, not a picture, damaged, more than 178 million pixels or 32,766 px a side.
     """
     if isinstance(source, np.ndarray):
-        return _checked(source, "the array")
+        return _checked(_three_colours(source), "the array")
     if isinstance(source, Image.Image):
         return _checked(_decode(source, "the picture"), "the picture")
     if not isinstance(source, str | Path):
@@ -154,10 +154,20 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
+def _three_colours(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array of grey or RGBA as RGB; any other as it is."""
+    grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
+    rgba = array.ndim == 3 and array.shape[2] == 4
+    if array.dtype != np.uint8 or not array.size or not (grey or rgba):
+        return array
+    return np.asarray(_rgb(Image.fromarray(array.reshape(array.shape[:2]) if grey else array), "the array"))
+
+
 def _checked(pixels: npt.NDArray[Any], name: str) -> Pixels:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise PosetalkError(
-            f"{name} has shape {pixels.shape} of {pixels.dtype}; give (height, width, 3) uint8 RGB"
+            f"{name} has shape {pixels.shape} of {pixels.dtype}; give (height, width, 3) uint8 RGB, "
+            "or grey or RGBA of 0..255"
         )
     _check_size(pixels.shape[1], pixels.shape[0], name)
     return pixels

@@ -1,6 +1,7 @@
 """The photos of a run: found in files, folders and patterns, each with a key of its own."""
 
-# ruff: noqa: PTH  (a hundred thousand names are strings here; and Path.is_dir raises for names that are too long)
+# A hundred thousand names are strings here; and Path.is_dir raises for names that are too long.
+# ruff: noqa: PTH100, PTH112, PTH116, PTH119, PTH120, PTH122, PTH207
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL import Image, features
 
@@ -103,18 +104,18 @@ class _Search:
             except OSError as error:
                 if not key:
                     raise PosetalkError(f"cannot look into the folder {top}: {error.strerror}") from None
-                self.folders.append(f"{key} ({error.strerror})")
+                self.folders.append(f"{key[:-1]} ({error.strerror})")
                 continue
             if (state.st_dev, state.st_ino) in known:
                 continue  # links that lead in a circle
             known.add((state.st_dev, state.st_ino))
             if key and any(entry.name == "run.toml" for entry in entries):
-                self.folders.append(f"{key} (a run's own)")
+                self.folders.append(f"{key[:-1]} (a run's own)")
                 continue
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if os.path.isdir(entry.path):
+                if _is_folder(entry):
                     if os.path.abspath(entry.path) not in self.leave:
                         folders.append((entry.path, f"{key}{entry.name}/"))
                 elif self.is_picture(entry.name):
@@ -172,7 +173,16 @@ def _relative(paths: Sequence[str]) -> dict[str, str]:
     return {path: os.path.relpath(path, top).replace(os.sep, "/") for path in paths}
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
 def _escaped(key: str) -> str:
+    if key.isascii() and "\\" not in key:
+        return key
     return os.fsencode(key.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
@@ -230,7 +240,7 @@ def image_ids(keys: Sequence[str], before: Mapping[str, int]) -> list[int]:
 
 
 def _number(key: str) -> int | None:
-    stem = PurePosixPath(key).stem
+    stem = os.path.splitext(key.rpartition("/")[2])[0]
     if not (stem.isascii() and stem.isdigit() and len(stem) < 32):
         return None
     return int(stem) if int(stem) < NUMBERED else None

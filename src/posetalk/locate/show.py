@@ -77,6 +77,10 @@ def locate_many(
 
     Errors: no photo; nothing could be located; another run's folder; drawings in the place of photos.
     """
+    if drawn and any(_same_file(drawn, path) for path in given):
+        raise PosetalkError(
+            f"the drawings in {drawn} would be the next run's photos; choose another folder for --draw"
+        )
     found = find_photos(given, [out, *([drawn] if drawn else [])])
     pictures = _drawings(found.photos, drawn) if drawn else {}
     if found.passed:
