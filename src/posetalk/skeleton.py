@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
+from posetalk.types import NoSuchKeypoint
 
 BUILT_IN = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")
 DEFAULT_SIGMA = 0.079  # a keypoint nobody has measured is as vague as COCO's shoulder
@@ -45,6 +48,12 @@ class Keypoint:
             raise PosetalkError(
                 f"the keypoint {self.name!r} has a line break; name and sentence are one line each"
             )
+        try:
+            (self.name + self.sentence).encode()
+        except UnicodeEncodeError:
+            raise PosetalkError(
+                f"the keypoint {self.name!r} has bytes in its name or sentence that are no text; write it in UTF-8"
+            ) from None
         if not 0 < self.sigma < 10:
             raise PosetalkError(
                 f"the keypoint {self.name!r} has sigma {self.sigma}; give a number between 0 and 10"
@@ -116,9 +125,7 @@ class Skeleton:
         for point in self.keypoints:
             if point.name == name:
                 return point
-        raise PosetalkError(
-            f"the skeleton {self.name!r} has no keypoint {name!r}; it has: {', '.join(self.names)}"
-        )
+        raise NoSuchKeypoint.among(self.names, name, f"in the skeleton {self.name!r}")
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Skeleton:
@@ -188,8 +195,9 @@ def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
             raise PosetalkError(f"{where} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
 
 
-def skeleton(name: str) -> Skeleton:
+def skeleton(name: str | Path) -> Skeleton:
     """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
+    name = str(name)
     if name in BUILT_IN:
         return _built_in(name)
     if not name.endswith(".toml"):
@@ -201,3 +209,50 @@ def skeleton(name: str) -> Skeleton:
 def _built_in(name: str) -> Skeleton:
     text = files("posetalk").joinpath("skeletons", f"{name}.toml").read_text(encoding="utf-8")
     return _parse(text, f"skeletons/{name}.toml", name)
+
+
+Asked = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]
+
+
+def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
+    """Whatever names keypoints -> the keypoints, in order.
+
+    A string is a built-in skeleton's name, the path of a TOML file, or else one keypoint, "name: description".
+    Errors: none at all; a string that is nearly a built-in skeleton's name; a skeleton inside a list; another type.
+    """
+    if isinstance(keypoints, str | Path):
+        text = str(keypoints)
+        if text in BUILT_IN or text.endswith(".toml") or isinstance(keypoints, Path):
+            return skeleton(text).keypoints
+        _not_nearly_a_skeleton(text)
+        return (Keypoint.parse(text),)
+    if isinstance(keypoints, Skeleton):
+        return keypoints.keypoints
+    if isinstance(keypoints, Keypoint):
+        return (keypoints,)
+    if not isinstance(keypoints, Iterable):
+        raise PosetalkError(f"keypoints are a skeleton or a list of 'name: description', not {keypoints!r}")
+    points = tuple(map(_one_keypoint, keypoints))
+    if not points:
+        raise PosetalkError("no keypoints to look for; give a skeleton's name or 'name: description'")
+    return points
+
+
+def _one_keypoint(asked: object) -> Keypoint:
+    if isinstance(asked, Keypoint):
+        return asked
+    if not isinstance(asked, str):
+        raise PosetalkError(f"a keypoint is a Keypoint or a string 'name: description', not {asked!r}")
+    if asked in BUILT_IN or asked.endswith(".toml"):
+        raise PosetalkError(f"{asked!r} is a skeleton among single keypoints; ask for it alone")
+    return Keypoint.parse(asked)
+
+
+def _not_nearly_a_skeleton(text: str) -> None:
+    """coco-17, COCO 17, coco, coco18 are slips of the pen, not keypoints."""
+    bare = re.sub(r"[^a-z0-9]", "", text.lower())
+    near = [name for name in BUILT_IN if len(bare) > 2 and name.startswith(bare)]
+    if near := near or get_close_matches(bare, BUILT_IN, cutoff=0.8):
+        raise PosetalkError(
+            f"no skeleton {text!r}; did you mean {' or '.join(near)}? a keypoint is asked for as 'name: description'"
+        )

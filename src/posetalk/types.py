@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,19 @@ import numpy.typing as npt
 from posetalk.errors import PosetalkError
 
 Floats = npt.NDArray[np.float64]
+
+
+class NoSuchKeypoint(PosetalkError, KeyError):
+    """A name that is not among the keypoints: a KeyError for `try`, a sentence for the reader."""
+
+    @classmethod
+    def among(cls, known: Sequence[str], name: object, where: str) -> Self:
+        near = " or ".join(map(repr, get_close_matches(str(name), known)))
+        hint = f"did you mean {near}? there are" if near else "there are"
+        return cls(f"no keypoint {name!r} {where}; {hint}: {', '.join(known)}")
+
+    def __str__(self) -> str:  # KeyError's own would put the sentence in quotes
+        return str(self.args[0])
 
 
 def frozen_array(values: Any, shape: tuple[int, ...] | None = None) -> Floats:
@@ -155,6 +169,8 @@ class KeyPoints:
     boxes:   the n boxes the people were cut from.
     std:     (n, k, 2) px, the spread of the answer along x and y; None for greedy decoding.
     visible: (n, k) bool; None where the model gives no such answer.
+    box_scores: (n,) in 0..1 where no boxes were given and the model found each person itself: the mean keypoint score
+             of its look at the whole picture. Not the certainty that somebody is there. None for boxes that were given.
     """
 
     xy: Floats
@@ -162,7 +178,8 @@ class KeyPoints:
     names: tuple[str, ...]
     boxes: tuple[Box, ...]
     std: Floats | None = None
-    visible: npt.NDArray[np.bool_] | None = field(default=None)
+    visible: npt.NDArray[np.bool_] | None = None
+    box_scores: Floats | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.boxes), len(self.names)
@@ -171,6 +188,8 @@ class KeyPoints:
             wanted["std"] = (n, k, 2)
         if self.visible is not None:
             wanted["visible"] = (n, k)
+        if self.box_scores is not None:
+            wanted["box_scores"] = (n,)
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
                 raise PosetalkError(
@@ -181,9 +200,9 @@ class KeyPoints:
         return len(self.boxes)
 
     def __getitem__(self, name: str) -> Floats:
-        """The place of the keypoint called `name` in every person: (n, 2) px."""
+        """The place of the keypoint called `name` in every person: (n, 2) px. Errors: NoSuchKeypoint."""
         if name not in self.names:
-            raise KeyError(name)
+            raise NoSuchKeypoint.among(self.names, name, "was asked for")
         return np.asarray(self.xy[:, self.names.index(name)])
 
     def people(self, start: int, end: int) -> KeyPoints:
@@ -196,10 +215,14 @@ class KeyPoints:
             boxes=self.boxes[some],
             std=None if self.std is None else self.std[some],
             visible=None if self.visible is None else self.visible[some],
+            box_scores=None if self.box_scores is None else self.box_scores[some],
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One plain dict a person (JSON-ready), coordinates rounded to 1/100 px."""
+        """One plain dict a person (JSON-ready), coordinates rounded to 1/100 px.
+
+        A box that the model found itself has its `box_score` beside it.
+        """
         people: list[dict[str, Any]] = []
         for i, box in enumerate(self.boxes):
             points = []
@@ -215,7 +238,10 @@ class KeyPoints:
                 if self.visible is not None:
                     point["visible"] = bool(self.visible[i, j])
                 points.append(point)
-            people.append({"box": [round(float(v), 2) for v in box.xywh], "keypoints": points})
+            person: dict[str, Any] = {"box": [round(float(v), 2) for v in box.xywh]}
+            if self.box_scores is not None:
+                person["box_score"] = round(float(self.box_scores[i]), 4)
+            people.append(person | {"keypoints": points})
         return people
 
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
@@ -248,4 +274,7 @@ class KeyPoints:
             visible=None
             if first.visible is None
             else np.concatenate([p.visible for p in parts if p.visible is not None]),
+            box_scores=None
+            if any(p.box_scores is None for p in parts)
+            else np.concatenate([p.box_scores for p in parts if p.box_scores is not None]),
         )

@@ -135,6 +135,14 @@ def test_an_array_is_returned_as_it_is():
     assert read_image(pixels) is pixels
 
 
+def test_arrays_of_grey_and_rgba_are_read_as_pictures_of_the_same():
+    grey = smooth()[..., 0]
+    for array in (grey, grey[..., None], np.asfortranarray(grey)):
+        assert np.array_equal(read_image(array), np.repeat(grey[..., None], 3, 2))
+    rgba = np.asarray(with_alpha(smooth()))
+    assert np.array_equal(read_image(rgba), read_image(with_alpha(smooth())))
+
+
 # --- refusing ---
 
 
@@ -202,8 +210,9 @@ def test_missing_files_folders_and_odd_paths(tmp_path):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (np.zeros((4, 4), np.uint8), "give .height, width, 3. uint8 RGB"),
-        (np.zeros((4, 4, 4), np.uint8), "give .height, width, 3. uint8 RGB"),
+        (np.zeros((4, 4, 2), np.uint8), "give .height, width, 3. uint8 RGB"),
+        (np.zeros((4, 4), np.int64), "give .height, width, 3. uint8 RGB"),
+        (np.zeros((4, 4, 4), np.float64), "give .height, width, 3. uint8 RGB"),
         (np.zeros((4, 4, 3), np.float32), "give .height, width, 3. uint8 RGB"),
         (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
         (np.zeros((1, MAX_SIDE + 1, 3), np.uint8), "limits"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,11 +31,13 @@ def locate(
     """Find keypoints in a photo, or in many.
 
     Args:
-        photos: a picture; or, with --out, several, folders of them, or quoted patterns such as "party/*.jpg".
+        photos: a picture; or, with --out, several, folders (with the folders in them), or quoted patterns such as
+            "party/*.jpg".
         model: a folder or hub id of a PoseLLM.
         ask: a keypoint to look for, "name: description"; may be given several times.
         skeleton: a built-in skeleton or a TOML file; coco17 when nothing is asked for.
-        box: x,y,width,height of a person in pixels; may be given several times. Without it the whole picture.
+        box: x,y,width,height of a person in pixels; may be given several times. Without it one person is looked for in
+            the whole picture.
         readout: point at the place, or write its digits; by default the model's own.
         decoding: of digits, the likeliest, or the mean of their distribution.
         flip: look at the mirrored picture too, and average.
@@ -44,7 +47,7 @@ def locate(
             goes on where it stopped.
     """
     from posetalk.locate.show import locate_many, locate_one
-    from posetalk.skeleton import Keypoint
+    from posetalk.skeleton import Keypoint, asked_keypoints
     from posetalk.skeleton import skeleton as named
 
     limbs: tuple[tuple[int, int], ...] = ()
@@ -52,10 +55,10 @@ def locate(
     if skeleton or not ask:
         chosen = named(skeleton or "coco17")
         points, limbs = list(chosen.keypoints), chosen.limbs
-    points += [Keypoint.parse(text) for text in ask or []]
+    points += asked_keypoints(ask) if ask else []
     boxes = [_box(text) for text in box] if box else None
     if out is None:
-        if len(photos) != 1 or photos[0].is_dir():
+        if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
         localizer = _localizer(model, readout, decoding, flip)
         locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawn=draw)
@@ -256,6 +259,7 @@ def skeletons(name: str | None = None, /) -> None:
         name: a built-in skeleton or a TOML file.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from posetalk.skeleton import BUILT_IN
@@ -268,7 +272,7 @@ def skeletons(name: str | None = None, /) -> None:
     else:
         table = Table("keypoint", "description", "sigma")
         for point in named(name).keypoints:
-            table.add_row(point.name, point.sentence, f"{point.sigma:g}")
+            table.add_row(escape(point.name), escape(point.sentence), f"{point.sigma:g}")
     Console().print(table)
 
 

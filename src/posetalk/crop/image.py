@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from posetalk.crop.affine import Square
 from posetalk.errors import PosetalkError, need
@@ -24,8 +25,8 @@ MAX_PIXELS = 178_000_000  # just below where Pillow itself refuses a picture as 
 MAX_SIDE = 32_766  # cv2.warpAffine takes no more before OpenCV 5
 
 # The formats that are opened, told by what a file holds and not by its name; no others, such as PostScript, whose
-# decoders are programs of their own. HEIF is there where a plug-in for Pillow brings it.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
+# decoders are programs of their own.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 WEB = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}  # what every server and browser takes
 QUALITY = 95  # of JPEG, for the others
 
@@ -53,12 +54,12 @@ def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
     """A file, a Pillow image or an array as upright pixels: (h, w, 3) uint8 RGB.
 
     The EXIF orientation is applied; transparent pictures are laid on white; 16-bit grey is scaled to 8 bits;
-    of an animation the first frame is taken. An array must already be (h, w, 3) uint8 RGB and is returned as
-    it is. The result may be read-only. Errors name the file: missing, a folder, empty, not a picture,
-    damaged, more than 178 million pixels or 32,766 px a side.
+    of an animation the first frame is taken. An array is uint8: (h, w, 3) RGB, returned as it is, (h, w) or
+    (h, w, 1) grey, or (h, w, 4) RGBA. The result may be read-only. Errors name the file: missing, a folder,
+    empty, not a picture, damaged, more than 178 million pixels or 32,766 px a side.
     """
     if isinstance(source, np.ndarray):
-        return _checked(source, "the array")
+        return _checked(_three_colours(source), "the array")
     if isinstance(source, Image.Image):
         return _checked(_decode(source, "the picture"), "the picture")
     if not isinstance(source, str | Path):
@@ -88,9 +89,12 @@ def normalise(pixels: Pixels, stats: Literal["clip", "imagenet", "half"]) -> npt
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Those of FORMATS that the installed Pillow reads."""
+    """Those of FORMATS that the installed Pillow reads; HEIF where pillow-heif is installed."""
+    with suppress(ImportError):
+        importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
+    without = {name for name in ("AVIF", "WEBP") if not features.check(name.lower())}
+    return tuple(name for name in FORMATS if name in Image.OPEN and name not in without)
 
 
 @contextmanager
@@ -217,10 +221,20 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
+def _three_colours(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array of grey or RGBA as RGB; any other as it is."""
+    grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
+    rgba = array.ndim == 3 and array.shape[2] == 4
+    if array.dtype != np.uint8 or not array.size or not (grey or rgba):
+        return array
+    return np.asarray(_rgb(Image.fromarray(array.reshape(array.shape[:2]) if grey else array), "the array"))
+
+
 def _checked(pixels: npt.NDArray[Any], name: str) -> Pixels:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise PosetalkError(
-            f"{name} has shape {pixels.shape} of {pixels.dtype}; give (height, width, 3) uint8 RGB"
+            f"{name} has shape {pixels.shape} of {pixels.dtype}; give (height, width, 3) uint8 RGB, "
+            "or grey or RGBA of 0..255"
         )
     _check_size(pixels.shape[1], pixels.shape[0], name)
     return pixels

@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from collections import deque
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
-from PIL import Image
 
 from posetalk.crop.affine import Square, square_of
 from posetalk.crop.image import Pixels, cut, normalise, read_image
 from posetalk.errors import PosetalkError
+from posetalk.locate.ahead import Picture, ToRead, read_ahead
 from posetalk.locate.decode import Found, Prefix, decode, heat_maps, prefill, read, settle
-from posetalk.model.files import conversation, crop_settings, load
+from posetalk.locate.opened import Boxes, Crop, Opened, Seen, as_list, listed
+from posetalk.model.files import PRESETS, conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
-from posetalk.skeleton import Keypoint, Skeleton, skeleton
-from posetalk.types import Box, Floats, KeyPoints
+from posetalk.skeleton import BUILT_IN, Asked, Keypoint, asked_keypoints, skeleton
+from posetalk.types import Box, Floats, KeyPoints, frozen_array
 
 Decoding = Literal["greedy", "expected"]
-Asked = Skeleton | str | Keypoint | Sequence[Keypoint | str]
-Picture = str | Path | Image.Image | np.ndarray
 BRANCHES = 3  # of each digit that `expected` follows; the rest counts with the middle of its interval
 REFINE = 1.25  # the second look, when no box is given, takes in a little more than the found keypoints
-AHEAD = 8  # pictures that `locate_all` reads while it looks at those before them
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Crop:
-    """A person to be looked at: a box of a picture."""
-
-    image: Pixels
-    box: Box
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Opened:
-    """A picture and the boxes asked for; None where a person is to be looked for in the whole of it."""
-
-    image: Pixels
-    boxes: list[Box] | None
-
-    def crops(self) -> list[_Crop]:
-        height, width = self.image.shape[:2]
-        boxes = [Box(0, 0, width, height)] if self.boxes is None else self.boxes
-        return [_Crop(self.image, box) for box in boxes]
 
 
 class Localizer:
@@ -67,6 +44,9 @@ class Localizer:
     batch:    people at a time.
 
     A crop is encoded once; asked again for other keypoints it is not encoded again until `set_image`.
+
+    Threads may share a localizer: each has the picture that it set itself, or, where it set none, the one set by the
+    thread that made the localizer.
     """
 
     def __init__(
@@ -81,13 +61,19 @@ class Localizer:
     ) -> None:
         self.model = model.eval()
         self.readout = readout or model.config.readout
+        for what, value, known in (("readout", self.readout, Readout), ("decoding", decoding, Decoding)):
+            if value not in get_args(known):
+                raise PosetalkError(f"there is no {what} {value!r}; choose {' or '.join(get_args(known))}")
+        if not isinstance(batch, int) or batch < 1:
+            raise PosetalkError(f"batch is the number of people at a time, 1 or more, not {batch!r}")
         if self.readout == "point" and not model.config.cells:
             raise PosetalkError("this model has no readout 'point'; ask it for 'digits'")
         self.talk = conversation(model.config, tokenizer)
         self.crop = crop_settings(model.config)
         self.decoding, self.flip, self.batch = decoding, flip, batch
-        self._image: Any = None
-        self._prefixes: dict[tuple[Box, bool], Prefix] = {}
+        self._maker = threading.get_ident()
+        self._set = threading.local()  # `picture` of each thread
+        self._first: Opened | None = None
         self._questions: dict[tuple[str, str], torch.Tensor] = {}
 
     @classmethod
@@ -99,9 +85,18 @@ class Localizer:
         dtype: torch.dtype = torch.float32,
         **options: Any,
     ) -> Self:
-        """Load a model (`bundled`, a folder, a hub id) onto a device: CUDA where there is one, else the CPU."""
+        """Load a model (`bundled`, a folder, a hub id) onto a device: CUDA where there is one, else the CPU.
+
+        Errors: no such model; a preset, which has no weights; a device that is not there; see `Localizer`.
+        """
+        if str(name) in PRESETS and not Path(name).is_dir():
+            raise PosetalkError(
+                f"{name} is a recipe without weights; train it (posetalk train --preset {name} --annotations ... "
+                "--images ... --out FOLDER) and give the model's folder that this prints"
+            )
+        place = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model, tokenizer = load(name, dtype)
-        return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer, **options)
+        return cls(model.to(place), tokenizer, **options)
 
     @property
     def trained_keypoints(self) -> tuple[str, ...]:
@@ -109,75 +104,147 @@ class Localizer:
         return tuple(self.model.config.keypoints or ())
 
     def set_image(self, image: Picture) -> Self:
-        """Take a picture (a path, a Pillow image, or (h, w, 3) uint8 RGB) and forget the one before."""
-        self._image = read_image(image)
-        self._prefixes.clear()
+        """Take a picture (a path, a Pillow image, or an array as `read_image` takes it) and forget the one before.
+
+        In each thread anew, see `Localizer`.
+        """
+        self._set.picture = Opened(read_image(image), seen={})
+        if threading.get_ident() == self._maker:
+            self._first = self._set.picture
         return self
+
+    @property
+    def _picture(self) -> Opened:
+        picture: Opened | None = getattr(self._set, "picture", self._first)
+        if picture is None:
+            raise PosetalkError("no picture yet; call set_image(picture) before locate")
+        return picture
 
     @property
     def image(self) -> Any:
         """The picture as (h, w, 3) uint8 RGB, upright."""
-        if self._image is None:
-            raise PosetalkError("no picture yet; call set_image(picture) before locate")
-        return self._image
+        return self._picture.image
 
-    def locate(
-        self, boxes: Sequence[Box | Sequence[float]] | None = None, keypoints: Asked = "coco17"
-    ) -> KeyPoints:
+    def locate(self, boxes: Boxes | None = None, keypoints: Asked = "coco17") -> KeyPoints:
         """Find keypoints in each box.
 
-        boxes:     Box or (x, y, width, height) in px of the full image. None: one person is looked for in the whole
-                   picture, then once more in the box of what was found.
-        keypoints: a Skeleton, the name of a built-in one, one Keypoint or a sequence of Keypoint and
-                   "name: description" strings.
+        boxes:     a list of Box or (x, y, width, height) in px of the full image, or one of them. None: one person is
+                   looked for in the whole picture, by the keypoints asked for where they are a whole skeleton, else by
+                   those the model was trained on; then the keypoints are asked for in the box of what was found.
+        keypoints: a Skeleton, the name of a built-in one or a .toml file, one Keypoint or "name: description", or a
+                   list of these two.
         Returns KeyPoints with n = len(boxes), coordinates in px of the full image.
-        Errors: no picture set, a box without area or wholly outside the picture, no keypoints.
+        Errors: no picture set, a box without area or wholly outside the picture, no keypoints, and what
+        `asked_keypoints` and `questions` refuse.
         """
-        opened = _opened(self.image, boxes)
-        return next(self._answers([opened], asked_keypoints(keypoints)))
+        points = self.questions(keypoints)
+        picture = self._picture
+        return next(self._answers([self._opened(picture.image, listed(boxes), picture.seen)], points))
 
     def locate_all(
-        self,
-        pictures: Iterable[tuple[Picture, Sequence[Box | Sequence[float]] | None]],
-        keypoints: Asked = "coco17",
+        self, pictures: Iterable[tuple[Picture, Boxes | None]], keypoints: Asked = "coco17"
     ) -> Iterator[KeyPoints | PosetalkError]:
         """Find keypoints in many pictures, each with its boxes (or None, see `locate`): an answer a picture, in order.
 
         People are asked `batch` at a time, whatever picture they are in, while the next pictures are read. What is
-        wrong with one picture is its answer; the others are looked at all the same. Errors: no keypoints.
+        wrong with one picture is its answer; the others are looked at all the same. Errors: as `questions`, before
+        anything is read.
         """
-        points = asked_keypoints(keypoints)
-        waiting: list[_Opened | PosetalkError] = []
-        people = 0
-        for opened in _read_ahead(pictures):
-            waiting.append(opened)
-            people += 1 if not isinstance(opened, _Opened) or opened.boxes is None else len(opened.boxes)
-            if people >= self.batch:
-                yield from self._mixed(waiting, points)
-                waiting, people = [], 0
-        yield from self._mixed(waiting, points)
 
-    def _mixed(
-        self, some: list[_Opened | PosetalkError], points: tuple[Keypoint, ...]
+        def grouped() -> Iterator[tuple[Picture, Boxes | None, bool]]:
+            people = 0
+            for picture, boxes in pictures:
+                listed_ = None if boxes is None else as_list(boxes)
+                people += 1 if listed_ is None else len(listed_)
+                yield picture, listed_, people >= self.batch
+                people = 0 if people >= self.batch else people
+
+        return self.locate_groups(grouped(), keypoints)
+
+    def locate_groups(
+        self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], keypoints: Asked = "coco17"
     ) -> Iterator[KeyPoints | PosetalkError]:
-        answers = self._answers([one for one in some if isinstance(one, _Opened)], points)
-        for one in some:
-            yield next(answers) if isinstance(one, _Opened) else one
+        """`locate_all` for a caller who says (True) after which pictures people are asked; no group crosses that.
 
-    def _answers(self, opened: list[_Opened], points: tuple[Keypoint, ...]) -> Iterator[KeyPoints]:
-        """The answers of some pictures, their people asked together; who has no box is looked at twice."""
-        found = self._located(opened, points)
-        again = []
-        for one, first in zip(opened, found, strict=True):
+        Numbers differ in the last digits with the company in which a person is asked: a run that goes on after a stop
+        gets the very same ones if it asks in the same groups.
+        """
+        points = self.questions(keypoints)
+        return self._all(pictures, points)
+
+    def questions(self, keypoints: Asked) -> tuple[Keypoint, ...]:
+        """What is asked for, in order. Errors: as `asked_keypoints`; a description too long for the model."""
+        points = asked_keypoints(keypoints)
+        limit = getattr(self.model.config.text_config, "max_position_embeddings", None)
+        before = 0 if self.talk.question_token is not None else len(self.talk.prefix)
+        for point in points:
+            if limit is None or (point.name, point.sentence) in self._questions:
+                continue
+            length = before + len(self.talk.question(point)) + len(self.talk.answer.ids(0, 0))
+            if length > limit:
+                raise PosetalkError(
+                    f"the keypoint {point.name[:40]!r} is described in {length} tokens, the picture's and the "
+                    f"answer's among them, and the model takes {limit}; describe it in fewer words"
+                )
+        return points
+
+    def _all(
+        self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], points: tuple[Keypoint, ...]
+    ) -> Iterator[KeyPoints | PosetalkError]:
+        def opened(picture: Picture, boxes: Boxes | None) -> Opened | PosetalkError:
+            try:
+                return self._opened(read_image(picture), listed(boxes))
+            except PosetalkError as error:
+                return error
+
+        coming = (ToRead(picture, partial(opened, picture, boxes), last) for picture, boxes, last in pictures)
+        for some in read_ahead(coming):
+            answers = self._answers([one for one in some if isinstance(one, Opened)], points)
+            for one in some:
+                yield one if isinstance(one, PosetalkError) else next(answers)
+
+    def _opened(self, image: Pixels, boxes: list[Box] | None, seen: Seen | None = None) -> Opened:
+        opened = Opened(image, boxes, seen)
+        for box in boxes or ():
+            if not opened.meets(box):
+                height, width = image.shape[:2]
+                raise PosetalkError(f"the box {box.xywh} lies outside the picture of {width} x {height} px")
+            self._square(box, mirrored=False)  # refuses what is too large or too small to be cut out
+        return opened
+
+    def _answers(self, opened: list[Opened], points: tuple[Keypoint, ...]) -> Iterator[KeyPoints]:
+        """The answers of some pictures, their people asked together; who has no box is found first."""
+        lost = [one for one in opened if one.boxes is None]
+        finding = self._finding(points)
+        whole = self._located([replace(one, boxes=[one.whole]) for one in lost], finding)
+        firsts = iter(zip(lost, whole, strict=True))
+        asked, scores = [], []
+        for one in opened:
+            score = None
             if one.boxes is None:
+                _, first = next(firsts)
                 box = Box.around(first.xy[0], REFINE)
-                height, width = one.image.shape[:2]
-                again.append(_Opened(one.image, [box if _meets(box, width, height) else first.boxes[0]]))
-        second = iter(self._located(again, points))
-        for one, first in zip(opened, found, strict=True):
-            yield first if one.boxes is not None else next(second)
+                one = replace(one, boxes=[box if one.meets(box) else one.whole])
+                score = frozen_array(first.score.mean(1))
+            asked.append(one)
+            scores.append(score)
+        for found, score in zip(self._located(asked, points), scores, strict=True):
+            yield found if score is None else replace(found, box_scores=score)
 
-    def _located(self, opened: list[_Opened], points: tuple[Keypoint, ...]) -> list[KeyPoints]:
+    def _finding(self, points: tuple[Keypoint, ...]) -> tuple[Keypoint, ...]:
+        """By which keypoints a person is found in a whole picture: those asked for where a whole body is among them,
+        else the first built-in skeleton that the model was trained on, else all that it was trained on."""
+        asked, trained = {p.name for p in points}, set(self.trained_keypoints)
+        built_in = [skeleton(name) for name in BUILT_IN]
+        if any(asked >= set(body.names) for body in built_in):
+            return points
+        for body in built_in:
+            if not trained or trained >= set(body.names):
+                return body.keypoints
+        known = {p.name: p for body in built_in for p in body.keypoints}
+        return tuple(known.get(name) or Keypoint(name) for name in self.trained_keypoints)
+
+    def _located(self, opened: list[Opened], points: tuple[Keypoint, ...]) -> list[KeyPoints]:
         crops = [one.crops() for one in opened]
         people = [crop for some in crops for crop in some]
         names = tuple(p.name for p in points)
@@ -188,7 +255,7 @@ class Localizer:
         ends = np.cumsum([len(some) for some in crops])
         return [found.people(int(end) - len(some), int(end)) for some, end in zip(crops, ends, strict=True)]
 
-    def _people(self, people: list[_Crop], points: tuple[Keypoint, ...]) -> KeyPoints:
+    def _people(self, people: list[Crop], points: tuple[Keypoint, ...]) -> KeyPoints:
         xy, std, score, visible = self._look(people, points, mirrored=False)
         if self.flip:
             other = self._look(people, tuple(_mirrored(p, points) for p in points), mirrored=True)
@@ -203,7 +270,7 @@ class Localizer:
         return KeyPoints(xy, score, names, boxes, std, None if visible is None else visible > 0.5)
 
     def _look(
-        self, people: list[_Crop], points: tuple[Keypoint, ...], mirrored: bool
+        self, people: list[Crop], points: tuple[Keypoint, ...], mirrored: bool
     ) -> tuple[Floats, Floats | None, Floats, Floats | None]:
         squares = [self._square(person.box, mirrored) for person in people]
         found = self._ask(people, squares, points, mirrored)
@@ -218,7 +285,7 @@ class Localizer:
         return Square(square.center, square.side, square.size, flip=mirrored)
 
     def _ask(
-        self, people: list[_Crop], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool
+        self, people: list[Crop], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool
     ) -> Found:
         prefix = self._prefix(people, squares, mirrored)
         questions = self._read(points)
@@ -231,12 +298,9 @@ class Localizer:
             self.model, self.talk, prefix, questions, BRANCHES if self.decoding == "expected" else 1
         )
 
-    def _prefix(self, people: list[_Crop], squares: list[Square], mirrored: bool) -> Prefix:
+    def _prefix(self, people: list[Crop], squares: list[Square], mirrored: bool) -> Prefix:
         """What was seen of these people; crops of the picture set by `set_image` are remembered."""
-        known = [
-            self._prefixes.get((person.box, mirrored)) if person.image is self._image else None
-            for person in people
-        ]
+        known = [None if p.seen is None else p.seen.get((p.box, mirrored)) for p in people]
         new = [i for i, prefix in enumerate(known) if prefix is None]
         if new:
             crops = np.stack([normalise(cut(people[i].image, squares[i]), self.crop.pixels) for i in new])
@@ -244,8 +308,8 @@ class Localizer:
             fresh = prefill(self.model, self.talk, pixels, cells=self.readout == "point")
             for row, i in enumerate(new):
                 known[i] = fresh[row : row + 1]
-                if people[i].image is self._image:
-                    self._prefixes[people[i].box, mirrored] = fresh[row : row + 1]
+                if (seen := people[i].seen) is not None:
+                    seen[people[i].box, mirrored] = fresh[row : row + 1]
             if len(new) == len(people):
                 return fresh
         return Prefix.concat([prefix for prefix in known if prefix is not None])
@@ -257,20 +321,6 @@ class Localizer:
             for keypoint, question in zip(new, read(self.model, self.talk, new), strict=True):
                 self._questions[keypoint.name, keypoint.sentence] = question
         return [self._questions[p.name, p.sentence] for p in points]
-
-
-def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
-    """Whatever names keypoints -> the keypoints, in order."""
-    if isinstance(keypoints, str):
-        keypoints = skeleton(keypoints)
-    if isinstance(keypoints, Skeleton):
-        return keypoints.keypoints
-    if isinstance(keypoints, Keypoint):
-        return (keypoints,)
-    points = tuple(k if isinstance(k, Keypoint) else Keypoint.parse(k) for k in keypoints)
-    if not points:
-        raise PosetalkError("no keypoints to look for; give a skeleton's name or 'name: description'")
-    return points
 
 
 def expected_oks(std: Floats, scale: Floats) -> Floats:
@@ -293,49 +343,14 @@ def _mirrored(point: Keypoint, points: Iterable[Keypoint]) -> Keypoint:
     return next((p for p in points if p.name == point.mirror), None) or point.mirrored()
 
 
-def _read_ahead(
-    pictures: Iterable[tuple[Picture, Sequence[Box | Sequence[float]] | None]],
-) -> Iterator[_Opened | PosetalkError]:
-    """Each picture opened, by a thread that is AHEAD pictures ahead."""
-
-    def opened(picture: Picture, boxes: Sequence[Box | Sequence[float]] | None) -> _Opened | PosetalkError:
-        try:
-            return _opened(read_image(picture), boxes)
-        except PosetalkError as error:
-            return error
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming: deque[Future[_Opened | PosetalkError]] = deque()
-        try:
-            for picture, boxes in pictures:
-                coming.append(reader.submit(opened, picture, boxes))
-                if len(coming) > AHEAD:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            for future in coming:
-                future.cancel()
-
-
-def _opened(image: Pixels, boxes: Sequence[Box | Sequence[float]] | None) -> _Opened:
-    if boxes is None:
-        return _Opened(image, None)
-    height, width = image.shape[:2]
-    people = [box if isinstance(box, Box) else _box(box) for box in boxes]
-    for box in people:
-        if not _meets(box, width, height):
-            raise PosetalkError(f"the box {box.xywh} lies outside the picture of {width} x {height} px")
-    return _Opened(image, people)
-
-
-def _box(values: Sequence[float]) -> Box:
-    numbers = [float(v) for v in values]
-    if len(numbers) != 4:
-        raise PosetalkError(f"a box is four numbers x,y,width,height, not {list(values)}")
-    return Box(*numbers)
-
-
-def _meets(box: Box, width: int, height: int) -> bool:
-    left, top, right, bottom = box.xyxy
-    return left < width and top < height and right > 0 and bottom > 0
+def _device(name: str | torch.device) -> torch.device:
+    """A device on which numbers can be computed and read back."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = " ".join(str(error).split(". ")[0].split())
+        raise PosetalkError(
+            f"the device {str(name)!r} cannot be used ({reason}); give cpu, or cuda where torch finds one"
+        ) from None
+    return device

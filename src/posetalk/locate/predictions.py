@@ -14,18 +14,21 @@ import numpy as np
 from posetalk.errors import PosetalkError
 from posetalk.types import Box, Floats, KeyPoints, Person, PoseImage, PoseSet, frozen_array
 
-GROUND_TRUTH = "ground truth"
+GROUND_TRUTH = "ground truth"  # boxes of the labels
+MODEL = "model"  # boxes that the model found itself, from the whole picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """The keypoints found for one person.
 
-    person_id:  the label's id; for a detector's box, its number among its image's boxes.
-    box_source: where the box is from: `GROUND_TRUTH`, or the name of the detections.
+    person_id:  the label's id; for a detector's box, its number among its image's boxes; 1 for a box of `MODEL`.
+    file_name:  what the labels call the picture; for photos without labels, see `Photo.key`.
+    box_source: where the box is from: `GROUND_TRUTH`, `MODEL`, or the name of the detections.
     keypoints:  (k, 3) x, y in px of the full image and a score in 0..1, in the order of `names`.
     std:        (k, 2) px, or None for greedy digits.
-    box_score:  the detector's score of the box; 1 for a labelled box.
+    box_score:  the detector's score of the box; 1 for a labelled box; for a box of `MODEL` the mean keypoint score of
+                its look at the whole picture, which does not say that somebody is there.
     visible:    (k,) whether each can be seen, or None where the model does not say.
     """
 
@@ -92,16 +95,19 @@ def predictions_of(
 ) -> list[Prediction]:
     """What `Localizer.locate` found in one image, as records; ids and box scores go with its boxes.
 
+    Where `Localizer.locate` was given no boxes, their source is `MODEL` and the scores are its own.
     Coordinates are rounded to 1/100 px here, so that a record and its line in a file are the same.
     """
     if len(person_ids) != len(found) or (box_scores is not None and len(box_scores) != len(found)):
         raise PosetalkError(f"image {image.id}: {len(found)} people found, {len(person_ids)} ids given")
+    if found.box_scores is not None:
+        box_source, box_scores = MODEL, found.box_scores.round(6).tolist()
     rows = np.concatenate([found.xy.round(2), found.score.round(6)[..., None]], axis=2)
     return [
         Prediction(
             image_id=image.id,
             person_id=person_id,
-            file_name=image.path.name,
+            file_name=readable(image.name),
             box=found.boxes[i],
             box_source=box_source,
             names=found.names,
@@ -112,6 +118,11 @@ def predictions_of(
         )
         for i, person_id in enumerate(person_ids)
     ]
+
+
+def readable(text: str) -> str:
+    """The text on one line, with what is no Unicode (bytes of a file's name) as backslash and number."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
 
 
 def scored_people(truth: PoseSet) -> list[tuple[PoseImage, Person]]:
@@ -202,7 +213,7 @@ class PredictionLog:
     """
 
     def __init__(self, path: str | Path) -> None:
-        path = Path(path)
+        self._path = path = Path(path)
         self.before: list[Prediction] = []
         self.note: str | None = None
         try:
@@ -217,14 +228,22 @@ class PredictionLog:
             raise
         self._file.truncate(whole)
 
+    def _failed(self, error: OSError) -> PosetalkError:
+        return PosetalkError(
+            f"cannot write the predictions {self._path}: {error.strerror}; what was written before is kept"
+        )
+
     @property
     def done(self) -> frozenset[tuple[int, int]]:
         """(image_id, person_id) of the people the file already held."""
         return frozenset(p.key for p in self.before)
 
     def add(self, predictions: Iterable[Prediction]) -> None:
-        self._file.write(b"".join(_encode(p) for p in predictions))
-        self._file.flush()
+        try:
+            self._file.write(b"".join(_encode(p) for p in predictions))
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from None
 
     def __enter__(self) -> Self:
         return self

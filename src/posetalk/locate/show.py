@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +13,15 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from posetalk.crop.image import read_image
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.predictions import Prediction
-from posetalk.locate.sweep import expand, photo_jobs, sweep, write_results
+from posetalk.locate.photos import Photo, find_photos
+from posetalk.locate.predictions import Prediction, readable
+from posetalk.locate.sweep import photo_jobs, sweep, write_results
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
 
@@ -34,11 +38,18 @@ def locate_one(
     json_out: Path | None,
     drawn: Path | None,
 ) -> None:
-    """Print a table; write `json_out` (image, people: box, keypoints) and `drawn` where they are given."""
+    """Print a table; write `json_out` (image, people: box, keypoints) and `drawn` where they are given.
+
+    Errors: those of `Localizer`; a file that cannot be written, or is the photo itself.
+    """
+    for path in (json_out, drawn):
+        if path and _same_file(path, photo):
+            raise PosetalkError(f"{path} is the photo itself and would be lost; choose another place")
     found = localizer.set_image(photo).locate(boxes, points)
     people = found.to_dicts()
     if json_out:
-        text = json.dumps({"image": photo.name, "people": people}, indent=1) + "\n"
+        (one,) = find_photos([photo]).photos
+        text = json.dumps({"image": one.key, "people": people}, indent=1) + "\n"
         _write(json_out, lambda path: path.write_text(text, encoding="utf-8"))
     if drawn:
         picture = Image.fromarray(draw_pose(localizer.image, found, limbs))
@@ -47,8 +58,9 @@ def locate_one(
     table = Table("person", "keypoint", "x px", "y px", "score", *(["visible"] if seen else []))
     for number, person in enumerate(people, 1):
         for p in person["keypoints"]:
-            row = [str(number), p["name"], f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}"]
-            table.add_row(*row, *(["yes" if p["visible"] else "no"] if seen else []))
+            row = [Text(str(number)), Text(p["name"])]  # Text: brackets in a name are no markup
+            row += [Text(v) for v in (f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}")]
+            table.add_row(*row, *([Text("yes" if p["visible"] else "no")] if seen else []))
     Console().print(table)
 
 
@@ -61,36 +73,87 @@ def locate_many(
     out: Path,
     drawn: Path | None,
 ) -> None:
-    """Write predictions.jsonl and keypoints.json (COCO results) into `out`, and pictures into `drawn`."""
-    photos = expand(given)
-    twice = sorted({p.name for p in photos if [q.name for q in photos].count(p.name) > 1})
-    if twice:
-        raise PosetalkError(f"two photos are called {twice[0]}; results are kept by file name: rename one")
-    with settings.claim(out):
-        bar = partial(track, description="locating")
-        predictions, skipped = sweep(
-            localizer(), photo_jobs(photos), points, out / "predictions.jsonl", track=bar
+    """Write predictions.jsonl and keypoints.json (COCO results) into `out`, and pictures into `drawn`.
+
+    Errors: no photo; nothing could be located; another run's folder; drawings in the place of photos.
+    """
+    if drawn and any(_same_file(drawn, path) for path in given):
+        raise PosetalkError(
+            f"the drawings in {drawn} would be the next run's photos; choose another folder for --draw"
         )
+    found = find_photos(given, [out, *([drawn] if drawn else [])])
+    pictures = _drawings(found.photos, drawn) if drawn else {}
+    if found.passed:
+        print(found.passed)
+    with settings.claim(out):
+        model = localizer()
+        model.questions(points)
+        predictions, told = sweep(
+            model,
+            partial(photo_jobs, found.photos),
+            points,
+            out / "predictions.jsonl",
+            track=partial(track, description="locating"),
+        )
+        if unclear := sorted({p.file_name for p in predictions} & found.shared):
+            told.append(
+                f"left out of keypoints.json: {unclear[0]}{' and others' * (len(unclear) > 1)} of an earlier run; "
+                "several photos are called so now, and each has its own answer"
+            )
+            predictions = [p for p in predictions if p.file_name not in unclear]
         write_results(predictions, out / "keypoints.json")
-        if drawn:
-            _draw(photos, predictions, limbs, drawn)
-        for sentence in skipped:
+        told += _draw(found.photos, predictions, limbs, pictures)
+        for sentence in told:
             print(sentence)
         print(
-            f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(skipped)} skipped"
+            f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(told)} skipped"
         )
 
 
-def _draw(photos: Sequence[Path], predictions: Sequence[Prediction], limbs: Limbs, folder: Path) -> None:
+def _drawings(photos: Sequence[Photo], folder: Path) -> dict[str, Path]:
+    """Where each photo is drawn, by key: sub/7.jpg to sub/7.png, or sub/7.jpg.png where two would be drawn there.
+
+    Errors: a drawing would take the place of a photo.
+    """
+    short = [str(Path(photo.key).with_suffix(".png")) for photo in photos]
+    count = Counter(name.lower() for name in short)
+    used, found = set[str](), {}
+    given = {os.path.abspath(photo.path) for photo in photos}  # noqa: PTH100  (resolve asks the disk)
+    for photo, name in zip(photos, short, strict=True):
+        if count[name.lower()] > 1:
+            name = photo.key + ".png"
+        while name.lower() in used:
+            name += ".png"
+        used.add(name.lower())
+        found[photo.key] = folder / name
+        if os.path.abspath(folder / name) in given:  # noqa: PTH100
+            raise PosetalkError(
+                f"the drawing {folder / name} would take a photo's place; choose another folder"
+            )
+    return found
+
+
+def _draw(
+    photos: Sequence[Photo], predictions: Sequence[Prediction], limbs: Limbs, pictures: Mapping[str, Path]
+) -> list[str]:
+    """Write the drawings; a sentence for each that could not be made."""
+    told: list[str] = []
+    by_key = {p.file_name: p for p in predictions}
+    for photo in photos if pictures else ():
+        if p := by_key.get(photo.key):
+            try:
+                picture = Image.fromarray(draw_pose(read_image(photo.path), p.to_keypoints(), limbs))
+                _write(pictures[photo.key], picture.save)
+            except PosetalkError as error:
+                told.append(readable(f"not drawn: {error}"))
+    return told
+
+
+def _same_file(a: Path, b: Path) -> bool:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PosetalkError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
-    by_name = {p.file_name: p for p in predictions}
-    for photo in photos:
-        if p := by_name.get(photo.name):
-            drawn = draw_pose(read_image(photo), p.to_keypoints(), limbs)
-            Image.fromarray(drawn).save(folder / f"{photo.stem}.png")
+        return a.samefile(b)
+    except OSError:  # one of them is not there
+        return False
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

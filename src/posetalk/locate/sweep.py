@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import glob
 import json
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from zlib import crc32
+from typing import Any
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
+from posetalk.locate.photos import Photo, image_ids
 from posetalk.locate.predictions import (
     GROUND_TRUTH,
     Prediction,
     PredictionLog,
     predictions_of,
-    read_predictions,
+    readable,
     scored_people,
 )
 from posetalk.read.boxes import Detections
 from posetalk.skeleton import Keypoint
 from posetalk.types import Box, PoseImage, PoseSet
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,77 +57,120 @@ def detected_jobs(truth: PoseSet, found: Detections) -> list[Job]:
     return jobs
 
 
-def photo_jobs(photos: Sequence[Path]) -> list[Job]:
-    """One person a photo, looked for in the whole of it; see `image_id`."""
-    return [Job(PoseImage(image_id(p), p, None, None, ()), (1,), None) for p in photos]
-
-
-def image_id(photo: Path) -> int:
-    """000000000785.jpg -> 785, as in COCO; any other name -> its CRC-32, the same whatever lies beside it."""
-    stem = photo.stem
-    return int(stem) if stem.isascii() and stem.isdigit() else crc32(photo.name.encode())
-
-
-def expand(given: Iterable[Path]) -> list[Path]:
-    """Files, folders and patterns -> the pictures, sorted, each once. Errors name what holds none."""
-    found: dict[Path, None] = {}
-    for path in given:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise PosetalkError(f"there is no picture in the folder {path}; check the path")
-        elif path.exists() or not glob.has_magic(str(path)):
-            inside = [path]
-        else:
-            inside = sorted(Path(p) for p in glob.glob(str(path)))  # noqa: PTH207  (absolute patterns too)
-            if not inside:
-                raise PosetalkError(f"no file matches {path}; check the pattern")
-        found |= dict.fromkeys(inside)
-    return list(found)
+def photo_jobs(photos: Sequence[Photo], before: Sequence[Prediction] = ()) -> list[Job]:
+    """One person a photo, looked for in the whole of it; see `image_ids`. before: what an earlier run found."""
+    ids = image_ids([photo.key for photo in photos], {p.file_name: p.image_id for p in before})
+    return [
+        Job(PoseImage(number, photo.path, None, None, (), photo.key), (1,), None)
+        for number, photo in zip(ids, photos, strict=True)
+    ]
 
 
 def sweep(
     localizer: Localizer,
-    jobs: Sequence[Job],
+    jobs: Sequence[Job] | Callable[[Sequence[Prediction]], Sequence[Job]],
     points: Sequence[Keypoint],
     path: Path,
     *,
     box_source: str = GROUND_TRUTH,
-    track: Callable[[Sequence[Job]], Iterable[Job]] = iter,
+    track: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> tuple[list[Prediction], list[str]]:
     """Ask for `points` in every job that `path` (predictions.jsonl) does not hold yet.
 
-    Each picture is written when it is done. Returns all predictions in the file, and a sentence for each picture
-    or box that could not be looked at. Errors: not one could.
+    jobs: or what makes them of the predictions that are there already.
+    Each picture is written when it is done. Returns all predictions in the file, those of the jobs first and in their
+    order, and a sentence for each picture or box that could not be looked at. Errors: not one of the jobs could.
     """
     skipped: list[str] = []
     with PredictionLog(path) as log:
         if log.note:
             skipped.append(log.note)
-        done = log.done
-        left = [job for job in (_without(job, done) for job in jobs) if job.ids]
-        answers = localizer.locate_all(((job.image.path, job.boxes) for job in left), points)
-        for job in track(left):
+        jobs = jobs(log.before) if callable(jobs) else jobs
+        predictions = list(log.before)
+        left = _left(jobs, log.done, localizer.batch)
+        answers = localizer.locate_groups(
+            ((one.job.image.path, one.job.boxes, one.last) for one in left), points
+        )
+        for one in track(left):
             found = next(answers)
+            image = one.job.image
             if isinstance(found, PosetalkError):
-                skipped.append(f"skipped: {job.image.path.name}: {found}")
+                skipped.append(readable(f"skipped: {image.name}: {found}"))
             else:
-                log.add(predictions_of(job.image, job.ids, found, box_source, job.scores))
-    predictions, _ = read_predictions(path)
-    if not predictions:
+                of = predictions_of(image, one.job.ids, found, box_source, one.job.scores)
+                new = [p for p in of if p.person_id in one.missing]
+                log.add(new)
+                predictions += new
+    order = {(job.image.id, person): (n, m) for n, job in enumerate(jobs) for m, person in enumerate(job.ids)}
+    if not any(p.key in order for p in predictions):
         raise PosetalkError(f"nothing could be located; {skipped[0] if skipped else 'there are no people'}")
-    return predictions, skipped
+    return sorted(predictions, key=lambda p: order.get(p.key, (len(order), 0))), skipped
 
 
-def _without(job: Job, done: Container[tuple[int, int]]) -> Job:
-    """The people of a picture that are not there yet."""
-    left = [n for n, person in enumerate(job.ids) if (job.image.id, person) not in done]
-    boxes = job.boxes and tuple(job.boxes[n] for n in left)
-    scores = job.scores and tuple(job.scores[n] for n in left)
-    return Job(job.image, tuple(job.ids[n] for n in left), boxes, scores)
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A job to ask for, those of its people that are missing, and whether a group ends with it."""
+
+    job: Job
+    missing: frozenset[int]
+    last: bool = False
+
+
+def _left(jobs: Sequence[Job], done: frozenset[tuple[int, int]], batch: int) -> list[_Left]:
+    """What a run asks for, in groups of `batch` people or a few more.
+
+    A run that was killed may have written a part of a group. That group is asked again as a whole, so that the
+    missing people are found with the very numbers that they would have had; of all others only who is missing.
+    """
+    missing = [frozenset(person for person in job.ids if (job.image.id, person) not in done) for job in jobs]
+    begun = max((n for n, job in enumerate(jobs) if len(missing[n]) < len(set(job.ids))), default=-1)
+    group = range(0)
+    for group in _groups(jobs, batch):
+        if begun in group:
+            break
+    if begun not in group:
+        group = range(0)
+    left: list[_Left] = []
+    for part in (range(group.start), group, range(group.stop, len(jobs))):
+        if part is group:
+            some = [_Left(jobs[n], missing[n]) for n in part] if any(missing[n] for n in part) else []
+        else:
+            some = [_Left(_only(jobs[n], missing[n]), missing[n]) for n in part if missing[n]]
+        for ends in _groups([one.job for one in some], batch):
+            some[ends[-1]] = replace(some[ends[-1]], last=True)
+        left += some
+    return left
+
+
+def _groups(jobs: Sequence[Job], batch: int) -> Iterator[range]:
+    """Where people are asked together: `batch` of them, or as many more as the last picture has."""
+    start = people = 0
+    for n, job in enumerate(jobs):
+        people += len(job.ids)
+        if people >= batch or n == len(jobs) - 1:
+            yield range(start, n + 1)
+            start, people = n + 1, 0
+
+
+def _only(job: Job, people: frozenset[int]) -> Job:
+    """A picture with some of its people."""
+    if len(people) == len(job.ids):
+        return job
+    some = [n for n, person in enumerate(job.ids) if person in people]
+    boxes = job.boxes and tuple(job.boxes[n] for n in some)
+    scores = job.scores and tuple(job.scores[n] for n in some)
+    return Job(job.image, tuple(job.ids[n] for n in some), boxes, scores)
 
 
 def write_results(predictions: Sequence[Prediction], path: Path) -> None:
-    """COCO results JSON (image_id, category_id, keypoints x, y, score, score), with each `file_name` beside it."""
+    """COCO results JSON (image_id, category_id, keypoints x, y, score, score), with each `file_name` beside it.
+
+    Errors: the file cannot be written; one that is there stays whole.
+    """
     rows = [{**p.to_coco(), "file_name": p.file_name} for p in predictions]
-    path.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise PosetalkError(f"cannot write {path}: {error.strerror}; choose another folder") from None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.locate.predictions import GROUND_TRUTH, Prediction, scored_people
+from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, readable, scored_people
 from posetalk.score.bootstrap import interval, resample
 from posetalk.score.calibration import reliability
 from posetalk.score.cases import ENOUGH, Case
@@ -48,7 +48,7 @@ def evaluate(
 
     On labelled boxes a person without prediction scores 0. On a detector's boxes there is AP and AR only.
     Errors: names that differ from the truth's, people the truth does not have, a person predicted twice, a
-    box source other than the predictions', PCKh or PCK on a detector's boxes.
+    box source other than the predictions', boxes that a model found itself, PCKh or PCK on a detector's boxes.
     """
     beside = dict(beside or {})
     for some in (predictions, *beside.values()):
@@ -138,7 +138,7 @@ def average_place(
     if box_source != GROUND_TRUTH:
         return [replace(p, keypoints=at(p.box), std=None) for p in predictions]
     return [
-        Prediction(i.id, p.id, i.path.name, p.box, GROUND_TRUTH, skeleton.names, at(p.box))
+        Prediction(i.id, p.id, readable(i.name), p.box, GROUND_TRUTH, skeleton.names, at(p.box))
         for i, p in scored_people(truth)
     ]
 
@@ -155,6 +155,11 @@ def _check(truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton
         person = f"person {p.person_id} of image {p.image_id}"
         if p.names != skeleton.names:
             raise PosetalkError(f"the prediction for {person} has other keypoints than {truth.name}")
+        if p.box_source == MODEL:
+            raise PosetalkError(
+                f"the prediction for {person} was made in a box that the model found itself (posetalk locate); "
+                "score what posetalk evaluate made, in labelled boxes or a detector's"
+            )
         if p.box_source != box_source:
             raise PosetalkError(
                 f"the prediction for {person} was made in boxes of {p.box_source!r}, not {box_source!r}; "

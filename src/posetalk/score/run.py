@@ -11,7 +11,7 @@ from rich.progress import track
 from posetalk.crop.fit import fitting
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.predictions import GROUND_TRUTH, read_predictions
+from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
 from posetalk.locate.sweep import Job, detected_jobs, labelled_jobs, sweep
 from posetalk.read.boxes import read_boxes
 from posetalk.read.dataset import labelled_skeleton, read_people
@@ -48,13 +48,13 @@ def evaluate_model(
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
         sizes = {i.id: (i.width, i.height) for i in truth.images if i.width and i.height}
         found = read_boxes(Path(settings.boxes), form=settings.box_form, sizes=sizes)
-    others = {path.stem: read_predictions(path)[0] for path in beside}
+    others, told = _others(beside)
     with settings.claim(out):
         model = localizer()
         jobs: list[Job] = (
             labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
         )
-        source = GROUND_TRUTH if found is None else Path(str(settings.boxes)).name
+        source = GROUND_TRUTH if found is None else _box_source(Path(str(settings.boxes)))
         points = named or labelled_skeleton(truth)
         predictions, skipped = sweep(
             model,
@@ -66,6 +66,31 @@ def evaluate_model(
         )
         seen = set(model.trained_keypoints) or None
         report = evaluate(truth, predictions, points, box_source=source, seen=seen, beside=others)
-        for sentence in [*(found.skipped if found else ()), *skipped, *report.save(out)]:
-            print(sentence)
+        for sentence in [*(found.skipped if found else ()), *told, *skipped, *report.save(out)]:
+            print(readable(sentence))
         print(report.to_markdown())
+
+
+def _box_source(boxes: Path) -> str:
+    """A file of boxes by its name, which must not pass for other sources."""
+    return f"./{boxes.name}" if boxes.name in (GROUND_TRUTH, MODEL) else boxes.name
+
+
+def _others(beside: Sequence[Path]) -> tuple[dict[str, list[Prediction]], list[str]]:
+    """Others' predictions by a name each, and a sentence for each file that was cut off.
+
+    The name is the file's; with as many of its folders as tell it from the others (runs all hold a predictions.jsonl).
+    Errors: a file given twice.
+    """
+    names = ["baseline"]
+    found, told = {}, []
+    paths = [path.absolute().with_suffix("") for path in beside]
+    for path, file in zip(paths, beside, strict=True):
+        if paths.count(path) > 1:
+            raise PosetalkError(f"{file} is given twice, or beside one of the same name; give each once")
+        name, rest = path.name, path.parent
+        while name in names or any(("/" + p.as_posix()).endswith("/" + name) for p in paths if p != path):
+            name, rest = f"{rest.name}/{name}", rest.parent
+        found[name], note = read_predictions(file)
+        told += [note] if note else []
+    return found, told
