@@ -65,7 +65,10 @@ def rules() -> str:
     """What verdicts hang on, SHA-256 in hexadecimal digits: the facts, the reading of a reply, the rules."""
     folder = files("posetalk")
     names = [f"facts/{one.name}" for one in (folder / "facts").iterdir()]
-    names += [f"write/{name}" for name in ("english.py", "reply.py", "rules.py", "screen.py", "screen.toml")]
+    names += [
+        f"write/{name}"
+        for name in ("english.py", "reply.py", "rules.py", "screen.py", "screen.toml", "spoken.py")
+    ]
     digest = sha256()
     for name in sorted(name for name in names if name.endswith((".py", ".toml"))):
         digest.update((folder / name).read_bytes())
@@ -99,6 +102,19 @@ def faults_of(
         faults += _beside(question, answer, which)
         faults += _measured(sample.kind, question, answer, which)
     return tuple(faults)
+
+
+def borne_out(sample: Sample, scene: Scene) -> bool:
+    """Whether the facts bear out every answer: each claims something that they agree with, if only by a yes or a no."""
+    return bool(sample.turns) and all(_agreed(question, answer, scene) for question, answer in sample.turns)
+
+
+def _agreed(question: str, answer: str, scene: Scene) -> bool:
+    verdicts = [check(claim, scene) for claim in claims_of(answer)]
+    if question.strip() and yes_or_no(last := asked(question)) and (YES.match(answer) or NO.match(answer)):
+        means = "agrees" if YES.match(answer) else "contradicts"
+        verdicts += ["agrees" for claim in claims_of(last) if check(claim, scene) == means]
+    return "agrees" in verdicts
 
 
 def _shape(sample: Sample, fewest: int) -> Iterator[Fault]:
