@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -120,26 +121,31 @@ _WHO = re.compile(
     r"\bthe person (?:on the (?P<end>left|right)|in the (?P<middle>middle))\b",
     re.IGNORECASE,
 )
+_STOP = re.compile(r"[.!?]")
 _CLAUSE = re.compile(
     r"[.;:!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
 )
 _WINDOW = 60  # characters before a word that negate it or hedge it
+_SHORTEST = 3  # characters of a clause that may claim something
 
 
 def claims_of(text: str) -> list[Claim]:
     """What a text claims, in its order; the same claim in the same words twice is two claims."""
     found: list[tuple[int, Claim]] = []
+    people = _People(text)
     for start, clause in _clauses(text):
+        if len(clause.strip()) < _SHORTEST:
+            continue
         for rules in (_DOING, _RULES):
-            taken: list[tuple[int, int]] = []
+            taken = bytearray(len(clause))
             for rule in rules:
                 for match in rule.words.finditer(clause):
-                    if any(a < match.end() and match.start() < b for a, b in taken):
+                    if taken.find(1, *match.span()) >= 0:
                         continue  # an earlier rule, which says more, has these words
                     place = start + match.start()
-                    said = _said(rule, match, clause, _who(text, place))
+                    said = _said(rule, match, clause, people.who(place))
                     if said:
-                        taken.append(match.span())
+                        taken[slice(*match.span())] = bytes([1]) * len(match[0])
                         found += [(place, claim) for claim in said]
         for match in _COUNT.finditer(clause):
             word = match["number"].lower()
@@ -151,7 +157,7 @@ def claims_of(text: str) -> list[Claim]:
 def _said(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
     """What the words of a rule claim where they stand; nothing where they are hedged, or not about a person."""
     before = clause[max(0, match.start() - _WINDOW) : match.start()]
-    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :].lstrip()):
+    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() : match.end() + _WINDOW].lstrip()):
         return []
     if rule.subject and not of_a_person(before, match[0]):
         return []
@@ -232,13 +238,21 @@ def _clauses(text: str) -> Iterator[tuple[int, str]]:
     yield start, text[start:]
 
 
-def _who(text: str, place: int) -> str | None:
-    """The last person named before a place in the same sentence, as `Claim.who` has it."""
-    start = max(text.rfind(mark, 0, place) for mark in ".!?") + 1
-    found = list(_WHO.finditer(text, start, place))
-    if not found:
-        return None
-    last = found[-1]
-    if last["ordinal"]:
-        return f"place {_ORDINALS.index(last['ordinal'].lower()) + 1}"
-    return f"person {last['number']}" if last["number"] else (last["end"] or last["middle"]).lower()
+class _People:
+    """Who is named where in a text."""
+
+    def __init__(self, text: str) -> None:
+        self.named = list(_WHO.finditer(text))
+        self.ends = [match.end() for match in self.named]
+        self.stops = [-1, *(match.start() for match in _STOP.finditer(text))]
+
+    def who(self, place: int) -> str | None:
+        """The last person named before a place in the same sentence, as `Claim.who` has it."""
+        before = bisect_right(self.ends, place)
+        start = self.stops[bisect_left(self.stops, place) - 1] + 1
+        if before == 0 or self.named[before - 1].start() < start:
+            return None
+        last = self.named[before - 1]
+        if last["ordinal"]:
+            return f"place {_ORDINALS.index(last['ordinal'].lower()) + 1}"
+        return f"person {last['number']}" if last["number"] else (last["end"] or last["middle"]).lower()

@@ -130,8 +130,8 @@ class Ledger:
         for file in results:
             if file.exists() and file.stat().st_size:
                 raise PosetalkError(
-                    f"{self.path} {how}, though {file} was made with it: all would be asked and paid for again; put the "
-                    "ledger back from a copy, or choose another folder"
+                    f"{self.path} {how}, though {file} was made with it: all would be asked and paid for again; put "
+                    "the ledger back from a copy, or choose another folder"
                 )
 
     def _mend(self) -> None:

@@ -37,6 +37,8 @@ from posetalk.write.sample import Kind, Sample
 # Words in a row that are the prompt's own, OWN of them neither common nor of the body: "the person on the left and the
 # person" is anybody's.
 ECHO, OWN = 8, 3
+# Characters of a question or an answer, twice as many as the longest may have, and of a sample, that are looked at.
+MOST, MOST_OF_ALL = 10_000, 50_000
 CIRCLES = 6  # sentences from which more than half said again means a model that goes round in circles
 
 _LENGTH: dict[str, list[int]] = FILE["length"]
@@ -90,11 +92,18 @@ def faults_of(
     what no picture shows is a guess.
     fewest: questions of a conversation; 1 where conversations come cut into records of one, as LLaVA-Pose's do.
     """
+    length = sum(len(text) for turn in sample.turns for text in turn)
+    if length > MOST_OF_ALL:
+        words = f"the questions and answers have {length:,} characters, no more than {MOST_OF_ALL:,} are read"
+        return (Fault("length", words),)
     faults = list(_shape(sample, fewest))
     for number, (question, answer) in enumerate(sample.turns, 1):
         if not question.strip() or not answer.strip():
             continue  # said by _shape
         which = "" if len(sample.turns) == 1 else f" {number}"
+        if too_long := list(_endless(question, answer, which)):
+            faults += too_long
+            continue
         faults += broken(question, answer, which, captions)
         faults += _echoes(question, answer, which, told)
         if scene is not None:
@@ -214,6 +223,16 @@ def _beside(question: str, answer: str, which: str) -> Iterator[Fault]:
         yield Fault(
             "duplicate", f'the answer{which} says the same again and again ("{part(sentences(answer)[-1])}")'
         )
+
+
+def _endless(question: str, answer: str, which: str) -> Iterator[Fault]:
+    """Texts that nobody reads to their end, these rules neither."""
+    for what, text in (("question", question), ("answer", answer)):
+        if len(text) > MOST:
+            yield Fault(
+                "length",
+                f"the {what}{which} is too long: {len(text):,} characters, at most {MOST:,} are read",
+            )
 
 
 def _measured(kind: Kind, question: str, answer: str, which: str) -> Iterator[Fault]:

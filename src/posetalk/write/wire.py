@@ -22,7 +22,7 @@ def capped(httpx: Any, client: Any, **given: Any) -> Any:
     than MOST bytes. Errors: of its `send` also TooMuch.
     """
 
-    class Capped(client):  # type: ignore[misc]
+    class Capped(client):
         async def send(self, request: Any, **how: Any) -> Any:
             request.headers["accept-encoding"] = "identity"
             response = await super().send(request, **how | {"stream": True, "follow_redirects": False})
