@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -121,31 +120,26 @@ _WHO = re.compile(
     r"\bthe person (?:on the (?P<end>left|right)|in the (?P<middle>middle))\b",
     re.IGNORECASE,
 )
-_STOP = re.compile(r"[.!?]")
 _CLAUSE = re.compile(
     r"[.;:!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
 )
 _WINDOW = 60  # characters before a word that negate it or hedge it
-_SHORTEST = 3  # characters of a clause that may claim something
 
 
 def claims_of(text: str) -> list[Claim]:
     """What a text claims, in its order; the same claim in the same words twice is two claims."""
     found: list[tuple[int, Claim]] = []
-    people = _People(text)
     for start, clause in _clauses(text):
-        if len(clause.strip()) < _SHORTEST:
-            continue
         for rules in (_DOING, _RULES):
-            taken = bytearray(len(clause))
+            taken: list[tuple[int, int]] = []
             for rule in rules:
                 for match in rule.words.finditer(clause):
-                    if taken.find(1, *match.span()) >= 0:
+                    if any(a < match.end() and match.start() < b for a, b in taken):
                         continue  # an earlier rule, which says more, has these words
                     place = start + match.start()
-                    said = _said(rule, match, clause, people.who(place))
+                    said = _said(rule, match, clause, _who(text, place))
                     if said:
-                        taken[slice(*match.span())] = bytes([1]) * len(match[0])
+                        taken.append(match.span())
                         found += [(place, claim) for claim in said]
         for match in _COUNT.finditer(clause):
             word = match["number"].lower()
@@ -157,7 +151,7 @@ def claims_of(text: str) -> list[Claim]:
 def _said(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
     """What the words of a rule claim where they stand; nothing where they are hedged, or not about a person."""
     before = clause[max(0, match.start() - _WINDOW) : match.start()]
-    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() : match.end() + _WINDOW].lstrip()):
+    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :].lstrip()):
         return []
     if rule.subject and not of_a_person(before, match[0]):
         return []
@@ -233,26 +227,19 @@ def _clauses(text: str) -> Iterator[tuple[int, str]]:
     """Parts of a text within which a negation or a hedge reaches, with where they begin."""
     start = 0
     for match in _CLAUSE.finditer(text):
-        yield start, text[start : match.start()]
+        if match.start() - start > 2:  # nothing is claimed in fewer characters, and some texts are all marks
+            yield start, text[start : match.start()]
         start = match.end() if not match[0].isalpha() else match.start()
     yield start, text[start:]
 
 
-class _People:
-    """Who is named where in a text."""
-
-    def __init__(self, text: str) -> None:
-        self.named = list(_WHO.finditer(text))
-        self.ends = [match.end() for match in self.named]
-        self.stops = [-1, *(match.start() for match in _STOP.finditer(text))]
-
-    def who(self, place: int) -> str | None:
-        """The last person named before a place in the same sentence, as `Claim.who` has it."""
-        before = bisect_right(self.ends, place)
-        start = self.stops[bisect_left(self.stops, place) - 1] + 1
-        if before == 0 or self.named[before - 1].start() < start:
-            return None
-        last = self.named[before - 1]
-        if last["ordinal"]:
-            return f"place {_ORDINALS.index(last['ordinal'].lower()) + 1}"
-        return f"person {last['number']}" if last["number"] else (last["end"] or last["middle"]).lower()
+def _who(text: str, place: int) -> str | None:
+    """The last person named before a place in the same sentence, as `Claim.who` has it."""
+    start = max(text.rfind(mark, 0, place) for mark in ".!?") + 1
+    found = list(_WHO.finditer(text, start, place))
+    if not found:
+        return None
+    last = found[-1]
+    if last["ordinal"]:
+        return f"place {_ORDINALS.index(last['ordinal'].lower()) + 1}"
+    return f"person {last['number']}" if last["number"] else (last["end"] or last["middle"]).lower()
