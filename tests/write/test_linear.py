@@ -124,7 +124,7 @@ def test_lines_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         [file] = write_batch(jobs(6), ledger, given, accept, tmp_path / "batch.jsonl")
         keys = [json.loads(line)["custom_id"] for line in file.read_text().splitlines()]
         half = f'{{"custom_id": "{keys[0]}", "error": {{"message": "half \\ud800 a [/red] pair"}}}}'
-        deep = f'{{"custom_id": "{keys[1]}", "error": ' + '{"message":' * 900 + "1" + "}" * 900 + "}"
+        deep = f'{{"custom_id": "{keys[1]}", "error": ' + '{"message":' * 300 + "1" + "}" * 300 + "}"
         body = {"choices": [{"message": {"content": "fine"}}]}
         whole = json.dumps({"custom_id": keys[2], "response": {"status_code": 200, "body": body}})
         long = json.dumps({"custom_id": keys[3], "response": {"body": "x" * 250_000}})
