@@ -466,7 +466,7 @@ def test_a_batch_of_which_nothing_can_be_used_is_no_success(words: list[str], tm
 
 # The same of every picture.
 
-GENERAL = "There is somebody in the picture. Behind the person the place is open, with much light and air."
+GENERAL = "There is somebody in the picture, and the place behind is wide and open."
 STANDS = "The person is standing."
 
 

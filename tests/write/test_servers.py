@@ -145,6 +145,7 @@ def test_the_name_of_the_limit_is_the_servers(status: int, name: str, body: Any,
     with running(script) as server:
         assert generate(jobs(9), ledger, settings(server, concurrency=1), accept).done == 9
         assert sum(name in given for given in server.seen) == 1  # and is remembered
+        assert generate(jobs(40), ledger, settings(server, concurrency=12), accept).done == 40  # all at once
         assert all((OLD in given) != (NEW in given) for given in server.seen)
         assert all("response_format" in given for given in server.seen)  # nothing else was blamed
 

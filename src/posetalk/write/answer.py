@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -52,9 +53,9 @@ class Trouble(Exception):
         self.reason, self.words, self.then, self.wait, self.status = reason, words, then, wait, status
 
 
-def answer_of(data: Any, job_tokens: int = 0) -> Answer:
+def answer_of(data: Any, job_tokens: int = 0, clean: Callable[[str], str] = str) -> Answer:
     """The answer in a decoded chat completion, without what the model thought. job_tokens: what is taken for tokens_in
-    where the server says none.
+    where the server says none. clean: what the text goes through before it is cut.
 
     Errors: Trouble where it is none.
     """
@@ -68,11 +69,11 @@ def answer_of(data: Any, job_tokens: int = 0) -> Answer:
         said = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Trouble("unusable answer", "what the server sent is no chat completion") from None
-    refusal, content = whole(refusal or "")[:LONGEST], whole(spoken(written))
+    refusal, content = (clean(whole(text)) for text in (refusal or "", spoken(written)))
     counted = all(isinstance(n, int) and 0 <= n < 2**40 for n in said)
     into, out = cast(tuple[int, int], said) if counted else (job_tokens, tokens(written))
     if refusal or finish == "content_filter":
-        return Answer(refusal or content[:LONGEST], "refused", into, out, counted)
+        return Answer((refusal or content)[:LONGEST], "refused", into, out, counted)
     cut = finish == "length" or len(content) > LONGEST
     return Answer(content[:LONGEST], "cut off" if cut else "whole", into, out, counted)
 

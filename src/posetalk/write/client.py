@@ -11,7 +11,6 @@ import os
 import re
 import ssl
 import time
-from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -186,7 +185,7 @@ class Client:
         # some servers fall over a schema that they do not understand: the next time goes without
         ill = after is not None and after.schema and after.status in (500, 501) and self.takes_schema is None
         schema, limited = self.takes_schema is not False and bool(job.schema) and not ill, self.limited
-        refused = False
+        refused = renamed = False
         while True:
             try:
                 answer = await self._post(job, schema, limited)
@@ -194,15 +193,16 @@ class Client:
                 trouble.schema = schema
                 if trouble.status not in (400, 422):
                     raise
-                if limited == self.limited and _names(trouble.words, limited):
-                    limited = _LIMITS[limited == _LIMITS[0]]
+                if not renamed and _names(trouble.words, limited):
+                    limited, renamed = _other(limited), True
                 elif schema and not self.takes_schema:
                     schema, refused = False, True
                 else:
                     raise
             else:
                 break
-        self.limited = limited
+        if renamed:
+            self.limited = limited
         if schema:
             self.takes_schema = True
         elif self.takes_schema is None:
@@ -222,7 +222,7 @@ class Client:
                 response = await next(self._turn).post(
                     "/chat/completions", cast_to=self.httpx.Response, body=asked
                 )
-            answer = answer_of(json.loads(response.content), tokens_in(job))
+            return answer_of(json.loads(response.content), tokens_in(job), self._clean)
         except self.openai.APIStatusError as error:
             raise self._refused(error) from None
         except (TimeoutError, self.openai.APITimeoutError):
@@ -238,7 +238,6 @@ class Client:
             raise Trouble("cannot be sent", "its messages hold broken characters", "never") from None
         except (ValueError, RecursionError):  # of json
             raise Trouble("unusable answer", "what the server sent is no JSON") from None
-        return replace(answer, reply=self._clean(answer.reply))
 
     def _refused(self, error: Any) -> Trouble:
         status: int = error.status_code
@@ -282,10 +281,14 @@ class Client:
         return self._clean(whole(where if parts.hostname else parts.path)[:200]) or "another address"
 
 
+def _other(limited: str) -> str:
+    """The other name of the limit."""
+    return _LIMITS[limited == _LIMITS[0]]
+
+
 def _names(words: str, limited: str) -> bool:
     """Whether an error says that the name of the limit is not known, and not that the number is too large."""
-    other = _LIMITS[limited == _LIMITS[0]]
-    return other in words or (limited in words and _UNKNOWN.search(words) is not None)
+    return _other(limited) in words or (limited in words and _UNKNOWN.search(words) is not None)
 
 
 def _wait(error: Any) -> float:

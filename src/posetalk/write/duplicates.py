@@ -45,9 +45,7 @@ class Duplicates:
         self._blocks: list[NDArray[np.uint16]] = []  # hashes of each sample, cut to 16 bits
         self._keys: list[NDArray[np.int64]] = []  # of each sample: its text's hash
         self._images: list[int] = []  # of each sample: its picture; ids have no limit
-        self._short: dict[
-            int, int
-        ] = {}  # of each short text, by its hash: the picture that it was first said of
+        self._short: dict[int, int] = {}  # by the hash of a short text: the picture that it was first said of
 
     def faults_of(self, sample: Sample) -> tuple[Fault, ...]:
         """A fault if the sample's answers were given before; if not, they are remembered."""

@@ -82,9 +82,9 @@ class Ledger:
     def __init__(self, path: str | Path, results: Iterable[Path] = ()) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
-        there = self.path.exists() and self.path.stat().st_size > 0
+        there = _size(self.path) > 0
         if not there:
-            self._not_lost(results, "is empty" if self.path.exists() else "is gone")
+            self._not_lost(results, "is gone" if _size(self.path) < 0 else "is empty")
         self.in_flight = 0  # requests that were out when the last run died: perhaps paid, the answers lost
         with self._said():
             self._sql = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
@@ -128,7 +128,7 @@ class Ledger:
 
     def _not_lost(self, results: Iterable[Path], how: str) -> None:
         for file in results:
-            if file.exists() and file.stat().st_size:
+            if _size(file) > 0:
                 raise PosetalkError(
                     f"{self.path} {how}, though {file} was made with it: all would be asked and paid for again; put "
                     "the ledger back from a copy, or choose another folder"
@@ -177,7 +177,7 @@ class Ledger:
 
         None where there is none yet. Errors: as the ledger's own.
         """
-        if not path.exists() or not path.stat().st_size:
+        if _size(path) <= 0:
             yield None
             return
         for tries in range(5):
@@ -354,6 +354,14 @@ def _str(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _size(path: Path) -> int:
+    """Of a file, in bytes; -1 where there is none that can be seen."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def _count(value: object) -> bool:
