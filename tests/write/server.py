@@ -26,7 +26,8 @@ class Act:
     """What the server does with a request.
 
     delay: seconds before it does. cut: so many bytes of the body are sent, then the connection is closed; 0 for none,
-    not even a status. hang: nothing is ever sent. drip: seconds between the bytes of the body.
+    not even a status. hang: nothing is ever sent. drip: seconds between the bytes of the body. endless: the body is
+    sent again and again, until the other side has enough.
     """
 
     body: bytes = b""
@@ -36,15 +37,14 @@ class Act:
     cut: int | None = None
     hang: bool = False
     drip: float = 0.0
+    endless: bool = False
 
 
 Script = Callable[[Body, int], Act]
 """From a request and the number of times (from 0) that one with the same messages came before, to what is done."""
 
 
-def said(
-    text: str | None, finish: str = "stop", refusal: str | None = None, usage: Any = None, **more: Any
-) -> Act:
+def said(text: Any, finish: str = "stop", refusal: str | None = None, usage: Any = None, **more: Any) -> Act:
     """A chat completion."""
     message = {"role": "assistant", "content": text, "refusal": refusal}
     found = {
@@ -138,7 +138,8 @@ class Server:
 
 
 async def _send(writer: asyncio.StreamWriter, act: Act) -> None:
-    lines = [f"HTTP/1.1 {act.status} X", f"Content-Length: {len(act.body)}", "Content-Type: application/json"]
+    long = "Transfer-Encoding: chunked" if act.endless else f"Content-Length: {len(act.body)}"
+    lines = [f"HTTP/1.1 {act.status} X", long, "Content-Type: application/json"]
     lines += [f"{name}: {value}" for name, value in act.headers.items()]
     head = ("\r\n".join(lines) + "\r\n\r\n").encode()
     if act.cut == 0:
@@ -150,6 +151,11 @@ async def _send(writer: asyncio.StreamWriter, act: Act) -> None:
             await writer.drain()
             await asyncio.sleep(act.drip)
         return
+    if act.endless:
+        writer.write(head)
+        while True:
+            writer.write(f"{len(act.body):x}\r\n".encode() + act.body + b"\r\n")
+            await writer.drain()
     writer.write(head + act.body[: act.cut])
     await writer.drain()
 

@@ -141,3 +141,29 @@ def test_no_duplicate_is_kept_and_nothing_else_is_lost(said: list[tuple[str, int
         key = (words(answer), image_id)
         assert bool(duplicates.faults_of(sample(answer, image_id=image_id))) == (key in kept)
         kept.add(key)
+
+
+@pytest.mark.parametrize(
+    ("second", "true", "found"),
+    [
+        (sample("He is standing.", image_id=2), True, False),
+        (sample("He is standing.", image_id=2), False, True),
+        (sample("he is -- STANDING", image_id=2), False, True),
+        (sample("He is standing.", question="And now?", image_id=2), False, True),
+        (sample("He is.", "Standing.", image_id=2), False, True),
+        (sample("He is standing.", image_id=1), True, True),  # of the same picture no fact helps
+        (sample("He is sitting.", image_id=2), False, False),
+        (sample("He is standing.", image_id=2**63), False, True),
+    ],
+)
+def test_a_short_text_recurs_where_the_facts_bear_it_out(second: Sample, true: bool, found: bool) -> None:
+    duplicates = Duplicates(lambda _: true)
+    assert duplicates.faults_of(sample("He is standing.", image_id=1)) == ()
+    assert [fault.reason for fault in duplicates.faults_of(second)] == ["duplicate"] * found
+
+
+def test_a_long_text_recurs_nowhere() -> None:
+    duplicates = Duplicates(lambda _: True)
+    assert duplicates.faults_of(sample(LONG, image_id=2**70)) == ()  # ids have no limit
+    [fault] = duplicates.faults_of(sample(LONG, image_id=2))
+    assert fault.reason == "duplicate" and f"of picture {2**70} " in fault.words

@@ -270,3 +270,105 @@ def test_the_order_in_a_message_is_nothing_and_in_a_schema_something() -> None:
     # servers that write by a schema write its properties in its order
     one, two = ({"properties": {name: {} for name in names}} for names in ("ab", "ba"))
     assert key(job(0, schema=one), SETTINGS) != key(job(0, schema=two), SETTINGS)
+
+
+# Rows that somebody has edited.
+
+EDITS = [
+    ("verdict = 'no JSON'", {}, ""),
+    ("verdict = '{\"turns\": [[1, 2]]}'", {}, ""),
+    ("verdict = '{\"turns\": []}'", {}, ""),
+    ('verdict = \'{"faults": [["leak"]]}\'', {}, ""),
+    ("verdict = '[' || replace(hex(zeroblob(50000)), '0', '[')", {}, ""),
+    ("verdict = 7", {}, ""),
+    ("reply = NULL", None, "has no reply; it is asked again"),
+    ("state = 'eaten', reply = NULL", None, "has no reply; it is asked again"),
+    ("state = 'eaten'", {}, "has the state 'eaten'; it has a reply and counts as answered"),
+    ("ended = 'badly'", {}, "says that the reply ended as 'badly'; it counts as whole"),
+    ("ended = NULL", {}, "says that the reply ended as None; it counts as whole"),
+    ("tokens_in = -5", {"tokens_in": 0, "tokens_out": 2, "counted": False}, "has no numbers of tokens"),
+    ("tokens_in = 'many'", {"tokens_in": 0, "tokens_out": 2, "counted": False}, "has no numbers of tokens"),
+    ("tokens_out = NULL", {"tokens_out": 2, "counted": False}, "has no numbers of tokens"),
+    ("tokens_out = 1.5", {"tokens_out": 2, "counted": False}, "has no numbers of tokens"),
+    ("counted = 'yes'", {"tokens_out": 2, "counted": False}, "has no numbers of tokens"),
+    ("dollars = -100", {}, "has no price; it counts as free"),
+    ("dollars = 'a lot'", {}, "has no price; it counts as free"),
+    ("reply = CAST(x'ff41' AS TEXT)", {"reply": "\ufffdA"}, ""),
+]
+
+
+@pytest.mark.parametrize(("edit", "changed", "note"), EDITS, ids=[edit[:24] for edit, *_ in EDITS])
+def test_an_edited_row_is_told_and_the_others_go_on(
+    edit: str, changed: dict[str, Any] | None, note: str, path: Path
+) -> None:
+    with Ledger(path) as ledger:
+        ledger.answer([("k", "1-detail", ANSWER, 0.25), ("other", "2-detail", ANSWER, 0.25)])
+        ledger.judge("k", (("Question?", "Answer."),))
+    with sqlite3.connect(path) as sql:
+        sql.execute("PRAGMA ignore_check_constraints = ON")
+        sql.execute(f"UPDATE requests SET {edit} WHERE key = 'k'")
+    sql.close()
+    with Ledger(path) as ledger:
+        assert len(ledger.notes) == bool(note) and note in "".join(ledger.notes)
+        row, other = ledger.row("k"), ledger.row("other")
+        assert row and other and other.answer == ANSWER
+        if changed is None:
+            assert (row.state, row.answer, row.reason) == (
+                "failed",
+                None,
+                "its row in the ledger has no reply",
+            )
+            assert ledger.answer([("k", "1-detail", ANSWER, 0.25)]) == 1  # it may be asked again
+        else:
+            assert row.state == "answered" and row.answer == dataclasses.replace(ANSWER, **changed)
+        if "verdict" in edit:
+            assert row.verdict is None  # it is made again
+        totals = ledger.totals()
+        assert totals.tokens_in >= 10 and totals.dollars in (0.25, 0.5)
+    with Ledger(path) as ledger:
+        assert not ledger.notes  # said once
+
+
+def test_what_waits_again_keeps_why_it_failed(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.mark([("k", "j")], "waiting")
+        ledger.fail("k", "expired")
+        ledger.mark([("k", "j")], "waiting")
+        row = ledger.row("k")
+        assert row and (row.state, row.reason) == ("waiting", "expired")
+
+
+# Copies, and ledgers that are lost.
+
+
+def test_a_copy_is_read_beside_a_run_and_leaves_no_trace(path: Path) -> None:
+    with Ledger.copy_of(path) as none:
+        assert none is None and not path.exists()
+    with Ledger(path) as ledger:
+        ledger.answer([("k", "j", ANSWER, 0.25)])  # in the log, not yet in the file
+        before = sorted(path.parent.iterdir())
+        with Ledger.copy_of(path) as copy:
+            assert copy and copy.totals().answers == 1
+            copy.answer([("other", "j", ANSWER, 0.25)])
+        assert ledger.totals().answers == 1 and sorted(path.parent.iterdir()) == before
+    path.write_bytes(b"no ledger" * 99)
+    with pytest.raises(PosetalkError, match="is damaged, or no ledger") as caught, Ledger.copy_of(path):
+        pass
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "without a row"])
+def test_a_ledger_that_holds_nothing_beside_results_is_refused(how: str, path: Path) -> None:
+    results = [path.with_name("none.jsonl"), path.with_name("empty.jsonl"), path.with_name("some.jsonl")]
+    results[1].touch()
+    if how == "empty":
+        path.touch()
+    if how == "without a row":
+        Ledger(path).__exit__()
+    results[2].write_text("{}\n")
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(
+        PosetalkError, match=r"some.jsonl was made with it: all would be asked and paid for again"
+    ):
+        Ledger(path, results)
+    assert (path.read_bytes() if path.exists() else None) == before

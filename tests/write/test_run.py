@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.facts.figures import figure
-from tests.write.server import Act, Body, running, said
+from tests.write.server import Act, Body, error, running, said
 
 from posetalk.cli import main
 from posetalk.skeleton import skeleton
 from posetalk.types import Box
+from posetalk.write.ledger import Ledger
 from posetalk.write.sample import Sample, read_samples
 
 NAMES = skeleton("coco17").names
@@ -253,3 +258,248 @@ def test_the_settings_of_a_run_stand_beside_it(words: list[str], tmp_path: Path)
     run([*words, "--kinds", "detail", "--seed", "3"])
     found = tomllib.loads((tmp_path / "out" / "run.toml").read_text())
     assert found["writer"] == "facts" and found["seed"] == 3 and found["kinds"] == ["detail"]
+
+
+# How a run ends.
+
+
+def ends(words: list[str]) -> Any:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    return stop.value.code or 0
+
+
+def asking(words: list[str], url: str, *more: str) -> list[str]:
+    kinds = ["--kinds", "detail", "--writer", "openai", "--model", "m", "--base-url", url]
+    return [*words, *kinds, *more]
+
+
+SETTINGS = "again = 0\nretries = 0\npause = 0.01\nconcurrency = 1\n"
+
+
+@pytest.fixture
+def how(tmp_path: Path) -> list[str]:
+    (tmp_path / "how.toml").write_text(SETTINGS)
+    return ["--settings", str(tmp_path / "how.toml")]
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (error(500, "no [/red]"), "failed"),
+        (said("I cannot see any picture."), "mismatch"),
+        (said(None, refusal="no"), "failed"),
+        (said('{"answer": "A'), "unreadable"),
+    ],
+    ids=["500", "mismatch", "refusal", "cut"],
+)
+def test_a_run_that_wrote_nothing_is_no_success(
+    act: Act,
+    reason: str,
+    words: list[str],
+    how: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with running(lambda *_: act) as server:
+        assert ends(asking(words, server.url, *how)) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith("0 written; 4 ")
+    assert told.err.strip().splitlines()[-1].startswith("posetalk: nothing was written, see ")
+    assert all(reason in reasons for reasons in rejected(tmp_path / "out").values())
+
+
+def test_a_run_that_wrote_something_is_a_success(words: list[str], how: list[str], tmp_path: Path) -> None:
+    def script(body: Body, n: int) -> Act:
+        return error(413, "too long") if "number 3" in str(body["messages"]) else reply(body, n)
+
+    with running(script) as server:
+        assert ends(asking(words, server.url, *how)) == 0
+        assert {s.image_id for s in samples(tmp_path / "out")} == {1, 4}
+        assert rejected(tmp_path / "out") == {"2-detail": ["leak"], "3-detail": ["failed"]}
+
+
+@pytest.mark.parametrize(("money", "code", "written"), [("0.002", 2, 0), ("0.0104", 3, 1), ("9", 0, 3)])
+def test_the_limit_of_money_is_told_from_the_end(
+    money: str, code: int, written: int, words: list[str], how: list[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """An answer may cost 0.01024 dollars, and costs 0.0002."""
+    (tmp_path / "prices.toml").write_text("[models]\nm = { in = 0, out = 10 }")
+    limits = ["--money", money, "--prices", str(tmp_path / "prices.toml")]
+    with running(reply) as server:
+        assert ends(asking(words, server.url, *how, *limits)) == code
+    told = capsys.readouterr()
+    assert ("might pass the limit" in told.out + told.err) is (code != 0)
+    found = rejected(tmp_path / "out")
+    if code:
+        assert 0 <= len(samples(tmp_path / "out")) - written < 3
+        assert found["4-detail"] == ["not asked"]  # and not failed: nothing was sent
+
+
+def test_an_interrupted_run_says_what_was_done_and_ends_as_one(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "how.toml").write_text(SETTINGS)
+
+    def script(body: Body, n: int) -> Act:
+        found = reply(body, n)
+        return Act(found.body, delay=0.0 if "number 1" in str(body["messages"]) else 1.0)
+
+    with running(script) as server:
+        command = asking(words, server.url, "--settings", str(tmp_path / "how.toml"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "posetalk", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        until = time.monotonic() + 30
+        while len(server.seen) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "1 written" in out and "stopped: interrupted; the same command goes on from there" in out
+    assert {s.image_id for s in samples(tmp_path / "out")} == {1}
+    assert rejected(tmp_path / "out")["4-detail"] == ["not asked"]
+
+
+# What is priced beforehand, and what must not be paid twice.
+
+
+def state(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return (
+        {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir()} if folder.exists() else {}
+    )
+
+
+@pytest.mark.parametrize("writer", ["openai", "batch"])
+def test_a_dry_run_leaves_no_trace(
+    writer: str, words: list[str], how: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    with running(reply) as server:
+        dry = [*asking(words, server.url, *how), "--dry-run"]
+        dry[dry.index("openai")] = writer
+        assert ends(dry) == 0 and not out.exists()
+        assert capsys.readouterr().out.startswith("4 requests")
+        assert ends(asking(words, server.url, *how, "--pictures", "2")) == 0
+        before = state(out)
+        assert ends(dry) == 0 and ends([*dry, "--seed", "7", "--recipe", "paper"]) == 0  # other settings
+        assert state(out) == before
+        assert "2 requests" in capsys.readouterr().out  # what is answered is not counted
+        with Ledger(out / "ledger.sqlite"):  # a run goes on
+            inside = sorted(out.iterdir())
+            assert ends(dry) == 0 and sorted(out.iterdir()) == inside
+        assert "2 requests" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b""), lambda path: path.unlink(), None])
+@pytest.mark.parametrize("left", ["samples.jsonl", "rejected.jsonl", "requests.jsonl"])
+def test_a_ledger_that_was_lost_is_not_paid_for_again(
+    spoil: Any,
+    left: str,
+    words: list[str],
+    how: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, ledger = tmp_path / "out", tmp_path / "out" / "ledger.sqlite"
+    with running(reply) as server:
+        command = asking(words, server.url, *how)
+        run(command)
+        asked = len(server.seen)
+        (out / "requests.jsonl").write_text("{}\n")
+        for name in {"samples.jsonl", "rejected.jsonl", "requests.jsonl"} - {left}:
+            (out / name).unlink()
+        ledger.unlink()
+        if spoil is None:
+            Ledger(ledger).__exit__()  # one that holds nothing
+        else:
+            ledger.touch()
+            spoil(ledger)
+        assert ends(command) == 2 and len(server.seen) == asked
+        said_so = capsys.readouterr().err.strip().splitlines()[-1]
+        assert f"{out / left} was made with it" in said_so and "put the ledger back" in said_so
+        (out / left).unlink()
+        run(command)  # who wants to pay again may
+        assert len(server.seen) == 2 * asked
+
+
+def test_a_run_that_was_never_answered_may_begin_anew(
+    words: list[str], how: list[str], tmp_path: Path
+) -> None:
+    with running(lambda *_: error(500)) as server:
+        assert ends(asking(words, server.url, *how)) == 2
+    (tmp_path / "out" / "ledger.sqlite").unlink()
+    with running(reply) as server:
+        run(asking(words, server.url, *how))
+
+
+def test_what_a_batch_says_of_its_errors_is_in_the_list(words: list[str], tmp_path: Path) -> None:
+    batch = [*words, "--kinds", "detail", "--model", "m", "--writer", "batch"]
+    run(batch)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "requests.jsonl").read_text().splitlines()]
+    back = [
+        {"custom_id": rows[0]["custom_id"], "response": None, "error": {"message": "expired \ud800 [/red]"}},
+        {"custom_id": rows[1]["custom_id"], "response": {"status_code": 429, "body": {"detail": "slower"}}},
+        {"custom_id": rows[2]["custom_id"], "response": {"body": json.loads(reply(rows[2]["body"], 0).body)}},
+    ]
+    (tmp_path / "back.jsonl").write_text("".join(json.dumps(row) + "\n" for row in back))
+    run([*batch, "--answers", str(tmp_path / "back.jsonl")])
+    lines = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    found = {row["id"]: (row["faults"][0]["reason"], row["faults"][0]["words"]) for row in lines}
+    assert found == {
+        "1-detail": ("failed", "failed in the batch: the server answered 200: expired ? [/red]"),
+        "2-detail": ("failed", "failed in the batch: the server answered 429: slower"),
+        "4-detail": ("not asked", "not asked yet"),
+    }
+    assert [s.image_id for s in samples(tmp_path / "out")] == [3]
+
+
+def test_a_batch_of_which_nothing_can_be_used_is_no_success(words: list[str], tmp_path: Path) -> None:
+    batch = [*words, "--kinds", "detail", "--model", "m", "--writer", "batch"]
+    run(batch)
+    (tmp_path / "back.jsonl").write_text("{}\n")
+    assert ends([*batch, "--answers", str(tmp_path / "back.jsonl")]) == 2
+
+
+# The same of every picture.
+
+GENERAL = "There is somebody in the picture, and the place behind is wide and open."
+STANDS = "The person is standing."
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reasons"),
+    [
+        (GENERAL, "No, there is nothing else at all.", ["", "duplicate", "duplicate", "duplicate"]),
+        # the second sits, and of the fourth, who stands on one leg, the facts do not know it
+        (STANDS, "Yes, the person is standing.", ["", "contradicted", "", "duplicate"]),
+        (STANDS, "No, there is nothing else at all.", ["", "contradicted", "duplicate", "duplicate"]),
+    ],
+    ids=["of any picture", "borne out", "half of it borne out"],
+)
+def test_what_a_model_says_of_every_picture_is_kept_where_the_facts_bear_it_out(
+    first: str, second: str, reasons: list[str], words: list[str], how: list[str], tmp_path: Path
+) -> None:
+    asked = ("How does the person hold the body?", "Is the person standing, and is there any more to it?")
+    turns = [{"question": q, "answer": a} for q, a in zip(asked, (first, second), strict=True)]
+    with running(lambda *_: said(json.dumps({"turns": turns}))) as server:
+        command = asking(words, server.url, *how)
+        command[command.index("detail")] = "conversation"
+        run(command)
+    found = rejected(tmp_path / "out")
+    assert [found.get(f"{number}-conversation", [""])[0] for number in range(1, 5)] == reasons
+
+
+def test_screening_others_without_facts_keeps_the_first_of_each(tmp_path: Path) -> None:
+    def row(number: int) -> dict[str, Any]:
+        said = [("human", "What does the person do?"), ("gpt", "The person is standing on a lawn.")]
+        turns = [{"from": who, "value": text} for who, text in said]
+        return {"id": str(number), "image": f"{number}.jpg", "conversations": turns}
+
+    (tmp_path / "theirs.json").write_text(json.dumps([row(n) for n in range(1, 6)]))
+    run(["screen", f"{tmp_path}/theirs.json", f"{tmp_path}/s"])
+    assert [s.image_id for s in samples(tmp_path / "s")] == [1]
+    assert set(map(tuple, rejected(tmp_path / "s").values())) == {("duplicate",)}

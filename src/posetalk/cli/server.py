@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
+    from posetalk.write.chain import Report
     from posetalk.write.client import WriterSettings
     from posetalk.write.prices import Price
 
@@ -24,6 +25,7 @@ class Server:
         base_url: a server with OpenAI's interface, http://localhost:8000/v1. The key is read from OPENAI_API_KEY.
         settings: a TOML file with more of how the server is asked, see docs/write.md.
         concurrency: requests in flight at once.
+        max_tokens: that an answer may have, thinking included; by default the task's own number.
         money: dollars that all of the folder's requests together may cost.
         prices: a TOML table of prices, see docs/write.md.
     """
@@ -31,6 +33,7 @@ class Server:
     base_url: str | None = None
     settings: Path | None = None
     concurrency: int | None = None
+    max_tokens: int | None = None
     money: float | None = None
     prices: Path | None = None
 
@@ -43,6 +46,7 @@ class Server:
             "model": model,
             "base_url": self.base_url,
             "concurrency": self.concurrency,
+            "max_tokens": self.max_tokens,
             "money": self.money,
         }
         given |= {key: value for key, value in beside.items() if value is not None}
@@ -60,3 +64,18 @@ class Server:
 
 
 HERE = Server()  # nothing given
+STOPPED = 3  # the exit code of a run that a limit has ended before all was asked
+
+
+def leave(report: Report, made: bool, nothing: str) -> None:
+    """After what was done is printed: end the command with the code that its run has earned, or go on where that is 0.
+
+    made: there is something to show; nothing: a sentence for where there is not. Interrupted: 130; nothing: 2; ended by
+    the limit of money: STOPPED.
+    """
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if not made:
+        raise PosetalkError(nothing + (f"; stopped: {report.stopped}" if report.stopped else ""))
+    if report.stopped:
+        raise SystemExit(STOPPED)

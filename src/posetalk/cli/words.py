@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, tell, tell_skipped
-from posetalk.cli.server import HERE, Server
+from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
 
 
@@ -104,6 +104,7 @@ def write(
 
     from posetalk.crop.fit import other_shapes
     from posetalk.read.pictures import Pictures
+    from posetalk.write.chain import Report
     from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_by_facts, write_by_model
     from posetalk.write.sample import KINDS
 
@@ -135,20 +136,27 @@ def write(
         tell(*other_shapes(data.some()))
     if asked is None:
         print(f"{out}: {write_by_facts(data, chosen, out, partial(track, description='writing'))}")
+        tell(*data.notes)
+        tell_skipped(*data.skipped)
+        return
+    price, report, kept = server.price(asked.model), Report(), None
+    if dry_run:
+        print(price_run(data, chosen, asked, out, price))
+    elif writer == "batch":
+        said, kept = write_by_batch(data, chosen, asked, out, price, answers)
+        print("\n".join([*said, *([f"{out}: {kept}"] if kept else [])]))
     else:
-        price = server.price(asked.model)
-        if dry_run:
-            print(price_run(data, chosen, asked, out, price))
-        elif writer == "batch":
-            said, kept = write_by_batch(data, chosen, asked, out, price, answers)
-            print("\n".join([*said, *([f"{out}: {kept}"] if kept else [])]))
-        else:
-            report, kept = write_by_model(data, chosen, asked, out, price)
-            print(f"{report}\n{out}: {kept}")
-            if report.stopped:
-                print(f"stopped: {report.stopped}; the same command goes on from there")
+        report, kept = write_by_model(data, chosen, asked, out, price)
+        print(f"{report}\n{out}: {kept}")
+        if report.stopped:
+            print(f"stopped: {report.stopped}; the same command goes on from there")
     tell(*data.notes)
     tell_skipped(*data.skipped)
+    leave(
+        report,
+        kept is None or bool(kept.kinds),
+        f"nothing was written, see {out / 'rejected.jsonl'} for the reasons",
+    )
 
 
 @app.command

@@ -227,7 +227,8 @@ def _clauses(text: str) -> Iterator[tuple[int, str]]:
     """Parts of a text within which a negation or a hedge reaches, with where they begin."""
     start = 0
     for match in _CLAUSE.finditer(text):
-        yield start, text[start : match.start()]
+        if match.start() - start > 2:  # nothing is claimed in fewer characters, and some texts are all marks
+            yield start, text[start : match.start()]
         start = match.end() if not match[0].isalpha() else match.start()
     yield start, text[start:]
 

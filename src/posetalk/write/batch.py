@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from posetalk.errors import PosetalkError
+from posetalk.write.answer import Answer, Trouble, answer_of, words_of
 from posetalk.write.chain import Accept, Request, walk
-from posetalk.write.client import Answer, Trouble, WriterSettings, answer_of, body
+from posetalk.write.client import WriterSettings, body
 from posetalk.write.job import Job
 from posetalk.write.ledger import Ledger
 from posetalk.write.prices import Price
+from posetalk.write.wire import MOST
 
 # OpenAI's limits for one file (Batch guide, 2025); vLLM has none.
 MOST_LINES = 50_000
@@ -105,7 +107,7 @@ def read_batch(path: Path, ledger: Ledger, price: Price | None = None) -> BatchR
     found: list[tuple[str, str, Answer, float]] = []
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(_lines(file), 1):
                 if line.strip():
                     answer = _read(line, f"line {number}", ledger, price, report)
                     found += [answer] if answer else []
@@ -116,6 +118,15 @@ def read_batch(path: Path, ledger: Ledger, price: Price | None = None) -> BatchR
         raise PosetalkError(f"cannot read {path}: {error.strerror}; is it the batch's output?") from None
     report.waiting = ledger.waiting()
     return report
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Line by line; of one that is longer than any answer, the beginning, which is no JSON."""
+    while line := file.readline(MOST):
+        rest = line
+        while len(rest) == MOST and not rest.endswith("\n"):
+            rest = file.readline(MOST)
+        yield line
 
 
 def _line(request: Request, settings: WriterSettings) -> str:
@@ -148,7 +159,7 @@ def _read(
         row = json.loads(line)
         key, response, error = row["custom_id"], row.get("response") or {}, row.get("error")
         status, inside = response.get("status_code", 200), response.get("body")
-        if not isinstance(key, str):
+        if not isinstance(key, str) or not isinstance(status, int | None):
             raise TypeError
         known = ledger.row(key)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -160,7 +171,9 @@ def _read(
         return None
     try:
         if error or status != 200:
-            raise Trouble("failed in the batch", f"the server answered {status}: {_words(error or inside)}")
+            raise Trouble(
+                "failed in the batch", f"the server answered {status}: {words_of(error or inside)[:300]}"
+            )
         answer = answer_of(inside)
     except Trouble as trouble:
         report.failed += 1
@@ -169,12 +182,3 @@ def _read(
         return None
     dollars = price.of(answer.tokens_in, answer.tokens_out) if price else 0.0
     return key, known.job, answer, dollars
-
-
-def _words(error: Any) -> str:
-    """What an error object says, in one line."""
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("error") or error
-    if isinstance(error, dict):
-        error = error.get("message") or error
-    return " ".join(str(error).split())[:300]

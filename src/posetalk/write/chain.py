@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from posetalk.write.client import WriterSettings, key
+from posetalk.write.client import WriterSettings, key, limit
 from posetalk.write.fault import Fault, Rejected
 from posetalk.write.job import Job
 from posetalk.write.ledger import Ledger, Totals, Verdict
@@ -16,6 +16,7 @@ from posetalk.write.sample import Turns
 Accept = Callable[[Job, str], Turns]
 """Turns a reply into turns, or raises Rejected. It must look at the job and the reply alone, never at other samples."""
 
+UNASKED = "not asked yet"  # the failure of a job that no request was sent for
 _NOTHING = "(nothing)"  # some servers take no message without text
 _REFUSED = "the task is refused, though it is only to say how people stand and move in a published photo"
 
@@ -46,13 +47,15 @@ class Outcome:
 class Report:
     """What became of the jobs that were looked at. rejected: by the first fault; failed: by reason.
 
-    stopped: why the run ended before all jobs were settled; empty where they are. totals: of the whole ledger.
+    stopped: why the run ended before all jobs were settled; empty where they are. interrupted: by Ctrl-C. totals: of
+    the whole ledger.
     """
 
     done: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     stopped: str = ""
+    interrupted: bool = False
     totals: Totals = field(default_factory=lambda: Totals(0, 0, 0, 0, 0.0))
 
     def add(self, outcome: Outcome) -> None:
@@ -91,7 +94,8 @@ def walk(job: Job, ledger: Ledger, settings: WriterSettings, accept: Accept) -> 
         else:
             verdict = row.verdict
             if verdict is None:
-                ledger.judge(of, verdict := _judged(job, answer.reply, answer.end == "cut off", accept))
+                most = limit(job, settings) if answer.end == "cut off" else None
+                ledger.judge(of, verdict := _judged(job, answer.reply, most, accept))
             if not verdict or not isinstance(verdict[0], Fault):
                 return Outcome(turns=cast(Turns, verdict), reply=answer.reply)
             outcome = Outcome(faults=(faults := verdict), reply=answer.reply)
@@ -108,13 +112,13 @@ def results(
     for job in jobs:
         found = walk(job, ledger, settings, accept)
         if isinstance(found, Request):
-            found = Outcome(failure=found.failed or "not asked yet")
+            found = Outcome(failure=found.failed or UNASKED)
         yield job, found
 
 
-def _judged(job: Job, reply: str, cut: bool, accept: Accept) -> Verdict:
-    if cut:
-        return (Fault("length", f"the reply was cut off after {job.words} tokens, it has to be shorter"),)
+def _judged(job: Job, reply: str, cut_after: int | None, accept: Accept) -> Verdict:
+    if cut_after is not None:
+        return (Fault("length", f"the reply was cut off after {cut_after} tokens, it has to be shorter"),)
     try:
         return accept(job, reply) or (Fault("turns", "there is no question and answer in it"),)
     except Rejected as rejected:

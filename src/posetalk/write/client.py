@@ -8,23 +8,37 @@ import itertools
 import json
 import math
 import os
+import re
 import ssl
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, cast
+from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from posetalk.errors import PosetalkError, need
 from posetalk.settings import Settings
+from posetalk.write.answer import Answer as Answer
+from posetalk.write.answer import Trouble as Trouble
+from posetalk.write.answer import answer_of as answer_of
+from posetalk.write.answer import tokens as tokens
+from posetalk.write.answer import whole, words_of
 from posetalk.write.job import Job
+from posetalk.write.spoken import spoken as spoken
+from posetalk.write.wire import TooMuch, capped
 
 OPENAI = "https://api.openai.com/v1"
 KEY = "OPENAI_API_KEY"
 POOL = 8  # connections that share a pool: for each request, httpx2 looks at every one of its pool
 PHOTO = 1000  # tokens of a photo, an estimate: LLaVA-1.5 takes 576, most others some hundreds at COCO's size
 PLACEHOLDER = "none"  # servers on one's own machine want some key, and look at none
+PATIENCE = 3600.0  # seconds that a server may ask to be left alone; more is no answer of this day
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_UNKNOWN = re.compile(
+    r"not (?:supported|permitted|allowed|recogni[sz]ed|known)|unsupported|unknown|unrecogni[sz]ed|unexpected|extra ",
+    re.IGNORECASE,
+)
 
 
 class WriterSettings(Settings):
@@ -36,6 +50,8 @@ class WriterSettings(Settings):
     temperature, seed: None for the server's own.
     structured:  ask for JSON by the job's schema; a server that refuses it is asked without.
     concurrency: requests in flight at once.
+    max_tokens:  that an answer may have, with what a model thinks before it; None for the job's own number. Another
+                 number makes other requests, which are asked and paid anew.
     timeout:     seconds that an answer may take, from the first byte sent to the last received.
     retries:     how often a request is sent again after 429, 5xx, a timeout, a cut connection or an unusable body.
     again:       how often a job is asked anew after a refusal, a reply cut off or one not accepted; it is told why.
@@ -49,6 +65,7 @@ class WriterSettings(Settings):
     temperature: float | None = Field(None, ge=0, le=2)
     seed: int | None = None
     structured: bool = True
+    max_tokens: int | None = Field(None, ge=1)
     concurrency: int = Field(16, ge=1, le=1000)
     timeout: float = Field(300, gt=0)
     retries: int = Field(6, ge=0)
@@ -75,7 +92,7 @@ def key(job: Job, settings: WriterSettings) -> str:
         settings.model,
         [sorted(message.items()) for message in job.messages],
         job.schema if settings.structured else None,
-        job.words,
+        limit(job, settings),
         settings.temperature,
         settings.seed,
         *([job.photo.digest] if job.photo else []),
@@ -83,11 +100,21 @@ def key(job: Job, settings: WriterSettings) -> str:
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
 
 
-def body(job: Job, settings: WriterSettings, structured: bool) -> dict[str, Any]:
-    """The request as JSON for /chat/completions."""
+def limit(job: Job, settings: WriterSettings) -> int:
+    """The largest number of tokens that the answer may have."""
+    return settings.max_tokens or job.words
+
+
+def limit_name(settings: WriterSettings) -> str:
+    """What a server most likely calls the limit of an answer."""
     # OpenAI's reasoning models refuse the older name, many other servers do not know the newer one
-    limit = "max_completion_tokens" if (settings.base_url or OPENAI).startswith(OPENAI) else "max_tokens"
-    found: dict[str, Any] = {"model": settings.model, "messages": _messages(job), limit: job.words}
+    return _LIMITS[(settings.base_url or OPENAI).startswith(OPENAI)]
+
+
+def body(job: Job, settings: WriterSettings, structured: bool, limited: str = "") -> dict[str, Any]:
+    """The request as JSON for /chat/completions. limited: the name of the limit, by default the likely one."""
+    most = {limited or limit_name(settings): limit(job, settings)}
+    found: dict[str, Any] = {"model": settings.model, "messages": _messages(job), **most}
     if settings.temperature is not None:
         found["temperature"] = settings.temperature
     if settings.seed is not None:
@@ -108,76 +135,9 @@ def _messages(job: Job) -> list[Any]:
     return found
 
 
-def tokens(text: str | int) -> int:
-    """An estimate of how many tokens a text (or so many characters) is: one for four characters, rounded up.
-
-    It is the usual rule for English; numbers take about twice as many.
-    """
-    return math.ceil((text if isinstance(text, int) else len(text)) / 4)
-
-
 def tokens_in(job: Job) -> int:
     """An estimate of how many tokens a job's messages are, with its photo."""
     return tokens(sum(len(message["content"]) for message in job.messages)) + PHOTO * (job.photo is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server wrote, and how it ended. counted: the server gave the tokens; else they are estimated."""
-
-    reply: str
-    end: Literal["whole", "cut off", "refused"]
-    tokens_in: int
-    tokens_out: int
-    counted: bool
-
-
-class Trouble(Exception):
-    """A request without an answer.
-
-    reason: in two or three words, to be counted. words: all that is known. then: `again` where sending it again may
-    help, `never` where this request is at fault, `stop` where every request would fare the same. wait: seconds that
-    the server asks for. status: of the reply, 0 for none.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        words: str,
-        then: Literal["again", "never", "stop"] = "again",
-        wait: float = 0,
-        status: int = 0,
-    ) -> None:
-        super().__init__(words)
-        self.reason, self.words, self.then, self.wait, self.status = reason, words, then, wait, status
-
-
-def answer_of(data: Any, job_tokens: int = 0) -> Answer:
-    """The answer in a decoded chat completion. job_tokens: what is taken for tokens_in where the server says none.
-
-    Errors: Trouble where it is none.
-    """
-    try:
-        choice = data["choices"][0]
-        message = choice["message"]
-        refusal, content = message.get("refusal"), message.get("content") or ""
-        if not isinstance(content, str) or not isinstance(refusal, str | None):
-            raise TypeError("content")
-        finish, usage = choice.get("finish_reason"), data.get("usage") or {}
-        said = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise Trouble("unusable answer", "what the server sent is no chat completion") from None
-    refusal, content = _whole(refusal or ""), _whole(content)
-    counted = all(isinstance(n, int) and 0 <= n < 2**40 for n in said)
-    into, out = cast(tuple[int, int], said) if counted else (job_tokens, tokens(content))
-    if refusal or finish == "content_filter":
-        return Answer(refusal or content, "refused", into, out, counted)
-    return Answer(content, "cut off" if finish == "length" else "whole", into, out, counted)
-
-
-def _whole(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON can hold and no file can."""
-    return text.encode("utf-8", "replace").decode()
 
 
 class Client:
@@ -194,6 +154,10 @@ class Client:
         if not (self.secret or PLACEHOLDER).isascii():
             raise PosetalkError(f"{KEY} holds characters that no key has; set it anew")
         self.takes_schema: bool | None = None if settings.structured else False
+        self.limited = limit_name(settings)
+        self.better_without = (
+            0  # requests that failed with a schema, as if the server were ill, and not without
+        )
         # loading the certificates takes 50 ms; without them nothing is trusted, which is what plain HTTP has need of
         secure = self.where.startswith("https")
         trust = self.httpx.create_ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -207,55 +171,83 @@ class Client:
             base_url=self.where,
             max_retries=0,  # generate knows of the other requests, the package does not
             timeout=timeout,
-            http_client=self.openai.DefaultAsyncHttpxClient(verify=trust, timeout=timeout),
+            http_client=capped(
+                self.httpx, self.openai.DefaultAsyncHttpxClient, verify=trust, timeout=timeout
+            ),
         )
 
-    async def ask(self, job: Job) -> Answer:
-        """The server's answer. Errors: Trouble."""
-        with_schema = self.takes_schema is not False and bool(job.schema)
-        try:
-            answer = await self._post(job, with_schema)
-        except Trouble as trouble:
-            if not with_schema or self.takes_schema or trouble.status not in (400, 422):
-                raise
-            answer = await self._post(job, False)
-            self.takes_schema = False  # remembered, now that it is known to be the schema's fault
-        else:
-            self.takes_schema = self.takes_schema or with_schema
+    async def ask(self, job: Job, after: Trouble | None = None) -> Answer:
+        """The server's answer. after: why there was none the last time. Errors: Trouble.
+
+        What a server refuses of a request, the schema or the name of the limit, is left out or named otherwise, and
+        that is remembered once it has helped.
+        """
+        # some servers fall over a schema that they do not understand: the next time goes without
+        ill = after is not None and after.schema and after.status in (500, 501) and self.takes_schema is None
+        schema, limited = self.takes_schema is not False and bool(job.schema) and not ill, self.limited
+        refused = renamed = False
+        while True:
+            try:
+                answer = await self._post(job, schema, limited)
+            except Trouble as trouble:
+                trouble.schema = schema
+                if trouble.status not in (400, 422):
+                    raise
+                if not renamed and _names(trouble.words, limited):
+                    limited, renamed = _other(limited), True
+                elif schema and not self.takes_schema:
+                    schema, refused = False, True
+                else:
+                    raise
+            else:
+                break
+        if renamed:
+            self.limited = limited
+        if schema:
+            self.takes_schema = True
+        elif self.takes_schema is None:
+            self.better_without += ill
+            if refused or self.better_without == 2:  # one may have met with another illness
+                self.takes_schema = False
         return answer
 
     async def close(self) -> None:
         for server in self.pools:
             await server.close()
 
-    async def _post(self, job: Job, structured: bool) -> Answer:
-        asked = body(job, self.settings, structured)
+    async def _post(self, job: Job, structured: bool, limited: str) -> Answer:
+        asked = body(job, self.settings, structured, limited)
         try:
             async with asyncio.timeout(self.settings.timeout):
                 response = await next(self._turn).post(
                     "/chat/completions", cast_to=self.httpx.Response, body=asked
                 )
-            answer = answer_of(json.loads(response.content), tokens_in(job))
+            return answer_of(json.loads(response.content), tokens_in(job), self._clean)
         except self.openai.APIStatusError as error:
             raise self._refused(error) from None
         except (TimeoutError, self.openai.APITimeoutError):
             raise Trouble("timeout", f"no whole answer in {self.settings.timeout:g} s") from None
-        except self.openai.APIConnectionError as error:
-            if isinstance(error.__cause__, self.httpx.ConnectError):
+        except (TooMuch, self.openai.APIConnectionError) as error:
+            cause = error if isinstance(error, TooMuch) else error.__cause__
+            if isinstance(cause, TooMuch):
+                raise Trouble("unusable answer", str(cause)) from None
+            if isinstance(cause, self.httpx.ConnectError):
                 raise Trouble("unreachable", f"cannot reach {self.where}") from None
             raise Trouble("connection cut", "the connection was cut") from None
         except UnicodeEncodeError:
             raise Trouble("cannot be sent", "its messages hold broken characters", "never") from None
         except (ValueError, RecursionError):  # of json
             raise Trouble("unusable answer", "what the server sent is no JSON") from None
-        return Answer(
-            self._clean(answer.reply), answer.end, answer.tokens_in, answer.tokens_out, answer.counted
-        )
 
     def _refused(self, error: Any) -> Trouble:
         status: int = error.status_code
-        said = error.body.get("message") if isinstance(error.body, dict) else error.body
-        words = " ".join(self._clean(str(said or "")).split())[:300]
+        if 300 <= status < 400:
+            to = self._elsewhere(error.response.headers.get("location", ""))
+            sentence = f"{self.where} sends all requests on to {to} ({status}); the key goes to no address but the one"
+            return Trouble(
+                "sent elsewhere", f"{sentence} that is given: look whether it is right", "stop", status=status
+            )
+        words = self._clean(words_of(error.body))[:300]
         code = str(getattr(error, "code", None))
         if status in (401, 403):
             sentence = f"{self.where} refuses the key ({status}); set {KEY} to one that may use {self.settings.model}"
@@ -277,6 +269,27 @@ class Client:
         """The text without the key, should a server have put it there."""
         return text.replace(self.secret, "***") if len(self.secret) >= 8 else text
 
+    def _elsewhere(self, location: str) -> str:
+        """The address of a redirect, without what may be secret in it."""
+        try:
+            parts = urlsplit(location)
+            where = (
+                f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "") + parts.path
+            )
+        except ValueError:
+            return "another address"
+        return self._clean(whole(where if parts.hostname else parts.path)[:200]) or "another address"
+
+
+def _other(limited: str) -> str:
+    """The other name of the limit."""
+    return _LIMITS[limited == _LIMITS[0]]
+
+
+def _names(words: str, limited: str) -> bool:
+    """Whether an error says that the name of the limit is not known, and not that the number is too large."""
+    return _other(limited) in words or (limited in words and _UNKNOWN.search(words) is not None)
+
 
 def _wait(error: Any) -> float:
     """Seconds that a server asks to wait: Retry-After, in seconds or as a date; 0 for none that makes sense."""
@@ -286,6 +299,6 @@ def _wait(error: Any) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(said).timestamp() - time.time()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return 0
-    return min(seconds, 3600.0) if seconds > 0 and math.isfinite(seconds) else 0
+    return min(seconds, PATIENCE) if seconds > 0 and math.isfinite(seconds) else 0

@@ -16,6 +16,7 @@ Reason = Literal[
     "length",  # too short, or cut off
     "turns",  # out of order, empty, or not as many as asked
     "failed",  # no answer came
+    "not asked",  # no request was sent
 ]
 
 

@@ -78,14 +78,16 @@ class _Run:
             BarColumn(12),
             MofNCompleteColumn(table_column=whole),
             TimeRemainingColumn(table_column=hours),
-            TextColumn("{task.fields[report]}"),
+            TextColumn("{task.fields[report]}", markup=False),  # servers may say [/red]
             console=Console(stderr=True),
             refresh_per_second=2,
         )
-        with bar, self._interrupts(bar):
+        with bar, self._interrupts():
             self.bar, self.task = bar, bar.add_task("", total=total, report=self.report)
+            for note in self.ledger.notes:
+                self._tell(note)
             if self.ledger.in_flight:
-                bar.console.print(
+                self._tell(
                     f"{self.ledger.in_flight} requests were in flight when an earlier run died; they are asked again"
                 )
             # twice as many as may ask: while an answer is stored and judged, another request takes its place
@@ -130,13 +132,15 @@ class _Run:
 
     async def _ask(self, request: Request) -> bool:
         """Ask until there is an answer; False where the request is given up or the run is stopped."""
+        trouble: Trouble | None = None
         for number in range(self.settings.retries + 1):
-            found = await self._send(request)
+            found = await self._send(request, trouble)
             if found is None:
                 return False
             if isinstance(found, Answer):
                 self.answered, self.in_vain = True, 0
                 return True
+            trouble = found
             if found.then == "stop" or (found.reason == "unreachable" and not self.answered):
                 self._end(error=PosetalkError(found.words))
                 return False
@@ -145,21 +149,24 @@ class _Run:
                 self._given_up(found)
                 return False
             if found.wait and self.limits.leave_alone(found.wait) and found.wait > 5:
-                self.bar.console.print(f"the server asks to be left alone for {found.wait:.0f} s")
+                self._tell(f"the server asks to be left alone for {found.wait:.0f} s")
             pause = min(60.0, self.settings.pause * 2**number) * random.uniform(0.5, 1)
             if await self._stopped_within(pause):
                 return False
         raise AssertionError("the last round returns")
 
-    async def _send(self, request: Request) -> Answer | Trouble | None:
-        """Send a request once, as soon as there is room and the limits let it; None where the run is stopped."""
+    async def _send(self, request: Request, after: Trouble | None) -> Answer | Trouble | None:
+        """Send a request once, as soon as there is room and the limits let it; None where the run is stopped.
+
+        after: why the last time there was no answer.
+        """
         async with self.room:
             if not await self._may(request.job):
                 return None
             slip, answer = self.limits.begin(request.job), None
             self.clerk.sent.append((request.key, request.job.id))
             try:
-                return (answer := await self.client.ask(request.job))
+                return (answer := await self.client.ask(request.job, after))
             except Trouble as trouble:
                 return trouble
             finally:
@@ -199,8 +206,11 @@ class _Run:
         self.error = self.error or error
         self.stop.set()
 
+    def _tell(self, sentence: str) -> None:
+        self.bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
     @contextlib.contextmanager
-    def _interrupts(self, bar: Progress) -> Iterator[None]:
+    def _interrupts(self) -> Iterator[None]:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 
@@ -208,8 +218,9 @@ class _Run:
             if self.stop.is_set():
                 task.cancel()
             else:
+                self.report.interrupted = True
                 self._end("interrupted")
-                bar.console.print(f"{self.limits.open} answers are waited for; Ctrl-C again stops at once")
+                self._tell(f"{self.limits.open} answers are waited for; Ctrl-C again stops at once")
 
         try:
             loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from tempfile import TemporaryDirectory
+from typing import Literal, Self
 
 from posetalk.errors import PosetalkError
-from posetalk.write.client import Answer
+from posetalk.write.answer import Answer, tokens
 from posetalk.write.fault import Fault
 from posetalk.write.sample import Turns
 
@@ -70,17 +72,28 @@ class Ledger:
     An answer is on the disk when `answer` returns, a power cut notwithstanding (a write-ahead log, synced at each
     commit); all else survives the death of the process. Use it in a `with`, from one thread at a time.
 
+    results: files that are made of its answers. Where one of them is there and the ledger is not, or is empty, all
+    would be paid for again, which is refused; they are looked at only then. notes: a sentence for each row that cannot
+    be as it is, by somebody's hand, and was mended.
+
     Errors (PosetalkError): held by another process, damaged, of another program or version, not writable, disk full.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, results: Iterable[Path] = ()) -> None:
         self.path = Path(path)
+        self.notes: list[str] = []
+        there = _size(self.path) > 0
+        if not there:
+            self._not_lost(results, "is gone" if _size(self.path) < 0 else "is empty")
         self.in_flight = 0  # requests that were out when the last run died: perhaps paid, the answers lost
         with self._said():
             self._sql = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._sql.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
             with self._said():
                 self._open()
+                if there and not self._sql.execute("SELECT 1 FROM requests LIMIT 1").fetchone():
+                    self._not_lost(results, "is empty")
         except BaseException:
             self._sql.close()
             raise
@@ -105,10 +118,86 @@ class Ledger:
             run(f"PRAGMA user_version = {FORMAT}")
         run("COMMIT")
         run("PRAGMA journal_mode = WAL")
-        if run("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        # what a hand has put against the table's rules is mended below
+        ill = [says for (says,) in run("PRAGMA quick_check") if not says.startswith(("CHECK ", "NULL value"))]
+        if ill not in ([], ["ok"]):
             raise sqlite3.DatabaseError("malformed")
         self.in_flight = run("UPDATE requests SET state = 'waiting' WHERE state = 'asked'").rowcount
         self._synced = True  # SQLite's default is FULL
+        self._mend()
+
+    def _not_lost(self, results: Iterable[Path], how: str) -> None:
+        for file in results:
+            if _size(file) > 0:
+                raise PosetalkError(
+                    f"{self.path} {how}, though {file} was made with it: all would be asked and paid for again; put "
+                    "the ledger back from a copy, or choose another folder"
+                )
+
+    def _mend(self) -> None:
+        """Make rows usable that no program of ours has written, and note it."""
+        wrong = (
+            "state NOT IN ('waiting', 'asked', 'answered', 'failed') OR (state = 'answered' AND ("
+            "reply IS NULL OR typeof(reply) != 'text' OR ended IS NULL OR ended NOT IN ('whole', 'cut off', 'refused') "
+            "OR typeof(tokens_in) != 'integer' OR tokens_in < 0 OR typeof(tokens_out) != 'integer' OR tokens_out < 0 "
+            "OR typeof(dollars) NOT IN ('real', 'integer') OR dollars < 0 OR counted IS NULL OR counted NOT IN (0, 1)))"
+        )
+        columns = "rowid, job, state, reply, ended, tokens_in, tokens_out, counted, dollars"
+        rows = self._sql.execute(f"SELECT {columns} FROM requests WHERE {wrong}").fetchall()
+        for row, job, state, reply, ended, into, out, counted, dollars in rows:
+            told = f"{self.path}: the row of {job} "
+            if not isinstance(reply, str):
+                self.notes.append(f"{told}has no reply; it is asked again")
+                self._sql.execute(
+                    "UPDATE requests SET state = 'failed', reason = ?, verdict = NULL WHERE rowid = ?",
+                    ("its row in the ledger has no reply", row),
+                )
+                continue
+            if state != "answered":
+                self.notes.append(f"{told}has the state {state!r}; it has a reply and counts as answered")
+            if ended not in ("whole", "cut off", "refused"):
+                self.notes.append(f"{told}says that the reply ended as {ended!r}; it counts as whole")
+                ended = "whole"
+            if not (_count(into) and _count(out) and counted in (0, 1)):
+                self.notes.append(f"{told}has no numbers of tokens; they are estimated")
+                into, out, counted = into if _count(into) else 0, tokens(reply), 0
+            if not isinstance(dollars, int | float) or not dollars >= 0:
+                self.notes.append(f"{told}has no price; it counts as free")
+                dollars = 0
+            self._sql.execute(
+                "UPDATE requests SET state = 'answered', ended = ?, tokens_in = ?, tokens_out = ?, counted = ?, "
+                "dollars = ? WHERE rowid = ?",
+                (ended, into, out, counted, dollars, row),
+            )
+
+    @classmethod
+    @contextmanager
+    def copy_of(cls, path: Path) -> Iterator[Self | None]:
+        """What a ledger holds, to be read beside a run that goes on and without a trace in its folder.
+
+        None where there is none yet. Errors: as the ledger's own.
+        """
+        if _size(path) <= 0:
+            yield None
+            return
+        for tries in range(5):
+            with TemporaryDirectory() as folder:
+                copy = Path(folder) / path.name
+                try:
+                    for end in ("", "-wal"):
+                        if (source := path.with_name(path.name + end)).exists():
+                            shutil.copyfile(source, copy.with_name(copy.name + end))
+                except OSError as error:
+                    raise PosetalkError(f"cannot read {path}: {error.strerror}") from None
+                try:
+                    ledger = cls(copy)
+                except PosetalkError as error:
+                    if tries == 4:
+                        raise PosetalkError(str(error).replace(str(copy), str(path))) from None
+                    continue  # a run wrote into it while it was copied
+                with ledger:
+                    yield ledger
+                return
 
     def __enter__(self) -> Self:
         return self
@@ -125,14 +214,18 @@ class Ledger:
             return None
         job, state, reason, reply, ended, into, out, counted, verdict = found
         answer = Answer(reply, ended, into, out, bool(counted)) if state == "answered" else None
-        return Row(job, state, reason or "", answer, _verdict(verdict) if verdict else None)
+        return Row(job, state, str(reason or ""), answer, _verdict(verdict))
 
     def mark(self, requests: Iterable[tuple[str, str]], state: Literal["waiting", "asked"]) -> None:
-        """Requests, as (key, job), are handed out. Answered ones stay answered."""
+        """Requests, as (key, job), are handed out. Answered ones stay answered.
+
+        What is said to wait keeps the reason why it failed before, until it is asked.
+        """
         with self._transaction():
             self._sql.executemany(
                 "INSERT INTO requests (key, job, state) VALUES (?, ?, ?) ON CONFLICT (key) "
-                "DO UPDATE SET state = excluded.state, reason = NULL WHERE state != 'answered'",
+                "DO UPDATE SET state = excluded.state, "
+                "reason = CASE excluded.state WHEN 'asked' THEN NULL ELSE reason END WHERE state != 'answered'",
                 [(key, job, state) for key, job in requests],
             )
 
@@ -245,8 +338,31 @@ def _text(verdict: Verdict) -> str:
     return json.dumps({"turns": verdict}, ensure_ascii=False)
 
 
-def _verdict(text: str) -> Verdict:
-    found: dict[str, Any] = json.loads(text)
-    if "faults" in found:
-        return tuple(Fault(reason, words) for reason, words in found["faults"])
-    return tuple((question, answer) for question, answer in found["turns"])
+def _verdict(text: object) -> Verdict | None:
+    """None where there is none that can be read: it can be made again."""
+    try:
+        found = json.loads(str(text or ""))
+        if "faults" in found:
+            faults = tuple(Fault(_str(reason), _str(words)) for reason, words in found["faults"])  # type: ignore[arg-type]
+            return faults or None
+        return tuple((_str(question), _str(answer)) for question, answer in found["turns"]) or None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _str(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _size(path: Path) -> int:
+    """Of a file, in bytes; -1 where there is none that can be seen."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _count(value: object) -> bool:
+    return isinstance(value, int) and value >= 0

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from posetalk.write.client import Answer, WriterSettings, tokens_in
+from posetalk.write.client import Answer, WriterSettings, limit, tokens_in
 from posetalk.write.job import Job
 from posetalk.write.prices import Price
 
@@ -99,7 +99,7 @@ class Limits:
             return 0.05 if self.open else None  # what is in flight may turn out to cost less
         return max(
             self.requests.wait(1, now),
-            self.tokens.wait(tokens_in(job) + job.words, now),
+            self.tokens.wait(tokens_in(job) + limit(job, self.settings), now),
             self.not_before - now,
             0,
         )
@@ -111,7 +111,7 @@ class Limits:
         self.open += 1
         self.in_flight += dollars
         estimate = tokens_in(job)
-        return Slip(estimate, self.tokens.spend(estimate + job.words, now), dollars)
+        return Slip(estimate, self.tokens.spend(estimate + limit(job, self.settings), now), dollars)
 
     def end(self, slip: Slip, answer: Answer | None) -> float:
         """A request is over. Returns the dollars it took."""
@@ -132,4 +132,6 @@ class Limits:
         return anew
 
     def _dollars(self, job: Job) -> float:
-        return self.price.of(self.swollen * tokens_in(job), job.words) if self.price else 0.0
+        if self.price is None:
+            return 0.0
+        return self.price.of(self.swollen * tokens_in(job), limit(job, self.settings))

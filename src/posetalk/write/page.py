@@ -142,7 +142,7 @@ def _rejected_rows(path: Path) -> Iterator[dict[str, Any]]:
                     row = json.loads(line)
                     faults = [{key: str(one[key]) for key in ("reason", "words")} for one in row["faults"]]
                     yield {"id": str(row["id"]), "reply": str(row.get("reply") or ""), "faults": faults}
-                except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+                except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
                     raise PosetalkError(
                         f"{path}, line {number}: it is no rejected answer ({type(error).__name__}: {error}); "
                         "write the file again"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from posetalk.errors import PosetalkError
 from posetalk.settings import Settings
-from posetalk.write.client import WriterSettings, key, tokens_in
+from posetalk.write.client import WriterSettings, key, limit, tokens_in
 from posetalk.write.job import Job
 from posetalk.write.ledger import Ledger
 
@@ -77,5 +77,5 @@ def estimate(
         if row is None or row.answer is None:
             requests += 1
             into += tokens_in(job)
-            out += job.words
+            out += limit(job, settings)
     return Estimate(requests, into, out, None if price is None else price.of(into, out))

@@ -25,6 +25,7 @@ WRITER = "published"
 # LLaVA's form does not say a sample's kind. LLaVA-Pose's answers have 13 words on average in conversations, 363 in
 # descriptions and 268 in reasoning.
 LONG = 50  # words from which the one answer of a sample is no conversation's
+DIGITS = 100  # of a picture's number, at most
 MOST = 1000  # questions of a conversation that are read
 _DESCRIBE = re.compile(r"\b(?:descri(?:be|ption)|depict|portray)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
@@ -108,6 +109,8 @@ def _picture(record: _Record) -> tuple[int, str]:
     numbers = [found[-1] for text in given if text is not None and (found := _DIGITS.findall(str(text)))]
     if not numbers:
         raise PosetalkError("neither its id nor its image has a number, so its picture is not known")
+    if len(numbers[0]) > DIGITS:
+        raise PosetalkError(f"the number of its picture has {len(numbers[0]):,} digits")
     if record.image is None and record.conversations is not None:
         raise PosetalkError("it names no image")
     return int(numbers[0]), record.image or f"{int(numbers[0]):012d}.jpg"

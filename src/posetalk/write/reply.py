@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from posetalk.write.answer import LONGEST as LONGEST
 from posetalk.write.fault import Fault, Rejected
 from posetalk.write.job import Job
 from posetalk.write.sample import Kind, Turns
+from posetalk.write.spoken import spoken
 
 FEWEST = 2  # questions of a conversation
-LONGEST = 100_000  # characters of a reply; a model that repeats itself without end
 _TEXT = {"type": "string"}
 _PAIR = {
     "type": "object",
@@ -44,8 +45,13 @@ _PREAMBLE = re.compile(
     r"\A(?:sure|certainly|of course|okay|ok|here (?:is|are)|here's|below (?:is|are))\b[^\n]*:[ \t]*\n",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![^\s\[{,:])\'((?:[^\'\\\n]|\\.)*)\'(?=\s*[]},:])', re.DOTALL)
-_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[]}])', re.DOTALL)
+# A whole string of JSON, a quotation mark that begins none (it has no end, and nor has any after it), Python's string.
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_SINGLE = r"(?<![^\s\[{,:])'((?:[^'\\\n]|\\.)*+)'(?=\s*[]},:])"
+_STRINGS = re.compile(rf'{_STRING}|(?P<open>")|{_SINGLE}', re.DOTALL)
+_SINGLES = re.compile(_SINGLE, re.DOTALL)
+_COMMAS = re.compile(rf'{_STRING}|(?P<open>")|(?P<comma>,)(?=\s*[]}}])', re.DOTALL)
+_COMMA = re.compile(r",(?=\s*[]}])")
 _JSONISH = re.compile(r"\A[\[{]|\b(?:turns|question|answer)[\"']\s*:")
 
 
@@ -82,7 +88,7 @@ def parse(job: Job, reply: str) -> Turns:
         raise _unreadable(f"the reply has {len(reply):,} characters")
     if not _encodes(reply):
         raise _unreadable("the reply holds half a character")
-    pairs = _pairs(job.kind, reply)
+    pairs = _pairs(job.kind, spoken(reply))
     if not pairs:
         raise _unreadable("the reply is not the JSON that was asked for")
     if job.kind == "detail":
@@ -139,13 +145,23 @@ def _sequence(text: str) -> list[Any]:
 
 def _mended(text: str) -> str:
     """Python's single quotes as JSON's, and no comma before a closing bracket."""
-    return _COMMA.sub(lambda match: match[1] or "", _TOKEN.sub(_quoted, text))
+    text, rest = _parted(_STRINGS, text)
+    text = _STRINGS.sub(lambda match: match[0] if match[2] is None else _quoted(match[2]), text)
+    text += _SINGLES.sub(lambda match: _quoted(match[1]), rest)
+    text, rest = _parted(_COMMAS, text)
+    return _COMMAS.sub(lambda match: "" if match["comma"] else match[0], text) + _COMMA.sub("", rest)
 
 
-def _quoted(match: re.Match[str]) -> str:
-    inner = match[1]
-    if inner is None:
-        return match[0]
+def _parted(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
+    """The text up to a quotation mark that begins a string without an end, and the rest: looking for the end of each
+    one in the rest takes time that grows with the square of it."""
+    for match in pattern.finditer(text):
+        if match["open"]:
+            return text[: match.start()], text[match.start() :]
+    return text, ""
+
+
+def _quoted(inner: str) -> str:
     inner = inner.replace(r"\'", "'").replace('"', r"\"")
     return f'"{inner}"'
 

@@ -90,7 +90,8 @@ def _first(rule: _Rule, text: str, captions: Sequence[str]) -> str | None:
 
 def _denied(text: str, place: int) -> bool:
     """Whether a guess is not made: "nobody can tell whether they are friends", "no sign of fear"."""
-    start = max(place - _REACH, *(text.rfind(mark, 0, place) + 1 for mark in ".!?;"))
+    start = max(0, place - _REACH)
+    start = max(start, *(text.rfind(mark, start, place) + 1 for mark in ".!?;"))
     return _NOT_KNOWN.search(_SAYS_NO.sub("", text[start:place])) is not None
 
 

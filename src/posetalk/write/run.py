@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from posetalk.read.pictures import Picture, Pictures
 from posetalk.settings import LocalPath, Settings
 from posetalk.write.batch import read_batch, write_batch
 from posetalk.write.card import Made
-from posetalk.write.chain import Accept, Outcome, Report, results
+from posetalk.write.chain import UNASKED, Accept, Outcome, Report, results
 from posetalk.write.client import WriterSettings
 from posetalk.write.duplicates import Duplicates
 from posetalk.write.facts_writer import write
@@ -34,9 +34,11 @@ from posetalk.write.recipe import Recipe, jobs, told
 from posetalk.write.reply import parse
 from posetalk.write.rules import gives_away
 from posetalk.write.sample import Kind, Sample, Turns
-from posetalk.write.screen import faults_of, rules
+from posetalk.write.screen import borne_out, faults_of, rules
 
 SAMPLES, REJECTED, LEDGER, REQUESTS = "samples.jsonl", "rejected.jsonl", "ledger.sqlite", "requests.jsonl"
+
+_NO_REPLY = '"reply": ""}'  # how a line of rejected.jsonl ends where no answer came
 
 
 class WriteSettings(Settings):
@@ -135,18 +137,21 @@ def accept(pictures: Pictures, recipe: Recipe, model: str) -> Accept:
 def model_samples(outcomes: Iterable[tuple[Job, Outcome]], model: str) -> Iterator[Judged]:
     """What became of the jobs of a model."""
     for job, outcome in outcomes:
-        faults = (Fault("failed", outcome.failure),) if outcome.failure else outcome.faults
+        faults = outcome.faults
+        if outcome.failure:
+            faults = (Fault("not asked" if outcome.failure == UNASKED else "failed", outcome.failure),)
         sample = Sample(job.id, job.image_id, job.image, job.kind, outcome.turns, model)
         yield Judged(sample, faults, outcome.reply)
 
 
-def keep(found: Iterable[Judged], out: Path) -> Kept:
+def keep(found: Iterable[Judged], out: Path, borne_out: Callable[[Sample], bool] = lambda _: True) -> Kept:
     """Write samples.jsonl and rejected.jsonl into the folder, as they come; of alike samples the first is kept.
 
+    borne_out: whether a short text that recurs is true of its own picture too; what the facts writer wrote always is.
     Both take their names when they are whole, and memory hardly grows with them (see `Duplicates`). Errors: the disk,
     nothing that can be kept.
     """
-    kept, duplicates = Kept(), Duplicates()
+    kept, duplicates = Kept(), Duplicates(borne_out)
     parts = {name: out / f"{name}.part" for name in (SAMPLES, REJECTED)}
     try:
         with (
@@ -203,7 +208,7 @@ def write_by_model(
         counts = settings.counts()
         total = sum(len(counts.chosen(pictures.ids(), kind, settings.seed)) for kind in settings.kinds)
         found = generate(made(), ledger, asked, judge, price, total)
-        kept = keep(model_samples(results(made(), ledger, asked, judge), asked.model), out)
+        kept = _kept(made(), ledger, asked, judge, pictures, out)
     if kept.kinds:
         kept.unread = report(pictures, out)
     return found, kept
@@ -222,14 +227,15 @@ def write_by_batch(
     answers: what came back. It is taken into the ledger, the samples are written, and requests.jsonl holds what is
     still to be asked. Returns sentences about both files, and what was kept.
     """
-    said, kept = [], None
+    kept = None
     with _opened(pictures, settings, asked, out) as (ledger, made, judge):
+        said = list(ledger.notes)
         if answers:
             said.append(f"{answers}: {read_batch(answers, ledger, price)}")
         for file in (files := write_batch(made(), ledger, asked, judge, out / REQUESTS)):
             said.append(f"{file}: requests to be answered")
         if answers:
-            kept = keep(model_samples(results(made(), ledger, asked, judge), asked.model), out)
+            kept = _kept(made(), ledger, asked, judge, pictures, out)
         if not files:
             (out / REQUESTS).unlink(missing_ok=True)  # of a batch that has been answered
     if kept and kept.kinds:
@@ -241,8 +247,28 @@ def price_run(
     pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path, price: Price | None
 ) -> Estimate:
     """What `write_by_model` would ask for and cost, asking nothing; what the ledger holds is not counted."""
-    with _opened(pictures, settings, asked, out) as (ledger, made, _):
-        return estimate(made(), asked, price, ledger)
+    with Ledger.copy_of(out / LEDGER) as ledger:
+        return estimate(_jobs(pictures, settings), asked, price, ledger)
+
+
+def _jobs(pictures: Pictures, settings: WriteSettings) -> Iterator[Job]:
+    assert settings.recipe is not None
+    return jobs(pictures, settings.kinds, settings.recipe, settings.seed, settings.counts())
+
+
+def _kept(
+    made: Iterable[Job], ledger: Ledger, asked: WriterSettings, judge: Accept, pictures: Pictures, out: Path
+) -> Kept:
+    """Write what a model's answers came to."""
+    found = model_samples(results(made, ledger, asked, judge), asked.model)
+    return keep(found, out, partial(_borne_out, pictures))
+
+
+def _borne_out(pictures: Pictures, sample: Sample) -> bool:
+    picture = pictures.one(sample.image_id)
+    return picture is not None and borne_out(
+        sample, scene_of(picture.image, pictures.keypoint_names, picture.things)
+    )
 
 
 @contextmanager
@@ -250,10 +276,17 @@ def _opened(
     pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path
 ) -> Iterator[tuple[Ledger, Callable[[], Iterator[Job]], Accept]]:
     assert settings.recipe is not None
-    made = partial(jobs, pictures, settings.kinds, settings.recipe, settings.seed, settings.counts())
-    with settings.claim(out), Ledger(out / LEDGER) as ledger:
+    with settings.claim(out), Ledger(out / LEDGER, _made_of_answers(out)) as ledger:
         ledger.judge_by(rules())
-        yield ledger, made, accept(pictures, settings.recipe, asked.model)
+        yield ledger, partial(_jobs, pictures, settings), accept(pictures, settings.recipe, asked.model)
+
+
+def _made_of_answers(out: Path) -> Iterator[Path]:
+    """What tells that a folder's ledger must hold something; what was rejected without a reply was not paid for."""
+    yield from (out / SAMPLES, out / REQUESTS)
+    with suppress(OSError), (out / REJECTED).open(encoding="utf-8", errors="replace") as rows:
+        if any(not row.rstrip().endswith(_NO_REPLY) for row in rows):
+            yield out / REJECTED
 
 
 def report(pictures: Pictures | None, out: Path) -> list[str]:
@@ -298,8 +331,11 @@ def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[
                 scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
                 yield Judged(sample, faults_of(sample, scene, captions=picture.captions or None, fewest=1))
 
+    def true_here(sample: Sample) -> bool:
+        return pictures is not None and sample.image_id in known and _borne_out(pictures, sample)
+
     with only_run(out):
-        kept = keep(judged(), out)
+        kept = keep(judged(), out, true_here)
         if kept.kinds:
             kept.unread = report(pictures, out)
     return kept, skipped

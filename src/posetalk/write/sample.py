@@ -53,7 +53,7 @@ class Sample:
             return cls(
                 str(row["id"]), int(row["image_id"]), str(row["image"]), kind, turns, str(row["writer"])
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             if isinstance(error, PosetalkError):
                 raise
             raise PosetalkError(f"it is no sample ({type(error).__name__}: {error})") from None
@@ -69,7 +69,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
             for number, line in enumerate(file, 1):
                 try:
                     yield Sample.of(json.loads(line))
-                except (PosetalkError, json.JSONDecodeError) as error:
+                except (ValueError, RecursionError) as error:
                     raise PosetalkError(f"{path}, line {number}: {error}; write the file again") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PosetalkError(f"cannot read {path}: {error}; write the samples first") from None

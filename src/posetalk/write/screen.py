@@ -37,6 +37,8 @@ from posetalk.write.sample import Kind, Sample
 # Words in a row that are the prompt's own, OWN of them neither common nor of the body: "the person on the left and the
 # person" is anybody's.
 ECHO, OWN = 8, 3
+# Characters of a question or an answer, twice as many as the longest may have, and of a sample, that are looked at.
+MOST, MOST_OF_ALL = 10_000, 50_000
 CIRCLES = 6  # sentences from which more than half said again means a model that goes round in circles
 
 _LENGTH: dict[str, list[int]] = FILE["length"]
@@ -65,7 +67,10 @@ def rules() -> str:
     """What verdicts hang on, SHA-256 in hexadecimal digits: the facts, the reading of a reply, the rules."""
     folder = files("posetalk")
     names = [f"facts/{one.name}" for one in (folder / "facts").iterdir()]
-    names += [f"write/{name}" for name in ("english.py", "reply.py", "rules.py", "screen.py", "screen.toml")]
+    names += [
+        f"write/{name}"
+        for name in ("english.py", "reply.py", "rules.py", "screen.py", "screen.toml", "spoken.py")
+    ]
     digest = sha256()
     for name in sorted(name for name in names if name.endswith((".py", ".toml"))):
         digest.update((folder / name).read_bytes())
@@ -87,11 +92,18 @@ def faults_of(
     what no picture shows is a guess.
     fewest: questions of a conversation; 1 where conversations come cut into records of one, as LLaVA-Pose's do.
     """
+    length = sum(len(text) for turn in sample.turns for text in turn)
+    if length > MOST_OF_ALL:
+        words = f"the questions and answers have {length:,} characters, no more than {MOST_OF_ALL:,} are read"
+        return (Fault("length", words),)
     faults = list(_shape(sample, fewest))
     for number, (question, answer) in enumerate(sample.turns, 1):
         if not question.strip() or not answer.strip():
             continue  # said by _shape
         which = "" if len(sample.turns) == 1 else f" {number}"
+        if too_long := list(_endless(question, answer, which)):
+            faults += too_long
+            continue
         faults += broken(question, answer, which, captions)
         faults += _echoes(question, answer, which, told)
         if scene is not None:
@@ -99,6 +111,19 @@ def faults_of(
         faults += _beside(question, answer, which)
         faults += _measured(sample.kind, question, answer, which)
     return tuple(faults)
+
+
+def borne_out(sample: Sample, scene: Scene) -> bool:
+    """Whether the facts bear out every answer: each claims something that they agree with, if only by a yes or a no."""
+    return bool(sample.turns) and all(_agreed(question, answer, scene) for question, answer in sample.turns)
+
+
+def _agreed(question: str, answer: str, scene: Scene) -> bool:
+    verdicts = [check(claim, scene) for claim in claims_of(answer)]
+    if question.strip() and yes_or_no(last := asked(question)) and (YES.match(answer) or NO.match(answer)):
+        means = "agrees" if YES.match(answer) else "contradicts"
+        verdicts += ["agrees" for claim in claims_of(last) if check(claim, scene) == means]
+    return "agrees" in verdicts
 
 
 def _shape(sample: Sample, fewest: int) -> Iterator[Fault]:
@@ -198,6 +223,16 @@ def _beside(question: str, answer: str, which: str) -> Iterator[Fault]:
         yield Fault(
             "duplicate", f'the answer{which} says the same again and again ("{part(sentences(answer)[-1])}")'
         )
+
+
+def _endless(question: str, answer: str, which: str) -> Iterator[Fault]:
+    """Texts that nobody reads to their end, these rules neither."""
+    for what, text in (("question", question), ("answer", answer)):
+        if len(text) > MOST:
+            yield Fault(
+                "length",
+                f"the {what}{which} is too long: {len(text):,} characters, at most {MOST:,} are read",
+            )
 
 
 def _measured(kind: Kind, question: str, answer: str, which: str) -> Iterator[Fault]:
