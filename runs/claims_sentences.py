@@ -20,6 +20,7 @@ from pathlib import Path
 
 from posetalk.facts.claims import Verdict, check, claims_of
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.who import meant
 from posetalk.read.coco import read_coco
 from posetalk.read.objects import Thing, read_objects
 
@@ -28,10 +29,10 @@ VERDICTS: tuple[Verdict, ...] = ("agrees", "cannot tell", "contradicts")
 
 
 def verdict(sentence: str, who: int, scene: Scene) -> Verdict:
-    """What the facts say of a sentence; who: the person meant where the sentence does not name one; 0: nobody."""
+    """What the facts say of a sentence; who: the person meant where it does not name one clearly; 0: nobody."""
     found = set()
     for claim in claims_of(sentence):
-        if who and claim.who is None and claim.number is None:
+        if who and claim.number is None and (claim.who is None or len(meant(claim.who, scene)) != 1):
             claim = replace(claim, who=f"person {who}")
         found.add(check(claim, scene))
     for one in ("contradicts", "agrees"):

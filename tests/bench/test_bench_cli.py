@@ -6,7 +6,9 @@ import csv
 import json
 import re
 import shutil
+import signal
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from tests.bench.desk import bench, coco, marks, scored, spoken
+from tests.bench.desk import asked_in, bench, coco, marks, scored, spoken
 from tests.bench.people import NAMES
-from tests.write.server import Act, Body, running
+from tests.write.server import Act, Body, Script, error, running
 from tests.write.server import said as reply
 
-from posetalk.bench.lines import read_lines
+from posetalk.bench.answer import answer_here, file_of
+from posetalk.bench.lines import plain, read_lines
+from posetalk.bench.run import report_folder
 from posetalk.cli import main
 from posetalk.skeleton import skeleton
+from posetalk.tune.chat import Chat
 
 
 def run(*words: object) -> int:
@@ -225,6 +230,112 @@ def test_bad_input_is_one_sentence(
     assert re.search(said, error), error
     assert error.strip().split("\n")[-1].startswith("posetalk: ") and "Traceback" not in error
     assert not (desk / "new").exists()
+
+
+def nothing(body: Body, came: int) -> Act:
+    return error(400, "no")
+
+
+def in_vain(body: Body, came: int) -> Act:
+    return reply("Both are [/red] good.")
+
+
+@pytest.mark.parametrize(
+    ("words", "script", "said"),
+    [
+        (["answer", "{}/bench", "--images", "{}/photos", "--limit", "2"], nothing, "m answered no question"),
+        (["judge", "{}/bench"], nothing, "no review has scores"),
+        (["judge", "{}/bench"], in_vain, "no review has scores"),
+    ],
+)
+def test_what_a_server_never_did_is_no_success(
+    tmp_path: Path, words: list[str], script: Script, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few(bench(tmp_path))
+    if words[0] == "answer":
+        shutil.rmtree(tmp_path / "bench/answers")
+    given = [word.replace("{}", str(tmp_path)) for word in words]
+    with running(script) as server:
+        assert run(*given, "--model", "m", "--base-url", server.url) == 2
+        assert server.seen
+    error = capsys.readouterr().err
+    assert said in error.split("\n")[-2] and "Traceback" not in error
+
+
+def few(folder: Path) -> None:
+    """Have m answer the questions about one picture."""
+    some = [one for one in asked_in(folder) if one.photo.name == "0.jpg"]
+    answer_here(some, lambda some, words: ["m says"] * len(some), file_of(folder / "bench", "m"), "m")
+
+
+@pytest.mark.parametrize("command", ["answer", "run"])
+def test_photos_that_cannot_be_read_are_no_success(
+    tmp_path: Path, llava: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*coco(tmp_path), "--images", tmp_path / "photos", "--out", tmp_path / "out", "--limit", 2]
+    if command == "answer":
+        assert run("build", *words[:-2]) == 0
+        words = [tmp_path / "out", *words[3:5], "--limit", 2]
+    for photo in (tmp_path / "photos").iterdir():
+        photo.write_bytes(b"no photo")
+    assert run(command, *words, "--model", llava, "--name", "m") == 2
+    error = capsys.readouterr().err
+    assert error.count("skipped: ") >= 4 and "Traceback" not in error
+
+
+def test_ctrl_c_is_no_success(
+    tmp_path: Path, llava: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While a model on this machine answers; what it answered is kept."""
+    words = [*coco(tmp_path), "--images", tmp_path / "photos", "--out", tmp_path / "out", "--model", llava]
+    speak, calls = Chat.answer, []
+
+    def struck(chat: Chat, some: Sequence[tuple[Path, str]], words: int) -> list[str]:
+        calls.append(some)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return speak(chat, some, words)
+
+    monkeypatch.setattr(Chat, "answer", struck)
+    assert run("run", *words, "--name", "m", "--limit", 20) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert len(rows(tmp_path / "out/answers/m.jsonl")) == 8 and not (tmp_path / "out/report.json").exists()
+
+
+ODD = ["[/red]", "[bold]", "m" * 300, "\u00e9" * 200, "a/b", "a_b", "a b", "\udcff", "..", "-", "{}", "%s"]
+
+
+def test_every_name_of_a_model_is_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By a server: a file each of answers and of reviews, whatever a model is called."""
+    out = bench(tmp_path) / "bench"
+
+    def script(body: Body, came: int) -> Act:
+        return scored(body, 8, 4) if len(body["messages"]) > 1 else reply("m says [/red] \ud800")
+
+    with running(script) as server:
+        to = ["--base-url", server.url]
+        there = ["--images", tmp_path / "photos", "--model", "m", "--only", "open", "--limit", 3, *to]
+        for name in ODD * 2:
+            assert run("answer", out, *there, f"--name={name}") == 0, name
+        asked = len(server.seen)
+        assert run("judge", out, "--model", "[/red]", *to) == 0
+        assert len(server.seen) == asked + 6  # all said the same
+    names = {plain(name) for name in ODD}
+    found, _ = report_folder(out)
+    assert {*found.models} == {*found.relative} == names and found.judge == "[/red]"
+    assert len([*(out / "answers").iterdir()]) == len([*(out / "reviews").iterdir()]) == len(names)
+    assert all(one.judged == 6 for one in found.relative.values())
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_model_on_this_machine_may_be_called_anything(tmp_path: Path, llava: Path) -> None:
+    out = bench(tmp_path) / "bench"
+    words = [out, "--images", tmp_path / "photos", "--model", llava, "--only", "closed", "--limit", 1]
+    for name in ODD:
+        assert run("answer", *words, f"--name={name}") == 0
+    assert {
+        name for path in (out / "answers").iterdir() for name in {row["model_id"] for row in rows(path)}
+    } == {plain(name) for name in ODD}
 
 
 def test_another_build_in_the_same_folder_is_refused(desk: Path, tmp_path: Path) -> None:

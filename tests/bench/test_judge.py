@@ -42,7 +42,7 @@ def scores_of(name: str) -> tuple[int, int]:
 def test_scores_come_out_whatever_was_shown_first(folder: Path) -> None:
     """Swapped back: the reference's score is the first of each review, in both orders."""
     with running(lambda body, _: scored(body, *scores_of(marks(body)[0]))) as server:
-        told = judge_folder(folder, settings(server.url))
+        told = judge_folder(folder, settings(server.url)).told
     assert len(server.seen) == 2 * OPEN and sum(marks(body)[1] == "reference" for body in server.seen) == OPEN
     found = rows(folder)
     assert len(found) == 2 * OPEN and [row["id"] for row in found] == list(range(1, 2 * OPEN + 1))
@@ -106,7 +106,7 @@ def test_failures_count_nowhere_and_are_counted(folder: Path) -> None:
         return failing[number] if number in failing and ill else scored(body, 8, 4)
 
     with running(script) as server:
-        told = judge_folder(folder, settings(server.url, again=1))
+        told = judge_folder(folder, settings(server.url, again=1)).told
     found = relative(folder)
     assert (found.judged, found.failed, found.left_out) == (2 * OPEN - 15, 15, 10)
     assert told[0] == f"m: {2 * OPEN - 15} of {2 * OPEN} reviews have scores, 15 failed"
@@ -164,9 +164,9 @@ def test_what_was_judged_is_not_asked_again(folder: Path) -> None:
 def test_where_the_money_ends_no_question_is_left_with_one_order(folder: Path) -> None:
     price, asked = Price(1000.0, 1000.0), {"again": 0, "concurrency": 1}
     with running(lambda body, _: scored(body, 8, 4)) as server:
-        [counted] = judge_folder(folder, settings(server.url), price, dry_run=True)
+        [counted] = judge_folder(folder, settings(server.url), price, dry_run=True).told
         assert counted.startswith(f"{2 * OPEN} requests") and not server.seen
-        told = judge_folder(folder, settings(server.url, money=2.5, **asked), price)
+        told = judge_folder(folder, settings(server.url, money=2.5, **asked), price).told
         assert "the next request might pass the limit" in told[-1] and 0 < len(server.seen) < 2 * OPEN
         found = rows(folder)
         assert len(found) == len(server.seen) - len(server.seen) % 2

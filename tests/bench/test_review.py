@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posetalk.bench.lines import LONGEST
 from posetalk.bench.openset import Open, OpenSet
 from posetalk.bench.report import Model, report
 from posetalk.bench.review import Answer, Review, read_answers, read_reviews, write_answers, write_reviews
@@ -105,6 +106,11 @@ def test_scores_out_of_range_are_failures(tmp_path: Path, tuple_: str) -> None:
         ('{"question_id": 1}', "line 1: it has no 'tuple'"),
         ('{"tuple": [1, 2, 3]}', "cannot be read"),
         ('{"tuple": [1, 2], "first": "me"}', "neither reference nor candidate"),
+        ("[" * 100_000, "line 1: it cannot be read"),
+        ('{"tuple":' * 50_000, "line 1: it cannot be read"),
+        ('{"tuple": [1, 1' + "0" * 5000 + "]}", "line 1: it cannot be read"),
+        ("[]", "line 1: it cannot be read"),
+        ('"' + "x" * (LONGEST + 1), "line 1: it is longer than"),
     ],
 )
 def test_bad_reviews_are_one_sentence(tmp_path: Path, text: str, said: str) -> None:
@@ -112,6 +118,14 @@ def test_bad_reviews_are_one_sentence(tmp_path: Path, text: str, said: str) -> N
     path.write_text(text)
     with pytest.raises(PosetalkError, match=said):
         read_reviews(path)
+
+
+def test_half_a_character_is_a_question_mark(tmp_path: Path) -> None:
+    """JSON can hold one, no request to a judge and no file can."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"question_id": 1, "text": "a \\ud800 b \\ud83d\\ude00", "model_id": "m\\udfff"}\n')
+    [answer] = read_answers(path).values()
+    assert (answer.text, answer.model) == ("a ? b \U0001f600", "m?")
 
 
 def test_two_of_one_are_refused(tmp_path: Path) -> None:

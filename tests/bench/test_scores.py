@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -65,6 +67,21 @@ def test_scores_are_read(reply: str, scores: tuple[float, float]) -> None:
 def test_what_is_unclear_is_no_score(reply: str) -> None:
     with pytest.raises(Rejected):
         read_scores(reply)
+
+
+@pytest.mark.parametrize("start", ["", '{"why": "', "8 ", "Answer 1: "])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "{", '{"first":', '{"a": "', '{"\\"', '{"a": [0, ', "(", "1", "1 ", "8 6\n", "\n", "\n*", " ", "answer 1:",
+        "\n answer 1: ", "first ", "-", "8.", "8,", "and ", '\\"', "[",
+    ],
+)  # fmt: skip
+def test_any_reply_is_read_at_once(start: str, piece: str) -> None:
+    before = time.process_time()
+    with suppress(Rejected):
+        read_scores(start + (piece * 100_000)[:100_000])
+    assert time.process_time() - before < 2
 
 
 @given(st.text())

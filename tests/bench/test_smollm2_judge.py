@@ -49,4 +49,4 @@ def test_a_small_judge_scores_or_fails(
     assert found.judged + found.failed == 2 * QUESTIONS
     assert found.failed == sum(row["tuple"] == [-1, -1] for row in rows)
     with capsys.disabled():
-        print(f"\nSmolLM2-135M as the judge: {'; '.join(told)}")
+        print(f"\nSmolLM2-135M as the judge: {'; '.join(told.told)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import time
 import tomllib
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import pytest
 from tests.facts.figures import figure
 
 from posetalk.facts.claims import check, claims_of
+from posetalk.facts.ordinals import ordinal, place
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.who import meant
 from posetalk.read.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
+from posetalk.write.speaker import subjects
 
 NAMES = skeleton("coco17").names
 
@@ -159,6 +163,125 @@ SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
 def test_claims_against_facts(text: str, poses: list[dict[str, object]], verdict: str) -> None:
     [claim] = claims_of(text)
     assert check(claim, scene(*poses)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "poses", "unlabelled", "verdict"),
+    [
+        ("The second person from the left sits.", [{}], 0, "cannot tell"),
+        ("The second person from the left stands.", [{}], 0, "cannot tell"),
+        ("The second person from the left sits.", [SEATED, SEATED], 1, "cannot tell"),
+        ("The second person from the left stands.", [SEATED, SEATED], 1, "cannot tell"),
+        ("The 2nd person from the left sits.", [{}, SEATED], 0, "agrees"),
+        ("The 2nd person from the left stands.", [{}, SEATED], 0, "contradicts"),
+        ("The 3rd person sits.", [{}, SEATED], 0, "cannot tell"),
+        ("The 3rd person sits.", [SEATED, SEATED, SEATED], 0, "agrees"),
+        ("The 3rd person stands.", [SEATED, SEATED, SEATED], 0, "contradicts"),
+        ("The 3rd person sits.", [SEATED, SEATED, {}], 0, "cannot tell"),
+        ("The eleventh person from the left sits.", [{}], 0, "cannot tell"),
+        ("The twentieth person from the left stands.", [SEATED], 0, "cannot tell"),
+        ("The 21st person from the left stands.", [SEATED], 0, "cannot tell"),
+        ("The second person from the right sits.", [SEATED, {}], 0, "agrees"),
+        ("The second person from the right stands.", [SEATED, {}, {}], 0, "agrees"),
+        ("The third man stands.", [SEATED, SEATED], 0, "cannot tell"),
+        ("The third man from the left stands.", [SEATED, SEATED, {}], 0, "cannot tell"),
+        ("A second person sits.", [{}], 0, "cannot tell"),
+        ("A second person is standing.", [SEATED], 0, "cannot tell"),
+        ("The person on the right sits.", [{}, SEATED], 1, "cannot tell"),
+        ("The person on the right stands.", [SEATED, SEATED], 1, "cannot tell"),
+        ("The person on the left sits.", [{}, {}, {}, {}], 0, "contradicts"),
+        ("The person on the left sits.", [SEATED, {}, {}, {}], 0, "cannot tell"),
+        ("The person in the middle sits.", [{}, SEATED], 0, "cannot tell"),
+        ("The person in the middle sits.", [{}, SEATED, {}], 0, "agrees"),
+        ("The person in the middle sits.", [{}, SEATED, {}], 1, "cannot tell"),
+        ("The man on the left sits.", [SEATED, {}], 0, "agrees"),
+        ("The man on the left sits.", [SEATED, {}, {}], 0, "cannot tell"),
+        ("The leftmost person sits.", [SEATED, {}, {}, {}], 0, "agrees"),
+        ("The rightmost person sits.", [SEATED, {}, {}, {}], 0, "contradicts"),
+        ("The person in the background sits.", [{}], 0, "cannot tell"),
+        ("The person in the background stands.", [{}], 0, "cannot tell"),
+        ("In the background, a man stands.", [{}], 0, "cannot tell"),
+        ("With trees in the background, the man sits.", [{}], 0, "contradicts"),
+        ("Spectators stand.", [SEATED], 0, "cannot tell"),
+        ("Another person sits.", [{}, SEATED], 0, "cannot tell"),
+        ("Another person sits.", [{}, {}], 0, "contradicts"),
+        ("The other man stands.", [{}, {}], 1, "cannot tell"),
+        ("Everyone is standing.", [{}, SEATED], 0, "contradicts"),
+        ("Everyone is standing.", [{}, {}], 0, "agrees"),
+        ("Everyone is standing.", [{}, {}], 1, "cannot tell"),
+        ("Everyone is standing.", [{}, SEATED], 1, "contradicts"),
+        ("All of the people are sitting.", [{}, SEATED], 0, "contradicts"),
+        ("Both people are sitting.", [SEATED, SEATED], 0, "agrees"),
+        ("They are both sitting.", [SEATED, {}], 0, "contradicts"),
+        ("Not everyone is standing.", [{}, SEATED], 0, "agrees"),
+        ("Not everyone is standing.", [{}, {}], 0, "contradicts"),
+        ("Nobody is sitting.", [{}, SEATED], 0, "contradicts"),
+        ("Nobody is sitting.", [{}, {}], 0, "agrees"),
+        ("Nobody is sitting.", [{}, {}], 1, "cannot tell"),
+        ("No one is sitting.", [SEATED, {}], 0, "contradicts"),
+        ("None of them is sitting.", [SEATED, {}], 0, "contradicts"),
+        ("No person is sitting.", [{}, {}], 0, "agrees"),
+        ("No man is sitting.", [{}, {}], 0, "cannot tell"),
+        ("Neither of them is sitting.", [{}, SEATED], 0, "contradicts"),
+        ("One of the people is sitting.", [{}, SEATED], 0, "agrees"),
+        ("The first clearly visible person from the left sits.", [SEATED, {}], 1, "agrees"),
+        ("The first clearly visible person from the left stands.", [SEATED, {}], 2, "contradicts"),
+        ("The third clearly visible person from the left stands.", [SEATED, {}], 2, "cannot tell"),
+        ("The most clearly visible person stands.", [SEATED], 2, "contradicts"),
+        ("The person on the left is a man who sits.", [SEATED, {}], 0, "agrees"),
+        ("The man on the left looks at a woman who sits.", [{}, SEATED], 0, "cannot tell"),
+        ("Person 3 sits.", [{}, SEATED], 0, "cannot tell"),
+        ("A woman sits to the left of a man.", [{}, SEATED], 0, "agrees"),
+        ("The man to the left of the woman sits.", [{}, SEATED], 0, "agrees"),
+    ],
+)
+def test_whom_a_claim_is_held_against(
+    text: str, poses: list[dict[str, object]], unlabelled: int, verdict: str
+) -> None:
+    """Who may be nobody of the labelled is not held against anybody else."""
+    [claim] = claims_of(text)
+    assert check(claim, scene(*poses, unlabelled=unlabelled)) == verdict
+
+
+@pytest.mark.parametrize("unlabelled", [0, 2])
+@pytest.mark.parametrize("people", [2, 3, 4, 12, 23])
+def test_who_is_named_by_the_writer_is_known_to_the_reader(people: int, unlabelled: int) -> None:
+    of = scene(*[{}] * people, unlabelled=unlabelled)
+    for one, subject in zip(of.people, subjects(of, ()), strict=True):
+        [claim] = claims_of(f"{subject.name} sits.")
+        assert claim.who is not None and meant(claim.who, of) == (one,)
+
+
+def test_ordinals_in_words_and_figures() -> None:
+    assert [place(ordinal(number)) for number in range(1, 130)] == list(range(1, 130))
+    assert [ordinal(n) for n in (1, 20, 21, 22, 23, 24, 111, 112, 121)] == [
+        "first", "twentieth", "21st", "22nd", "23rd", "24th", "111th", "112th", "121st",
+    ]  # fmt: skip
+    assert [place(word) for word in ("Third", "3rd", "11th", "TENTH")] == [3, 3, 11, 10]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "the third person ",
+        "sits ",
+        "the man on the left ",
+        "a ",
+        "the big ",
+        "in the background, ",
+        "person 1 sits ",
+        "x",
+        "no ",
+    ],
+)
+def test_long_texts_are_read_at_once(piece: str) -> None:
+    def seconds(many: int) -> float:
+        before = time.process_time()
+        claims_of(piece * (many // len(piece)))
+        return time.process_time() - before
+
+    seconds(100)
+    assert seconds(40_000) < 8 * seconds(10_000) + 0.5
 
 
 def test_somebody_without_labels_may_be_meant() -> None:

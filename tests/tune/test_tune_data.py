@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from tests.tune.conftest import tiny_llava
 
 from posetalk.errors import PosetalkError
@@ -79,7 +79,11 @@ def test_one_bad_sample_is_told_and_the_others_are_learned(teacher: Teacher, tmp
         assert f"sample {name}: " in sentence and reason in sentence
 
 
-def test_a_picture_on_its_side_is_measured_upright(teacher: Teacher, tmp_path: Path) -> None:
+@pytest.mark.parametrize("orientation", [None, *range(1, 9)])
+def test_a_picture_on_its_side_is_measured_upright(
+    orientation: int | None, teacher: Teacher, tmp_path: Path
+) -> None:
+    """However it is to be turned; Pillow says how large it then is."""
     asked: list[tuple[int, int]] = []
 
     class Asked(Teacher):
@@ -88,11 +92,14 @@ def test_a_picture_on_its_side_is_measured_upright(teacher: Teacher, tmp_path: P
             return super().length(lesson, size)
 
     exif = Image.Exif()
-    exif[0x0112] = 6
+    if orientation is not None:
+        exif[0x0112] = orientation
     Image.new("RGB", (40, 20)).save(tmp_path / "1.jpg", exif=exif)
+    with Image.open(tmp_path / "1.jpg") as stored:
+        upright = ImageOps.exif_transpose(stored).size
     (tmp_path / "samples.jsonl").write_text(row("one", "1.jpg", "Where?", "Here."))
     examples(Source(file=str(tmp_path), images=str(tmp_path)), Asked(teacher.processor), 500, [])
-    assert asked == [(20, 40)]
+    assert asked == [upright]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from posetalk.bench.judge import UNASKED
+from posetalk.bench.lines import LONGEST, plain
 from posetalk.bench.openset import OpenSet
 from posetalk.bench.questions import Question, drawn
 from posetalk.bench.review import Answer, read_answers, write_answers
@@ -32,6 +34,7 @@ CLOSED_WORDS, OPEN_WORDS = 32, 400  # tokens of an answer, at most: the same for
 BATCH = 8
 ANSWERS = "answers"
 _STRANGE = re.compile(r"[^\w.-]")
+_NAME = 120  # bytes of a file's name that are a model's; file systems take 255
 
 Speak = Callable[[Sequence[tuple[Path, str]], int], list[str]]
 """Answers to questions about photos, in their order, each of so many tokens at most; `tune.chat.Chat.answer`."""
@@ -76,9 +79,25 @@ def asked_of(
     return found, [said + (f" and {len(gone) - 3:,} more photos" if len(gone) > 3 else "")] if gone else []
 
 
-def file_of(folder: Path, model: str, what: str = ANSWERS) -> Path:
-    """Where the answers (or what else) of a model are; `_` is for all but letters, digits and `._-` of its name."""
-    return folder / what / (_STRANGE.sub("_", model) + ".jsonl")
+def file_of(folder: Path, model: str) -> Path:
+    """Where the answers of a model are; `_` is for all but letters, digits and `._-` of its name.
+
+    Where that is too long, or the file is another model's, `a/b` and `a_b` say, a digest of the name comes behind it.
+    """
+    name = _STRANGE.sub("_", model)
+    digest = hashlib.blake2b(plain(model).encode(), digest_size=4).hexdigest()
+    short = name.encode()[:_NAME].decode(errors="ignore")
+    path, other = (folder / ANSWERS / f"{stem}.jsonl" for stem in (name, f"{short}-{digest}"))
+    return other if short != name or other.exists() or _owner(path) not in (None, model) else path
+
+
+def _owner(path: Path) -> str | None:
+    """The model that the first answer in a file is of."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return str(json.loads(file.readline(LONGEST))["model_id"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # there is none, or it is cut off, or said to be unreadable later
 
 
 def known_of(path: Path, model: str, asked: Iterable[Asked], weights: str = "") -> dict[str, Answer]:
@@ -155,12 +174,17 @@ def answer_by_server(
     try:
         report = generate(_jobs(todo, photos), ledger, once, _accept, price, len(todo))
     finally:
+        unasked = 0
         for one, (_, outcome) in zip(todo, results(_jobs(todo, photos), ledger, once, _accept), strict=True):
             if outcome.turns or outcome.faults or outcome.reply:
                 known[one.id] = _answer(one, outcome.reply, model)
                 found.new += 1
+            elif outcome.failure == UNASKED:
+                unasked += 1
             else:
                 found.skipped.append(f"{one.id}: {outcome.failure}")
+        if unasked:
+            found.skipped.append(f"{unasked:,} questions that were not asked any more")
         if known:
             write_answers(known.values(), path)
     return found, report
@@ -168,10 +192,13 @@ def answer_by_server(
 
 def _mended(path: Path) -> bool:
     """Whether there is a whole line; what stands behind the last is cut off."""
-    data = path.read_bytes()
-    end = data.rfind(b"\n") + 1
-    if end < len(data):
-        os.truncate(path, end)
+    try:
+        data = path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end < len(data):
+            os.truncate(path, end)
+    except OSError as error:
+        raise PosetalkError(f"cannot read and mend {path}: {error.strerror}; look at it") from None
     return bool(data[:end].strip())
 
 
@@ -221,5 +248,11 @@ def _accept(job: Job, reply: str) -> Turns:
 
 
 def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    # a model may be called [/red]
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True))

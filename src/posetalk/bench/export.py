@@ -100,8 +100,10 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
     metrics = [_metric(name, "true") for name in names] + [_metric("unreadable", "false")]
     yaml = _YAML.substitute(task=TASK, data=json.dumps(str(data)), metrics="\n".join(metrics))
     parser = files("posetalk.bench").joinpath("parse.py").read_text(encoding="utf-8")
-    own = "import re\nfrom collections.abc import Sequence\n"
-    parser = parser.replace(own, f"import os\n{own}from pathlib import Path\n\nfrom PIL import Image\n")
+    head = "from __future__ import annotations\n\n"
+    parser = parser.replace(
+        head, f"{head}import os\nfrom pathlib import Path\n\nfrom PIL import Image\n\n", 1
+    )
     utils = parser + _UTILS.substitute(images=repr(str(images)))
     for name, text in ((f"{TASK}.yaml", yaml), ("utils.py", utils)):
         with whole(folder / name) as part:

@@ -11,19 +11,22 @@ from typing import Any, TypeVar
 from posetalk.errors import PosetalkError
 
 T = TypeVar("T")
+LONGEST = 16 * 2**20  # characters of a line: a file without line ends is no file of lines
 
 
 def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[T]:
-    """What `of` makes of each line of a file; blank lines are passed over.
+    """What `of` makes of each line of a file; blank lines are passed over, half characters are question marks.
 
-    Errors: a file that cannot be read or has no line, a line that is no JSON or that `of` does not take, with its
-    number, and `what_to_do` about it.
+    Errors: a file that cannot be read or has no line, a line that is no JSON, longer than LONGEST or that `of` does not
+    take, with its number, and `what_to_do` about it.
     """
     number = found = 0
     try:
         with Path(path).open(encoding="utf-8") as file:
-            for line in file:
+            while line := file.readline(LONGEST + 1):
                 number += 1
+                if len(line) > LONGEST:
+                    raise PosetalkError(f"it is longer than {LONGEST:,} characters")
                 if line.strip():
                     found += 1
                     yield _read(line, of)
@@ -36,10 +39,15 @@ def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[
 
 
 def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """A row a line; half a character, which is no UTF-8, becomes a question mark. Errors: it cannot be written."""
+    """A row a line; half characters are question marks. Errors: it cannot be written."""
     with whole(path) as part, part.open("w", encoding="utf-8", errors="replace") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def plain(text: str) -> str:
+    """A text with a question mark for each half of a character, which no file and no request can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @contextmanager
@@ -60,7 +68,10 @@ def whole(path: Path) -> Iterator[Path]:
 
 def _read(line: str, of: Callable[[Any], T]) -> T:
     try:
-        return of(json.loads(line))
+        row = json.loads(line)
+        if "\\u" in line:  # as which JSON can hold half a character
+            row = json.loads(plain(json.dumps(row, ensure_ascii=False)))
+        return of(row)
     except KeyError as error:
         raise PosetalkError(f"it has no {error}") from None
     except PosetalkError:

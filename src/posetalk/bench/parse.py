@@ -1,69 +1,273 @@
-"""Which answer a model meant by its words. Uses the standard library alone: exports carry a copy of this file."""
+r"""Which answer a model meant by its words. Uses the standard library alone: exports carry a copy of this file.
+
+What stands in <answer> or \boxed{} is the answer; else what is declared ("the answer is B", {"answer": "B"}), a final
+answer before all others; else what the text begins or ends with; else what it says in other words. What a model thinks
+aloud first (<think>), the options said over, and what is denied ("not A") are no answers.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
-_WORD = re.compile(r"[^\W_]+")
-# What a model says before it answers: "The answer is (B)", "Answer: B", "Option B".
-_LEAD = r"(?i:(?:the\s+)?(?:(?:right|correct|best|final)\s+)?(?:answer|choice|option)(?:\s+(?:is|would\s+be))?[\s:*]*)"
-_MARKED = re.compile(rf"^\W*(?:{_LEAD})*[(\[*]*([A-Da-d])(?:[)\].:,;*]|\s*$|\s*\n|\s+[-–—])")
-# A small letter in a sentence is an article.
-_SAID = re.compile(rf"\b{_LEAD}[(\[*]*([A-D])\b(?!')")
-_SEVERAL = re.compile(
-    rf"(?:^\W*|\b{_LEAD})[(\[*]*([A-D])[)\].*]*\s*(?:,|/|&|\bor\b|\band\b)\s*(?:or\s+|and\s+)?[(\[*]*(?!\1)[A-D]\b"
+_END = 2000  # characters of either end of an answer that are read
+_MOST = 20  # and as many <answer> and the like
+_BEFORE, _AFTER = 90, 40  # characters around a word that say how it is meant
+
+_THOUGHT = r"(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis)"
+_THINKING = re.compile(
+    rf"(?P<begin>[<◁]{_THOUGHT}[>▷])|[<◁]/{_THOUGHT}[>▷]|<\|channel\|>final<\|message\|>|assistantfinal", re.I
 )
-_YES, _NO = frozenset(("yes", "yeah", "yep", "true")), frozenset(("no", "nope", "false"))
-_ENDS = re.compile(r"\b(yes|no)\b(?=\s*(?:[.,;:!)\"'*]|$))")  # "there is no chair" says nothing
+# Behind the end of its turn a model speaks for others.
+_TURN = re.compile(r"</s>|<eos>|<end_of_turn>|<\|(?:end(?!_of_box)|eot|eom|im_end|return|user)[^<>]{0,40}>")
+_STYLE = re.compile(r"</?(?:b|i|u|p|strong|em|code|span|div|br) ?/?>", re.I)
+_GIVEN = (
+    re.compile(
+        r"(?:<(?:final_?)?(?:answer|ans|choice|option|response|output)>|<\|begin_of_box\|>)([^<]*)", re.I
+    ),
+    re.compile(r"\\f?boxed ?\{{1,4}([^{}]*)\}"),
+    re.compile(  # JSON, or Python
+        r"[\"'](?:final[_ ]|correct[_ ])?(?:answer|choice|option|letter)[\"'] ?:\s?"
+        r"(\"(?:[^\"\\]|\\.){0,999}\"|'[^'\n]{0,999}'|\[[^\[\]\n]{0,999}\]|[^,}\n]{0,999})",
+        re.I,
+    ),
+)
+_LATEX = re.compile(r"\\(?:text|math|bf|rm|it|tt|sf|large|displaystyle)[a-z]*|\\(?=[()\[\]\"])|\$", re.I)
+_TAG = re.compile(r"<[^<>]{1,40}>")
+_MARKS = re.compile(r"[*`#{}\"“”«»「」『』【】~]|(?<![A-Za-z])'|'(?![A-Za-z])")
+_ROLE = re.compile(r"\W*(?:\d{1,2}[.)] )?(?:(?:assistant|model|ai|bot|response|output) ?[:\n])?", re.I)
+_WORD = re.compile(r"[^\W_]+")
+
+# How what stands before a letter, or before yes or no, ends where it is declared, said, or denied.
+_NOUN = r"(?<![a-z])(?:answer|choice|option|selection|letter|prediction)s?(?: ?\([^()]*\))?"
+_VERB = r"(?: [a-z']{1,15}){0,10}? (?:is|are|was|(?:would|should|must|will) be)\b"
+_SURELY = r"(?: ?[:>-]| (?:indeed|clearly|likely|most|probably|just|simply)\b)*"
+_LEAD = re.compile(
+    rf"(?P<final>final (?:\w{{1,12}} )?)?"
+    rf"(?:{_NOUN}(?:{_VERB}|(?: [a-z]{{1,12}}){{0,4}} ?(?:[:=]|-?>))|\banswer|\bans\.?){_SURELY}"
+    rf"(?: (?:option|choice|letter|answer)\b ?:?)?[ \n(\[<]*$",
+    re.I,
+)
+_SAY = re.compile(
+    r"\b(?:option|choice|letter|with|choos(?:e|ing)|chose|pick(?:ing)?|select(?:ed|ing)?|would say|i'd say|it's|it is|"
+    r"must be|likely|probably|therefore|thus|hence|so)[ ,:]*(?:(?:the )?(?:option|choice) )?[(\[]*$"
+    r"|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af][\s:(「]*$",  # no space is written between their words and a letter
+    re.I,
+)
+_NOT = r"(?:\bnot|n't|\bnever|\bneither|\bnor|\brather than|\binstead of|\bunlike|\bthan|\bexcept|\bwithout)"
+_DENIED = re.compile(
+    rf"{_NOT}(?: (?:be|in|the|answer|option|choice|say|really|[a-d]|or|nor|and))*[ (\[]+$", re.I
+)
+_UNMEANT = re.compile(r"\b(?:cannot(?: \w+)?|if|whether|either|there (?:is|are)) $")  # said of a yes or a no
+_NAMED = re.compile(r"\b(?:person|player|figure|group|team|plan|vitamin) $", re.I)  # of a letter
+
+_LETTER = re.compile(r"(?<![A-Za-z0-9'])[A-Da-d](?![A-Za-z0-9]|[-'][A-Za-z])")
+_MARKED = re.compile(r" ?(?:[)\].,;:!…/]|$|\n|[-–—](?: |$))")
+_REASON = re.compile(r" (?:because|since|as|for|is|seems|rather|instead|over|not)\b")
+_REFUTED = re.compile(
+    r"[)\]]? ?(?:isn't|is not|(?:is|are|seems|looks) (?:\w+ )?(?:wrong|incorrect|false|not))\b"
+)
+_APT = re.compile(
+    r"[)\]]? (?:is|seems|looks|would be|appears)(?: to be)?(?: (?:the|most|best|only|right|correct|final))* "
+    r"(?:correct|right|best|accurate|appropriate|answer|choice|option|one)\b"
+)
+# Another letter behind one: "A or B", "A, B and C"; but "B, A person sits" names one alone.
+_OTHER = re.compile(
+    r"[)\].]? ?(?:(?:,? ?(?:or|and|maybe)\b|[-–—,/&|]) ?(?:option )?[(\[]?([B-D]\b|A\b(?! [a-z]))|or (A)\b)(?!')"
+)
+_LISTED = re.compile(r"(?<![A-Za-z0-9'])[(\[]?([A-Da-d])([)\].:])\W*")
+# What no choice is known by: "the person is lying".
+_FILLING = frozenset(_WORD.findall("the a an is are it he she they his her their person man woman answer"))
+_UNSAID = re.compile(
+    rf"(?:{_NOT}|\bno one|\bnobody|\bnone) (?:(?:is|are|be|being|a|the|really|actually|clearly|either) )*$"
+)
+_GOES_ON = re.compile(r",? (?:or|nor|and) (?:(?:is|are|a|the) )*")
+
+_OF_TWO = re.compile(r"[(\[]?\b(?:yes ?(?:/|\||or|and) ?no|no ?(?:/|\||or|and) ?yes)\b[)\]]?[:?.]*")
+_AGREED = re.compile(
+    r"\W*(?:that(?:'s| is) )?(?:(?P<yes>correct|absolutely|definitely|certainly|indeed|y|(?:yes){2,})"
+    r"|incorrect|wrong|(?:absolutely|definitely|certainly) not|n|(?:no){2,})(?=\W*$|[,.!;:\n])"
+)
+_YES, _NO = ("yes", "yeah", "yep", "yup", "true"), ("no", "nope", "nah", "false")
+_SAID = re.compile(
+    rf"\b(?:{'|'.join((*_YES, *_NO))})\b(?! ?(?:one|doubt|idea|clue|way to|information|comment|problem)\b|-)"
+)
+_ENDS = re.compile(r" ?(?:[.,;:!)\]\n]|$)")
+_BEGINS = re.compile(r"(?:^|[,;:.!?(\n-]) ?(?:or |and )?$")
+_SUBJECT = re.compile(r" (?:the|he|she|they|it|there|this)\b")
 
 
 def answer_of(text: str, choices: Sequence[str] = ()) -> str | None:
     """`yes` or `no`, or with choices a letter from `A` on; None where it is not clear what is meant.
 
-    A letter counts where it stands alone, in brackets or with a mark behind it, at the beginning or after "the answer
-    is"; the words of a choice where those of no other are there. More than one answer is none.
+    A letter counts where it stands alone, in brackets or with a mark behind it, at the beginning, at the end or after
+    "the answer is"; the words of a choice where those of no other are there. More than one answer is none.
     """
-    text = text.strip()
-    return _letter(text, choices) if choices else _yes_or_no(text)
+    text = _told(unicodedata.normalize("NFKC", text).replace("’", "'"))
+    for container in _GIVEN:
+        given = [inside.replace("\\n", "\n") for inside in container.findall(text) if _WORD.search(inside)]
+        if given:
+            return _one(_read(inside, choices) for inside in given[-_MOST:])
+    return _read(text, choices)
+
+
+def _told(text: str) -> str:
+    """Without what is thought before, and what comes behind the end of the turn."""
+    parts, start, thinking = [], 0, False
+    for match in _THINKING.finditer(text):
+        if match["begin"] is None:
+            if not thinking:
+                parts.clear()  # the thoughts began before the text
+            thinking = False
+        elif not thinking:
+            parts.append(text[start : match.start()])
+            thinking = True
+        start = match.end()
+    if not thinking:
+        parts.append(text[start:])
+    turns = (turn for turn in _TURN.split(" ".join(parts)) if turn.strip())
+    return _LATEX.sub("", _STYLE.sub(" ", next(turns, "")))
+
+
+def _read(text: str, choices: Sequence[str]) -> str | None:
+    if len(text) > 2 * _END:
+        text = f"{text[:_END]}\n{text[-_END:]}"
+    text = _MARKS.sub("", _TAG.sub(" ", text).replace("_", " "))
+    text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    role = _ROLE.match(text)
+    text = text[role.end() :] if role and role[0].strip() and _WORD.search(role[0]) else text
+    return _letter(text, choices) if choices else _yes_or_no(text.lower())
+
+
+def _one(found: Iterable[str | None]) -> str | None:
+    """What all agree on."""
+    values = set(found)
+    return values.pop() if len(values) == 1 else None
+
+
+def _strongest(found: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    """Of answers with their ranks those that count: declared as final; declared, first or last; or said at all."""
+    ranked = list(found)
+    for least in (4, 2, 1):
+        answers = {answer for rank, answer in ranked if rank >= least}
+        if answers:
+            return tuple(answers)
+    return ()
+
+
+def _declared(before: str) -> int:
+    lead = _LEAD.search(before)
+    return 0 if lead is None else 4 if lead["final"] else 3
 
 
 def _yes_or_no(text: str) -> str | None:
-    words = _WORD.findall(text.lower())
-    if not words:
-        return None
-    # "no one", "no doubt", "yes or no" are no answers
-    if words[0] in _YES | _NO:
-        unclear = words[1:2] in (["one"], ["doubt"], ["or"], ["and"])
-        return None if unclear else "yes" if words[0] in _YES else "no"
-    found = set(_ENDS.findall(text.lower()))
-    return found.pop() if len(found) == 1 else None
+    text = _OF_TWO.sub("", text).strip()
+    agreed = _AGREED.match(text)
+    if agreed:
+        return "yes" if agreed["yes"] else "no"
+    found = []
+    for match in _SAID.finditer(text):
+        before, after = text[max(0, match.start() - _BEFORE) : match.start()], text[match.end() :][:_AFTER]
+        if _DENIED.search(before) or _UNMEANT.search(before):
+            continue
+        rank = _declared(before)
+        begins, ends = _BEGINS.search(before), _ENDS.match(after)
+        plain = match[0] in ("yes", "no")
+        if not rank and ((ends and (begins or plain)) or not _WORD.search(before) or before in ("a: ", "a:")):
+            rank = 2
+        elif not rank and plain:  # "there is no chair" says nothing
+            rank = int(match[0] == "yes" or bool(begins and _SUBJECT.match(after)))
+        found.append((rank, "yes" if match[0] in _YES else "no"))
+    return _one(_strongest(found))
 
 
 def _letter(text: str, choices: Sequence[str]) -> str | None:
-    letters = "ABCD"[: len(choices)]
-    if _SEVERAL.search(text):
-        return None
-    marked = _MARKED.match(text)
-    if marked:
-        letter = marked[1].upper()
-        return letter if letter in letters else None
-    said = {match[1].upper() for match in _SAID.finditer(text)}
-    if len(said) == 1:
-        letter = said.pop()
-        return letter if letter in letters else None
+    named = {letter: _words(choice) for letter, choice in zip("ABCD", choices, strict=False)}
+    text = _unlisted(text, named)
+    found: list[tuple[int, str]] = []
+    for match in _LETTER.finditer(text):
+        before, rest = text[max(0, match.start() - _BEFORE) : match.start()], text[match.end() :]
+        after, letter, capital = rest[:_AFTER], match[0].upper(), match[0].isupper()
+        if _DENIED.search(before) or _NAMED.search(before) or _REFUTED.match(after):
+            continue
+        first, last = not _WORD.search(before), capital and not rest.strip(" )].!。")
+        behind = _words(rest) if first else ()
+        if any(behind == words != () for other, words in named.items() if other != letter):
+            return None  # the letter of one choice, the words of another
+        clear = bool(_MARKED.match(after)) or (capital and bool(_REASON.match(after)))
+        rank = 0
+        if clear or last or (capital and letter != "A") or (first and behind == named.get(letter)):
+            rank = _declared(before)
+            if not rank and (last or (first and (clear or behind == named.get(letter)))):
+                rank = 2
+            if not rank and (
+                _SAY.search(before) or (before.endswith(("(", "[")) and after.startswith((")", "]")))
+            ):
+                rank = 1
+        if capital and _APT.match(after):
+            rank = max(rank, 3)
+        other = _OTHER.match(after) if capital else None
+        if other:
+            rank = max(rank, 2 if first or not rest[other.end() :].strip(" )].!。") else 1)
+            found.append((rank, other[1] or other[2]))
+        found.append((rank, letter))
+    said = _strongest(found)
     if said:
-        return None
-    words = f" {' '.join(_WORD.findall(text.lower()))} "
-    named = [
-        (letter, f" {' '.join(_WORD.findall(choice.lower()))} ")
-        for letter, choice in zip(letters, choices, strict=True)
-    ]
-    there = [(letter, choice) for letter, choice in named if choice.strip() and choice in words]
+        return said[0] if len(said) == 1 and said[0] in named else None
+    return _by_words(text, named)
+
+
+def _unlisted(text: str, named: Mapping[str, tuple[str, ...]]) -> str:
+    """Without the options, where a text says them over: "A. standing B. sitting The answer is B"."""
+    run: list[tuple[int, int, bool]] = []
+    for match in _LISTED.finditer(text):
+        letter, line = match[1].upper(), text.find("\n", match.end())
+        own = named.get(letter, ())
+        behind = list(islice(_WORD.finditer(text, match.end()), len(own)))
+        if own and tuple(word[0].lower() for word in behind) == own:
+            one = (match.start(), behind[-1].end(), True)
+        else:  # a letter with a full stop may end a sentence
+            sure = match[2] != "." or text[match.start() - 1 : match.start()] in ("", "\n")
+            one = (match.start(), len(text) if line < 0 else line, sure)
+        if letter == "A" and len(run) < 2:
+            run = [one]
+        elif run and letter == "ABCD"[len(run) : len(run) + 1]:
+            run.append(one)
+    if len(run) > 1 and (len(run) == len(named) or all(sure for *_, sure in run)):
+        return f"{text[: run[0][0]]} {text[run[-1][1] :]}"
+    return text
+
+
+def _by_words(text: str, named: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The choice whose words are there, or, where a text is no longer than a choice, a part of them."""
+    text = text.lower()
     # "at the hip" is also in "not at the hip": of two of which one is part of the other, the longer is meant
-    longest = [
-        letter
-        for letter, choice in there
-        if not any(choice in other and choice != other for _, other in there)
-    ]
-    return longest[0] if len(longest) == 1 else None
+    known = sorted(
+        ((words, letter) for letter, words in named.items() if words), key=lambda one: -len(one[0])
+    )
+    ways = (f"(?P<{letter}>" + r"[\W_]+".join(map(re.escape, words)) + ")" for words, letter in known)
+    found, denied_to = set(), -1
+    for match in re.finditer(rf"(?<![^\W_])(?:{'|'.join(ways)})(?![^\W_])", text) if known else ():
+        before = text[max(0, match.start() - _BEFORE) : match.start()]
+        if _UNSAID.search(before) or (denied_to >= 0 and _GOES_ON.fullmatch(text, denied_to, match.start())):
+            denied_to = match.end()
+        else:
+            found |= {letter for words, letter in known if words == named[str(match.lastgroup)]}
+    said = _words(text)
+    while not found and denied_to < 0 and said:
+        if {*said} - _FILLING:
+            found = {letter for words, letter in known if _inside(said, words)}
+        if said[0] not in _FILLING:
+            break
+        said = said[1:]
+    return found.pop() if len(found) == 1 else None
+
+
+def _inside(part: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    return any(words[start : start + len(part)] == part for start in range(len(words) - len(part) + 1))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(text.lower()))

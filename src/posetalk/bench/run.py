@@ -7,7 +7,7 @@ report.json, report.html; run.toml: what it was built from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from posetalk.bench.answer import (
@@ -30,6 +30,7 @@ from posetalk.bench.report import Model, Report, report
 from posetalk.bench.review import Answer, read_answers, read_reviews, write_reviews
 from posetalk.bench.source import BuildSettings, pictures_of, with_photos
 from posetalk.errors import PosetalkError
+from posetalk.lock import only_run
 from posetalk.model.mark import weights_of
 from posetalk.write.chain import Report as Asking
 from posetalk.write.chain import results
@@ -97,11 +98,22 @@ def asked_in(
     return asked_of(closed, None if only == "closed" else found.opened, images, limit)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """told: what to tell. scored: reviews with scores; None where nothing was to be asked."""
+
+    told: list[str]
+    scored: int | None = None
+    asking: Asking = field(default_factory=Asking)
+
+
 def answer_local(
     asked: list[Asked], speak: Speak, folder: Path, model: str, weights: Path, batch: int = BATCH
 ) -> Answered:
     """As `answer_here`, into the folder. weights: the folder of the model."""
-    return answer_here(asked, speak, file_of(folder, model), model, weights=weights_of(weights), batch=batch)
+    file = file_of(folder, model)
+    with only_run(file):
+        return answer_here(asked, speak, file, model, weights=weights_of(weights), batch=batch)
 
 
 def answer_remote(
@@ -114,35 +126,39 @@ def answer_remote(
 
 def judge_folder(
     folder: Path, settings: WriterSettings, price: Price | None = None, dry_run: bool = False
-) -> list[str]:
-    """Have every open answer scored in both orders; gives back what to tell.
+) -> Judged:
+    """Have every open answer scored in both orders.
 
     The files of reviews are written anew from the ledger, in which what was asked before is not asked again. dry_run:
     only count and price. Errors: no open answers; as `generate`, after the files were written.
     """
     opened = read_set(folder).opened
-    models = {name: pairs for name, pairs in _pairs(folder, opened).items() if pairs}
+    models = _pairs(folder, opened) if opened else {}
     if opened is None or not models:
         raise PosetalkError(f"{folder} has no answers to open questions; have a model answer them first")
     every = [pair for pairs in models.values() for pair in pairs]
     contexts = opened.contexts
-    with Ledger(folder / LEDGER) as ledger:
-        if dry_run:
-            return [str(estimate(jobs_of(every, contexts), settings, price, ledger))]
-        said, asking = [], None
+    if dry_run:
+        with Ledger.copy_of(folder / LEDGER) as ledger:
+            return Judged([str(estimate(jobs_of(every, contexts), settings, price, ledger))])
+    reviewed = [folder / REVIEWS / path.name for path in models]
+    with Ledger(folder / LEDGER, reviewed) as ledger:
+        told, scored = [], 0
         try:
             asking = generate(jobs_of(every, contexts), ledger, settings, accept, price, len(every))
         finally:
-            for name, pairs in models.items():
+            for path, pairs in models.items():
                 found = results(jobs_of(pairs, contexts), ledger, settings, accept)
                 reviews = reviews_of(pairs, [outcome for _, outcome in found], settings.model)
                 if reviews:
-                    write_reviews(reviews, file_of(folder, name, REVIEWS))
+                    write_reviews(reviews, folder / REVIEWS / path.name)
                 failed = sum(review.scores is None for review in reviews)
-                said.append(
-                    f"{name}: {len(reviews) - failed:,} of {len(pairs):,} reviews have scores, {failed:,} failed"
+                scored += len(reviews) - failed
+                told.append(
+                    f"{pairs[0].answer.model}: {len(reviews) - failed:,} of {len(pairs):,} reviews have scores, "
+                    f"{failed:,} failed"
                 )
-    return [*said, spent(asking)]
+    return Judged([*told, spent(asking)], scored, asking)
 
 
 def report_folder(folder: Path, images: Path | None = None) -> tuple[Report, list[str]]:
@@ -180,23 +196,23 @@ def models_of(folder: Path) -> list[Model]:
     return found + [Model(name, {}, reviews) for name, reviews in reviewed.items()]
 
 
-def spent(asking: Asking | None) -> str:
+def spent(asking: Asking) -> str:
     """What the ledger's answers took in all, and why the run ended early, if it did."""
-    totals = asking.totals if asking else None
-    words = f"{totals.tokens_in:,} tokens read, {totals.tokens_out:,} written" if totals else ""
-    if totals and totals.estimated:
+    totals = asking.totals
+    words = f"{totals.tokens_in:,} tokens read, {totals.tokens_out:,} written"
+    if totals.estimated:
         words += f" (estimated for {totals.estimated:,} answers)"
-    if totals and totals.dollars:
+    if totals.dollars:
         words += f", ${totals.dollars:,.2f}"
-    if asking and asking.stopped:
+    if asking.stopped:
         words += f"; stopped: {asking.stopped}; the same command goes on from there"
     return f"the ledger's answers: {words}"
 
 
-def _pairs(folder: Path, opened: OpenSet | None) -> dict[str, list[Pair]]:
-    if opened is None:
-        return {}
-    return {next(iter(some.values())).model: pairs_of(opened, some) for _, some in _answers(folder)}
+def _pairs(folder: Path, opened: OpenSet) -> dict[Path, list[Pair]]:
+    """What is to be judged of each file of answers."""
+    found = {path: pairs_of(opened, answers) for path, answers in _answers(folder)}
+    return {path: pairs for path, pairs in found.items() if pairs}
 
 
 def _answers(folder: Path) -> list[tuple[Path, dict[str, Answer]]]:

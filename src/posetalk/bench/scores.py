@@ -22,17 +22,23 @@ SCHEMA: dict[str, Any] = {
     "required": ["why", "first", "second"],
     "additionalProperties": False,
 }
-_NUMBER = r"(-?\d+(?:\.\d+)?)(?:\s*(?:/|out of)\s*10(?!\d))?(?![\d.]*\d)"
+# Every repetition has an end: a judge may say anything, at any length.
+_NUMBER = r"(-?\d{1,4}(?:\.\d{1,9})?)(?:\s{0,9}(?:/|out of)\s{0,9}10(?!\d))?(?!\.?\d)"
 # `Answer 1: 8`, `The second answer: 6`, at the start of a line.
 _LABELLED = {
     place: re.compile(
-        rf"^\W*(?:the\s+)?(?:{word}(?:\s+answer)?|(?:answer|assistant|response)\s*{number})\s*[:=]\W*?{_NUMBER}",
+        rf"^[^\w\n]{{0,20}}(?:the\s{{1,9}})?(?:{word}(?:\s{{1,9}}answer)?|(?:answer|assistant|response)\s{{0,9}}{number})"
+        rf"\s{{0,9}}[:=]\W{{0,20}}?{_NUMBER}",
         re.IGNORECASE | re.MULTILINE,
     )
     for place, (word, number) in {"first": ("first", 1), "second": ("second", 2)}.items()
 }
 # LLaVA's form: two numbers on the first line and nothing else but marks between.
-_LINE = re.compile(rf"\W*?(?:scores?\s*:)?[^\w-]*?{_NUMBER}(?:[\s,;|&]|\band\b)+{_NUMBER}\W*", re.IGNORECASE)
+_LINE = re.compile(
+    rf"\W{{0,20}}?(?:scores?\s{{0,9}}:)?[^\w-]{{0,20}}?{_NUMBER}(?:[\s,;|&]|\band\b){{1,20}}{_NUMBER}\W{{0,20}}",
+    re.IGNORECASE,
+)
+_OBJECTS = 100  # that are looked for in a reply, at most
 
 
 def read_scores(reply: str) -> tuple[float, float]:
@@ -56,7 +62,7 @@ def _pairs(reply: str) -> Iterator[tuple[float, float]]:
     if objects:
         yield from objects
         return
-    line = _LINE.fullmatch(reply.strip().split("\n")[0])
+    line = _LINE.fullmatch(reply.strip().split("\n", 1)[0])
     if line:
         yield float(line[1]), float(line[2])
         return
@@ -67,7 +73,9 @@ def _pairs(reply: str) -> Iterator[tuple[float, float]]:
 
 def _objects(reply: str) -> Iterator[tuple[float, float]]:
     decoder = json.JSONDecoder(strict=False)
-    for match in re.finditer(r"\{", reply):
+    for number, match in enumerate(re.finditer(r"\{", reply)):
+        if number == _OBJECTS:
+            raise _unreadable("it is not the JSON that was asked for")
         try:
             value, _ = decoder.raw_decode(reply, match.start())
             yield _score(value["first"]), _score(value["second"])

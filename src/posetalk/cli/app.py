@@ -13,6 +13,7 @@ app = App(
     name="posetalk",
     help="Human pose and language: find described keypoints; write, tune and test what is said of poses.",
     version=posetalk.__version__,
+    suppress_keyboard_interrupt=False,  # else Ctrl-C ends it without a word
 )
 
 

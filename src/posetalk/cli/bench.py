@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from posetalk.cli.app import app, keep_memory, quiet, tell_skipped
-from posetalk.cli.server import HERE, Server
+from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
-    from posetalk.bench.answer import Asked, Speak
+    from posetalk.bench.answer import Answered, Asked, Speak
     from posetalk.tune.chat import Chat
 
 bench = App(
@@ -103,6 +103,7 @@ def answer(
         batch: questions at once, of a model in a folder.
         server: how one is asked.
     """
+    from posetalk.bench.lines import plain
     from posetalk.bench.run import answer_remote, asked_in, spent
 
     asked, notes = asked_in(folder, images, only, limit)
@@ -112,9 +113,11 @@ def answer(
         _answer_here(asked, folder, model, name, batch, notes)
         return
     how = server.asks(model)
-    found, asking = answer_remote(asked, how, folder, name or how.model, server.price(how.model))
-    print(f"{name or how.model}: {found.new:,} answers, {found.known:,} known before; {spent(asking)}")
+    called = plain(name or how.model)
+    found, asking = answer_remote(asked, how, folder, called, server.price(how.model))
+    print(f"{called}: {found.new:,} answers, {found.known:,} known before; {spent(asking)}")
     tell_skipped(*notes, *found.skipped)
+    leave(asking, _answers(found), _NOTHING.format(called))
 
 
 @bench.command
@@ -136,7 +139,10 @@ def judge(
     from posetalk.bench.run import judge_folder
 
     how = server.asks(model)
-    print("\n".join(judge_folder(folder, how, server.price(how.model), dry_run)))
+    found = judge_folder(folder, how, server.price(how.model), dry_run)
+    print("\n".join(found.told))
+    nothing = f"no review has scores that can be read; see what {how.model} said in {folder / 'reviews'}"
+    leave(found.asking, found.scored != 0, nothing)
 
 
 @bench.command
@@ -237,14 +243,24 @@ def _answer_here(
     asked: list[Asked], folder: Path, model: str, name: str | None, batch: int, notes: Sequence[str]
 ) -> None:
     """By a model in a folder, which is loaded when there is something to ask; `small` and `tiny` are made before."""
+    from posetalk.bench.lines import plain
     from posetalk.bench.run import answer_local
 
     if batch < 1:
         raise PosetalkError(f"--batch {batch} asks nothing; give at least 1")
-    called = name or _named(model)
+    called = plain(name or _named(model))
     found = answer_local(asked, _speaker(model), folder, called, _weights(model), batch)
     print(f"{called}: {found.new:,} answers, {found.known:,} known before")
     tell_skipped(*notes, *found.skipped)
+    if not _answers(found):
+        raise PosetalkError(_NOTHING.format(called))
+
+
+_NOTHING = "{} answered no question; why is said above"
+
+
+def _answers(found: Answered) -> bool:
+    return bool(found.new or found.known)
 
 
 def _named(model: str) -> str:

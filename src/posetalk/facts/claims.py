@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from posetalk.facts.scene import Figure, Scene, placed
-from posetalk.facts.subject import of_a_person
+from posetalk.facts.scene import Figure, Scene
+from posetalk.facts.subject import PERSONS, of_a_person
+from posetalk.facts.who import Mentions, meant
 
 Verdict = Literal["agrees", "contradicts", "cannot tell"]
 _SIDE = r"(?P<side>left|right)"
@@ -31,8 +32,7 @@ _A = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """key: of a fact; holds: what the text says of it; who: `person 1`, `place 1` (from the left), `left`, `middle` or
-    `right` where it says whom it means; words: its own.
+    """key: of a fact; holds: what the text says of it; who: whom it means, as `Mentions.before`; words: its own.
 
     A claim about the number of people has the key `picture: people` and the number; of a thing, the key `umbrella:
     carried` and the thing's name.
@@ -96,7 +96,8 @@ _DOUBTS = [
     for row in _FILE["doubt"]
 ]
 _NEGATED = re.compile(
-    r"\b(?:not|never|neither|nor|without|cannot|nobody|none|no one|rather than|instead of|no longer)\b|n't\b",
+    r"\b(?:not|never|neither|nor|without|cannot|nobody|none|no one|rather than|instead of|no longer)\b|n't\b"
+    rf"|\bno (?:{'|'.join(sorted(PERSONS))})\b",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
@@ -114,12 +115,6 @@ _COUNT = re.compile(
     rf"(?P<number>{'|'.join(_NUMBERS)}|\d+) (?P<of>person|people|men|women|children|individuals)\b",
     re.IGNORECASE,
 )
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-_WHO = re.compile(
-    rf"\bperson (?P<number>\d+)\b|\bthe (?P<ordinal>{'|'.join(_ORDINALS)}) (?:clearly visible )?person from the left\b|"
-    r"\bthe person (?:on the (?P<end>left|right)|in the (?P<middle>middle))\b",
-    re.IGNORECASE,
-)
 _CLAUSE = re.compile(
     r"[.;:!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
 )
@@ -129,17 +124,18 @@ _WINDOW = 60  # characters before a word that negate it or hedge it
 def claims_of(text: str) -> list[Claim]:
     """What a text claims, in its order; the same claim in the same words twice is two claims."""
     found: list[tuple[int, Claim]] = []
+    mentions = Mentions(text)
     for start, clause in _clauses(text):
         for rules in (_DOING, _RULES):
-            taken: list[tuple[int, int]] = []
+            taken = bytearray(len(clause))
             for rule in rules:
                 for match in rule.words.finditer(clause):
-                    if any(a < match.end() and match.start() < b for a, b in taken):
+                    if any(taken[match.start() : match.end()]):
                         continue  # an earlier rule, which says more, has these words
                     place = start + match.start()
-                    said = _said(rule, match, clause, _who(text, place))
+                    said = _said(rule, match, clause, mentions.before(place))
                     if said:
-                        taken.append(match.span())
+                        taken[match.start() : match.end()] = b"1" * len(match[0])
                         found += [(place, claim) for claim in said]
         for match in _COUNT.finditer(clause):
             word = match["number"].lower()
@@ -151,7 +147,7 @@ def claims_of(text: str) -> list[Claim]:
 def _said(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
     """What the words of a rule claim where they stand; nothing where they are hedged, or not about a person."""
     before = clause[max(0, match.start() - _WINDOW) : match.start()]
-    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :].lstrip()):
+    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :][:_WINDOW].lstrip()):
         return []
     if rule.subject and not of_a_person(before, match[0]):
         return []
@@ -171,7 +167,8 @@ def check(claim: Claim, scene: Scene) -> Verdict:
     """Whether a claim is so in a scene.
 
     Where the text does not say whom it means, one person for whom it is so is enough to agree, and to contradict it
-    must be false for everybody, with nobody unlabelled in the picture.
+    must be false for everybody, with nobody unlabelled in the picture. Of somebody in particular it must be so, or
+    false, for all who may be meant; of one who may be nobody of the labelled nobody can tell.
     """
     if claim.number is not None:
         people = len(scene.people) + scene.others
@@ -180,15 +177,18 @@ def check(claim: Claim, scene: Scene) -> Verdict:
         # two men may be there with a woman
         some = claim.words.lower().endswith(("men", "children")) and claim.number < people
         return "cannot tell" if some else "contradicts"
-    who = _meant(claim.who, scene)
-    meant = [f for f in scene.people if who in (None, f.name)]
-    values = [_value(f, claim, scene) for f in meant]
-    if any(value is True for value in values):
+    who = claim.who
+    values = [_value(figure, claim, scene) for figure in (scene.people if who is None else meant(who, scene))]
+    if not values:
+        return "cannot tell"
+    somebody = who is None or (who == "all" and not claim.holds)  # "not everyone"
+    if somebody and True in values:
         return "agrees"
-    everybody = who is not None or scene.others == 0
-    if values and everybody and all(value is False for value in values):
+    if who in ("all", "none") and not somebody and False in values:
         return "contradicts"
-    return "cannot tell"
+    if who in (None, "all", "none") and scene.others:
+        return "cannot tell"
+    return "agrees" if {*values} == {True} else "contradicts" if {*values} == {False} else "cannot tell"
 
 
 def _value(figure: Figure, claim: Claim, scene: Scene) -> bool | None:
@@ -207,22 +207,6 @@ def _value(figure: Figure, claim: Claim, scene: Scene) -> bool | None:
     return value == claim.holds
 
 
-def _meant(who: str | None, scene: Scene) -> str | None:
-    """The name in the scene of whom a text speaks of; None where it says nobody, or of many who it is."""
-    if who is None or who.startswith("person "):
-        return who
-    people = len(scene.people)
-    if who.startswith("place "):
-        name = who.replace("place", "person")
-    elif who == "middle":
-        name = "person 2" if people == 3 else ""
-    elif not 2 <= people <= 3 or scene.others:
-        name = ""
-    else:
-        name = "person 1" if who == "left" else f"person {people}"
-    return name if name in placed(scene) else None
-
-
 def _clauses(text: str) -> Iterator[tuple[int, str]]:
     """Parts of a text within which a negation or a hedge reaches, with where they begin."""
     start = 0
@@ -231,15 +215,3 @@ def _clauses(text: str) -> Iterator[tuple[int, str]]:
             yield start, text[start : match.start()]
         start = match.end() if not match[0].isalpha() else match.start()
     yield start, text[start:]
-
-
-def _who(text: str, place: int) -> str | None:
-    """The last person named before a place in the same sentence, as `Claim.who` has it."""
-    start = max(text.rfind(mark, 0, place) for mark in ".!?") + 1
-    found = list(_WHO.finditer(text, start, place))
-    if not found:
-        return None
-    last = found[-1]
-    if last["ordinal"]:
-        return f"place {_ORDINALS.index(last['ordinal'].lower()) + 1}"
-    return f"person {last['number']}" if last["number"] else (last["end"] or last["middle"]).lower()

@@ -8,6 +8,8 @@ from importlib.resources import files
 
 _FILE = tomllib.loads(files("posetalk.facts").joinpath("claims.toml").read_text(encoding="utf-8"))
 _PEOPLE, _THINGS, _BARE = (frozenset(_FILE[name].split()) for name in ("people", "things", "bare"))
+# Who can be told from others by a place: no pronouns, no parts of bodies, no groups.
+PERSONS = _PEOPLE - frozenset(_FILE["nobody_in_particular"].split())
 _AUXILIARY = re.compile(
     r"(?:\b(?:is|are|was|were|has|have|been|being|also|both|all|still|now|just|then|each|not|never|who|simply|"
     r"calmly|does|do|did|seen|already|\w+n't)\b\s*)+$"

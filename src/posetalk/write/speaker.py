@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posetalk.facts.fact import Facts
+from posetalk.facts.ordinals import ordinal
 from posetalk.facts.scene import Scene, placed
 
 # Words that captions have for one person, with the pronouns they allow. What three captions agree on is taken over.
@@ -24,11 +25,6 @@ FORMS = {
     "she": {"he": "she", "his": "her", "him": "her", "is": "is", "has": "has", "does": "does", "s": "s"},
     "they": {"he": "they", "his": "their", "him": "them", "is": "are", "has": "have", "does": "do", "s": ""},
 }
-ORDINALS = (
-    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
-    "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
-    "twentieth",
-)  # fmt: skip
 _NEARER = (
     "{0} looks much larger than {1}, and so is probably nearer.",
     "{0} is probably nearer to the camera, as they look much larger than {1}.",
@@ -115,16 +111,12 @@ def _places(people: int, others: int) -> list[str]:
     if others:  # whose bodies are not known, and who may stand anywhere
         if people == 1:
             return ["the most clearly visible person"]
-        return [f"the {_ordinal(i)} clearly visible person from the left" for i in range(people)]
+        return [f"the {ordinal(i)} clearly visible person from the left" for i in range(1, people + 1)]
     if people == 2:
         return ["the person on the left", "the person on the right"]
     if people == 3:
         return ["the person on the left", "the person in the middle", "the person on the right"]
-    return [f"the {_ordinal(i)} person from the left" for i in range(people)]
-
-
-def _ordinal(i: int) -> str:
-    return ORDINALS[i] if i < len(ORDINALS) else f"{i + 1}th"
+    return [f"the {ordinal(i)} person from the left" for i in range(1, people + 1)]
 
 
 def between(scene: Scene, named: Sequence[Subject], rng: random.Random | None = None) -> list[str]:
