@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from posetalk.errors import PosetalkError, shown
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 READER_LEFT = 141  # 128 + SIGPIPE, a shell's number for a program that wrote when nobody read
+NARROW = 20  # columns; in one or two of them rich breaks lines for ever
 
 _BAR = re.compile(r"\r|(\x1b\[A)+$")  # how a download's progress bar begins its line anew, and goes up a line
 
@@ -61,6 +66,9 @@ class Stream:
 @contextmanager
 def streams() -> Iterator[None]:
     """Standard output and error that take every text; what is printed to a closed one is lost."""
+    said = os.environ.get("COLUMNS", "")
+    if (int(said) if said.isdecimal() else shutil.get_terminal_size().columns) < NARROW:
+        os.environ["COLUMNS"] = str(NARROW)
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123  (the name of no file)
         safe = []
         for stream, name in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
@@ -69,3 +77,17 @@ def streams() -> Iterator[None]:
             safe.append(cast(TextIO, Stream(stream or nowhere, name)))
         with redirect_stdout(safe[0]), redirect_stderr(safe[1]):
             yield
+
+
+def show(table: Table) -> None:
+    """Print a table whose words are not markup. A narrow terminal breaks names, no numbers."""
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False)
+    if console.width < 60:
+        table.padding = (0, 0)
+    for column in table.columns:
+        numbers = [word for cell in column.cells for word in str(cell).split() if re.search(r"\d", word)]
+        column.overflow = "fold"
+        column.min_width = min(12, max(map(len, numbers), default=1))
+    console.print(table, crop=False)

@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from posetalk.crop.image import read_image
 from posetalk.draw import draw_pose
-from posetalk.errors import PosetalkError
+from posetalk.errors import PosetalkError, shown
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import Prediction
 from posetalk.locate.sweep import expand, photo_jobs, sweep, write_results
@@ -33,8 +32,8 @@ def locate_one(
     *,
     json_out: Path | None,
     drawn: Path | None,
-) -> None:
-    """Print a table; write `json_out` (image, people: box, keypoints) and `drawn` where they are given."""
+) -> Table:
+    """A table; writes `json_out` (image, people: box, keypoints) and `drawn` where they are given."""
     found = localizer.set_image(photo).locate(boxes, points)
     people = found.to_dicts()
     if json_out:
@@ -47,9 +46,9 @@ def locate_one(
     table = Table("person", "keypoint", "x px", "y px", "score", *(["visible"] if seen else []))
     for number, person in enumerate(people, 1):
         for p in person["keypoints"]:
-            row = [str(number), p["name"], f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}"]
+            row = [str(number), shown(p["name"]), f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}"]
             table.add_row(*row, *(["yes" if p["visible"] else "no"] if seen else []))
-    Console().print(table)
+    return table
 
 
 def locate_many(
