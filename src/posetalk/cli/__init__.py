@@ -53,13 +53,13 @@ def _sentence(error: Exception) -> str | None:
         return str(missing) if missing else None
     if isinstance(error, RecursionError):
         return "something in the input is nested too deeply to be read"
-    words = str(error).lower()
-    if isinstance(error, MemoryError) or any(word in words for word in _MEMORY):
+    said = str(error).lower()
+    if isinstance(error, MemoryError) or any(word in said for word in _MEMORY):
         return f"there is not enough memory ({error or 'for one object'}); ask for less at once"
     if isinstance(error, OSError):
         place = f" ({error.filename})" if error.filename else ""
         return f"the system says: {error.strerror or error}{place}; what was done is kept"
-    return f"{error}; what was done is kept" if any(word in words for word in _FULL) else None
+    return f"{error}; what was done is kept" if any(word in said for word in _FULL) else None
 
 
 def _say(sentence: str) -> None:

@@ -73,7 +73,9 @@ def streams() -> Iterator[None]:
         safe = []
         for stream, name in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # not all can write every character: ASCII, Latin-1
+                stream.reconfigure(
+                    errors="backslashreplace"
+                )  # not all can write every character: ASCII, Latin-1
             safe.append(cast(TextIO, Stream(stream or nowhere, name)))
         with redirect_stdout(safe[0]), redirect_stderr(safe[1]):
             yield
