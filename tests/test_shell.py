@@ -1,4 +1,4 @@
-"""Whatever the command line prints to: a reader that has left, a full disk, nothing, 40 columns, ASCII; hostile names."""
+"""Whatever the command line prints to: a reader that has left, a full disk, nothing, 40 columns, ASCII; odd names."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is
 
 def toml(folder: Path, name: str, description: str) -> Path:
     """A skeleton of one keypoint."""
-    point = {"name": name, "description": description}
+    point = {"name": name, "sentence": description}
     file = folder / "s.toml"
-    file.write_text(tomli_w.dumps({"name": "s", "source": "s", "keypoints": [point]}), encoding="utf-8")
+    file.write_text(tomli_w.dumps({"name": "s", "source": "s", "keypoint": [point]}), encoding="utf-8")
     return file
 
 
