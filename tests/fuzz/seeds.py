@@ -77,7 +77,7 @@ SKELETON = [
     b'[[keypoint]]\nname = "right eye"\nmirror = "left eye"\n'
 ]
 TRAIN = [
-    b'steps = 5\nseed = 1\nbf16 = false\nlearning_rate = 1e-4\nwithout_keypoints = ["nose"]\n\n'
+    b'steps = 5\nseed = 1\nbf16 = false\nwithout_keypoints = ["nose"]\n\n'
     b'[[data]]\nannotations = "a.json"\nimages = "photos"\n\n[model]\nvision = "v"\ntext = "t"\n'
 ]
 WRITER = [b'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nconcurrency = 4\nmoney = 2.5\nretries = 3\n']
@@ -102,7 +102,12 @@ SAMPLES = [
 _SAID = [{"from": "human", "value": "<image>\nWhat is she doing?"}, {"from": "gpt", "value": "She stands."}]
 PUBLISHED = _json(
     [{"id": "000000000001", "image": "000000000001.jpg", "conversations": _SAID * 2}],
-    [{"image_id": 1, "conversation": "User: Is he standing?\nAssistant: He is standing.\n"}],
+    [
+        {
+            "image_id": 1,
+            "conversation": "User: Is he standing?\nAssistant: He is.\nUser: Where?\nAssistant: Here.\n",
+        }
+    ],
     [{"image_id": "1", "user_message": "Describe the person.", "completion": "A man stands."}],
     [{"image_id": 1, "completion": "Question: Why?\n===\nAnswer: To see."}],
 )
@@ -196,13 +201,14 @@ def _mat(compressed: bool = False, **arrays: Any) -> bytes:
 def lsp() -> list[bytes]:
     """joints.mat of three pictures."""
     joints = np.abs(np.random.default_rng(0).normal(50, 20, (3, 14, 3)))
+    joints[2] = 1  # labelled
     return [_mat(joints=joints), _mat(True, joints=joints)]
 
 
 @cache
 def heads() -> list[bytes]:
     """gt_valid.mat for the records of MPII."""
-    boxes, joints = np.ones((2, 2, 2)) * np.array([[[1]], [[9]]]), np.ones((16, 2, 2))
+    boxes, joints = np.ones((2, 2, 2)) * np.array([[[1]], [[9]]]), np.full((16, 2, 2), 10.0)
     return [_mat(headboxes_src=boxes, jnt_missing=np.zeros((16, 2)), pos_gt_src=joints)]
 
 
