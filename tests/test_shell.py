@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import tomli_w
 from rich.table import Table
+from tests.bench.desk import asked_in, bench
 
 import posetalk
+from posetalk.bench.answer import answer_here
 from posetalk.bench.table import _table as table_of_report
 from posetalk.cli import main
 from posetalk.cli.terminal import Stream, show
@@ -204,3 +206,14 @@ def test_make_bench_ends_badly_where_a_part_does(tmp_path: Path) -> None:
     assert done.returncode != 0, done.stderr
     ran = (tmp_path / "ran").read_text()
     assert "benchmarks.locate" in ran and "benchmarks.training" not in ran
+
+
+def test_a_models_name_in_a_progress_bar_is_not_markup(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = bench(tmp_path / "of")
+    found = answer_here(
+        asked_in(at), lambda some, words: ["yes"] * len(some), at / "m.jsonl", f"[/red]{ESC}"
+    )
+    said = capsys.readouterr().err
+    assert found.new and "[/red]a\\x1b[31mb" in said.replace("\n", "") and "\x1b[31m" not in said

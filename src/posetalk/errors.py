@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from importlib import metadata
 from types import ModuleType
 
 # Modules that are not called as the package that brings them.
@@ -34,6 +33,8 @@ def need(module: str, extra: str) -> ModuleType:
 
 def missing_package(error: ModuleNotFoundError) -> MissingPackage | None:
     """What to install, where a failed import is of a package that an extra brings; else None."""
+    from importlib import metadata  # not at the start of every command
+
     module = (error.name or "").split(".")[0]
     package = _PACKAGES.get(module, module).replace("_", "-").lower()
     extras: dict[str, list[str]] = {}

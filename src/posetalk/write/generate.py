@@ -78,7 +78,7 @@ class _Run:
             BarColumn(12),
             MofNCompleteColumn(table_column=whole),
             TimeRemainingColumn(table_column=hours),
-            TextColumn("{task.fields[report]}"),
+            TextColumn("{task.fields[report]}", markup=False),
             console=Console(stderr=True),
             refresh_per_second=2,
         )
