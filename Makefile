@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint wheel bench
 
 # The photo comes with scikit-image: "camera", a man behind a film camera.
 demo: .venv/demo
@@ -17,8 +17,12 @@ test: .venv/dev
 
 # About 40 minutes on two cores, ten of them at the size 1b, and 20 GB; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
 bench: .venv/dev
-	for one in locate limit crowd training; do $(BIN)/python -m benchmarks.$$one; done
+	for one in locate limit crowd training; do $(BIN)/python -m benchmarks.$$one || exit; done
 	test -z "$(ANNOTATIONS)" || $(BIN)/python -m benchmarks.scoring --annotations "$(ANNOTATIONS)"
+
+# The wheel as a user gets it, without extras, outside the checkout: every command works or names its extra.
+wheel: .venv/dev
+	.ci/wheel $(BIN)/python
 
 lint: .venv/dev
 	$(BIN)/ruff check src tests runs benchmarks

@@ -47,7 +47,13 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'posetalk' has no attribute {name!r}")
-    return getattr(import_module(f"posetalk.{_HOMES[name]}"), name)
+    try:
+        home = import_module(f"posetalk.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        from posetalk.errors import missing_package
+
+        raise (missing_package(error) or error) from None
+    return getattr(home, name)
 
 
 def __dir__() -> list[str]:

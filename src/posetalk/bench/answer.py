@@ -19,7 +19,7 @@ from posetalk.bench.lines import LONGEST, plain
 from posetalk.bench.openset import OpenSet
 from posetalk.bench.questions import Question, drawn
 from posetalk.bench.review import Answer, read_answers, write_answers
-from posetalk.errors import PosetalkError
+from posetalk.errors import PosetalkError, shown
 from posetalk.read.paths import find_picture
 from posetalk.write.chain import Report, results
 from posetalk.write.client import WriterSettings
@@ -136,7 +136,7 @@ def answer_here(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", errors="replace") as file, _bar() as bar:
-            task = bar.add_task(f"{model} answers", total=len(todo))
+            task = bar.add_task(f"{shown(model)} answers", total=len(todo))
             for some in _batches(todo, batch):
                 for one, text in _said(speak, some, found.skipped):
                     row = _answer(one, text, model, weights).row()
@@ -248,11 +248,6 @@ def _accept(job: Job, reply: str) -> Turns:
 
 
 def _bar() -> Progress:
-    # a model may be called [/red]
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))

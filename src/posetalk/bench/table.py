@@ -6,6 +6,7 @@ from rich.table import Table
 
 from posetalk.bench.compare import Number
 from posetalk.bench.report import Report
+from posetalk.errors import shown
 
 
 def tables(found: Report) -> list[Table]:
@@ -46,15 +47,16 @@ def tables(found: Report) -> list[Table]:
             digits = "+.1f" if test.what == "relative score" else "+.3f"
             number = Number("", test.n, test.difference, test.interval)
             p = "-" if test.p is None else f"{test.p:.4f}"
-            table.add_row(test.what, f"{test.second} - {test.first}", f"{test.n:,}", _cell(number, digits), p)
+            pair = shown(f"{test.second} - {test.first}")
+            table.add_row(test.what, pair, f"{test.n:,}", _cell(number, digits), p)
         made.append(table)
     return made
 
 
 def _table(title: str, head: list[str]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=shown(title), title_justify="left")
     for place, name in enumerate(head):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(shown(name), justify="right" if place else "left")
     return table
 
 

@@ -3,23 +3,65 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 from cyclopts import CycloptsError
 
 from posetalk.cli import bench, points, tune, words  # noqa: F401  (they add their commands)
 from posetalk.cli.app import app
-from posetalk.errors import PosetalkError
+from posetalk.cli.terminal import streams
+from posetalk.errors import PosetalkError, missing_package
+
+# In the words of torch, safetensors and SQLite, whose errors for it are of many types.
+_FULL = ("no space left on device", "disk is full", "disk i/o error")
+_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run a command. Bad input: one sentence on standard error, exit code 2."""
+    """Run a command. Bad input, or a machine that fails: one sentence on standard error, exit code 2."""
+    with streams():
+        code = _code(lambda: app(argv, exit_on_error=False, print_error=False))
+        code = _code(sys.stdout.flush) or code
+    raise SystemExit(code)
+
+
+def _code(step: Callable[[], object]) -> int:
+    """The exit code of a step. A mistake of the program's own keeps its traceback."""
     try:
-        app(argv, exit_on_error=False, print_error=False)
-    except (PosetalkError, CycloptsError) as error:
-        print(f"posetalk: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        step()
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except KeyboardInterrupt:
-        print(
-            "posetalk: stopped; what was done is kept, the same command goes on from there", file=sys.stderr
-        )
-        raise SystemExit(130) from None
+        _say("stopped; what was done is kept, the same command goes on from there")
+        return 130
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        _say(sentence)
+        return 2
+    return 0
+
+
+def _sentence(error: Exception) -> str | None:
+    """What a user is told; None of what no user can mend."""
+    if isinstance(error, PosetalkError | CycloptsError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        missing = missing_package(error)
+        return str(missing) if missing else None
+    if isinstance(error, RecursionError):
+        return "something in the input is nested too deeply to be read"
+    said = str(error).lower()
+    if isinstance(error, MemoryError) or any(word in said for word in _MEMORY):
+        return f"there is not enough memory ({error or 'for one object'}); ask for less at once"
+    if isinstance(error, OSError):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"the system says: {error.strerror or error}{place}; what was done is kept"
+    return f"{error}; what was done is kept" if any(word in said for word in _FULL) else None
+
+
+def _say(sentence: str) -> None:
+    with suppress(PosetalkError):  # of standard error itself
+        print(f"posetalk: {' '.join(sentence.split())}", file=sys.stderr)

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from posetalk.cli.app import app, keep_memory, quiet, tell_skipped
 from posetalk.cli.server import HERE, Server, leave
+from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
@@ -153,15 +154,12 @@ def report(folder: Path, *, images: Path | None = None) -> None:
         folder: of a benchmark.
         images: the folder of the photos, for the page.
     """
-    from rich.console import Console
-
     from posetalk.bench.run import report_folder
     from posetalk.bench.table import tables
 
     found, notes = report_folder(folder, images)
-    console = Console()
     for table in tables(found):
-        console.print(table)
+        show(table)
     print(f"{folder / 'report.html'}, {folder / 'report.json'}")
     for note in notes:
         print(note, file=sys.stderr)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, keep_memory, quiet, tell
-from posetalk.errors import PosetalkError
+from posetalk.cli.terminal import show
+from posetalk.errors import PosetalkError, need, shown
 
 
 @app.command
@@ -61,7 +62,7 @@ def locate(
         if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
         localizer = _localizer(model, readout, decoding, flip)
-        locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawn=draw)
+        show(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawn=draw))
         return
     if boxes or json_out:
         raise PosetalkError("--box and --json go with a single photo; with --out leave them away")
@@ -163,6 +164,7 @@ def train(
         raise PosetalkError(
             "train needs a settings file, or --preset with --annotations and --images; see docs/train.md"
         )
+    need("accelerate", "train")
     quiet()
     keep_memory()
     if preset:
@@ -258,8 +260,6 @@ def skeletons(name: str | None = None, /) -> None:
     Args:
         name: a built-in skeleton or a TOML file.
     """
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from posetalk.skeleton import BUILT_IN
@@ -272,8 +272,8 @@ def skeletons(name: str | None = None, /) -> None:
     else:
         table = Table("keypoint", "description", "sigma")
         for point in named(name).keypoints:
-            table.add_row(escape(point.name), escape(point.sentence), f"{point.sigma:g}")
-    Console().print(table)
+            table.add_row(shown(point.name), shown(point.sentence), f"{point.sigma:g}")
+    show(table)
 
 
 def _localizer(

