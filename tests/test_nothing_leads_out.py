@@ -108,13 +108,15 @@ def test_a_page_shows_pictures_of_the_folder_alone(images: Path) -> None:
     assert len(photos.faults) == 1 and "text.jpg" in photos.faults[0]
 
 
-@pytest.mark.parametrize("form", ["llava", "llama-factory", "swift", "parquet", "finevision"])
-@pytest.mark.parametrize("given", [True, False])
+TEXTS, TABLES = ("llava", "llama-factory", "swift"), ("parquet", "finevision")
+
+
+@pytest.mark.parametrize(
+    ("form", "given"), [(form, True) for form in TEXTS + TABLES] + [(form, False) for form in TEXTS]
+)
 def test_samples_that_are_exported(form: Any, given: bool, images: Path, tmp_path: Path) -> None:
-    if form in ("parquet", "finevision"):
+    if form in TABLES:
         pytest.importorskip("pyarrow")
-        if not given:
-            return
     lines = [
         Sample(key, i, name, "detail", (("What is there?", "A man."),), "facts").line()
         for i, (key, name) in enumerate({"good": "good.jpg", **names(images)}.items())

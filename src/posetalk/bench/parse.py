@@ -115,7 +115,8 @@ def answer_of(text: str, choices: Sequence[str] = ()) -> str | None:
 
 def _told(text: str) -> str:
     """Without what is thought before, and what comes behind the end of the turn."""
-    parts, start, thinking = [], 0, False
+    parts: list[str] = []
+    start, thinking = 0, False
     for match in _THINKING.finditer(text):
         if match["begin"] is None:
             if not thinking:

@@ -47,7 +47,7 @@ def facts(
     if json_out:
         write_json((scene for _, scene in scenes(data, things, image or ())), json_out)
     if images and not draw:
-        tell(*other_shapes(evenly(data.images)))
+        tell(*other_shapes(evenly([one for one in data.images if one.people])))
     if draw:
         from posetalk.facts.show import draw_all
 

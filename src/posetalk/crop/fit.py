@@ -15,10 +15,8 @@ from posetalk.types import PoseImage, PoseSet
 
 CLOSE = 0.01  # of a side, and 1 px more: what rounding does
 OUTSIDE = 0.25  # of a picture's keypoints; so many lie outside in none of LSPET's 9,000
-MANY, FEW = (
-    0.1,
-    3,
-)  # pictures that do not fit, where labels name no size: turned ones hold most of their keypoints
+# So many pictures that do not fit are too many where labels name no size: a turned one may hold all of its keypoints.
+MANY, FEW = 0.1, 3
 
 
 def misfit(image: PoseImage, *, shape: bool = False) -> str | None:
@@ -46,7 +44,7 @@ def fitting(data: PoseSet) -> PoseSet:
     """The data set without the pictures that are not the ones that were labelled; a sentence for each is in `skipped`.
 
     Of many pictures some are looked at (LOOKED, as many at equal distances), and all where one of those does not fit.
-    Errors: most do not fit; of pictures whose size the labels do not say, one in ten and three.
+    Errors: most do not fit; of pictures whose size the labels do not say, more than one in ten, and three or more.
     """
     labelled = [image for image in data.images if image.people]
     for looked in (evenly(labelled), labelled):

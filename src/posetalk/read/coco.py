@@ -66,7 +66,8 @@ def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = No
     found = pose_images(file.images, file.annotations, reading)
     if not any(image.people for image in found):
         raise reading.nobody()
-    notes = (*reading.notes(), *check_labels(evenly(found), annotations))
+    some = evenly([image for image in found if image.people])
+    notes = (*reading.notes(), *check_labels(some, annotations))
     return PoseSet("coco", annotations, reading.points.names, found, tuple(reading.skipped), notes=notes)
 
 

@@ -12,11 +12,11 @@ from posetalk.errors import PosetalkError
 
 T = TypeVar("T")
 
-# A string, to the end of the text where it has none; one of the numbers that Python's json writes and JSON does not
-# have; a whole number written as 1.0, as pandas and numpy write ids (group 1 without the .0).
-_TOKEN = re.compile(
-    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?(?:NaN|Infinity)|(?<![\w.+-])(-?\d++)\.0++(?![\w.])', re.DOTALL
-)
+# A string, to the end of the text where it has none, or one of the numbers that Python's json writes and JSON does not
+# have; in a record also a whole number written as 1.0, as pandas and numpy write ids (group 1 without the .0).
+_STRING_OR_NAN = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?(?:NaN|Infinity)'
+_OF_FILE = re.compile(_STRING_OR_NAN, re.DOTALL)
+_OF_RECORD = re.compile(_STRING_OR_NAN + rb"|(?<![\w.+-])(-?\d++)\.0++(?![\w.])", re.DOTALL)
 # An escape in a string: half of a character without its other half is group 1.
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.",
@@ -65,7 +65,7 @@ def decode_file(path: Path, kind: type[T], what: str) -> T:
     """
     data = read_bytes(path)
     try:
-        return _decode(msgspec.json.Decoder(kind), data)
+        return _decode(msgspec.json.Decoder(kind), data, _OF_FILE)
     except msgspec.ValidationError as error:
         raise PosetalkError(f"{path} is not {what}: {reason(error)}") from None
     except RecursionError as error:
@@ -77,17 +77,17 @@ def decode_file(path: Path, kind: type[T], what: str) -> T:
 def decode_record(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T:
     """One record; 1.0 is read as 1. Errors: PosetalkError with the reason alone, for the reader to name the record."""
     try:
-        return _decode(decoder, bytes(raw))
+        return _decode(decoder, bytes(raw), _OF_RECORD)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PosetalkError(reason(error)) from None
 
 
-def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+def _decode(decoder: msgspec.json.Decoder[T], data: bytes, tokens: re.Pattern[bytes]) -> T:
     """As it stands, or else mended."""
     try:
         return decoder.decode(data)
     except msgspec.DecodeError:
-        mended = _mended(data)
+        mended = _mended(data, tokens)
         if mended == data:
             raise
     return decoder.decode(mended)
@@ -96,7 +96,7 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
 def record_id(raw: msgspec.Raw, number: int) -> str:
     """How to name a record: its id where it has one, or its place in the file, counted from 1."""
     try:
-        return str(_decode(msgspec.json.Decoder(_Id), bytes(raw)).id)
+        return str(_decode(msgspec.json.Decoder(_Id), bytes(raw), _OF_RECORD).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"number {number}"
 
@@ -144,20 +144,22 @@ def none_left(path: Path, skipped: list[str], what: str) -> PosetalkError:
     )
 
 
-def _mended(data: bytes) -> bytes:
-    """The JSON text with null for NaN and Infinity, 1 for 1.0, and NUL for half characters, which no file name holds.
+def _mended(data: bytes, tokens: re.Pattern[bytes]) -> bytes:
+    """The JSON text with null for NaN and Infinity, NUL for half characters, which no file name holds, and 1 for 1.0.
 
     It is held twice, as files are large.
     """
+    if tokens is _OF_FILE and not any(mark in data for mark in (b"NaN", b"Infinity", b"\\ud", b"\\uD")):
+        return data
     view, pieces, end = memoryview(data), [], 0
-    for match in _TOKEN.finditer(data):
+    for match in tokens.finditer(data):
         token = match[0]
         if token.startswith(b'"'):
             if b"\\ud" not in token.lower():
                 continue
             new = _ESCAPE.sub(lambda escape: b"\\u0000" if escape[1] else escape[0], token)
         else:
-            new = match[1] or b"null"
+            new = match[match.lastindex] if match.lastindex else b"null"
         pieces += [view[end : match.start()], memoryview(new)]
         end = match.end()
     return b"".join([*pieces, view[end:]])

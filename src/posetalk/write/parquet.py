@@ -72,11 +72,15 @@ def finevision_row(sample: Sample, picture: Path) -> Row:
     }
 
 
-@lru_cache(maxsize=1)  # the samples of a picture come one after the other
 def _picture(path: Path) -> Row:
-    data, kind = picture_bytes(path)
+    data, kind = _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
     known = path.suffix.lower().lstrip(".").replace("jpg", "jpeg") == kind
     return {"bytes": data, "path": path.name if known else f"{path.stem}.{kind}"}
+
+
+@lru_cache(maxsize=1)  # the samples of a picture come one after the other
+def _read(path: Path, changed: int) -> tuple[bytes, str]:
+    return picture_bytes(path)
 
 
 class Shards:
