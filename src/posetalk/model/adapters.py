@@ -8,7 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from posetalk.errors import PosetalkError
 from posetalk.model.posellm import PoseLLM
-from posetalk.settings import ModelSettings
+from posetalk.settings import ModelSettings, Tuning
 
 CONNECTOR = "multi_modal_projector"
 FRESH = (CONNECTOR, "question_reader", "point")  # what no pre-trained part brings is always trained in full
@@ -23,7 +23,10 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     tower without layers of those names.
     """
     model.requires_grad_(False)
-    tuning = {"vision": settings.tune_vision, "text": settings.tune_text}
+    tuning = {
+        "vision": settings.tune_vision or _fitting(model, "vision", settings),
+        "text": settings.tune_text or _fitting(model, "text", settings),
+    }
     adapted = [TOWERS[name] for name, how in tuning.items() if how == "lora"]
     wrapped: Any = model
     if adapted:
@@ -38,6 +41,13 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
             if name == "text":
                 tower.get_input_embeddings().requires_grad_(False)
     return wrapped
+
+
+def _fitting(model: PoseLLM, name: str, settings: ModelSettings) -> Tuning:
+    """LoRA where a tower has layers for it, as in the papers; towers of convolutions stay as they are."""
+    tower = getattr(model.model, TOWERS[name])
+    ends = {path.split(".")[-1] for path, _ in tower.named_modules()}
+    return "lora" if ends & set(settings.lora.targets) else "frozen"
 
 
 def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> LoraConfig:

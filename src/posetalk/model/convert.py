@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
 from posetalk.errors import PosetalkError
-from posetalk.model.files import PRESETS, load_part, make_config, save
+from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
 
@@ -74,6 +74,14 @@ def convert(
     state, rows = _state(model.state_dict(), tensors, reference, grid, source)
     model.load_state_dict(state, assign=True)
     save(model, tokenizer, out)
+    card = [
+        "# Model card",
+        "",
+        f"Converted with posetalk from the LocLLM checkpoint {named_weights(source)}; its weights are the same.",
+        "",
+        "- Keypoints it has learned: not known",
+    ]
+    (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
     return rows
 
 
@@ -81,7 +89,7 @@ def _reference(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         return {key: data[key] for key in (*TEXT, *LORA, "crop_size")}
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         what = f"{file} is missing or not of a LocLLM checkpoint ({type(error).__name__}: {error})"
         raise PosetalkError(f"{what}; give the whole folder, as the LocLLM code wrote it") from None
 
