@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import warnings
 
 from cyclopts import App
 
@@ -28,6 +29,9 @@ def quiet() -> None:
     logging = need("transformers", "model").utils.logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    warnings.filterwarnings(
+        "ignore", message=".is_gradient_checkpointing. is deprecated"
+    )  # asked for by peft
 
 
 def keep_memory() -> None:
