@@ -107,8 +107,8 @@ class ModelSettings(Settings):
     reading:      `inline`: a question's words stand behind the picture (both papers); `once`: they are read without
                   the picture, once for all people, and stand behind it as one word.
     cells:        for `point`, each image token is cut into cells x cells places.
-    tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`; None for `lora` where
-                  the tower has layers of its targets' names, else `frozen`.
+    tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`; None for `lora`,
+                  and for `frozen` where a saved model is trained further whose tower has no layer of lora.targets.
     """
 
     vision: str = ""

@@ -98,6 +98,8 @@ BROKEN: list[tuple[str, Spoil, str]] = [
     ("heads none", lambda f: change(f, text_config__num_attention_heads=0), "cannot load"),
     ("layers without end", lambda f: change(f, text_config__num_hidden_layers=10**10), "num_hidden_layers"),
     ("layers too many", lambda f: change(f, vision_config__num_hidden_layers=9999), "many times larger"),
+    ("code on the hub", lambda f: change(f, attn_implementation="some/kernel"), "never run"),
+    ("code on the hub, deep", lambda f: change(f, text_config___attn_implementation={"": "some/kernel"}), "never run"),
     ("code of its own", lambda f: own_code(f, "evil"), "code of its own"),
     ("pickles", pickled, "convert them to safetensors"),
     ("weights cut off", cut, "cannot load"),

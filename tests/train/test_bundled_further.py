@@ -15,7 +15,7 @@ from skimage import data
 
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import BUNDLED, build, load
 from posetalk.model.mark import weights_of
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
@@ -153,7 +153,7 @@ def test_what_is_tuned_of_a_saved_model_needs_no_towers_names(
     given: dict[str, Tuning], trained: set[str]
 ) -> None:
     model, _ = load("bundled")
-    counts = trainable(set_trainable(model, ModelSettings(**given)))
+    counts = trainable(set_trainable(model, fitting(model, ModelSettings(**given))))
     assert {name for name, count in counts.items() if count} == {"connector", "readout", *trained}
 
 

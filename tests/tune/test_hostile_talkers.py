@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.model.test_hostile_folders import BROKEN, MARK, Spoil, change, photo, said, spoilt, write  # noqa: F401
+from tests.tune.conftest import tiny
 
 ROWS: list[tuple[str, Spoil, str]] = [
     ("template of one loop", lambda f: write(f, "chat_template.jinja", "{% for a in range(10**9) %}{% endfor %}"),
@@ -63,10 +64,20 @@ def test_adapters_in_a_ring(
     assert "belong to adapters that belong to them" in line
 
 
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (
+            lambda f: write(f, "chat_template.jinja", "{% for a in range(9**5) %}" * 2 + "{% endfor %}" * 2),
+            "it does not end",
+        ),
+        (lambda f: change(f, "processor_config.json", patch_size=0), "how many tokens a picture has"),
+        (lambda f: change(f, "processor_config.json", patch_size=7), "do not belong together"),
+        (lambda f: write(f, "adapter_config.json", "{{"), "adapter_config.json"),
+    ],
+)
 def test_a_model_to_tune_is_looked_at_like_one_to_ask(
-    llava: Path, talk: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    spoil: Spoil, says: str, llava: Path, talk: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-    folder = spoilt(llava, lambda f: write(f, "chat_template.jinja", loops), tmp_path)
-    words = ["tune", talk, "--images", talk / "pictures", "--model", folder, "--out", tmp_path / "out"]
-    assert "it does not end" in said(words, capfd)
+    tiny(spoilt(llava, spoil, tmp_path), talk).save(tmp_path / "run.toml")
+    assert says in said(["tune", "--settings", tmp_path / "run.toml", "--out", tmp_path / "out"], capfd)

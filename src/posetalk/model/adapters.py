@@ -23,9 +23,9 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     tower without layers of those names.
     """
     model.requires_grad_(False)
-    tuning = {
-        "vision": settings.tune_vision or _fitting(model, "vision", settings),
-        "text": settings.tune_text or _fitting(model, "text", settings),
+    tuning: dict[str, Tuning] = {
+        "vision": settings.tune_vision or "lora",
+        "text": settings.tune_text or "lora",
     }
     adapted = [TOWERS[name] for name, how in tuning.items() if how == "lora"]
     wrapped: Any = model
@@ -43,11 +43,15 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     return wrapped
 
 
-def _fitting(model: PoseLLM, name: str, settings: ModelSettings) -> Tuning:
-    """LoRA where a tower has layers for it, as in the papers; towers of convolutions stay as they are."""
-    tower = getattr(model.model, TOWERS[name])
-    ends = {path.split(".")[-1] for path, _ in tower.named_modules()}
-    return "lora" if ends & set(settings.lora.targets) else "frozen"
+def fitting(model: PoseLLM, settings: ModelSettings) -> ModelSettings:
+    """The settings with what they leave open of a saved model: LoRA on a tower that has layers for it; others are kept
+    as they are."""
+    chosen: dict[str, Tuning] = {}
+    for name, part in TOWERS.items():
+        if getattr(settings, f"tune_{name}") is None:
+            ends = {path.split(".")[-1] for path, _ in getattr(model.model, part).named_modules()}
+            chosen[f"tune_{name}"] = "lora" if ends & set(settings.lora.targets) else "frozen"
+    return settings.model_copy(update=chosen)
 
 
 def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> LoraConfig:

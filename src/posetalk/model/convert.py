@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
 from posetalk.errors import PosetalkError
 from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
+from posetalk.model.folders import check_config, told
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
 
@@ -58,7 +59,9 @@ def convert(
     one has three. Errors: no checkpoint at `source`, a tensor missing, left over or of another shape, a pickle of more
     than tensors, `out` not empty.
     """
-    tensors, reference = _read(source), _reference(source / "config.json")
+    tensors = _read(source)
+    check_config(str(source), "LocLLM checkpoint")
+    reference = _reference(source / "config.json")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise PosetalkError(f"{out} is not an empty folder; choose another one for the converted model")
     crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
@@ -69,9 +72,12 @@ def convert(
         raise PosetalkError(f"{vision} is a {tower.model_type} model; LocLLM's is a dinov2, give its folder")
     grid = tower.image_size // tower.patch_size
     tower.image_size = crop.size  # the table of positions is resampled here, once
-    with torch.device("meta"):
-        model = PoseLLM(make_config(settings, tower, LlamaConfig(**{key: reference[key] for key in TEXT})))
-    state, rows = _state(model.state_dict(), tensors, reference, grid, source)
+    with told("LocLLM checkpoint", source):  # numbers of config.json that make no network
+        with torch.device("meta"):
+            model = PoseLLM(
+                make_config(settings, tower, LlamaConfig(**{key: reference[key] for key in TEXT}))
+            )
+        state, rows = _state(model.state_dict(), tensors, reference, grid, source)
     model.load_state_dict(state, assign=True)
     save(model, tokenizer, out)
     card = [

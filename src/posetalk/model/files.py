@@ -23,7 +23,7 @@ from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's tower)
-from posetalk.model.folders import ADAPTERS, adapters_of, bounded, check_folder, check_weights, told
+from posetalk.model.folders import ADAPTERS, adapters_of, bounded, check_config, check_weights, told
 from posetalk.model.mark import weights_of
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
@@ -206,8 +206,12 @@ def _settings(config: PoseLLMConfig, name: str) -> ModelSettings:
     if names is not None and not all(isinstance(point, str) for point in names):
         raise PosetalkError(f"{name}: config.json: keypoints are names or nothing; get the model again")
     settings = ModelSettings.check(given, f"{name}: config.json")
-    patch, tokens = getattr(config.vision_config, "patch_size", None), config.image_seq_length
-    right = (settings.crop.size // patch) ** 2 if isinstance(patch, int) and patch > 0 else tokens
+    vision, tokens = config.vision_config, config.image_seq_length
+    patch, right = getattr(vision, "patch_size", None), tokens
+    if (
+        isinstance(patch, int) and patch > 0 and not hasattr(vision, "hidden_sizes")
+    ):  # those cut patches of patches
+        right = (settings.crop.size // patch) ** 2
     if tokens != right or not 0 < tokens <= settings.crop.size**2:
         raise PosetalkError(
             f"{name}: config.json: a picture has {tokens:,} tokens, which its tower does not give; get the model again"
@@ -234,7 +238,7 @@ def load_part(kind: Any, name: str, what: str, **options: Any) -> Any:
     """
     if Path(name).is_absolute() and not Path(name).exists():
         raise PosetalkError(f"no {what} at {name}: the folder does not exist")
-    check_folder(name, what)
+    check_config(name, what)
     if kind in (AutoConfig, AutoTokenizer, AutoProcessor):
         with told(what, name):
             return kind.from_pretrained(name, trust_remote_code=False, **options)

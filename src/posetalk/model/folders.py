@@ -16,17 +16,19 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch.nn.modules import module as hooks
+from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
 
 ADAPTERS, ADAPTED = "adapter_config.json", "adapter_model.safetensors"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LAYERS = 10_000  # no network has as many
-_REPEATED = re.compile("layer|depth|block|stage")
+_REPEATED = re.compile("(layer|depth|block|stage)(?!.*size)")
 # A network holds more than its files: tied weights twice, buffers, parts that are replaced while it is built; four bits
 # a number at least. What is asked for beyond that is no network of these files.
 _A_BYTE, _A_TENSOR = 8, 16
 _NUMBERS, _MODULES = 10**7, 1000
+_ATTENTION = "attn_implementation"
 _CODE = ("trust_remote_code", "custom code")
 _UNSAFE = ("weights_only", "torch.load", "pickle")
 
@@ -69,21 +71,29 @@ def read_object(file: Path) -> dict[str, Any]:
     return found
 
 
-def check_folder(name: str, what: str) -> None:
-    """Errors: a folder whose config.json cannot be read or asks for more layers than any network has."""
-    file = Path(name) / "config.json"
-    if file.is_file():
-        with told(what, name):
-            _check_layers(read_object(file), file)
+def check_config(name: str, what: str) -> None:
+    """Errors: a config.json, of a folder or of the hub, that cannot be read, asks for more layers than any network has,
+    or names code on the hub for its attention."""
+    with told(what, name):
+        if Path(name).is_dir():
+            found: Any = Path(name) / "config.json"
+        else:
+            found = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
+        if found and Path(found).is_file():
+            _check(read_object(Path(found)), Path(found))
 
 
-def _check_layers(value: Any, file: Path, key: str = "") -> None:
+def _check(value: Any, file: Path, key: str = "") -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
-            _check_layers(inner, file, name)
+            _check(inner, file, key if key.endswith(_ATTENTION) else name)
     elif isinstance(value, list):
         for inner in value:
-            _check_layers(inner, file, key)
+            _check(inner, file, key)
+    elif isinstance(value, str) and key.endswith(_ATTENTION) and "/" in value:
+        raise PosetalkError(
+            f"{file} names code on the hub ({value}) as {key}, which is never run; take it out"
+        )
     elif isinstance(value, int | float) and abs(value) > _LAYERS and _REPEATED.search(key):
         raise PosetalkError(f"{file} asks for {value:,} as {key}, more than any network has; check it")
 
@@ -150,7 +160,7 @@ def bounded(name: str, what: str) -> Iterator[None]:
         return
     tensors = 0
     for file in files:
-        with safe_open(file, "pt") as kept:  # type: ignore[no-untyped-call]
+        with safe_open(file, "pt") as kept:
             tensors += len(kept.keys())
     numbers = _A_BYTE * sum(file.stat().st_size for file in files) + _NUMBERS
     left = {"numbers": numbers, "modules": _A_TENSOR * tensors + _MODULES}

@@ -115,3 +115,7 @@ def take_steps(trainer: Trainer, checkpoint: str | None, stop: Stop) -> None:
         [*_, said] = str(error).splitlines()  # a worker process puts its traceback before it
         sentence = said.removeprefix("posetalk.errors.PosetalkError: ")
         raise PosetalkError(f"{sentence}; the same command goes on from there") from None
+    except ValueError as error:
+        if "image tokens do not match" not in str(error):  # transformers' words
+            raise
+        raise PosetalkError(f"the model and its processor do not belong together ({error})") from None

@@ -13,7 +13,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from posetalk.crop.affine import square_of
 from posetalk.errors import PosetalkError
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import build, conversation, crop_settings, load, save
 from posetalk.read.dataset import read_people
 from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
@@ -56,7 +56,8 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
     )
     if settings.guide:
         model.set_attn_implementation("eager")  # the others keep no attention weights
-    network = set_trainable(model, settings.model or ModelSettings())
+    tuned = settings.model or ModelSettings()
+    network = set_trainable(model, fitting(model, tuned) if settings.start else tuned)
     steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
     arguments.max_steps = steps
     readout = model.config.readout

@@ -98,11 +98,11 @@ def fault(checkpoint: Path) -> str | None:
         TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))  # written last
     except (OSError, ValueError, TypeError, RecursionError):
         return "trainer_state.json is missing or cut off"
-    needed = ("*.safetensors", "optimizer.pt", "scheduler.pt", "rng_state*.pth")
-    if any(path.is_dir() for path in checkpoint.iterdir()):
-        needed = ()  # a sharded model's, which accelerate lays into folders
-    if missing := next((name for name in needed if not any(checkpoint.glob(name))), None):
-        return f"{missing} is missing"
+    # a sharded model's are laid into folders by accelerate
+    if not any(path.is_dir() for path in checkpoint.iterdir()):
+        for name in ("*.safetensors", "optimizer.pt", "scheduler.pt", "rng_state*.pth"):
+            if not any(checkpoint.glob(name)):
+                return f"{name} is missing"
     for index in checkpoint.glob("*.safetensors.index.json"):
         try:
             shards = set(json.loads(index.read_bytes())["weight_map"].values())
@@ -113,7 +113,7 @@ def fault(checkpoint: Path) -> str | None:
     for path in sorted(checkpoint.rglob("*")):
         try:
             if path.suffix == ".safetensors":
-                with safe_open(path, "pt"):  # type: ignore[no-untyped-call]
+                with safe_open(path, "pt"):
                     pass
             elif path.suffix in (".pt", ".pth"):
                 with zipfile.ZipFile(path) as parts:

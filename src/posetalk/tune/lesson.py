@@ -98,8 +98,13 @@ class Teacher:
         if ids.count(self._picture_id) != 1:
             raise PosetalkError("the model's chat template does not show one picture once")
         width, height = size
-        counted = self.processor._get_num_multimodal_tokens(image_sizes=[(height, width)])
-        return len(ids) - 1 + int(counted["num_image_tokens"][0])
+        try:
+            counted = self.processor._get_num_multimodal_tokens(image_sizes=[(height, width)])
+            return len(ids) - 1 + int(counted["num_image_tokens"][0])
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise PosetalkError(
+                f"the model's processor cannot tell how many tokens a picture has ({error})"
+            ) from None
 
     def batch(
         self, lessons: Sequence[tuple[Lesson, Path]], kept: Kept | None = None
