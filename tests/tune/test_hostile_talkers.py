@@ -74,6 +74,14 @@ def test_adapters_in_a_ring(
         (lambda f: change(f, "processor_config.json", patch_size=0), "how many tokens a picture has"),
         (lambda f: change(f, "processor_config.json", patch_size=7), "do not belong together"),
         (lambda f: write(f, "adapter_config.json", "{{"), "adapter_config.json"),
+        (
+            lambda f: write(
+                f,
+                "chat_template.jinja",
+                "{% if messages[0].content[1].text != 'Where?' %}{{ 1 / 0 }}{% endif %}",
+            ),
+            "the model's chat template fails: division by zero",
+        ),
     ],
 )
 def test_a_model_to_tune_is_looked_at_like_one_to_ask(

@@ -29,9 +29,8 @@ def quiet() -> None:
     logging = need("transformers", "model").utils.logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    warnings.filterwarnings(
-        "ignore", message=".is_gradient_checkpointing. is deprecated"
-    )  # asked for by peft
+    # peft asks for it
+    warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated")
 
 
 def keep_memory() -> None:

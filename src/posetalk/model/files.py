@@ -208,9 +208,8 @@ def _settings(config: PoseLLMConfig, name: str) -> ModelSettings:
     settings = ModelSettings.check(given, f"{name}: config.json")
     vision, tokens = config.vision_config, config.image_seq_length
     patch, right = getattr(vision, "patch_size", None), tokens
-    if (
-        isinstance(patch, int) and patch > 0 and not hasattr(vision, "hidden_sizes")
-    ):  # those cut patches of patches
+    # towers of several widths make patches of patches
+    if isinstance(patch, int) and patch > 0 and not hasattr(vision, "hidden_sizes"):
         right = (settings.crop.size // patch) ** 2
     if tokens != right or not 0 < tokens <= settings.crop.size**2:
         raise PosetalkError(

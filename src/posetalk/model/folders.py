@@ -40,9 +40,7 @@ def told(what: str, name: object) -> Iterator[None]:
         yield
     except (PosetalkError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except (
-        BaseException
-    ) as error:  # a damaged folder, an unreachable hub; panics of tokenizers are no Exceptions
+    except BaseException as error:  # damaged files, an unreachable hub; a tokenizer's panic is no Exception
         raise PosetalkError(
             f"cannot load the {what} from {name}: {_reason(error)} (give a folder, or a hub id with the network up)"
         ) from error

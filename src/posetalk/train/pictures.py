@@ -56,12 +56,15 @@ def _kept(file: Path, mark: str) -> dict[str, str] | None:
 
 
 def _look(names: list[str], quiet: bool) -> dict[str, str]:
-    # decoders let go of Python's lock; the filters of warnings that each picture sets are put back here
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        said = track(
-            pool.map(_fault, names), description="looking at pictures", total=len(names), disable=quiet
-        )
-        return {name: sentence for name, sentence in zip(names, said, strict=True) if sentence}
+    pool = ThreadPoolExecutor(os.cpu_count())  # decoders let go of Python's lock
+    with warnings.catch_warnings():  # the filters that each picture sets are put back here
+        try:
+            said = track(
+                pool.map(_fault, names), description="looking at pictures", total=len(names), disable=quiet
+            )
+            return {name: sentence for name, sentence in zip(names, said, strict=True) if sentence}
+        finally:
+            pool.shutdown(cancel_futures=True)  # of a run that is stopped here
 
 
 def _fault(name: str) -> str:

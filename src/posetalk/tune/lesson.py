@@ -139,11 +139,14 @@ class Teacher:
         return {**found, "labels": labels}
 
     def _render(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:
-        return str(
-            self.processor.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+        try:
+            return str(
+                self.processor.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                )
             )
-        )
+        except Exception as error:  # the template is a program, of the model's folder
+            raise PosetalkError(f"the model's chat template fails: {' '.join(str(error).split())}") from None
 
     def _start(self, before: str) -> int:
         """Where the model begins to write: after the prompt, with the blank that may stand before the answer."""

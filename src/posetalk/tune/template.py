@@ -6,6 +6,8 @@ transformers runs it in a sandbox that keeps it from the machine, and bounds nei
 from __future__ import annotations
 
 import os
+import select
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from posetalk.errors import PosetalkError
 
 SECONDS = 2  # of computing; a template takes milliseconds
+PATIENCE = 60  # seconds, on a machine that is busy
 MEMORY = 2**29  # bytes beside what there is
 LONGEST = 100_000  # characters for the few words of a trial
 TRIED = [
@@ -39,6 +42,8 @@ def check_template(processor: Any, name: str) -> None:
             os._exit(0)
     os.close(tell)
     with os.fdopen(told, "rb") as pipe:
+        if not select.select([pipe], [], [], PATIENCE)[0]:
+            os.kill(child, signal.SIGKILL)
         said = pipe.read().decode(errors="replace")
     os.waitpid(child, 0)
     if said != "fine":
