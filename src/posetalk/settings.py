@@ -21,7 +21,7 @@ def _resolved(value: str, info: SerializationInfo) -> str:
 
 
 def _resolved_model(value: str, info: SerializationInfo) -> str:
-    return _resolved(value, info) if value not in OWN_MODELS and Path(value).is_dir() else value
+    return _resolved(value, info) if value and value not in OWN_MODELS and Path(value).is_dir() else value
 
 
 def _resolved_toml(value: str, info: SerializationInfo) -> str:
@@ -174,7 +174,8 @@ Readout = Literal["digits", "point"]
 class ModelSettings(Settings):
     """The network: a vision tower, a connector and a causal language model.
 
-    vision, text: a folder or hub id that `AutoModel` / `AutoModelForCausalLM` knows.
+    vision, text: a folder or hub id that `AutoModel` / `AutoModelForCausalLM` knows; needed to build a network, and not
+                  where a saved one is trained further.
     connector:    `linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained.
     wording:      `posetalk`, or the path of a wording TOML; saved inside the model.
     readout:      `digits`: coordinates as text (both papers); `point`: the hidden state at a question's end points into
@@ -182,19 +183,20 @@ class ModelSettings(Settings):
     reading:      `inline`: a question's words stand behind the picture (both papers); `once`: they are read without
                   the picture, once for all people, and stand behind it as one word.
     cells:        for `point`, each image token is cut into cells x cells places.
-    tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`.
+    tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`; None for `lora`,
+                  and for `frozen` where a saved model is trained further whose tower has no layer of lora.targets.
     """
 
-    vision: ModelName
-    text: ModelName
+    vision: ModelName = ""
+    text: ModelName = ""
     connector: Literal["linear", "mlp"] = "mlp"
     crop: CropSettings = CropSettings()
     wording: TomlName = "posetalk"
     readout: Readout = "digits"
     reading: Literal["inline", "once"] = "inline"
     cells: int = Field(4, ge=1, le=16)
-    tune_vision: Tuning = "lora"
-    tune_text: Tuning = "lora"
+    tune_vision: Tuning | None = None
+    tune_text: Tuning | None = None
     lora: LoraSettings = LoraSettings()
 
 
@@ -233,8 +235,9 @@ class DataSettings(Settings):
 class TrainSettings(Settings):
     """A training run. The defaults are LocLLM's recipe for COCO (PoseLLM changes the connector alone).
 
-    start:       continue from a saved model instead of building `model` from its parts; `model`, where it is given
-                 too, says what is tuned.
+    start:       continue from a saved model (`bundled`, a folder, a hub id) instead of building `model` from its parts;
+                 `model`, where it is given too, says what is tuned.
+    bf16:        mixed precision; None where the machine multiplies in bfloat16 itself.
     batch:       people per gradient step over all processes; `device_batch` at a time on each of them.
     packing:     `block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row).
     questions:   at most this many keypoints of a person per view, drawn at random; `chain` never takes over five.
@@ -269,7 +272,7 @@ class TrainSettings(Settings):
     weight_decay: float = Field(0.05, ge=0)
     warmup: float = Field(0.03, ge=0, lt=1)
     clip: float = Field(1.0, gt=0)
-    bf16: bool = True
+    bf16: bool | None = None
     packing: Literal["block", "chain"] = "block"
     questions: int | None = Field(None, ge=1)
     digit_sigma: float = Field(0.0, ge=0, lt=1)

@@ -345,6 +345,26 @@ def void(_: object) -> None:
             r"lora_A_q in .*locllm is \(4, 32\), not \(8, 32\)",
             id="rank",
         ),
+        pytest.param(
+            with_state(checkpoint(), num_hidden_layers=10**10),
+            "10,000,000,000 as num_hidden_layers",
+            id="endless",
+        ),
+        pytest.param(
+            with_state(checkpoint(), hidden_size=-32),
+            "cannot load the LocLLM checkpoint",
+            id="negative width",
+        ),
+        pytest.param(
+            with_state(checkpoint(), lora_llm_alpha="x"),
+            "cannot load the LocLLM checkpoint",
+            id="alpha a word",
+        ),
+        pytest.param(
+            lambda f: void((write(f, checkpoint()) / "config.json").write_text("[" * 99_999)),
+            "config.json cannot be read",
+            id="config deep",
+        ),
     ],
 )
 def test_refusals(make: Callable[[Path], None], words: str, towers: dict[str, str], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.write.test_run import words  # noqa: F401  (a fixture)
 
 from posetalk.cli import main
 from posetalk.tune.presets import preset
+from posetalk.tune.run import tune
 from posetalk.tune.settings import TuneSettings
 
 
@@ -67,51 +69,91 @@ def test_what_write_made_is_tuned_on_and_the_model_talks(
     assert "run with other settings" in capsys.readouterr().err
 
 
-def test_a_picture_that_is_damaged_behind_its_start_keeps_the_steps_before(
-    llava: Path, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def pictures(talk: Path, tmp_path: Path) -> Path:
+    """A copy of the pictures, of which 6.png is a JPEG: of those the first bytes alone tell the size."""
+    folder = tmp_path / "pictures"
+    shutil.copytree(talk / "pictures", folder)
+    with Image.open(folder / "6.png") as image:
+        image.save(folder / "6.png", format="JPEG")
+    return folder
+
+
+def cut(picture: Path) -> bytes:
+    """Cut a picture off in the middle. Returns what it was."""
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[: len(whole) // 2])
+    return whole
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_a_damaged_picture_is_left_out_and_told(
+    features: bool,
+    llava: Path,
+    talk: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for file in (talk / "pictures").iterdir():
-        (pictures / file.name).write_bytes(file.read_bytes())
-    with Image.open(pictures / "6.png") as image:  # of a JPEG the first bytes alone are looked at before
-        image.save(pictures / "6.png", format="JPEG")
-    whole = (pictures / "6.png").read_bytes()
+    kept = {"features": str(tmp_path / "kept")} if features else {}
     source: dict[str, Any] = {"file": str(talk), "images": str(pictures)}
-    for workers in (0, 1):
-        # a seed whose first step does without that picture
-        settings = tiny(
-            llava,
-            talk,
-            data=(source,),
-            steps=5,
-            batch=2,
-            device_batch=2,
-            workers=workers,
-            seed=3,
-            save_steps=100,
-        )
-        settings.save(tmp_path / "run.toml")
-        (pictures / "6.png").write_bytes(whole[: len(whole) // 2])
-        out = tmp_path / f"out{workers}"
-        capsys.readouterr()
-        assert run("tune", "--settings", tmp_path / "run.toml", "--out", out) == 2
-        said = capsys.readouterr().err.strip().splitlines()[-1]
-        assert said.startswith(f"posetalk: cannot decode {pictures / '6.png'}") and said.endswith(
-            "from there"
-        )
-        assert "Traceback" not in said and 0 < len(logged(out)) < 5
-        [kept] = (out / "checkpoints").iterdir()
-        assert kept.name == f"checkpoint-{len(logged(out))}"
-        (pictures / "6.png").write_bytes(whole)
-        assert run("tune", "--settings", tmp_path / "run.toml", "--out", out) == 0
-    same(tmp_path / "out0", tmp_path / "out1")
-    whole_run = tiny(
-        llava, talk, data=(source,), steps=5, batch=2, device_batch=2, workers=0, seed=3, save_steps=100
-    )
-    whole_run.save(tmp_path / "run.toml")
-    assert run("tune", "--settings", tmp_path / "run.toml", "--out", tmp_path / "whole") == 0
-    same(tmp_path / "out0", tmp_path / "whole")
+    settings = tiny(llava, talk, data=(source,), probe=source, **kept)
+    settings.save(tmp_path / "run.toml")
+    cut(pictures / "6.png")
+    given = ["tune", "--settings", tmp_path / "run.toml", "--out", tmp_path / "out"]
+    assert run(*given) == 0
+    assert "2 samples left out, the first: " in capsys.readouterr().out  # once of the data, once of the probe
+    for line in (tmp_path / "out" / "skipped.txt").read_text().splitlines():
+        assert f"sample 6-detail: cannot decode {pictures / '6.png'}" in line
+    assert "Samples: 9 from" in (tmp_path / "out" / "card.md").read_text()
+    # the same as data without it
+    rows = [line for line in (talk / "samples.jsonl").read_text().splitlines() if "6-detail" not in line]
+    (tmp_path / "samples.jsonl").write_text("\n".join(rows) + "\n")
+    less: dict[str, Any] = {"file": str(tmp_path / "samples.jsonl"), "images": str(pictures)}
+    tune(tiny(llava, talk, data=(less,), probe=less, **kept), tmp_path / "less")
+    same(tmp_path / "out", tmp_path / "less", rtol=0, atol=0)
+    # and when all are damaged, there is nothing to learn from
+    for picture in pictures.iterdir():
+        cut(picture)
+    assert run(*given[:-1], tmp_path / "none") == 2
+    assert "holds no sample that can be learned" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_is_damaged_meanwhile_keeps_the_steps_before(
+    workers: int,
+    llava: Path,
+    talk: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source: dict[str, Any] = {"file": str(talk), "images": str(pictures)}
+    # a seed whose first step does without that picture
+    more = {"steps": 5, "batch": 2, "device_batch": 2, "seed": 3, "save_steps": 100}
+    settings = tiny(llava, talk, data=(source,), workers=workers, **more)
+    settings.save(tmp_path / "run.toml")
+    given = ["tune", "--settings", tmp_path / "run.toml", "--out", tmp_path / "out"]
+    with pytest.MonkeyPatch.context() as patch:  # looked at, and stopped before the first step
+        patch.setattr("posetalk.tune.run.take_steps", lambda *_: exec("raise KeyboardInterrupt"))
+        assert run(*given) == 130
+    whole = cut(pictures / "6.png")
+    capsys.readouterr()
+    assert run(*given) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"posetalk: cannot decode {pictures / '6.png'}") and said.endswith("from there")
+    assert "Traceback" not in said and 0 < len(logged(tmp_path / "out")) < 5
+    [kept] = (tmp_path / "out" / "checkpoints").iterdir()
+    assert kept.name == f"checkpoint-{len(logged(tmp_path / 'out'))}"
+    if workers:  # it stays as it is: the run goes on without it
+        assert run(*given) == 0
+        assert len(logged(tmp_path / "out")) == 5
+        assert "6-detail" in (tmp_path / "out" / "skipped.txt").read_text()
+        return
+    (pictures / "6.png").write_bytes(whole)  # it is repaired: the run is what it would have been
+    assert run(*given) == 0
+    tune(tiny(llava, talk, data=(source,), **more), tmp_path / "whole")
+    same(tmp_path / "out", tmp_path / "whole")
 
 
 def bad(name: str, at: Path) -> list[object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import warnings
 
 from cyclopts import App
 
@@ -34,6 +35,8 @@ def quiet() -> None:
     logging = need("transformers", "model").utils.logging
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    # peft asks for it
+    warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated")
 
 
 def keep_memory() -> None:

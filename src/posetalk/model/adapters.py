@@ -8,7 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from posetalk.errors import PosetalkError
 from posetalk.model.posellm import PoseLLM
-from posetalk.settings import ModelSettings
+from posetalk.settings import ModelSettings, Tuning
 
 CONNECTOR = "multi_modal_projector"
 FRESH = (CONNECTOR, "question_reader", "point")  # what no pre-trained part brings is always trained in full
@@ -23,7 +23,10 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     tower without layers of those names.
     """
     model.requires_grad_(False)
-    tuning = {"vision": settings.tune_vision, "text": settings.tune_text}
+    tuning: dict[str, Tuning] = {
+        "vision": settings.tune_vision or "lora",
+        "text": settings.tune_text or "lora",
+    }
     adapted = [TOWERS[name] for name, how in tuning.items() if how == "lora"]
     wrapped: Any = model
     if adapted:
@@ -38,6 +41,17 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
             if name == "text":
                 tower.get_input_embeddings().requires_grad_(False)
     return wrapped
+
+
+def fitting(model: PoseLLM, settings: ModelSettings) -> ModelSettings:
+    """The settings with what they leave open of a saved model: LoRA on a tower that has layers for it; others are kept
+    as they are."""
+    chosen: dict[str, Tuning] = {}
+    for name, part in TOWERS.items():
+        if getattr(settings, f"tune_{name}") is None:
+            ends = {path.split(".")[-1] for path, _ in getattr(model.model, part).named_modules()}
+            chosen[f"tune_{name}"] = "lora" if ends & set(settings.lora.targets) else "frozen"
+    return settings.model_copy(update=chosen)
 
 
 def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> LoraConfig:

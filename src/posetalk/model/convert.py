@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
 from posetalk.errors import PosetalkError
-from posetalk.model.files import PRESETS, load_part, make_config, save
+from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
+from posetalk.model.folders import check_config, told
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
 
@@ -58,7 +59,9 @@ def convert(
     one has three. Errors: no checkpoint at `source`, a tensor missing, left over or of another shape, a pickle of more
     than tensors, `out` not empty.
     """
-    tensors, reference = _read(source), _reference(source / "config.json")
+    tensors = _read(source)
+    check_config(str(source), "LocLLM checkpoint")
+    reference = _reference(source / "config.json")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise PosetalkError(f"{out} is not an empty folder; choose another one for the converted model")
     crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
@@ -69,11 +72,22 @@ def convert(
         raise PosetalkError(f"{vision} is a {tower.model_type} model; LocLLM's is a dinov2, give its folder")
     grid = tower.image_size // tower.patch_size
     tower.image_size = crop.size  # the table of positions is resampled here, once
-    with torch.device("meta"):
-        model = PoseLLM(make_config(settings, tower, LlamaConfig(**{key: reference[key] for key in TEXT})))
-    state, rows = _state(model.state_dict(), tensors, reference, grid, source)
+    with told("LocLLM checkpoint", source):  # numbers of config.json that make no network
+        with torch.device("meta"):
+            model = PoseLLM(
+                make_config(settings, tower, LlamaConfig(**{key: reference[key] for key in TEXT}))
+            )
+        state, rows = _state(model.state_dict(), tensors, reference, grid, source)
     model.load_state_dict(state, assign=True)
     save(model, tokenizer, out)
+    card = [
+        "# Model card",
+        "",
+        f"Converted with posetalk from the LocLLM checkpoint {named_weights(source)}; its weights are the same.",
+        "",
+        "- Keypoints it has learned: not known",
+    ]
+    (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
     return rows
 
 
@@ -81,7 +95,7 @@ def _reference(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         return {key: data[key] for key in (*TEXT, *LORA, "crop_size")}
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         what = f"{file} is missing or not of a LocLLM checkpoint ({type(error).__name__}: {error})"
         raise PosetalkError(f"{what}; give the whole folder, as the LocLLM code wrote it") from None
 

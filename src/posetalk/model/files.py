@@ -13,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoProcessor,
     AutoTokenizer,
     Dinov2Config,
     LlamaConfig,
@@ -22,6 +23,8 @@ from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's tower)
+from posetalk.model.folders import ADAPTERS, adapters_of, bounded, check_config, check_weights, told
+from posetalk.model.mark import weights_of
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
@@ -87,10 +90,16 @@ def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrai
 
 def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
     """A network from pre-trained towers (folders or hub ids), with a fresh connector, and its tokenizer."""
+    if not (settings.vision and settings.text):
+        raise PosetalkError(
+            "a network is built from a vision tower and a language model; name both, vision and text"
+        )
     vision = load_part(AutoModel, settings.vision, "vision tower", dtype=torch.float32)
     text = load_part(AutoModelForCausalLM, settings.text, "language model", dtype=torch.float32)
     tokenizer = load_part(AutoTokenizer, settings.text, "tokenizer")
-    model = PoseLLM(make_config(settings, vision.config, text.config))
+    with told("vision tower", settings.vision):
+        config = make_config(settings, vision.config, text.config)
+    model = PoseLLM(config)
     model.model.vision_tower = vision
     model.model.language_model = text.base_model
     model.lm_head = text.get_output_embeddings()
@@ -153,25 +162,66 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
     name: `bundled`, a folder, or a hub id; whole models and adapters alone both load. Errors: not a PoseLLM folder,
     damaged files, towers that cannot be found.
     """
-    folder = str(BUNDLED if str(name) == "bundled" else name)
+    folder = place(name)
     config = load_part(AutoConfig, folder, "model")
     if not isinstance(config, PoseLLMConfig):
         raise PosetalkError(
             f"{name} is a {config.model_type} model, not a PoseLLM; build one with posetalk train"
         )
+    settings = _settings(config, str(name))
     tokenizer = load_part(AutoTokenizer, folder, "tokenizer")
-    if not _has(folder, "adapter_config.json"):
+    if not _has(folder, ADAPTERS):
         model = load_part(PoseLLM, folder, "model", dtype=dtype)
     else:
-        assert config.vision and config.text
-        kept = ("vision", "text", "connector", "readout", "reading")
-        parts = {key: getattr(config, key) for key in kept} | {"crop": config.crop or {}}
-        base, _ = build(
-            ModelSettings.check(parts | ({"cells": config.cells} if config.cells else {}), str(name))
-        )
-        model = PeftModel.from_pretrained(base, folder).merge_and_unload().to(dtype)
+        adapters_of(folder)
+        if not (settings.vision and settings.text):
+            raise PosetalkError(
+                f"{name} holds adapters and names no towers (vision, text in config.json); give a merged model"
+            )
+        base, _ = build(settings)
+        model = with_adapters(base, folder).to(dtype)
         model.config = config
     return model.eval(), tokenizer
+
+
+def place(name: str | Path) -> str:
+    """A folder or hub id; `bundled` is the model that comes with the package."""
+    return str(BUNDLED if str(name) == "bundled" else name)
+
+
+def named_weights(name: str | Path, folder: str | None = None) -> str:
+    """A model's name and the mark of its weights, which tells it from another in the same place. folder: where they
+    lie."""
+    mark = weights_of(Path(folder or place(name)))
+    return f"{name} (weights {mark})" if mark else str(name)
+
+
+def _settings(config: PoseLLMConfig, name: str) -> ModelSettings:
+    """What a saved network says of itself. Errors: it is not what `make_config` writes."""
+    kept = ("connector", "readout", "reading", "crop", "vision", "text")
+    given = {key: value for key in kept if (value := getattr(config, key)) is not None}
+    if config.cells:
+        given["cells"] = config.cells
+    names: Any = config.keypoints
+    if names is not None and not all(isinstance(point, str) for point in names):
+        raise PosetalkError(f"{name}: config.json: keypoints are names or nothing; get the model again")
+    settings = ModelSettings.check(given, f"{name}: config.json")
+    vision, tokens = config.vision_config, config.image_seq_length
+    patch, right = getattr(vision, "patch_size", None), tokens
+    # towers of several widths make patches of patches
+    if isinstance(patch, int) and patch > 0 and not hasattr(vision, "hidden_sizes"):
+        right = (settings.crop.size // patch) ** 2
+    if tokens != right or not 0 < tokens <= settings.crop.size**2:
+        raise PosetalkError(
+            f"{name}: config.json: a picture has {tokens:,} tokens, which its tower does not give; get the model again"
+        )
+    return settings
+
+
+def with_adapters(model: Any, folder: str) -> Any:
+    """The model with the LoRA adapters of `folder` in its weights. Errors: damaged files, another model's adapters."""
+    with told("adapters", folder), bounded(folder, "adapters"):
+        return PeftModel.from_pretrained(model, folder).merge_and_unload()
 
 
 def _has(folder: str, file: str) -> bool:
@@ -181,13 +231,16 @@ def _has(folder: str, file: str) -> bool:
 
 
 def load_part(kind: Any, name: str, what: str, **options: Any) -> Any:
-    """`kind.from_pretrained(name)`; whatever goes wrong there becomes one sentence about `what`."""
+    """`kind.from_pretrained(name)` of safetensors and without code of the model's own.
+
+    Errors: whatever goes wrong there, as one sentence about `what`.
+    """
     if Path(name).is_absolute() and not Path(name).exists():
         raise PosetalkError(f"no {what} at {name}: the folder does not exist")
-    try:
-        return kind.from_pretrained(name, **options)
-    except Exception as error:  # whatever a damaged folder or an unreachable hub raises
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise PosetalkError(
-            f"cannot load the {what} from {name}: {reason} (give a folder, or a hub id with the network up)"
-        ) from error
+    check_config(name, what)
+    if kind in (AutoConfig, AutoTokenizer, AutoProcessor):
+        with told(what, name):
+            return kind.from_pretrained(name, trust_remote_code=False, **options)
+    check_weights(name, what)
+    with told(what, name), bounded(name, what):
+        return kind.from_pretrained(name, trust_remote_code=False, use_safetensors=True, **options)

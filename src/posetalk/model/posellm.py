@@ -16,6 +16,7 @@ from transformers.models.llava.modeling_llava import (
     LlavaModelOutputWithPast,
 )
 
+from posetalk.errors import PosetalkError
 from posetalk.model.block import NAME, blocks_of
 from posetalk.model.connector import LinearConnector
 from posetalk.model.movenet import TowerOutput
@@ -109,8 +110,9 @@ class PoseLLMModel(LlavaModel):
         if image is not None and is_image.any():  # `generate` passes the picture at every step
             features = image.pooler_output.to(words.dtype)
             if int(is_image.sum()) != features.shape[0] * features.shape[1]:
-                raise ValueError(
-                    f"{int(is_image.sum())} image tokens for {features.shape[0] * features.shape[1]} features"
+                raise PosetalkError(
+                    f"the model's configuration gives pictures {int(is_image.sum())} tokens, and its tower gives them "
+                    f"{features.shape[0] * features.shape[1]}; get the model again"
                 )
             words = words.masked_scatter(is_image.unsqueeze(-1), features)
         if readings is not None:

@@ -18,7 +18,7 @@ from posetalk.errors import PosetalkError
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import oks_scale
 from posetalk.locate.predictions import scored_people
-from posetalk.model.files import conversation, crop_settings, load, save
+from posetalk.model.files import conversation, crop_settings, load, named_weights, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.score.calibration import reliability
 from posetalk.score.oks import similarity
@@ -49,6 +49,7 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
     answers had; the line of the visible logit is fitted by logistic regression. Errors: a model without `point`, no
     people.
     """
+    start = named_weights(name)
     model, tokenizer = load(name)
     if not model.config.cells:
         raise PosetalkError(f"{name} has no readout 'point', whose heat maps could be calibrated")
@@ -73,6 +74,15 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
         model.point.visible_line.copy_(torch.tensor(line))
     save(model, tokenizer, out)
     before, after = (reliability(*scores(t))[1] or 0.0 for t in (1.0, temperature))
+    names = model.config.keypoints
+    card = [
+        "# Model card",
+        "",
+        f"{start}, calibrated with posetalk on {len(looked.heat)} people of {truth.source}; its weights are the same.",
+        "",
+        f"- Keypoints it has learned: {', '.join(names) if names else 'not known'}",
+    ]
+    (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
     return Calibrated(len(looked.heat), temperature, line, before, after)
 
 

@@ -12,8 +12,9 @@ from types import FrameType
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
+from posetalk.errors import PosetalkError
 from posetalk.train.steps import forget_after
 
 KEYS = ("loss", "learning_rate", "grad_norm", "mean_token_accuracy")
@@ -98,3 +99,23 @@ class Stop(TrainerCallback):
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+def take_steps(trainer: Trainer, checkpoint: str | None, stop: Stop) -> None:
+    """Errors: KeyboardInterrupt; a picture that was damaged meanwhile, with a checkpoint of the steps before it."""
+    try:
+        with stop.listening(trainer.args.world_size):
+            trainer.train(resume_from_checkpoint=checkpoint)
+    except PosetalkError as error:
+        if trainer.args.world_size > 1:
+            raise
+        if trainer.state.global_step:
+            # a step's pictures are all read before it begins, so that nothing is half done
+            trainer._save_checkpoint(trainer.model, None)
+        [*_, said] = str(error).splitlines()  # a worker process puts its traceback before it
+        sentence = said.removeprefix("posetalk.errors.PosetalkError: ")
+        raise PosetalkError(f"{sentence}; the same command goes on from there") from None
+    except ValueError as error:
+        if "image tokens do not match" not in str(error):  # transformers' words
+            raise
+        raise PosetalkError(f"the model and its processor do not belong together ({error})") from None

@@ -11,19 +11,23 @@ import torch
 from rich.progress import track
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from posetalk.crop.fit import fitting
+from posetalk.crop.affine import square_of
+from posetalk.crop.fit import fitting as those_that_fit
 from posetalk.errors import PosetalkError
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import build, conversation, crop_settings, load, save
 from posetalk.read.dataset import read_people
-from posetalk.settings import ModelSettings, TrainSettings
+from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.align import align
-from posetalk.train.examples import Example, Views, examples
+from posetalk.train.card import Learned, write_card
+from posetalk.train.examples import Example, Views, examples, targets
 from posetalk.train.features import Features, look
 from posetalk.train.packing import collate
-from posetalk.train.progress import Report, Stop
+from posetalk.train.pictures import looked_at_again, unreadable
+from posetalk.train.progress import Report, Stop, take_steps
 from posetalk.train.steps import arguments_of, last_checkpoint
+from posetalk.train.target import placed
 
 
 def train(settings: TrainSettings, out: str | Path) -> Path:
@@ -39,12 +43,15 @@ def train(settings: TrainSettings, out: str | Path) -> Path:
 
 def _run(settings: TrainSettings, out: Path) -> Path:
     set_seed(settings.seed)
+    arguments = arguments_of(TrainingArguments, settings, out, weight_decay=settings.weight_decay)
     model, tokenizer = _model(settings)
-    people = _people(settings, crop_settings(model.config).padding)
-    model.config.keypoints = sorted(
-        {k.name for e in people for k in e.skeleton.keypoints} - set(settings.without_keypoints)
-    )
-    talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
+    crop, pictures = crop_settings(model.config), out / "pictures.json"
+    people = _people(settings, crop, pictures, arguments)
+    learned = Learned.of(settings, model.config.keypoints, (e.skeleton for e in people))
+    if learned.again and arguments.process_index == 0:
+        print(f"note: {learned.warning}")
+    model.config.keypoints = learned.known
+    talk = conversation(model.config, tokenizer)
     model.digit_ids, model.digit_sigma = talk.answer.digits, settings.digit_sigma
     model.guide, model.point_sigma, model.digits_too = (
         settings.guide,
@@ -53,37 +60,37 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     )
     if settings.guide:
         model.set_attn_implementation("eager")  # the others keep no attention weights
-    network = set_trainable(model, settings.model or _kept(model))
-    arguments = arguments_of(TrainingArguments, settings, out, weight_decay=settings.weight_decay)
+    tuned = settings.model or ModelSettings()
+    network = set_trainable(model, fitting(model, tuned) if settings.start else tuned)
     steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
     arguments.max_steps = steps
     readout = model.config.readout
     views = Views(people, talk, crop, settings, steps * settings.batch, readout)
-    if settings.features:
-        views.features = _features(settings, model, views, arguments)
     report, stop = Report(out / "log.jsonl", steps, settings.batch, "people"), Stop()
-    trainer = _PoseTrainer(
-        network,
-        arguments,
-        train_dataset=views,
-        data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
-        callbacks=[report, stop],
-        shares={"language_model": settings.text_rate, "vision_tower": settings.vision_rate},
-    )
-    (out / "checkpoints").mkdir(
-        exist_ok=True
-    )  # the first process alone makes it, perhaps later than this one looks
-    checkpoint = last_checkpoint(out / "checkpoints")
-    if settings.align and checkpoint is None:
-        align(model, tokenizer, views, settings.align, partial(track, description="aligning"))
-    try:
-        with stop.listening(arguments.world_size):
-            trainer.train(resume_from_checkpoint=checkpoint)
-    finally:
-        report.progress.stop()
+    with looked_at_again(pictures):
+        if settings.features:
+            views.features = _features(settings, model, views, arguments)
+        trainer = _PoseTrainer(
+            network,
+            arguments,
+            train_dataset=views,
+            data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
+            callbacks=[report, stop],
+            shares={"language_model": settings.text_rate, "vision_tower": settings.vision_rate},
+        )
+        # the first process alone makes it, perhaps later than this one looks
+        (out / "checkpoints").mkdir(exist_ok=True)
+        checkpoint = last_checkpoint(out / "checkpoints", arguments)
+        if settings.align and checkpoint is None:
+            align(model, tokenizer, views, settings.align, partial(track, description="aligning"))
+        try:
+            take_steps(trainer, checkpoint, stop)
+        finally:
+            report.progress.stop()
     if trainer.is_world_process_zero():
+        counts = trainable(network)  # before LoRA is merged
         save(network, tokenizer, out, settings.form)
-        (out / "card.md").write_text(_card(settings, people, trainable(network), trainer), encoding="utf-8")
+        write_card(out, settings, learned, len(people), counts, trainer.state.global_step)
     return out
 
 
@@ -120,24 +127,49 @@ class _PoseTrainer(Trainer):
         return self.optimizer
 
 
-def _people(settings: TrainSettings, padding: float) -> list[Example]:
+def _people(
+    settings: TrainSettings, crop: CropSettings, pictures: Path, arguments: TrainingArguments
+) -> list[Example]:
+    """Those to learn from. Who is left out is told: a bad record, a picture that cannot be read, a person without a
+    keypoint inside its box."""
     skeletons = {data.skeleton: skeleton(data.skeleton) for data in settings.data}
     for name in settings.without_keypoints:
         if all(name not in named.names for named in skeletons.values()):
             raise PosetalkError(f"--without-keypoints: no data set has a keypoint {name!r}")
-    found: list[Example] = []
+    read: list[tuple[DataSettings, list[Example]]] = []
+    skipped: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for data in settings.data:
         named = skeletons[data.skeleton]
         of_coco = named if data.skeleton not in ("lsp14", "mpii16") else None
         people = read_people(
             Path(data.annotations), Path(data.images), skeleton=of_coco, first=data.first, last=data.last
         )
-        people = fitting(people)
-        for sentence in [*people.notes, *(f"skipped: {one}" for one in people.skipped)]:
-            print(sentence)
-        found += examples(people, named, settings.without_keypoints, padding) * data.repeat
+        people = those_that_fit(people)
+        notes |= dict.fromkeys(people.notes)
+        skipped |= dict.fromkeys(people.skipped)
+        read.append((data, examples(people, named, settings.without_keypoints, crop.padding)))
+    damaged = unreadable((e.image for _, some in read for e in some), pictures, arguments)
+    skipped |= dict.fromkeys(damaged.values())
+    found: list[Example] = []
+    for data, some in read:
+        kept = []
+        for example in some:
+            square = square_of(example.person.box, crop.size, crop.padding)
+            if not placed(targets(example, square, settings.without_keypoints)):
+                sentence = (
+                    f"{data.annotations}: person {example.person.id} has no labelled keypoint inside its box"
+                )
+                skipped[sentence] = None
+            elif example.image not in damaged:
+                kept.append(example)
+        found += kept * data.repeat
     if not found:
-        raise PosetalkError("the training data has no person with a labelled keypoint")
+        why = f" ({next(iter(skipped))})" if skipped else ""
+        raise PosetalkError(f"the training data has no person with a labelled keypoint{why}")
+    if arguments.process_index == 0:
+        for sentence in [*notes, *(f"skipped: {one}" for one in skipped)]:
+            print(sentence)
     return found
 
 
@@ -150,25 +182,3 @@ def _model(settings: TrainSettings) -> tuple[Any, Any]:
     if settings.model is None:
         raise PosetalkError("a run needs model (the parts) or start (a saved model)")
     return build(settings.model)
-
-
-def _kept(model: Any) -> ModelSettings:
-    return ModelSettings(
-        vision=str(model.config.vision), text=str(model.config.text), connector=model.config.connector
-    )
-
-
-def _card(settings: TrainSettings, people: list[Example], counts: dict[str, int], trainer: Trainer) -> str:
-    seen = sorted({k.name for e in people for k in e.skeleton.keypoints} - set(settings.without_keypoints))
-    lines = [
-        "# Model card",
-        "",
-        f"Trained with posetalk for {trainer.state.global_step} steps of {settings.batch} people, packing "
-        f"`{settings.packing}`, seed {settings.seed}; every setting is in run.toml, the loss curve in log.jsonl.",
-        "",
-        f"- People: {len(people)} per epoch, from {', '.join(d.annotations for d in settings.data)}",
-        f"- Keypoints ({len(seen)}): {', '.join(seen)}",
-        f"- Left out: {', '.join(settings.without_keypoints) or 'none'}",
-        f"- Trained numbers: {', '.join(f'{part} {n:,}' for part, n in counts.items())}",
-    ]
-    return "\n".join(lines) + "\n"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import math
+import shutil
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from transformers import TrainingArguments
+from safetensors import SafetensorError, safe_open
+from transformers import TrainerState, TrainingArguments
 
 from posetalk.errors import PosetalkError
+from posetalk.model.machine import fast_bfloat16
 
 A = TypeVar("A", bound=TrainingArguments)
 
@@ -25,7 +30,7 @@ def arguments_of(kind: type[A], settings: Any, out: Path, **more: Any) -> A:
         warmup_steps=settings.warmup,
         lr_scheduler_type="cosine",
         max_grad_norm=settings.clip,
-        bf16=settings.bf16,
+        bf16=fast_bfloat16() if settings.bf16 is None else settings.bf16,
         max_steps=1,
         logging_steps=settings.log_steps,
         save_steps=settings.save_steps,
@@ -54,18 +59,82 @@ def accumulation(batch: int, device_batch: int, processes: int) -> int:
     return share
 
 
-def last_checkpoint(folder: Path) -> str | None:
-    """The last whole checkpoint: what the Trainer writes last is trainer_state.json."""
-    whole = {}
-    for file in folder.glob("checkpoint-*/trainer_state.json"):
-        with suppress(ValueError, KeyError):  # killed while writing it
-            whole[int(json.loads(file.read_bytes())["global_step"])] = str(file.parent)
-    return whole[max(whole)] if whole else None
+def last_checkpoint(folder: Path, arguments: TrainingArguments) -> str | None:
+    """The last sound checkpoint. One that is newer and damaged is told and set aside by the first process, for which
+    the others wait."""
+    with arguments.main_process_first(local=False):
+        aside = []
+        for path in sorted(folder.glob("checkpoint-*"), key=_number, reverse=True):
+            wrong = fault(path)
+            if wrong is None:
+                break
+            aside.append((path, wrong))
+        else:
+            path = None
+        if arguments.process_index == 0:
+            for damaged, wrong in aside:
+                kept = damaged.with_name(f"damaged-{damaged.name}")
+                shutil.rmtree(kept, ignore_errors=True)
+                damaged.rename(kept)
+                goes = f"goes on from {path.name}" if path else "begins anew"
+                print(f"{damaged} is damaged ({wrong}), and now called {kept.name}; the run {goes}")
+    return str(path) if path else None
+
+
+def _number(checkpoint: Path) -> int:
+    tail = checkpoint.name.rpartition("-")[2]
+    return int(tail) if tail.isdecimal() else -1
+
+
+def fault(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint, None for a sound one.
+
+    Pickles are looked at byte by byte, as they hold sums of themselves; of safetensors the table at their start says
+    whether they are whole.
+    """
+    if not checkpoint.is_dir():
+        return "it is no folder"
+    try:
+        TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))  # written last
+    except (OSError, ValueError, TypeError, RecursionError):
+        return "trainer_state.json is missing or cut off"
+    # a sharded model's are laid into folders by accelerate
+    if not any(path.is_dir() for path in checkpoint.iterdir()):
+        for name in ("*.safetensors", "optimizer.pt", "scheduler.pt", "rng_state*.pth"):
+            if not any(checkpoint.glob(name)):
+                return f"{name} is missing"
+    for index in checkpoint.glob("*.safetensors.index.json"):
+        try:
+            shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return f"{index.name} is cut off"
+        if missing := next((name for name in sorted(shards) if not (checkpoint / name).is_file()), None):
+            return f"{missing} is missing"
+    for path in sorted(checkpoint.rglob("*")):
+        try:
+            if path.suffix == ".safetensors":
+                with safe_open(path, "pt"):
+                    pass
+            elif path.suffix in (".pt", ".pth"):
+                with zipfile.ZipFile(path) as parts:
+                    if parts.testzip():
+                        return f"{path.name} is not what was written"
+        except (OSError, SafetensorError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            return f"{path.name}: {str(error).strip() or 'empty'}"
+    return None
 
 
 def forget_after(log: Path, step: int) -> None:
-    """A resumed run repeats the steps since its checkpoint: their lines, and half a line, are written again."""
+    """A resumed run repeats the steps since its checkpoint: their lines are written again, and damaged ones go."""
     if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        log.write_text("".join(kept), encoding="utf-8")
+        lines = log.read_bytes().decode(errors="replace").splitlines(keepends=True)
+        log.write_text(
+            "".join(line for line in lines if line.endswith("\n") and _step(line) <= step), encoding="utf-8"
+        )
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return math.inf

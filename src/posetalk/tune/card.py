@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from posetalk.tune.data import Example
 from posetalk.tune.settings import TuneSettings
@@ -29,14 +30,16 @@ class Told:
     probed: Sequence[Example]
 
 
-def write_card(out: Path, settings: TuneSettings, told: Told, steps: int, counts: dict[str, int]) -> None:
-    """card.md in the folder of a run."""
+def write_card(
+    out: Path, settings: TuneSettings, start: str, told: Told, steps: int, counts: dict[str, int]
+) -> None:
+    """card.md in the folder of a run. start: the model that was tuned, with the mark of its weights."""
     trained = counts["language"] + counts["connector"]
     seen = "padded to a square" if settings.pad else "as the model's own processor prepares them"
     lines = [
         "# Model card",
         "",
-        f"{settings.model}, tuned with posetalk for {steps:,} steps of {settings.batch} samples, seed "
+        f"{start}, tuned with posetalk for {steps:,} steps of {settings.batch} samples, seed "
         f"{settings.seed}; every setting is in run.toml, the loss curve in log.jsonl. The licences of that model and "
         "of the data hold.",
         "",
@@ -56,6 +59,10 @@ def write_card(out: Path, settings: TuneSettings, told: Told, steps: int, counts
         lines += [
             "",
             f"Loss a token of the answers of {found['samples']:,} samples in {found['file']}: "
-            f"{found['before']:.4f} before, {found['after']:.4f} after.",
+            f"{_loss(found, 'before')} before, {_loss(found, 'after')} after.",
         ]
     (out / "card.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _loss(found: dict[str, Any], when: str) -> str:
+    return f"{found[when]:.4f}" if when in found else "not known"

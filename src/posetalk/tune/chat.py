@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from posetalk.crop.image import read_image
+from posetalk.errors import PosetalkError
 from posetalk.tune.files import load
 
 Photo = str | Path | Image.Image
@@ -23,6 +24,7 @@ class Chat:
 
     def __init__(self, model: Any, processor: Any, longest: int = 256) -> None:
         self.model, self.processor, self.longest = model.eval(), processor, longest
+        self.name = str(model.config._name_or_path or "the model")
         tokenizer = processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
@@ -39,9 +41,18 @@ class Chat:
 
     @torch.inference_mode()
     def answer(self, asked: Sequence[tuple[Photo, str]], longest: int | None = None) -> list[str]:
-        """Questions about pictures, a batch: an answer each, in their order. longest: for this batch alone."""
+        """Questions about pictures, a batch: an answer each, in their order. longest: for this batch alone. Errors: a
+        picture that cannot be read, a model whose parts do not fit each other."""
         images = [_rgb(photo) for photo, _ in asked]
-        texts = [self.prompt(question) for _, question in asked]
+        try:
+            return self._answer(images, [self.prompt(question) for _, question in asked], longest)
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            raise PosetalkError(
+                f"{self.name} cannot answer: {said}; check that model, processor and template belong together"
+            ) from error
+
+    def _answer(self, images: list[Image.Image], texts: list[str], longest: int | None) -> list[str]:
         tokenizer = self.processor.tokenizer
         begun = tokenizer.bos_token is not None and texts[0].startswith(tokenizer.bos_token)
         batch = self.processor(

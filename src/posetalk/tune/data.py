@@ -72,11 +72,29 @@ def examples(
         else:
             found.append(Example(sample.id, picture, lesson, length))
     if not found:
-        why = f" ({skipped[0]})" if skipped else ""
-        raise PosetalkError(
-            f"{source.file} holds no sample that can be learned{why}; check it and its pictures"
-        )
+        raise _none(source, skipped)
     return found
+
+
+def without(
+    damaged: dict[Path, str], source: Source, found: Sequence[Example], skipped: list[str]
+) -> list[Example]:
+    """Those whose picture can be read. damaged: of the others a sentence each, which goes into `skipped` for each of
+    their samples. Errors: none is left."""
+    kept = [example for example in found if example.picture not in damaged]
+    skipped += [
+        f"{source.file}: sample {example.id}: {damaged[example.picture]}"
+        for example in found
+        if example.picture in damaged
+    ]
+    if not kept:
+        raise _none(source, skipped)
+    return kept
+
+
+def _none(source: Source, skipped: Sequence[str]) -> PosetalkError:
+    why = f" ({skipped[0]})" if skipped else ""
+    return PosetalkError(f"{source.file} holds no sample that can be learned{why}; check it and its pictures")
 
 
 def replayed(ours: int, other: Sequence[Example], replay: Replay, seed: int) -> list[Example]:

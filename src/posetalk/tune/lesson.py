@@ -98,8 +98,13 @@ class Teacher:
         if ids.count(self._picture_id) != 1:
             raise PosetalkError("the model's chat template does not show one picture once")
         width, height = size
-        counted = self.processor._get_num_multimodal_tokens(image_sizes=[(height, width)])
-        return len(ids) - 1 + int(counted["num_image_tokens"][0])
+        try:
+            counted = self.processor._get_num_multimodal_tokens(image_sizes=[(height, width)])
+            return len(ids) - 1 + int(counted["num_image_tokens"][0])
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise PosetalkError(
+                f"the model's processor cannot tell how many tokens a picture has ({error})"
+            ) from None
 
     def batch(
         self, lessons: Sequence[tuple[Lesson, Path]], kept: Kept | None = None
@@ -134,11 +139,14 @@ class Teacher:
         return {**found, "labels": labels}
 
     def _render(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:
-        return str(
-            self.processor.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+        try:
+            return str(
+                self.processor.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                )
             )
-        )
+        except Exception as error:  # the template is a program, of the model's folder
+            raise PosetalkError(f"the model's chat template fails: {' '.join(str(error).split())}") from None
 
     def _start(self, before: str) -> int:
         """Where the model begins to write: after the prompt, with the blank that may stand before the answer."""

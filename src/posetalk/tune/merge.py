@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from peft import PeftConfig, PeftModel
 from transformers import AutoModelForImageTextToText
 
 from posetalk.errors import PosetalkError
-from posetalk.model.files import load_part
+from posetalk.model.files import load_part, with_adapters
+from posetalk.model.folders import adapters_of
 from posetalk.tune.files import processor_of
 
 
@@ -18,10 +18,11 @@ def merge(adapters: str | Path, out: str | Path) -> None:
     The processor, its chat template and the generation settings lie beside it. Errors: no adapters; their model is
     not there.
     """
-    if not (Path(adapters) / "adapter_config.json").is_file():
+    found = adapters_of(adapters)
+    if found is None:
         raise PosetalkError(f"{adapters} holds no adapters; give the folder adapters/ of a run")
-    name = PeftConfig.from_pretrained(str(adapters)).base_model_name_or_path
-    model = load_part(AutoModelForImageTextToText, str(name), "vision-language model", dtype="auto")
-    merged = PeftModel.from_pretrained(model, str(adapters)).merge_and_unload()
+    name = str(found.get("base_model_name_or_path"))
+    model = load_part(AutoModelForImageTextToText, name, "vision-language model", dtype="auto")
+    merged = with_adapters(model, str(adapters))
     merged.save_pretrained(out)
     processor_of(str(adapters)).save_pretrained(out)

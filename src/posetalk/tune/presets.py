@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
-
+from posetalk.model.machine import fast_bfloat16
 from posetalk.tune.settings import Method
 
 Preset = Literal["llava-1.5-7b", "bundled", "tiny"]
@@ -60,11 +59,3 @@ def preset(name: Preset, method: Method | None = None) -> dict[str, Any]:
             return _BUNDLED | mixed | {"method": chosen, "connector_rate": 1e-4} | rates
         case "tiny":
             return _TINY | {"method": method or "full"}
-
-
-def fast_bfloat16() -> bool:
-    """Whether this machine multiplies in bfloat16 itself. CPUs that emulate it take 15 times as long."""
-    if torch.cuda.is_available():
-        return True
-    can = torch.cpu.get_capabilities()
-    return any(bool(can.get(name)) for name in ("avx512_bf16", "amx_bf16"))

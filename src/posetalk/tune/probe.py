@@ -56,13 +56,23 @@ class Probe(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == 0:
-            self._measure("before", {"file": self.name, "samples": len(self.examples)})
+            self._measure("before")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step >= state.max_steps:
-            self._measure("after", json.loads(self.file.read_text(encoding="utf-8")))
+            self._measure("after", self._before())
 
-    def _measure(self, when: str, row: dict[str, Any]) -> None:
+    def _before(self) -> dict[str, Any]:
+        """What was measured before the first step; nothing where the file was damaged since."""
+        try:
+            return {"before": float(json.loads(self.file.read_bytes())["before"])}
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return {}
+
+    def _measure(self, when: str, row: dict[str, Any] | None = None) -> None:
         loss = answer_loss(self.trainer, self.examples, self.collate)
         if self.trainer.is_world_process_zero():
-            self.file.write_text(json.dumps(row | {when: loss}) + "\n", encoding="utf-8")
+            part = self.file.with_suffix(".part")
+            found = {"file": self.name, "samples": len(self.examples), **(row or {}), when: loss}
+            part.write_text(json.dumps(found) + "\n", encoding="utf-8")
+            part.replace(self.file)

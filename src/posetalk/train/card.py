@@ -1,0 +1,71 @@
+"""The card of a trained model: what it was made from, and what it has learned, in this run and before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from posetalk.model.files import named_weights
+from posetalk.settings import TrainSettings
+from posetalk.skeleton import Skeleton
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """names: the keypoints of this run. before: those of the model that it started from, None where nobody knows.
+    start: which model that was, None for a network built from parts. again: left out of this run and known from before.
+    """
+
+    names: tuple[str, ...]
+    before: tuple[str, ...] | None
+    start: str | None
+    again: tuple[str, ...]
+
+    @classmethod
+    def of(cls, settings: TrainSettings, before: Sequence[str] | None, skeletons: Iterable[Skeleton]) -> Self:
+        """before: `PoseLLMConfig.keypoints` of the model that the run starts with."""
+        without = set(settings.without_keypoints)
+        names = {point.name for named in skeletons for point in named.keypoints} - without
+        start = named_weights(settings.start) if settings.start else None
+        if not settings.start:
+            before = ()
+        again = sorted(without & set(before or ()))
+        return cls(tuple(sorted(names)), None if before is None else tuple(before), start, tuple(again))
+
+    @property
+    def known(self) -> list[str] | None:
+        """All that the model has been asked for in training, along its history; None where nobody knows."""
+        return None if self.before is None else sorted({*self.before, *self.names})
+
+    @property
+    def warning(self) -> str:
+        names = ", ".join(self.again)
+        return f"{self.start} has learned {names} before: what is left out of this run does not become unseen"
+
+
+def write_card(
+    out: Path, settings: TrainSettings, learned: Learned, people: int, counts: dict[str, int], steps: int
+) -> None:
+    """card.md in the folder of a run."""
+    lines = [
+        "# Model card",
+        "",
+        f"Trained with posetalk for {steps} steps of {settings.batch} people, packing "
+        f"`{settings.packing}`, seed {settings.seed}; every setting is in run.toml, the loss curve in log.jsonl.",
+        "",
+        f"- People: {people} per epoch, from {', '.join(d.annotations for d in settings.data)}",
+        f"- Keypoints ({len(learned.names)}): {', '.join(learned.names)}",
+        f"- Left out: {', '.join(settings.without_keypoints) or 'none'}",
+        f"- Trained numbers: {', '.join(f'{part} {n:,}' for part, n in counts.items())}",
+    ]
+    if learned.start:
+        lines.append(f"- Started from: {learned.start}")
+        if learned.before is None:
+            lines.append("- Learned before: not known, so that no keypoint counts as unseen")
+        else:
+            lines.append(f"- Learned before ({len(learned.before)}): {', '.join(learned.before)}")
+    if learned.again:
+        lines += ["", f"**{learned.warning}.**"]
+    (out / "card.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
