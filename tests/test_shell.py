@@ -212,8 +212,6 @@ def test_a_models_name_in_a_progress_bar_is_not_markup(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = bench(tmp_path / "of")
-    found = answer_here(
-        asked_in(at), lambda some, words: ["yes"] * len(some), at / "m.jsonl", f"[/red]{ESC}"
-    )
+    found = answer_here(asked_in(at), lambda some, words: ["yes"] * len(some), at / "m.jsonl", f"[/red]{ESC}")
     said = capsys.readouterr().err
     assert found.new and "[/red]a\\x1b[31mb" in said.replace("\n", "") and "\x1b[31m" not in said
