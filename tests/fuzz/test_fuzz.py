@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from tests.fuzz import run
@@ -14,6 +18,7 @@ from tests.fuzz.run import case, tried
 from tests.fuzz.seeds import COCO
 from tests.fuzz.targets import FULL, PARSERS, READERS, Parser
 
+import posetalk
 from posetalk.errors import PosetalkError
 
 CASES = 8
@@ -91,3 +96,23 @@ def test_every_target_takes_its_own_good_file() -> None:
         for data in target.seeds():
             with run.folder({**(target.others or {}), target.name: data}) as at:
                 target.read(at / target.name)
+
+
+def test_a_file_that_kills_the_process_is_found_and_the_next_one_is_tried(tmp_path: Path) -> None:
+    code = f"""
+import os, signal, sys
+from tests.fuzz import __main__ as command
+from tests.fuzz.targets import FULL, PARSERS, Parser
+PARSERS["planted"] = Parser(lambda text: "c" in text and os.kill(os.getpid(), signal.SIGKILL), ["a", "c"])
+FULL.append("planted")
+sys.argv[1:] = ["--minutes", "0.01", "--targets", "planted", "--out", {str(tmp_path)!r}]
+sys.exit(command.main())
+"""
+    path = os.pathsep.join([str(Path(posetalk.__file__).parents[1]), str(Path(__file__).parents[2])])
+    start = [sys.executable, "-c", code]
+    done = subprocess.run(start, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 1, done.stderr
+    assert "killed by SIGKILL" in done.stdout and done.stdout.count("killed") == 1
+    cases = int(done.stdout.splitlines()[-1].split()[0].replace(",", ""))
+    assert cases > 3
+    assert "killed by SIGKILL" in (tmp_path / "findings.txt").read_text()

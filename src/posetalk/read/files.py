@@ -107,8 +107,11 @@ def load_mat(path: Path) -> dict[str, Any]:
 
     from scipy.io import loadmat
 
+    from posetalk.read.mat import check_mat
+
     data = read_bytes(path)
     try:
+        check_mat(data)
         return dict(loadmat(io.BytesIO(data)))
     except Exception as error:  # scipy raises anything on damaged files, zlib.error and struct.error among it
         reason_ = str(error).splitlines()[0] if str(error) else type(error).__name__
