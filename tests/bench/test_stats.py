@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -40,6 +41,21 @@ def test_p_is_two_sided(swapped: bool) -> None:
     """Of three pictures for one model two of eight ways to change places are as extreme: none, and all."""
     tops = np.array([[0.0, 1.0]] * 3)[:, :: -1 if swapped else 1]
     assert swap_test(tops, np.ones((3, 2)), rounds=20_000) == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_p_is_that_of_all_exchanges_where_pictures_weigh_differently(seed: int) -> None:
+    """All 64 ways of six pictures whose bottoms differ much, counted."""
+    draw = np.random.default_rng(seed)
+    tops, bottoms = draw.uniform(0, 30, (6, 2)), draw.uniform(1, 60, (6, 2))
+
+    def difference(swaps: tuple[bool, ...]) -> float:
+        a, b = (np.where(np.array(swaps)[:, None], x[:, ::-1], x).sum(0) for x in (tops, bottoms))
+        return float(a[1] / b[1] - a[0] / b[0])
+
+    every = [abs(difference(swaps)) for swaps in product((False, True), repeat=6)]
+    exact = np.mean([value >= every[0] - 1e-12 for value in every])
+    assert swap_test(tops, bottoms, rounds=40_000) == pytest.approx(exact, abs=0.015)
 
 
 def test_models_change_places_with_tops_and_bottoms() -> None:

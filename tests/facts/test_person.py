@@ -155,6 +155,13 @@ def test_seen_from_behind_there_is_no_face() -> None:
     assert facts.holds("body: facing away") is True and facts.holds("body: facing the camera") is False
 
 
+def test_one_point_of_a_face_is_a_face() -> None:
+    """And a labelled head without any is turned away."""
+    eyes = ("left eye", "right eye")
+    assert facts_of(body(STANDING, missing=eyes)).holds("body: facing the camera") is True
+    assert facts_of(body(STANDING, missing=(*eyes, "nose"))).holds("body: facing the camera") is False
+
+
 def test_a_foreshortened_limb_is_not_called_straight() -> None:
     # Both thighs point at the camera: their projections lie in one line with the shins.
     facts = facts_of(body(figure(short=0.3)))

@@ -129,6 +129,18 @@ def test_how_far_one_may_be_turned_from_the_camera(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("pose", "wanted"),
+    [
+        ({}, True), ({"thighs": (12, 12), "shins": (-12, -12)}, True),
+        ({"thighs": (13, 13), "shins": (-13, -13)}, None), ({"trunk": 146}, True), ({"trunk": 144}, None),
+    ],
+)  # fmt: skip
+def test_how_bent_one_stands(pose: dict[str, object], wanted: bool | None) -> None:
+    """Knees of 155 degrees and more, and a trunk that leans by 35 at most."""
+    assert holds("body: standing", **pose) is wanted
+
+
 def pair(first: dict[str, object], second: dict[str, object], by: float = 1.0) -> Facts:
     people = []
     for number, (pose, scale) in enumerate(((first, 1.0), (second, by))):
