@@ -102,6 +102,12 @@ def test_what_is_said(text: str, said: list[str]) -> None:
     assert words(text.upper()) == said
 
 
+def test_numbers_of_people_in_words() -> None:
+    counted = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    said = [claims_of(f"There are {word} people.")[0].number for word in counted]
+    assert said == list(range(1, 11))
+
+
 def test_a_claim_knows_whom_it_means() -> None:
     first, second, third = claims_of("Person 2 sits while person 1 kneels. He faces the camera.")
     assert (first.who, second.who, third.who) == ("person 2", "person 1", None)
