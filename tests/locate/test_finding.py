@@ -38,7 +38,7 @@ def test_one_described_point_is_found_without_a_box_as_with_one(bundled: Localiz
     (alone,) = bundled.locate_all([(CAMERA, None)], [asked])
     for found in (bundled.locate(None, [asked]), alone):
         assert found.score[0, 0] > boxed.score[0, 0] - 0.12 and found.score[0, 0] > 0.45  # was .2 to .4
-        assert np.hypot(*(found.xy[0, 0] - boxed.xy[0, 0])) < 12  # px, of a man of 450
+        assert np.hypot(*(found.xy[0, 0] - boxed.xy[0, 0])) < 20  # px, of a man of 450
         assert min(found.boxes[0].w, found.boxes[0].h) > 200  # was 1
         assert bool(found.visible[0, 0]) or not bool(boxed.visible[0, 0])
 
@@ -86,7 +86,7 @@ def test_nothing_takes_a_found_box_for_a_labelled_one(
     labels.write_text(json.dumps({
         "images": [{"id": 1, "file_name": "camera.png", "width": 512, "height": 512}], "annotations": [person],
         "categories": [{"id": 1, "name": "person", "keypoints": names}]}))  # fmt: skip
-    jobs = [one for one in photo_jobs(find_photos([CAMERA]).photos)]
+    jobs = photo_jobs(find_photos([CAMERA]).photos)
     points = skeleton("coco17").keypoints
     sweep(bundled, jobs, points, tmp_path / "located.jsonl")
     line = json.loads((tmp_path / "located.jsonl").read_text()) | {"image_id": 1}
