@@ -1,4 +1,4 @@
-"""`posetalk locate` with photos of any name: each once, each with its own number and drawing, nothing without a word."""
+"""`posetalk locate` with photos of any name: each once, with its own number and drawing, nothing without a word."""
 
 from __future__ import annotations
 
@@ -162,7 +162,8 @@ def test_names_with_brackets_and_long_ones_are_shown_and_drawn(
 ) -> None:
     path = tmp_path / os.fsdecode(b"[red]\xff.png")
     photo(path)
-    assert run("locate", path, "--model", model, "--ask", asked, "--json", tmp_path / "a.json", "--draw", tmp_path / "a.jpg") == 0  # fmt: skip
+    files = ["--json", tmp_path / "a.json", "--draw", tmp_path / "a.jpg"]
+    assert run("locate", path, "--model", model, "--ask", asked, *files) == 0
     said = json.loads((tmp_path / "a.json").read_text())
     assert (
         said["image"] == "[red]\\xff.png" and said["people"][0]["keypoints"][0]["name"] == asked.split(":")[0]
