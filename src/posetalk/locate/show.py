@@ -103,9 +103,9 @@ def locate_many(
         predictions = [p for p in predictions if p.file_name not in unclear]
     write_results(predictions, out / "keypoints.json")
     told += _draw(found.photos, predictions, limbs, pictures)
-    for sentence in told:
-        print(sentence)
-    print(f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(told)} skipped")
+    done = f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(told)} skipped"
+    for sentence in (*told, done):
+        print(readable(sentence))
 
 
 def _drawings(photos: Sequence[Photo], folder: Path) -> dict[str, Path]:
