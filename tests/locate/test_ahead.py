@@ -79,7 +79,7 @@ def test_many_small_pictures_are_read_ahead_by_number() -> None:
     for _ in range(5):
         next(lists)
     assert given <= 10 + AHEAD + 1
-    lists.close()  # type: ignore[attr-defined]
+    lists.close()
     assert given <= 10 + AHEAD + 1
 
 
@@ -87,7 +87,7 @@ def test_who_stops_listening_does_not_wait_for_what_does_not_fit() -> None:
     held = Held()
     lists = read_ahead(asked([900, 900, 900, 900], held, 1), limit=1000)
     next(lists)
-    lists.close()  # type: ignore[attr-defined]
+    lists.close()
     assert threading.active_count() < 10
 
 
