@@ -12,6 +12,7 @@ from PIL import features
 from posetalk.errors import PosetalkError
 from posetalk.locate import photos
 from posetalk.locate.photos import NUMBERED, find_photos, image_ids, picture_suffixes
+from posetalk.locate.predictions import readable
 from posetalk.locate.sweep import _left, photo_jobs
 
 
@@ -102,11 +103,13 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_names_that_are_no_text_and_names_that_are_too_long(tmp_path: Path) -> None:
-    for name in (b"a\xff.jpg", b"a\\xff.jpg", b"[/red].jpg"):
+    for name in (b"a\xff.jpg", b"a\\xff.jpg", b"[/red].jpg", b"a\nb.jpg"):
         touched(tmp_path, os.fsdecode(name))
     found = find_photos([tmp_path, tmp_path / ("x" * 300 + ".jpg")])
     keys = [photo.key for photo in found.photos]
-    assert sorted(keys)[:3] == ["[/red].jpg", "a\\\\xff.jpg", "a\\xff.jpg"] and len(keys[3]) == 304
+    short = ["[/red].jpg", r"a\\xff.jpg", r"a\u000ab.jpg", r"a\xff.jpg"]
+    assert sorted(keys)[:4] == short and len(keys[4]) == 304
+    assert [readable(key) for key in keys] == keys
     for photo, number in zip(found.photos, image_ids(keys, {}), strict=True):
         assert photo.key.encode() and NUMBERED <= number < 2 * NUMBERED
         assert photo.path.exists() if len(photo.key) < 300 else True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ class _Coming(Generic[R]):
         return self.asked.read()
 
 
-def read_ahead(pictures: Iterable[ToRead[R]], limit: int | None = None) -> Iterator[list[R]]:
+def read_ahead(pictures: Iterable[ToRead[R]], limit: int | None = None) -> Generator[list[R], None, None]:
     """What was read of each picture, in order, in lists that end where the caller says so, or before a picture with
     which a list would hold more than `limit` bytes of pixels (None: HELD).
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -139,11 +140,11 @@ class Localizer:
         """
         points = self.questions(keypoints)
         picture = self._picture
-        return next(self._answers([self._opened(picture.image, listed(boxes), picture.seen)], points))
+        return self._answers([self._opened(picture.image, listed(boxes), picture.seen)], points)[0]
 
     def locate_all(
         self, pictures: Iterable[tuple[Picture, Boxes | None]], keypoints: Asked = "coco17"
-    ) -> Iterator[KeyPoints | PosetalkError]:
+    ) -> Generator[KeyPoints | PosetalkError, None, None]:
         """Find keypoints in many pictures, each with its boxes (or None, see `locate`): an answer a picture, in order.
 
         People are asked `batch` at a time, whatever picture they are in, while the next pictures are read. What is
@@ -163,7 +164,7 @@ class Localizer:
 
     def locate_groups(
         self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], keypoints: Asked = "coco17"
-    ) -> Iterator[KeyPoints | PosetalkError]:
+    ) -> Generator[KeyPoints | PosetalkError, None, None]:
         """`locate_all` for a caller who says (True) after which pictures people are asked; no group crosses that.
 
         Numbers differ in the last digits with the company in which a person is asked: a run that goes on after a stop
@@ -190,7 +191,7 @@ class Localizer:
 
     def _all(
         self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], points: tuple[Keypoint, ...]
-    ) -> Iterator[KeyPoints | PosetalkError]:
+    ) -> Generator[KeyPoints | PosetalkError, None, None]:
         def opened(picture: Picture, boxes: Boxes | None) -> Opened | PosetalkError:
             try:
                 return self._opened(read_image(picture), listed(boxes))
@@ -198,10 +199,10 @@ class Localizer:
                 return error
 
         coming = (ToRead(picture, partial(opened, picture, boxes), last) for picture, boxes, last in pictures)
-        for some in read_ahead(coming):
-            answers = self._answers([one for one in some if isinstance(one, Opened)], points)
-            for one in some:
-                yield one if isinstance(one, PosetalkError) else next(answers)
+        with closing(read_ahead(coming)) as lists:
+            for some in lists:  # nothing here may keep a picture of `some` once the next is asked for
+                answers = iter(self._answers([one for one in some if isinstance(one, Opened)], points))
+                yield from [one if isinstance(one, PosetalkError) else next(answers) for one in some]
 
     def _opened(self, image: Pixels, boxes: list[Box] | None, seen: Seen | None = None) -> Opened:
         opened = Opened(image, boxes, seen)
@@ -212,7 +213,7 @@ class Localizer:
             self._square(box, mirrored=False)  # refuses what is too large or too small to be cut out
         return opened
 
-    def _answers(self, opened: list[Opened], points: tuple[Keypoint, ...]) -> Iterator[KeyPoints]:
+    def _answers(self, opened: list[Opened], points: tuple[Keypoint, ...]) -> list[KeyPoints]:
         """The answers of some pictures, their people asked together; who has no box is found first."""
         lost = [one for one in opened if one.boxes is None]
         finding = self._finding(points)
@@ -228,8 +229,10 @@ class Localizer:
                 score = frozen_array(first.score.mean(1))
             asked.append(one)
             scores.append(score)
-        for found, score in zip(self._located(asked, points), scores, strict=True):
-            yield found if score is None else replace(found, box_scores=score)
+        return [
+            found if score is None else replace(found, box_scores=score)
+            for found, score in zip(self._located(asked, points), scores, strict=True)
+        ]
 
     def _finding(self, points: tuple[Keypoint, ...]) -> tuple[Keypoint, ...]:
         """By which keypoints a person is found in a whole picture: those asked for where a whole body is among them,

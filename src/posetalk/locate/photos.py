@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _WHY = {
         (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "camera raw is not read"
     ),
 }
+_BREAKS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")  # control characters and what ends a line
 _SHOWN = 8  # kinds of files named in the sentence of what is passed over
 NUMBERED = 2**52  # ids below are numbers that photos are named after, ids from here to twice as much are made
 
@@ -37,7 +39,7 @@ class Photo:
     """A photo and its key: its path relative to the folder it was given in, with `/`; of a single file its name.
 
     Where that is the same for several photos, their paths relative to the folder they share. A key is always valid
-    Unicode: bytes that are none, and the backslash itself, are written with a backslash.
+    Unicode on one line: other bytes, what breaks a line and the backslash itself are written with a backslash.
     """
 
     path: Path
@@ -173,9 +175,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _escaped(key: str) -> str:
-    if key.isascii() and "\\" not in key:
+    if key.isascii() and key.isprintable() and "\\" not in key:
         return key
-    return os.fsencode(key.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
+    text = os.fsencode(key.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
+    return _BREAKS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _sentence(passed: Counter[str], folders: Sequence[str]) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from PIL import Image
 from rich.progress import track
 from rich.table import Table
@@ -18,7 +19,7 @@ from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError, shown
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.photos import Photo, find_photos
-from posetalk.locate.predictions import Prediction, readable
+from posetalk.locate.predictions import Prediction, read_predictions, readable
 from posetalk.locate.sweep import photo_jobs, sweep, write_results
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
@@ -85,6 +86,7 @@ def locate_many(
     with settings.claim(out):
         model = localizer()
         model.questions(points)
+        _same_photos(found.photos, out / "photos.json")
         predictions, told = sweep(
             model,
             partial(photo_jobs, found.photos),
@@ -100,11 +102,37 @@ def locate_many(
             predictions = [p for p in predictions if p.file_name not in unclear]
         write_results(predictions, out / "keypoints.json")
         told += _draw(found.photos, predictions, limbs, pictures)
-        for sentence in told:
-            print(sentence)
-        print(
-            f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(told)} skipped"
-        )
+        done = f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(told)} skipped"
+        for sentence in (*told, done):
+            print(readable(sentence))
+
+
+def _same_photos(photos: Sequence[Photo], file: Path) -> None:
+    """Keep how large each photo is, by its key, in bytes. Errors: the run has answers of another photo of that key."""
+    try:
+        before = msgspec.json.decode(file.read_bytes(), type=dict[str, int]) if file.exists() else {}
+    except (OSError, msgspec.MsgspecError) as error:
+        raise PosetalkError(f"cannot read {file}: {error}; choose another folder") from None
+    sizes = {photo.key: _size(photo.path) for photo in photos}
+    changed = [one for one in photos if before.get(one.key, sizes[one.key]) != sizes[one.key]]
+    log = file.with_name("predictions.jsonl")
+    answered = {p.file_name for p in read_predictions(log)[0]} if changed and log.exists() else set()
+    for photo in changed:
+        if photo.key in answered:
+            raise PosetalkError(
+                f"{file.parent} has answers of another photo called {photo.key}, of {before[photo.key]:,} bytes where "
+                f"{photo.path} has {sizes[photo.key]:,}; choose another folder"
+            )
+    part = file.with_name(f"{file.name}.part")
+    _write(part, lambda path: path.write_bytes(msgspec.json.encode(before | sizes)))
+    part.replace(file)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # said when it is read
+        return -1
 
 
 def _drawings(photos: Sequence[Photo], folder: Path) -> dict[str, Path]:

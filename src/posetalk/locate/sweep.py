@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,19 +89,20 @@ def sweep(
         jobs = jobs(log.before) if callable(jobs) else jobs
         predictions = list(log.before)
         left = _left(jobs, log.done, localizer.batch)
-        answers = localizer.locate_groups(
-            ((one.job.image.path, one.job.boxes, one.last) for one in left), points
-        )
-        for one in track(left):
-            found = next(answers)
-            image = one.job.image
-            if isinstance(found, PosetalkError):
-                skipped.append(readable(f"skipped: {image.name}: {found}"))
-            else:
-                of = predictions_of(image, one.job.ids, found, box_source, one.job.scores)
-                new = [p for p in of if p.person_id in one.missing]
-                log.add(new)
-                predictions += new
+        asked = ((one.job.image.path, one.job.boxes, one.last) for one in left)
+        with closing(
+            localizer.locate_groups(asked, points)
+        ) as answers:  # its thread ends with it, whatever happens
+            for one in track(left):
+                found = next(answers)
+                image = one.job.image
+                if isinstance(found, PosetalkError):
+                    skipped.append(readable(f"skipped: {image.name}: {found}"))
+                else:
+                    of = predictions_of(image, one.job.ids, found, box_source, one.job.scores)
+                    new = [p for p in of if p.person_id in one.missing]
+                    log.add(new)
+                    predictions += new
     order = {(job.image.id, person): (n, m) for n, job in enumerate(jobs) for m, person in enumerate(job.ids)}
     if not any(p.key in order for p in predictions):
         raise PosetalkError(f"nothing could be located; {skipped[0] if skipped else 'there are no people'}")
