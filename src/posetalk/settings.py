@@ -105,7 +105,7 @@ class Settings(BaseModel):
             return tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise PosetalkError(f"cannot read the settings {path}: {error}") from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # ValueError also of numbers of thousands of digits
             raise PosetalkError(f"{path} is not valid TOML: {error}") from None
 
     @classmethod

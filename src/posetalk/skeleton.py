@@ -141,7 +141,7 @@ class Skeleton:
 def _parse(text: str, where: str, default_name: str) -> Skeleton:
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError also of numbers of thousands of digits
         raise PosetalkError(f"{where} is not valid TOML: {error}") from None
     _known(data, {"name", "keypoint", "limbs", "source"}, where)
     rows = data.get("keypoint", [])
@@ -186,7 +186,9 @@ def _text(table: dict[str, Any], key: str, default: str, where: str) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    )  # an int may be larger
 
 
 def _known(table: dict[str, Any], keys: set[str], where: str) -> None:

@@ -8,12 +8,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from tests.bench.desk import PICTURES, bench, scored, spoken
-from tests.write.server import Act, Body, running, said
+from tests.write.server import Act, Body, Server, running, said
 
 from posetalk.cli import main
 
@@ -45,6 +46,14 @@ def kept(folder: Path) -> int:
         return int(sql.execute("SELECT count(*) FROM requests WHERE state = 'answered'").fetchone()[0])
     finally:
         sql.close()
+
+
+def settle(server: Server) -> None:
+    """Wait until what a dead process has sent is answered, and so counted."""
+    seen = -1
+    while server.now or len(server.seen) != seen:
+        seen = len(server.seen)
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +102,7 @@ def test_struck_at_work_it_goes_on_and_pays_once(
             left.update(requests=requests, process=process.pid, signal=sign)
             _, told = process.communicate(timeout=90)
             left.clear()
+            settle(server)
             if sign == signal.SIGINT:  # what is on its way is waited for
                 assert process.returncode == 130 and "the same command goes on from there" in told
                 assert kept(folder / "bench") - before == server.paid.total() - lost - before

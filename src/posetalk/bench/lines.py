@@ -76,5 +76,5 @@ def _read(line: str, of: Callable[[Any], T]) -> T:
         raise PosetalkError(f"it has no {error}") from None
     except PosetalkError:
         raise
-    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise PosetalkError(f"it cannot be read ({type(error).__name__}: {error})") from None

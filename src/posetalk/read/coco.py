@@ -19,6 +19,7 @@ from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
 # A person's mask as a share of the box, where a file has no `area`: mmpose's value. COCO's mean is about 0.5.
 AREA_OF_BOX = 0.53
+MAX_SIDE = 1_000_000  # px; a larger number is no picture's
 
 
 class _Image(msgspec.Struct):
@@ -105,8 +106,11 @@ def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, 
                 raise PosetalkError("its file_name is empty")
             if image.id in found:
                 raise PosetalkError("an earlier image has the same id")
-            if any(side is not None and side <= 0 for side in (image.width, image.height)):
-                raise PosetalkError(f"its size is {image.width} x {image.height}")
+            if any(side is not None and not 0 < side <= MAX_SIDE for side in (image.width, image.height)):
+                raise PosetalkError(
+                    f"its size is {image.width!s:.9} x {image.height!s:.9}, "
+                    f"and a picture's sides are 1 to {MAX_SIDE:,} px"
+                )
             paths[image.id] = picture_path(reading.images, image.file_name)
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: image {record_id(raw, number)}: {error}")

@@ -57,7 +57,7 @@ def asks(question: str) -> bool:
 
 def asked(question: str) -> str:
     """The question itself, where something is said before it."""
-    return sentences(question)[-1]
+    return (sentences(question) or [""])[-1]
 
 
 def yes_or_no(question: str) -> bool:

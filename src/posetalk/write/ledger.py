@@ -318,8 +318,8 @@ class Ledger:
         """SQLite's errors as one sentence."""
         try:
             yield
-        except sqlite3.Error as error:
-            words = str(error)
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file spoils SQLite's own words too
+            words = "malformed" if isinstance(error, UnicodeDecodeError) else str(error)
             if "locked" in words:
                 sentence = "is in use by another run; wait until it has ended, or choose another ledger"
             elif "full" in words:

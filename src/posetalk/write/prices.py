@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ def price_of(model: str, table: str | Path | None = None) -> Price | None:
         return None
     match found[model]:
         case {"in": int() | float() as into, "out": int() | float() as out} if all(
-            math.isfinite(n) and n >= 0 for n in (into, out)
+            0 <= n <= 1e9 for n in (into, out)
         ):
             return Price(into, out)
     raise PosetalkError(f"{table}: the price of {model!r} is not of the form {{ in = 2.5, out = 10.0 }}")
