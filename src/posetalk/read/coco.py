@@ -107,10 +107,7 @@ def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, 
             if image.id in found:
                 raise PosetalkError("an earlier image has the same id")
             if any(side is not None and not 0 < side <= MAX_SIDE for side in (image.width, image.height)):
-                raise PosetalkError(
-                    f"its size is {image.width!s:.9} x {image.height!s:.9}, "
-                    f"and a picture's sides are 1 to {MAX_SIDE:,} px"
-                )
+                raise PosetalkError(f"its size is {image.width!s:.9} x {image.height!s:.9}")
             paths[image.id] = picture_path(reading.images, image.file_name)
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: image {record_id(raw, number)}: {error}")
