@@ -22,7 +22,7 @@ import numpy as np
 import skimage
 from benchmarks.measure import in_turns, show
 
-from posetalk.crop.image import read_image
+from posetalk.images.opening import read_image
 from posetalk.locate.localizer import Localizer
 from posetalk.types import Box
 

@@ -49,7 +49,7 @@ def write(path: Path) -> None:
 
 
 def read(path: Path) -> None:
-    from posetalk.read.coco import read_coco
+    from posetalk.formats.coco import read_coco
 
     data = read_coco(path, path.parent)
     assert sum(1 for _ in data.people()) == PEOPLE

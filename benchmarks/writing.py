@@ -23,11 +23,11 @@ from pathlib import Path
 import openai
 from benchmarks.measure import show
 
-from posetalk.write.client import WriterSettings, body
-from posetalk.write.generate import generate
-from posetalk.write.job import Job
-from posetalk.write.ledger import Ledger
-from posetalk.write.sample import Turns
+from posetalk.llm.client import WriterSettings, body
+from posetalk.llm.ledger import Ledger
+from posetalk.llm.request import Job
+from posetalk.llm.runner import generate
+from posetalk.write.samples.sample import Turns
 
 AT_ONCE, ONE_BY_ONE = 64, 15
 
@@ -80,7 +80,7 @@ def main() -> None:
         "--delay", type=float, default=0.2, help="seconds that the server takes for a request"
     )
     given = parser.parse_args()
-    command = [sys.executable, "-m", "tests.write.server", "--delay", str(given.delay)]
+    command = [sys.executable, "-m", "tests.llm.server", "--delay", str(given.delay)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
     assert server.stdout
     settings = WriterSettings(model="m", base_url=server.stdout.readline().strip(), concurrency=AT_ONCE)

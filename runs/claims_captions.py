@@ -16,8 +16,8 @@ from pathlib import Path
 
 from posetalk.facts.claims import check, claims_of
 from posetalk.facts.scene import scene_of
-from posetalk.read.captions import read_captions
-from posetalk.read.coco import read_coco
+from posetalk.formats.captions import read_captions
+from posetalk.formats.coco import read_coco
 
 # What is said -> what is said instead.
 TURNED = {

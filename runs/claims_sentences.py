@@ -21,8 +21,8 @@ from pathlib import Path
 from posetalk.facts.claims import Verdict, check, claims_of
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.facts.who import meant
-from posetalk.read.coco import read_coco
-from posetalk.read.objects import Thing, read_objects
+from posetalk.formats.coco import read_coco
+from posetalk.formats.objects import Thing, read_objects
 
 SENTENCES = Path(__file__).parent.parent / "tests/facts/sentences.toml"
 VERDICTS: tuple[Verdict, ...] = ("agrees", "cannot tell", "contradicts")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from posetalk.facts.body import Body
 from posetalk.facts.person import facts_of
-from posetalk.read.captions import read_captions
-from posetalk.read.coco import read_coco
+from posetalk.formats.captions import read_captions
+from posetalk.formats.coco import read_coco
 
 PEOPLE = (
     "man|woman|person|boy|girl|child|kid|baby|toddler|lady|guy|player|batter|catcher|skier|surfer|snowboarder|skateboarder|"

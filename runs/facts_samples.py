@@ -23,15 +23,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from posetalk.draw.pose import draw_pose
 from posetalk.facts.scene import Scene, scene_of
-from posetalk.read.captions import read_captions
-from posetalk.read.coco import read_coco
-from posetalk.read.objects import read_objects
+from posetalk.formats.captions import read_captions
+from posetalk.formats.coco import read_coco
+from posetalk.formats.objects import read_objects
 from posetalk.skeleton import skeleton
 from posetalk.types import KeyPoints, PoseImage
-from posetalk.write.facts_writer import write
-from posetalk.write.rules import broken
-from posetalk.write.sample import KINDS, Sample
-from posetalk.write.screen import faults_of
+from posetalk.write.from_facts.writer import write
+from posetalk.write.samples.sample import KINDS, Sample
+from posetalk.write.screening.rules import broken
+from posetalk.write.screening.screen import faults_of
 
 CELL = (200, 150)  # px, of a picture of the sheet
 ACROSS = 6

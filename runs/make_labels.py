@@ -26,9 +26,9 @@ from torch.nn import functional as F
 from transformers import AutoModel
 
 import posetalk.model.movenet  # noqa: F401  (makes AutoModel know the tower)
-from posetalk.crop.affine import square_of
-from posetalk.crop.image import cut, normalise, read_image
-from posetalk.read.dataset import read_people
+from posetalk.formats.dataset import read_people
+from posetalk.images.affine import square_of
+from posetalk.images.opening import cut, normalise, read_image
 from posetalk.skeleton import skeleton
 
 HERE = Path(__file__).parent

@@ -20,11 +20,11 @@ from make_parts import PICTURE, read_graph, run_graph
 from rich.progress import track
 from torch import Tensor
 
-from posetalk.crop.affine import square_of
-from posetalk.crop.image import cut, normalise, read_image
+from posetalk.formats.dataset import labelled_skeleton, read_people
+from posetalk.images.affine import square_of
+from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.predictions import PredictionLog, predictions_of
 from posetalk.locate.sweep import labelled_jobs
-from posetalk.read.dataset import labelled_skeleton, read_people
 from posetalk.skeleton import skeleton
 from posetalk.types import Floats, KeyPoints
 

@@ -19,15 +19,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from posetalk.bench.stats import wilson
+from posetalk.bench.report.stats import wilson
 from posetalk.facts.scene import scene_of
-from posetalk.read.pictures import Pictures
-from posetalk.write.fault import Fault, Rejected
-from posetalk.write.job import Job
-from posetalk.write.recipe import RECIPES, Recipe, jobs, told
-from posetalk.write.reply import parse
-from posetalk.write.sample import KINDS, Kind, Sample
-from posetalk.write.screen import faults_of
+from posetalk.formats.pictures import Pictures
+from posetalk.llm.fault import Fault, Rejected
+from posetalk.llm.request import Job
+from posetalk.write.from_model.recipe import RECIPES, Recipe, jobs, told
+from posetalk.write.from_model.reply import parse
+from posetalk.write.samples.sample import KINDS, Kind, Sample
+from posetalk.write.screening.screen import faults_of
 
 REASONS = (
     "leak",

@@ -25,10 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
-from posetalk.bench.build import read_closed
-from posetalk.bench.questions import Question
-from posetalk.bench.report import marks
-from posetalk.bench.review import read_answers
+from posetalk.bench.answers.review import read_answers
+from posetalk.bench.questions.build import read_closed
+from posetalk.bench.questions.questions import Question
+from posetalk.bench.report.report import marks
 from posetalk.score.bootstrap import interval, resample
 
 ARMS = ("captions", "grounded")

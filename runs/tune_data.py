@@ -28,16 +28,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from posetalk.bench.ask import counts_people, questions_of
-from posetalk.bench.build import balanced
-from posetalk.bench.questions import LETTERS, Question, drawn
-from posetalk.bench.source import BuildSettings, pictures_of
+from posetalk.bench.questions.ask import counts_people, questions_of
+from posetalk.bench.questions.build import balanced
+from posetalk.bench.questions.questions import LETTERS, Question, drawn
+from posetalk.bench.questions.source import BuildSettings, pictures_of
 from posetalk.facts.scene import scene_of
-from posetalk.read.pictures import Picture
+from posetalk.formats.pictures import Picture
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, PoseImage
-from posetalk.write.facts_writer import write
-from posetalk.write.sample import Sample
+from posetalk.write.from_facts.writer import write
+from posetalk.write.samples.sample import Sample
 
 TRAINED = 8300  # of LSPET; the next 200 are for trying, those from 8,501 on for the test
 SHORT = 8  # questions with a short answer in a sample

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from posetalk.formats.dataset import read_people
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.sweep import labelled_jobs, sweep
-from posetalk.read.dataset import read_people
 from posetalk.score.evaluate import evaluate
 from posetalk.skeleton import skeleton
 

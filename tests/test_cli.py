@@ -129,7 +129,7 @@ def test_evaluate_on_a_detectors_boxes(
 
 
 def test_a_mpii_box_is_not_padded_twice(tmp_path: Path) -> None:
-    from posetalk.read.mpii import read_mpii
+    from posetalk.formats.mpii import read_mpii
 
     record = {
         "image": "1.png",

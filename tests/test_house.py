@@ -14,16 +14,15 @@ import posetalk
 SOURCE = Path(posetalk.__file__).parent
 # A part may import itself and the parts before it.
 ORDER = [
-    *("errors", "lock", "types", "skeleton", "settings", "draw"),
+    *("errors", "lock", "types", "skeleton", "settings", "draw", "formats", "images"),
     *(
-        "read",
-        "crop",
         "prompt",
         "model",
         "locate",
         "train",
         "score",
         "facts",
+        "llm",
         "write",
         "tune",
         "bench",
@@ -75,7 +74,7 @@ def loaded_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["read.dataset", "score.evaluate", "draw", "skeleton", "locate.predictions", "facts.show", "cli"],
+    ["formats.dataset", "score.evaluate", "draw", "skeleton", "locate.predictions", "facts.show", "cli"],
 )
 def test_the_core_needs_neither_torch_nor_transformers(module: str) -> None:
     loaded = loaded_by(f"import posetalk.{module}")

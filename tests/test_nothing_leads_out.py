@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 from tests.bench.desk import settings
 from tests.bench.people import question
-from tests.write.server import Act, Body, running, said
+from tests.llm.server import Act, Body, running, said
 
-from posetalk.bench.answer import asked_of, file_of
-from posetalk.bench.build import Built
-from posetalk.bench.cards import Photos
-from posetalk.bench.export import export_lmms, export_vlmeval
+from posetalk.bench.answers.answer import asked_of, file_of
+from posetalk.bench.questions.build import Built
+from posetalk.bench.report.cards import Photos
+from posetalk.bench.report.export import export_lmms, export_vlmeval
 from posetalk.bench.run import answer_remote
 from posetalk.errors import PosetalkError
-from posetalk.write.export import export
-from posetalk.write.job import Photo
-from posetalk.write.sample import Sample
+from posetalk.llm.request import Photo
+from posetalk.write.samples.export import export
+from posetalk.write.samples.sample import Sample
 
 SECRET = b"the secret of somebody's machine"
 BAD = {

@@ -14,8 +14,8 @@ from rich.table import Table
 from tests.bench.desk import asked_in, bench
 
 import posetalk
-from posetalk.bench.answer import answer_here
-from posetalk.bench.table import _table as table_of_report
+from posetalk.bench.answers.answer import answer_here
+from posetalk.bench.report.table import _table as table_of_report
 from posetalk.cli import main
 from posetalk.cli.terminal import Stream, show
 from posetalk.errors import PosetalkError, shown

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
+    from posetalk.formats.dataset import read_people
     from posetalk.locate.localizer import Localizer
-    from posetalk.read.dataset import read_people
     from posetalk.score.evaluate import evaluate
     from posetalk.settings import TrainSettings
     from posetalk.skeleton import Keypoint, Skeleton
@@ -27,7 +27,7 @@ _HOMES = {
     "TrainSettings": "settings",
     "draw_pose": "draw",
     "evaluate": "score.evaluate",
-    "read_people": "read.dataset",
+    "read_people": "formats.dataset",
 }
 
 __all__ = [

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from tests.bench.people import pictures, question
-from tests.write.server import Act, Body, said
+from tests.llm.server import Act, Body, said
 
-from posetalk.bench.answer import Asked, answer_here, asked_of, file_of
-from posetalk.bench.build import Built
-from posetalk.bench.openset import CATEGORIES, Context, Open, OpenSet
+from posetalk.bench.answers.answer import Asked, answer_here, asked_of, file_of
+from posetalk.bench.questions.build import Built
+from posetalk.bench.questions.openset import CATEGORIES, Context, Open, OpenSet
 from posetalk.bench.run import read_set
-from posetalk.write.client import WriterSettings
+from posetalk.llm.client import WriterSettings
 
 PICTURES = 8
 

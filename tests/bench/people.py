@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from tests.facts.figures import figure
 
-from posetalk.bench.questions import Evidence, Kind, Question
-from posetalk.read.objects import Thing
-from posetalk.read.pictures import Picture
+from posetalk.bench.questions.questions import Evidence, Kind, Question
+from posetalk.formats.objects import Thing
+from posetalk.formats.pictures import Picture
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 

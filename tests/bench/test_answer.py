@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.bench.desk import PICTURES, asked_in, bench, settings
-from tests.write.server import Act, Body, error, running, said
+from tests.llm.server import Act, Body, error, running, said
 
-from posetalk.bench.answer import CLOSED_WORDS, OPEN_WORDS, answer_here, file_of, known_of
-from posetalk.bench.review import read_answers
+from posetalk.bench.answers.answer import CLOSED_WORDS, OPEN_WORDS, answer_here, file_of, known_of
+from posetalk.bench.answers.review import read_answers
 from posetalk.bench.run import answer_remote
 from posetalk.bench.run import asked_in as asked_of_folder
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
-from posetalk.model.mark import weights_of
+from posetalk.model.fingerprint import weights_of
 
 ALL = 6 * PICTURES  # three closed and three open questions each
 

@@ -18,11 +18,11 @@ from PIL import Image
 from scipy.io import savemat
 from tests.bench.desk import asked_in, bench, coco, marks, scored, spoken
 from tests.bench.people import NAMES
-from tests.write.server import Act, Body, Script, error, running
-from tests.write.server import said as reply
+from tests.llm.server import Act, Body, Script, error, running
+from tests.llm.server import said as reply
 
-from posetalk.bench.answer import answer_here, file_of
-from posetalk.bench.lines import plain, read_lines
+from posetalk.bench.answers.answer import answer_here, file_of
+from posetalk.bench.questions.lines import plain, read_lines
 from posetalk.bench.run import report_folder
 from posetalk.cli import main
 from posetalk.skeleton import skeleton

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.bench.desk import PICTURES, bench, scored, spoken
-from tests.write.server import Act, Body, Server, running, said
+from tests.llm.server import Act, Body, Server, running, said
 
 from posetalk.cli import main
 

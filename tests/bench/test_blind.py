@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import binomtest
 from tests.bench.people import question
 
-from posetalk.bench.blind import blind, guessed, without_given_away
-from posetalk.bench.questions import LETTERS, Question
-from posetalk.bench.stats import wilson
+from posetalk.bench.questions.blind import blind, guessed, without_given_away
+from posetalk.bench.questions.questions import LETTERS, Question
+from posetalk.bench.report.stats import wilson
 
 
 def yes_no(form: str, yes: int, no: int) -> list[Question]:

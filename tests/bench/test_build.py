@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from tests.bench.people import NAMES, pictures
 
-from posetalk.bench.ask import questions_of
-from posetalk.bench.build import Built, balanced, build, read_closed
-from posetalk.bench.questions import KINDS, LETTERS, Question, read_questions
+from posetalk.bench.questions.ask import questions_of
+from posetalk.bench.questions.build import Built, balanced, build, read_closed
+from posetalk.bench.questions.questions import KINDS, LETTERS, Question, read_questions
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_of
-from posetalk.read.pictures import Picture, Pictures
+from posetalk.formats.pictures import Picture, Pictures
 from posetalk.types import frozen_array
 
 
@@ -48,7 +48,7 @@ def test_every_kind_is_asked_about(built: Built) -> None:
 
 def test_answers_are_what_the_facts_say(built: Built) -> None:
     """Worked out again from the scene, choice by choice, from the conditions in questions.toml."""
-    rows = tomllib.loads(files("posetalk.bench").joinpath("questions.toml").read_text())["choice"]
+    rows = tomllib.loads(files("posetalk.bench.questions").joinpath("questions.toml").read_text())["choice"]
     conditions = {}
     for row in rows:
         for side in ("left", "right"):

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from tests.bench.people import question
 
-from posetalk.bench.export import export_lmms, export_vlmeval
-from posetalk.bench.questions import Question
+from posetalk.bench.questions.questions import Question
+from posetalk.bench.report.export import export_lmms, export_vlmeval
 from posetalk.errors import PosetalkError
 
 HANDS = ("both hands", "only\tleft", 'only "right"', "neither")

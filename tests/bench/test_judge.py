@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.bench.desk import PICTURES, bench, marks, scored, settings, spoken
-from tests.write.server import Act, Body, error, running, said
+from tests.llm.server import Act, Body, error, running, said
 
-from posetalk.bench.report import Relative
+from posetalk.bench.report.report import Relative
 from posetalk.bench.run import judge_folder, report_folder
 from posetalk.errors import PosetalkError
-from posetalk.write.prices import Price
+from posetalk.llm.pricing import Price
 
 OPEN = 3 * PICTURES
 

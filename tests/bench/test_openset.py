@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.bench.people import NAMES, pictures
 
-from posetalk.bench.openset import CONTEXTS, QUESTIONS, REFERENCES, OpenSet, build_open, read_open
+from posetalk.bench.questions.openset import CONTEXTS, QUESTIONS, REFERENCES, OpenSet, build_open, read_open
 from posetalk.errors import PosetalkError
 from posetalk.facts.claims import check, claims_of
 from posetalk.facts.scene import scene_of

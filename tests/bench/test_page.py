@@ -12,9 +12,9 @@ from PIL import Image
 from tests.bench.people import question
 from tests.bench.test_review import opened, review
 
-from posetalk.bench.page import write_page
-from posetalk.bench.report import Model, report
-from posetalk.bench.review import Answer
+from posetalk.bench.answers.review import Answer
+from posetalk.bench.report.page import write_page
+from posetalk.bench.report.report import Model, report
 from posetalk.errors import PosetalkError
 
 EVIL = "<script>alert(1)</script> \"'><img src=x onerror=alert(1)> $title \ud800"

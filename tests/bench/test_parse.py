@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posetalk.bench.parse import answer_of
+from posetalk.bench.answers.parse import answer_of
 
 HANDS = ("both hands", "only their own left hand", "only their own right hand", "neither hand")
 

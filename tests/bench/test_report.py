@@ -12,10 +12,10 @@ from rich.console import Console
 from tests.bench.people import question
 from tests.bench.test_review import opened, review
 
-from posetalk.bench.report import Model, Report, report
-from posetalk.bench.review import Answer
-from posetalk.bench.stats import swap_test
-from posetalk.bench.table import tables
+from posetalk.bench.answers.review import Answer
+from posetalk.bench.report.report import Model, Report, report
+from posetalk.bench.report.stats import swap_test
+from posetalk.bench.report.table import tables
 from posetalk.errors import PosetalkError
 
 HANDS = ("both", "left", "right", "neither")

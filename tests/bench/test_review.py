@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posetalk.bench.lines import LONGEST
-from posetalk.bench.openset import Open, OpenSet
-from posetalk.bench.report import Model, report
-from posetalk.bench.review import Answer, Review, read_answers, read_reviews, write_answers, write_reviews
+from posetalk.bench.answers.review import (
+    Answer,
+    Review,
+    read_answers,
+    read_reviews,
+    write_answers,
+    write_reviews,
+)
+from posetalk.bench.questions.lines import LONGEST
+from posetalk.bench.questions.openset import Open, OpenSet
+from posetalk.bench.report.report import Model, report
 from posetalk.errors import PosetalkError
 
 CATEGORIES = ("conv", "detail", "complex")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posetalk.bench.scores import SCHEMA, read_scores
-from posetalk.write.fault import Rejected
+from posetalk.bench.answers.scores import SCHEMA, read_scores
+from posetalk.llm.fault import Rejected
 
 
 @pytest.mark.parametrize(

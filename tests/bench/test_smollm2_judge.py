@@ -14,10 +14,10 @@ from tests.write.test_smollm2 import DATA, server
 from tests.write.test_smollm2 import pytestmark as _marks
 
 from posetalk.bench import judge
-from posetalk.bench.answer import answer_here, file_of
+from posetalk.bench.answers.answer import answer_here, file_of
+from posetalk.bench.questions.source import BuildSettings
 from posetalk.bench.run import asked_in, build_folder, judge_folder, read_set, report_folder
-from posetalk.bench.source import BuildSettings
-from posetalk.write.client import WriterSettings
+from posetalk.llm.client import WriterSettings
 
 pytestmark = _marks
 __all__ = ["server"]

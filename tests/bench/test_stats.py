@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from posetalk.bench.stats import swap_test, wilson
+from posetalk.bench.report.stats import swap_test, wilson
 
 
 @pytest.mark.parametrize(("right", "n"), [(1, 2), (3, 10), (8, 10), (50, 100), (999, 1000)])

@@ -16,10 +16,10 @@ from posetalk.facts.claims import check, claims_of
 from posetalk.facts.ordinals import ordinal, place
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.facts.who import meant
-from posetalk.read.coco import read_coco
+from posetalk.formats.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.speaker import subjects
+from posetalk.write.from_facts.speaker import subjects
 
 NAMES = skeleton("coco17").names
 

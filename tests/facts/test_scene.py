@@ -12,8 +12,8 @@ from tests.facts.figures import Points, figure
 
 from posetalk.cli import main
 from posetalk.facts.scene import Scene, placed, scene_of
-from posetalk.read.captions import read_captions
-from posetalk.read.objects import Thing, read_objects
+from posetalk.formats.captions import read_captions
+from posetalk.formats.objects import Thing, read_objects
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 

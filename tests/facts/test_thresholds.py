@@ -14,7 +14,7 @@ from posetalk.facts.body import Body
 from posetalk.facts.fact import Facts
 from posetalk.facts.person import facts_of
 from posetalk.facts.scene import scene_of
-from posetalk.read.objects import Thing
+from posetalk.formats.objects import Thing
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from posetalk.llm.client import Answer
+from posetalk.llm.ledger import Ledger
 from posetalk.locate.predictions import Prediction, PredictionLog
 from posetalk.skeleton import skeleton
 from posetalk.types import Box
-from posetalk.write.client import Answer
-from posetalk.write.ledger import Ledger
 
 WIDTH, HEIGHT = 400, 500
 # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles of somebody who stands, one arm held out to the side

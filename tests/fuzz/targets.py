@@ -13,43 +13,43 @@ from typing import Any
 
 from tests.fuzz import seeds
 
-from posetalk.bench.build import read_closed
-from posetalk.bench.openset import read_open
-from posetalk.bench.parse import answer_of
-from posetalk.bench.review import read_answers, read_reviews
-from posetalk.bench.scores import read_scores
+from posetalk.bench.answers.parse import answer_of
+from posetalk.bench.answers.review import read_answers, read_reviews
+from posetalk.bench.answers.scores import read_scores
+from posetalk.bench.questions.build import read_closed
+from posetalk.bench.questions.openset import read_open
 from posetalk.cli.points import _box
-from posetalk.crop.image import read_image
 from posetalk.errors import PosetalkError, shown
 from posetalk.facts.claims import claims_of
 from posetalk.facts.scene import Scene
 from posetalk.facts.show import lines_of, scenes, to_dict
+from posetalk.formats.captions import read_captions
+from posetalk.formats.coco import read_coco
+from posetalk.formats.detections import read_boxes
+from posetalk.formats.lsp import read_lsp
+from posetalk.formats.mpii import read_mpii
+from posetalk.formats.objects import read_objects
+from posetalk.formats.pictures import Pictures
+from posetalk.images.opening import read_image
+from posetalk.llm.batch_files import read_batch
+from posetalk.llm.client import WriterSettings
+from posetalk.llm.fault import Rejected
+from posetalk.llm.ledger import Ledger
+from posetalk.llm.pricing import price_of
+from posetalk.llm.request import Job
 from posetalk.locate.predictions import read_predictions
 from posetalk.prompt.coordinate import read as read_place
 from posetalk.prompt.wording import wording
-from posetalk.read.boxes import read_boxes
-from posetalk.read.captions import read_captions
-from posetalk.read.coco import read_coco
-from posetalk.read.lsp import read_lsp
-from posetalk.read.mpii import read_mpii
-from posetalk.read.objects import read_objects
-from posetalk.read.pictures import Pictures
 from posetalk.settings import TrainSettings
 from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.tune.settings import TuneSettings
 from posetalk.write import english
-from posetalk.write.batch import read_batch
-from posetalk.write.client import WriterSettings
-from posetalk.write.export import export
-from posetalk.write.fault import Rejected
-from posetalk.write.job import Job
-from posetalk.write.ledger import Ledger
-from posetalk.write.prices import price_of
-from posetalk.write.published import read_published
-from posetalk.write.reply import parse, schema
-from posetalk.write.sample import KINDS, Sample, read_samples
-from posetalk.write.screen import faults_of
-from posetalk.write.sentences import caption_sentence
+from posetalk.write.from_facts.sentences import caption_sentence
+from posetalk.write.from_model.reply import parse, schema
+from posetalk.write.samples.export import export
+from posetalk.write.samples.sample import KINDS, Sample, read_samples
+from posetalk.write.screening.published import read_published
+from posetalk.write.screening.screen import faults_of
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from posetalk.crop.affine import square_of
-from posetalk.crop.image import cut, normalise
 from posetalk.errors import PosetalkError
+from posetalk.images.affine import square_of
+from posetalk.images.opening import cut, normalise
 from posetalk.locate.decode import decode, prefill, read
 from posetalk.locate.localizer import Localizer
 from posetalk.model.files import conversation, load

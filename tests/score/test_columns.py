@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posetalk.score.columns import Labels, columns, keypoint_rows, ratio
+from posetalk.score.metrics import Labels, columns, keypoint_rows, ratio
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 

@@ -15,8 +15,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.coco import read_coco
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction
-from posetalk.read.coco import read_coco
 from posetalk.score.oks import COCO_NUMBERS, coco_ap, oks, similarity
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 

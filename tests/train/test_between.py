@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from posetalk.skeleton import skeleton
-from posetalk.train.between import KEPT_FOR_TESTS, between
+from posetalk.train.interpolated import KEPT_FOR_TESTS, between
 from posetalk.train.target import Target
 
 COCO = skeleton("coco17").keypoints

@@ -17,7 +17,7 @@ from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import BUNDLED, build, load
-from posetalk.model.mark import weights_of
+from posetalk.model.fingerprint import weights_of
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
 from posetalk.skeleton import Keypoint, Skeleton, skeleton
 from posetalk.train.card import Learned

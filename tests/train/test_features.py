@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, TrainingArguments
 
-from posetalk.crop.affine import Square
 from posetalk.errors import PosetalkError
+from posetalk.images.affine import Square
 from posetalk.model.files import build
 from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.model.posellm import PoseLLMModel
 from posetalk.settings import CropSettings, ModelSettings, TrainSettings
 from posetalk.train import run
-from posetalk.train.features import Features, look
+from posetalk.train.feature_cache import Features, look
 
 
 def movenet(folder: Path) -> str:

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from posetalk.formats.dataset import read_people
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.prompt import coordinate
-from posetalk.read.dataset import read_people
 from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.examples import Views, examples

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.conftest import byte_tokenizer
 
 from posetalk.tune.settings import Source, TuneSettings
-from posetalk.write.sample import Kind, Sample
+from posetalk.write.samples.sample import Kind, Sample
 
 SIZE = 28  # px of the tiny tower's picture: 2 x 2 patches
 # A chat template of our own; what stands between the generation marks is learned.

@@ -13,9 +13,9 @@ from tests.tune.test_tune_run import logged
 from transformers import CLIPVisionModel, TrainingArguments
 
 from posetalk.errors import PosetalkError
+from posetalk.tune.collator import Teacher
+from posetalk.tune.feature_cache import Kept
 from posetalk.tune.files import load
-from posetalk.tune.kept import Kept
-from posetalk.tune.lesson import Teacher
 from posetalk.tune.run import tune
 from posetalk.tune.settings import Source
 

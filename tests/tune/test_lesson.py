@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import LlavaProcessor, PreTrainedTokenizerFast
 
 from posetalk.errors import PosetalkError
-from posetalk.tune.lesson import IGNORED, Teacher
+from posetalk.tune.collator import IGNORED, Teacher
 
 # As LLaVA-1.5's published processor renders: no token of an end, a blank behind every text, no first token.
 LLAVA = (

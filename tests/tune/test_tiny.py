@@ -10,7 +10,7 @@ import torch
 
 from posetalk.cli import main
 from posetalk.model.files import load as load_localizer
-from posetalk.model.mark import weights_of
+from posetalk.model.fingerprint import weights_of
 from posetalk.tune.chat import Chat
 from posetalk.tune.files import load
 from posetalk.tune.small import made

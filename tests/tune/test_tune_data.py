@@ -14,12 +14,12 @@ from PIL import Image, ImageOps
 from tests.tune.conftest import tiny_llava
 
 from posetalk.errors import PosetalkError
+from posetalk.tune.collator import Lesson, Teacher
 from posetalk.tune.data import GROUP, Example, examples, order, read_source, replayed
-from posetalk.tune.lesson import Lesson, Teacher
 from posetalk.tune.settings import Replay, Source
-from posetalk.write.export import export
-from posetalk.write.sample import Sample
-from posetalk.write.split import Shares
+from posetalk.write.samples.export import export
+from posetalk.write.samples.sample import Sample
+from posetalk.write.samples.split import Shares
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from posetalk.errors import PosetalkError
 from posetalk.tune.chat import Chat
+from posetalk.tune.collator import IGNORED, Teacher
 from posetalk.tune.data import examples
-from posetalk.tune.lesson import IGNORED, Teacher
 from posetalk.tune.merge import merge
 from posetalk.tune.run import tune
 from posetalk.tune.settings import Replay, Source, TuneSettings

@@ -16,12 +16,12 @@ from tests.facts.figures import Points, figure
 
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
-from posetalk.read.captions import read_captions
-from posetalk.read.coco import read_coco
-from posetalk.read.objects import Thing, read_objects
+from posetalk.formats.captions import read_captions
+from posetalk.formats.coco import read_coco
+from posetalk.formats.objects import Thing, read_objects
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.context import PEOPLE, Frame, grounded, paper
+from posetalk.write.from_model.context import PEOPLE, Frame, grounded, paper
 
 NAMES = skeleton("coco17").names
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))

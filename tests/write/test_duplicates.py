@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posetalk.write.duplicates import ALIKE, RUN, SHORT, Duplicates
-from posetalk.write.english import words
-from posetalk.write.sample import Sample, Turns
+from posetalk.write.samples.sample import Sample, Turns
+from posetalk.write.screening.duplicates import ALIKE, RUN, SHORT, Duplicates
+from posetalk.write.screening.english import words
 
 LONG = (
     "The person at the stove stirs a pot with the right hand while the left one holds its handle. The feet are close "
@@ -116,7 +116,7 @@ def test_the_same_is_found_in_every_process() -> None:
     """Python's own hashes of texts differ between processes."""
     code = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from posetalk.write.duplicates import _bands, _min_hashes\n"
+        "from posetalk.write.screening.duplicates import _bands, _min_hashes\n"
         "print(_bands(_min_hashes(['he is standing', 'is standing there'])).tolist())"
     )
     said = [

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.write.card import Made
-from posetalk.write.export import export
-from posetalk.write.sample import KINDS, Sample
-from posetalk.write.split import SPLITS, Shares, split_of
+from posetalk.write.samples.card import Made
+from posetalk.write.samples.export import export
+from posetalk.write.samples.sample import KINDS, Sample
+from posetalk.write.samples.split import SPLITS, Shares, split_of
 
 # form -> the document that describes it; `follows` checks what it says of a row.
 DOCUMENTS = {

@@ -15,19 +15,19 @@ from tests.facts.figures import figure
 from posetalk.facts.claims import check, claims_of
 from posetalk.facts.fact import Facts, fact
 from posetalk.facts.scene import Scene, scene_of
-from posetalk.read.captions import read_captions
-from posetalk.read.coco import read_coco
+from posetalk.formats.captions import read_captions
+from posetalk.formats.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write import facts_writer
-from posetalk.write.facts_writer import write
-from posetalk.write.phrases import said
-from posetalk.write.rules import broken
-from posetalk.write.sample import KINDS, Kind, Sample, Turns
-from posetalk.write.screen import faults_of
-from posetalk.write.sentences import caption_sentence
-from posetalk.write.speaker import FORMS, Subject, subjects
-from posetalk.write.sure import sure
+from posetalk.write.from_facts.conservative import sure
+from posetalk.write.from_facts.phrases import said
+from posetalk.write.from_facts.sentences import caption_sentence
+from posetalk.write.from_facts.speaker import FORMS, Subject, subjects
+from posetalk.write.from_facts.writer import write
+from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
+from posetalk.write.screening.rules import broken
+from posetalk.write.screening.screen import faults_of
 
 NAMES = skeleton("coco17").names
 CAPTIONS = [

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.write.test_generate import accept, jobs
+from tests.llm.test_generate import accept, jobs
 from tests.write.test_screen import scene
 
-import posetalk.write.batch as batch
+import posetalk.llm.batch_files as batch
 from posetalk.errors import PosetalkError
 from posetalk.facts.claims import claims_of
-from posetalk.write.batch import read_batch, write_batch
-from posetalk.write.client import WriterSettings, spoken
-from posetalk.write.fault import Rejected
-from posetalk.write.job import Job
-from posetalk.write.ledger import Ledger
-from posetalk.write.published import read_published
-from posetalk.write.reply import parse, schema
-from posetalk.write.sample import KINDS, Sample, read_samples
-from posetalk.write.screen import MOST, MOST_OF_ALL, faults_of
+from posetalk.llm.batch_files import read_batch, write_batch
+from posetalk.llm.client import WriterSettings, spoken
+from posetalk.llm.fault import Rejected
+from posetalk.llm.ledger import Ledger
+from posetalk.llm.request import Job
+from posetalk.write.from_model.reply import parse, schema
+from posetalk.write.samples.sample import KINDS, Sample, read_samples
+from posetalk.write.screening.published import read_published
+from posetalk.write.screening.screen import MOST, MOST_OF_ALL, faults_of
 
 LONG, SECONDS = 100_000, 4.0  # a busy machine takes three times as long as one that is not
 BITS = {

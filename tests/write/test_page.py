@@ -23,12 +23,12 @@ from PIL import Image
 from tests.facts.figures import figure as joints
 
 from posetalk.errors import PosetalkError
-from posetalk.read.coco import read_coco
+from posetalk.formats.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.chart import BINS, histogram
-from posetalk.write.page import write_page
-from posetalk.write.sample import KINDS, Sample
+from posetalk.write.report.chart import BINS, histogram
+from posetalk.write.report.page import write_page
+from posetalk.write.samples.sample import KINDS, Sample
 
 COCO = skeleton("coco17")
 DATA = Path(os.environ.get("POSETALK_DATA", "missing"))

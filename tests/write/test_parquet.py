@@ -15,9 +15,9 @@ from tests.tune.conftest import SIZE, tiny_llava
 
 from posetalk.errors import PosetalkError
 from posetalk.write import parquet
-from posetalk.write.export import export
-from posetalk.write.sample import Kind, Sample
-from posetalk.write.split import Shares
+from posetalk.write.samples.export import export
+from posetalk.write.samples.sample import Kind, Sample
+from posetalk.write.samples.split import Shares
 
 pytest.importorskip("pyarrow")
 datasets = pytest.importorskip("datasets")

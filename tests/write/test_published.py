@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.write.fault import Reason
-from posetalk.write.published import read_published
-from posetalk.write.sample import Sample
-from posetalk.write.screen import faults_of
+from posetalk.llm.fault import Reason
+from posetalk.write.samples.sample import Sample
+from posetalk.write.screening.published import read_published
+from posetalk.write.screening.screen import faults_of
 
 HERE = Path(__file__).parent / "published"
 

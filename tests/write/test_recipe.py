@@ -17,17 +17,17 @@ from tests.facts.figures import figure
 
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
-from posetalk.read.objects import Thing
-from posetalk.read.pictures import Pictures
+from posetalk.formats.objects import Thing
+from posetalk.formats.pictures import Pictures
+from posetalk.llm.request import Job
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.context import grounded
-from posetalk.write.job import Job
-from posetalk.write.presets import PRESETS, Preset
-from posetalk.write.recipe import RECIPES, Recipe, jobs, prompt, told
-from posetalk.write.reply import parse
-from posetalk.write.sample import KINDS, Kind, Sample
-from posetalk.write.screen import faults_of
+from posetalk.write.from_model.context import grounded
+from posetalk.write.from_model.presets import PRESETS, Preset
+from posetalk.write.from_model.recipe import RECIPES, Recipe, jobs, prompt, told
+from posetalk.write.from_model.reply import parse
+from posetalk.write.samples.sample import KINDS, Kind, Sample
+from posetalk.write.screening.screen import faults_of
 
 NAMES = skeleton("coco17").names
 EVERY = [(recipe, kind) for recipe in RECIPES for kind in KINDS]
@@ -244,5 +244,5 @@ def test_prompts_come_with_the_package() -> None:
     """hatchling puts all files under the package into the wheel; none of them may be ignored by git."""
     from importlib.resources import files
 
-    found = {file.name for file in files("posetalk.write").joinpath("prompts").iterdir()}
+    found = {file.name for file in files("posetalk.write.from_model").joinpath("prompts").iterdir()}
     assert found == {f"{recipe}_{kind}.md" for recipe, kind in EVERY}

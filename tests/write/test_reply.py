@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from posetalk.write.fault import Rejected
-from posetalk.write.job import Job
-from posetalk.write.reply import LONGEST, parse, schema
-from posetalk.write.sample import KINDS, Kind, Turns
+from posetalk.llm.fault import Rejected
+from posetalk.llm.request import Job
+from posetalk.write.from_model.reply import LONGEST, parse, schema
+from posetalk.write.samples.sample import KINDS, Kind, Turns
 
 ASKED = "How do they stand?"
 TWO = (("Is he up?", "Yes, he stands."), ("Where is his hand?", 'At the man\'s side, he says "here".'))

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.facts.figures import figure
-from tests.write.server import Act, Body, error, running, said
+from tests.llm.server import Act, Body, error, running, said
 
 from posetalk.cli import main
+from posetalk.llm.ledger import Ledger
 from posetalk.skeleton import skeleton
 from posetalk.types import Box
-from posetalk.write.ledger import Ledger
-from posetalk.write.sample import Sample, read_samples
+from posetalk.write.samples.sample import Sample, read_samples
 
 NAMES = skeleton("coco17").names
 POSES: list[dict[str, Any]] = [

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from tests.facts.figures import figure
 
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.llm.fault import Fault, Reason
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.facts_writer import write
-from posetalk.write.fault import Fault, Reason
-from posetalk.write.recipe import RECIPES, prompt, told
-from posetalk.write.rules import gives_away
-from posetalk.write.sample import KINDS, Kind, Sample, Turns
-from posetalk.write.screen import faults_of
+from posetalk.write.from_facts.writer import write
+from posetalk.write.from_model.recipe import RECIPES, prompt, told
+from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
+from posetalk.write.screening.rules import gives_away
+from posetalk.write.screening.screen import faults_of
 
 NAMES = skeleton("coco17").names
 SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
@@ -417,7 +417,7 @@ DATA = Path(os.environ.get("POSETALK_DATA", "/nowhere")) / "coco_val2017_text"
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs $POSETALK_DATA")
 def test_people_s_own_words_pass() -> None:
     """Captions that people wrote, as answers: hardly any is flagged, but for relations, which people do guess."""
-    from posetalk.read.captions import read_captions
+    from posetalk.formats.captions import read_captions
 
     captions, _ = read_captions(DATA / "captions_val2017.json")
     texts = random.Random(5).sample([text for some in captions.values() for text in some], 1000)

@@ -22,16 +22,16 @@ from pathlib import Path
 
 import pytest
 
-from posetalk.read.pictures import Pictures
-from posetalk.write.chain import results
-from posetalk.write.client import WriterSettings
-from posetalk.write.export import export
-from posetalk.write.generate import generate
-from posetalk.write.job import Job
-from posetalk.write.ledger import Ledger
-from posetalk.write.recipe import jobs
+from posetalk.formats.pictures import Pictures
+from posetalk.llm.client import WriterSettings
+from posetalk.llm.ledger import Ledger
+from posetalk.llm.request import Job
+from posetalk.llm.request_state import results
+from posetalk.llm.runner import generate
+from posetalk.write.from_model.recipe import jobs
 from posetalk.write.run import REJECTED, SAMPLES, accept, keep, model_samples
-from posetalk.write.sample import read_samples
+from posetalk.write.samples.export import export
+from posetalk.write.samples.sample import read_samples
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 SERVE = Path(__file__).parents[2] / "runs" / "serve_smollm2.py"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from posetalk.bench.answer import (
+from posetalk.bench.answers.answer import (
     ANSWERS,
     BATCH,
     Answered,
@@ -22,22 +22,22 @@ from posetalk.bench.answer import (
     asked_of,
     file_of,
 )
-from posetalk.bench.build import CLOSED, Built, build, read_closed
-from posetalk.bench.judge import Pair, accept, jobs_of, pairs_of, reviews_of
-from posetalk.bench.openset import QUESTIONS, OpenSet, build_open, read_open
-from posetalk.bench.page import write_page
-from posetalk.bench.report import Model, Report, report
-from posetalk.bench.review import Answer, read_answers, read_reviews, write_reviews
-from posetalk.bench.source import BuildSettings, pictures_of, with_photos
+from posetalk.bench.answers.judge import Pair, accept, jobs_of, pairs_of, reviews_of
+from posetalk.bench.answers.review import Answer, read_answers, read_reviews, write_reviews
+from posetalk.bench.questions.build import CLOSED, Built, build, read_closed
+from posetalk.bench.questions.openset import QUESTIONS, OpenSet, build_open, read_open
+from posetalk.bench.questions.source import BuildSettings, pictures_of, with_photos
+from posetalk.bench.report.page import write_page
+from posetalk.bench.report.report import Model, Report, report
 from posetalk.errors import PosetalkError
+from posetalk.llm.client import WriterSettings
+from posetalk.llm.ledger import Ledger
+from posetalk.llm.pricing import Price, estimate
+from posetalk.llm.request_state import Report as Asking
+from posetalk.llm.request_state import results
+from posetalk.llm.runner import generate
 from posetalk.lock import only_run
-from posetalk.model.mark import weights_of
-from posetalk.write.chain import Report as Asking
-from posetalk.write.chain import results
-from posetalk.write.client import WriterSettings
-from posetalk.write.generate import generate
-from posetalk.write.ledger import Ledger
-from posetalk.write.prices import Price, estimate
+from posetalk.model.fingerprint import weights_of
 
 REVIEWS, LEDGER = "reviews", "ledger.sqlite"
 

@@ -16,7 +16,7 @@ from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
-    from posetalk.bench.answer import Answered, Asked, Speak
+    from posetalk.bench.answers.answer import Answered, Asked, Speak
     from posetalk.tune.chat import Chat
 
 bench = App(
@@ -59,8 +59,8 @@ def build(
             given several times.
         seed: of wording and choice; the same seed gives the same questions.
     """
+    from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.run import build_folder
-    from posetalk.bench.source import BuildSettings
 
     given = {
         "annotations": str(annotations),
@@ -104,7 +104,7 @@ def answer(
         batch: questions at once, of a model in a folder.
         server: how one is asked.
     """
-    from posetalk.bench.lines import plain
+    from posetalk.bench.questions.lines import plain
     from posetalk.bench.run import answer_remote, asked_in, spent
 
     asked, notes = asked_in(folder, images, only, limit)
@@ -154,8 +154,8 @@ def report(folder: Path, *, images: Path | None = None) -> None:
         folder: of a benchmark.
         images: the folder of the photos, for the page.
     """
+    from posetalk.bench.report.table import tables
     from posetalk.bench.run import report_folder
-    from posetalk.bench.table import tables
 
     found, notes = report_folder(folder, images)
     for table in tables(found):
@@ -177,7 +177,7 @@ def export(
         images: the folder of the photos.
         form: lmms-eval (a task folder) or vlmevalkit (a table that holds the photos).
     """
-    from posetalk.bench.export import export_lmms, export_vlmeval
+    from posetalk.bench.report.export import export_lmms, export_vlmeval
     from posetalk.bench.run import read_set
 
     questions = read_set(folder).closed.questions
@@ -215,8 +215,8 @@ def run(
         name: what the model is called in the report; by default its folder's name.
         limit: so many questions of each sort, drawn.
     """
+    from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.run import asked_in, build_folder
-    from posetalk.bench.source import BuildSettings
 
     _named(model)
     settings = BuildSettings(
@@ -241,7 +241,7 @@ def _answer_here(
     asked: list[Asked], folder: Path, model: str, name: str | None, batch: int, notes: Sequence[str]
 ) -> None:
     """By a model in a folder, which is loaded when there is something to ask; `small` and `tiny` are made before."""
-    from posetalk.bench.lines import plain
+    from posetalk.bench.questions.lines import plain
     from posetalk.bench.run import answer_local
 
     if batch < 1:

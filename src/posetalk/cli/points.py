@@ -202,8 +202,8 @@ def calibrate(
         first: LSP: the first picture, from 1.
         last: LSP: the last picture.
     """
-    from posetalk.crop.fit import fitting
-    from posetalk.read.dataset import labelled_skeleton, read_people
+    from posetalk.formats.dataset import labelled_skeleton, read_people
+    from posetalk.images.fit import fitting
     from posetalk.skeleton import skeleton as known
 
     named = known(skeleton) if skeleton else None

@@ -11,9 +11,9 @@ from cyclopts import Parameter
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
-    from posetalk.write.chain import Report
-    from posetalk.write.client import WriterSettings
-    from posetalk.write.prices import Price
+    from posetalk.llm.client import WriterSettings
+    from posetalk.llm.pricing import Price
+    from posetalk.llm.request_state import Report
 
 
 @Parameter(name="*")
@@ -39,7 +39,7 @@ class Server:
 
     def asks(self, model: str | None) -> WriterSettings:
         """The file, and what is given beside it. Errors: as its own; no model."""
-        from posetalk.write.client import WriterSettings
+        from posetalk.llm.client import WriterSettings
 
         given = WriterSettings.read(self.settings) if self.settings else {}
         beside = {
@@ -58,7 +58,7 @@ class Server:
 
     def price(self, model: str) -> Price | None:
         """What the model costs. Errors: a table that cannot be read."""
-        from posetalk.write.prices import price_of
+        from posetalk.llm.pricing import price_of
 
         return price_of(model, self.prices)
 

@@ -34,11 +34,11 @@ def facts(
         json_out: where to write every fact, true, false or not known, with its numbers: a line of JSON a picture.
         draw: a folder for pictures with the poses and what is true of them.
     """
-    from posetalk.crop.fit import other_shapes
     from posetalk.facts.show import drawable, lines_of, scenes, write_json
-    from posetalk.read.dataset import labelled_skeleton, read_people
-    from posetalk.read.fit import evenly
-    from posetalk.read.objects import read_objects
+    from posetalk.formats.dataset import labelled_skeleton, read_people
+    from posetalk.formats.fit import evenly
+    from posetalk.formats.objects import read_objects
+    from posetalk.images.fit import other_shapes
     from posetalk.skeleton import skeleton as known
 
     named = known(skeleton) if skeleton else None
@@ -102,11 +102,11 @@ def write(
 
     from rich.progress import track
 
-    from posetalk.crop.fit import other_shapes
-    from posetalk.read.pictures import Pictures
-    from posetalk.write.chain import Report
+    from posetalk.formats.pictures import Pictures
+    from posetalk.images.fit import other_shapes
+    from posetalk.llm.request_state import Report
     from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_by_facts, write_by_model
-    from posetalk.write.sample import KINDS
+    from posetalk.write.samples.sample import KINDS
 
     named = {k.strip() for k in kinds.split(",")}
     if named - set(KINDS):
@@ -181,9 +181,9 @@ def export(
         test: the share kept back for testing.
         seed: of the split.
     """
-    from posetalk.write.export import export as run
     from posetalk.write.run import made_of
-    from posetalk.write.split import Shares
+    from posetalk.write.samples.export import export as run
+    from posetalk.write.samples.split import Shares
 
     file = samples / "samples.jsonl" if samples.is_dir() else samples
     shares = Shares(validation, test)
@@ -213,7 +213,7 @@ def screen(
         objects: COCO's instances of the same pictures.
         images: the folder of the pictures, for the report.
     """
-    from posetalk.read.pictures import Pictures
+    from posetalk.formats.pictures import Pictures
     from posetalk.write.run import screen_file
 
     if annotations is None and (captions or objects):

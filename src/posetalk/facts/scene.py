@@ -11,7 +11,7 @@ import numpy as np
 from posetalk.facts.body import SIDES, Body, both, either, judge, negated
 from posetalk.facts.fact import Fact, Facts, fact
 from posetalk.facts.person import facts_of
-from posetalk.read.objects import Thing
+from posetalk.formats.objects import Thing
 from posetalk.types import Box, PoseImage
 
 # What one sits astride, sits on, and holds; COCO's names.

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from posetalk.crop.fit import fitting
-from posetalk.crop.image import read_image
 from posetalk.draw.pose import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.facts.fact import Fact, Facts
 from posetalk.facts.scene import Figure, Scene, scene_of
-from posetalk.read.objects import Thing
+from posetalk.formats.objects import Thing
+from posetalk.images.fit import fitting
+from posetalk.images.opening import read_image
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, KeyPoints, PoseImage, PoseSet
 

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from PIL import Image
 
-from posetalk.crop.image import open_picture
 from posetalk.errors import PosetalkError
+from posetalk.images.opening import open_picture
 
 R = TypeVar("R")
 Picture = str | Path | Image.Image | np.ndarray

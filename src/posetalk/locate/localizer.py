@@ -13,9 +13,9 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import torch
 
-from posetalk.crop.affine import Square, square_of
-from posetalk.crop.image import Pixels, cut, normalise, read_image
 from posetalk.errors import PosetalkError
+from posetalk.images.affine import Square, square_of
+from posetalk.images.opening import Pixels, cut, normalise, read_image
 from posetalk.locate.ahead import Picture, ToRead, read_ahead
 from posetalk.locate.decode import Found, Prefix, decode, heat_maps, prefill, read, settle
 from posetalk.locate.opened import Boxes, Crop, Opened, Seen, as_list, listed

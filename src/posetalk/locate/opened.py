@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from posetalk.crop.image import Pixels
 from posetalk.errors import PosetalkError
+from posetalk.images.opening import Pixels
 from posetalk.locate.decode import Prefix
 from posetalk.types import Box
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from posetalk.crop.image import formats
 from posetalk.errors import PosetalkError
+from posetalk.images.opening import formats
 from posetalk.locate.predictions import readable
 
 _HEIF = (".heic", ".heif", ".hif")

@@ -14,9 +14,9 @@ from PIL import Image
 from rich.progress import track
 from rich.table import Table
 
-from posetalk.crop.image import read_image
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError, shown
+from posetalk.images.opening import read_image
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.photos import Photo, find_photos
 from posetalk.locate.predictions import Prediction, read_predictions, readable

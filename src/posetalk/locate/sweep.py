@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.detections import Detections
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.photos import Photo, image_ids
 from posetalk.locate.predictions import (
@@ -21,7 +22,6 @@ from posetalk.locate.predictions import (
     readable,
     scored_people,
 )
-from posetalk.read.boxes import Detections
 from posetalk.skeleton import Keypoint
 from posetalk.types import Box, PoseImage, PoseSet
 

@@ -23,8 +23,8 @@ from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's tower)
+from posetalk.model.fingerprint import weights_of
 from posetalk.model.folders import ADAPTERS, adapters_of, bounded, check_config, check_weights, told
-from posetalk.model.mark import weights_of
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording

@@ -12,9 +12,9 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
-from posetalk.crop.affine import square_of
-from posetalk.crop.image import cut, normalise, read_image
 from posetalk.errors import PosetalkError
+from posetalk.images.affine import square_of
+from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import oks_scale
 from posetalk.locate.predictions import scored_people

@@ -11,8 +11,7 @@ from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, readable, scored_people
 from posetalk.score.bootstrap import interval, resample
 from posetalk.score.calibration import reliability
-from posetalk.score.cases import ENOUGH, Case
-from posetalk.score.columns import (
+from posetalk.score.metrics import (
     Columns,
     Labels,
     Protocol,
@@ -24,6 +23,7 @@ from posetalk.score.columns import (
 )
 from posetalk.score.oks import coco_ap
 from posetalk.score.pck import head_lengths, torso_lengths
+from posetalk.score.qualitative import ENOUGH, Case
 from posetalk.score.report import Report
 from posetalk.skeleton import Skeleton
 from posetalk.types import Box, Floats, PoseSet, frozen_array

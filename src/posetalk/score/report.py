@@ -10,8 +10,8 @@ from typing import Any
 
 from posetalk.errors import PosetalkError
 from posetalk.score.calibration import Bin, draw_reliability
-from posetalk.score.cases import ENOUGH, Case, draw_cases
-from posetalk.score.columns import KeypointRow, Protocol
+from posetalk.score.metrics import KeypointRow, Protocol
+from posetalk.score.qualitative import ENOUGH, Case, draw_cases
 
 WHAT = {
     "oks": "AP and AR over object keypoint similarity (OKS) .50:.95 as COCO has them; mean_oks over people, "

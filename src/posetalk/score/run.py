@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.progress import track
 
-from posetalk.crop.fit import fitting
 from posetalk.errors import PosetalkError
+from posetalk.formats.dataset import labelled_skeleton, read_people
+from posetalk.formats.detections import read_boxes
+from posetalk.images.fit import fitting
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
 from posetalk.locate.sweep import Job, detected_jobs, labelled_jobs, sweep
-from posetalk.read.boxes import read_boxes
-from posetalk.read.dataset import labelled_skeleton, read_people
 from posetalk.score.evaluate import evaluate
 from posetalk.settings import EvaluateSettings
 from posetalk.skeleton import skeleton

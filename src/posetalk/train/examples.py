@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from posetalk.crop.affine import Square, square_of
-from posetalk.crop.augment import augment
 from posetalk.errors import PosetalkError
+from posetalk.images.affine import Square, square_of
+from posetalk.images.augment import augment
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout, TrainSettings
 from posetalk.skeleton import Skeleton
-from posetalk.train.between import between
-from posetalk.train.features import Features, Looked, pixels_of
+from posetalk.train.feature_cache import Features, Looked, pixels_of
+from posetalk.train.interpolated import between
 from posetalk.train.packing import CHAIN, Packed, pack
 from posetalk.train.target import Target, placed
 from posetalk.types import Person, PoseSet

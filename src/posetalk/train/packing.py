@@ -18,7 +18,7 @@ from posetalk.model.posellm import IGNORE
 from posetalk.prompt import coordinate
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import Readout
-from posetalk.train.features import Looked
+from posetalk.train.feature_cache import Looked
 from posetalk.train.target import Target
 
 Packing = Literal["block", "chain"]

@@ -14,8 +14,8 @@ from pathlib import Path
 from rich.progress import track
 from transformers import TrainingArguments
 
-from posetalk.crop.image import read_image
 from posetalk.errors import PosetalkError
+from posetalk.images.opening import read_image
 
 
 def unreadable(pictures: Iterable[Path], file: Path, arguments: TrainingArguments) -> dict[Path, str]:

@@ -11,18 +11,18 @@ import torch
 from rich.progress import track
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from posetalk.crop.affine import square_of
-from posetalk.crop.fit import fitting as those_that_fit
 from posetalk.errors import PosetalkError
+from posetalk.formats.dataset import read_people
+from posetalk.images.affine import square_of
+from posetalk.images.fit import fitting as those_that_fit
 from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import build, conversation, crop_settings, load, save
-from posetalk.read.dataset import read_people
 from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.align import align
 from posetalk.train.card import Learned, write_card
 from posetalk.train.examples import Example, Views, examples, targets
-from posetalk.train.features import Features, look
+from posetalk.train.feature_cache import Features, look
 from posetalk.train.packing import collate
 from posetalk.train.pictures import looked_at_again, unreadable
 from posetalk.train.progress import Report, Stop, take_steps

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from posetalk.crop.image import read_image
 from posetalk.errors import PosetalkError
+from posetalk.images.opening import read_image
 from posetalk.tune.files import load
 
 Photo = str | Path | Image.Image

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from posetalk.crop.image import upright_size
 from posetalk.errors import PosetalkError
-from posetalk.read.coco import picture_path
-from posetalk.read.files import read_start
-from posetalk.tune.lesson import Lesson, Teacher
+from posetalk.formats.coco import picture_path
+from posetalk.formats.files import read_start
+from posetalk.images.opening import upright_size
+from posetalk.tune.collator import Lesson, Teacher
 from posetalk.tune.settings import Replay, Source
-from posetalk.write.published import read_published
-from posetalk.write.sample import Sample, read_samples
+from posetalk.write.samples.sample import Sample, read_samples
+from posetalk.write.screening.published import read_published
 
 GROUP = 16  # batches that are sorted by length together: few enough that the order stays random
 

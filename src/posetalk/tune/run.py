@@ -21,10 +21,10 @@ from posetalk.train.pictures import looked_at_again, unreadable
 from posetalk.train.progress import Report, Stop, take_steps
 from posetalk.train.steps import arguments_of, last_checkpoint
 from posetalk.tune.card import Told, write_card
+from posetalk.tune.collator import IGNORED, Teacher
 from posetalk.tune.data import Example, Track, examples, order, replayed, without
+from posetalk.tune.feature_cache import Kept
 from posetalk.tune.files import place
-from posetalk.tune.kept import Kept
-from posetalk.tune.lesson import IGNORED, Teacher
 from posetalk.tune.merge import merge
 from posetalk.tune.network import counts, groups, network
 from posetalk.tune.probe import Probe

@@ -32,7 +32,7 @@ from transformers import (
 from posetalk.errors import PosetalkError
 from posetalk.model.files import BUNDLED, load_part
 from posetalk.model.files import load as load_localizer
-from posetalk.model.mark import weights_of
+from posetalk.model.fingerprint import weights_of
 from posetalk.tune.smollm2 import once, smollm2
 
 IMAGE = "<image>"

@@ -13,28 +13,28 @@ from typing import Literal
 
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.formats.pictures import Picture, Pictures
+from posetalk.llm.batch_files import read_batch, write_batch
+from posetalk.llm.client import WriterSettings
+from posetalk.llm.fault import Fault, Reason, Rejected
+from posetalk.llm.ledger import Ledger
+from posetalk.llm.pricing import Estimate, Price, estimate
+from posetalk.llm.request import Job
+from posetalk.llm.request_state import UNASKED, Accept, Outcome, Report, results
+from posetalk.llm.runner import generate
 from posetalk.lock import only_run
-from posetalk.read.pictures import Picture, Pictures
 from posetalk.settings import LocalPath, Settings
-from posetalk.write.batch import read_batch, write_batch
-from posetalk.write.card import Made
-from posetalk.write.chain import UNASKED, Accept, Outcome, Report, results
-from posetalk.write.client import WriterSettings
-from posetalk.write.duplicates import Duplicates
-from posetalk.write.facts_writer import write
-from posetalk.write.fault import Fault, Reason, Rejected
-from posetalk.write.generate import generate
-from posetalk.write.job import Job
-from posetalk.write.ledger import Ledger
-from posetalk.write.page import write_page
-from posetalk.write.presets import PRESETS, Preset
-from posetalk.write.prices import Estimate, Price, estimate
-from posetalk.write.published import read_published
-from posetalk.write.recipe import Recipe, jobs, told
-from posetalk.write.reply import parse
-from posetalk.write.rules import gives_away
-from posetalk.write.sample import Kind, Sample, Turns
-from posetalk.write.screen import borne_out, faults_of, rules
+from posetalk.write.from_facts.writer import write
+from posetalk.write.from_model.presets import PRESETS, Preset
+from posetalk.write.from_model.recipe import Recipe, jobs, told
+from posetalk.write.from_model.reply import parse
+from posetalk.write.report.page import write_page
+from posetalk.write.samples.card import Made
+from posetalk.write.samples.sample import Kind, Sample, Turns, kind_of
+from posetalk.write.screening.duplicates import Duplicates
+from posetalk.write.screening.published import read_published
+from posetalk.write.screening.rules import gives_away
+from posetalk.write.screening.screen import borne_out, faults_of, rules
 
 SAMPLES, REJECTED, LEDGER, REQUESTS = "samples.jsonl", "rejected.jsonl", "ledger.sqlite", "requests.jsonl"
 
@@ -126,8 +126,8 @@ def accept(pictures: Pictures, recipe: Recipe, model: str) -> Accept:
             assert picture is not None  # the job was made from it
             last[:] = [(picture, scene_of(picture.image, pictures.keypoint_names, picture.things))]
         picture, scene = last[0]
-        sample = Sample(job.id, job.image_id, job.image, job.kind, turns, model)
-        if faults := faults_of(sample, scene, told(recipe, job.kind), picture.captions):
+        sample = Sample(job.id, job.image_id, job.image, kind_of(job.kind), turns, model)
+        if faults := faults_of(sample, scene, told(recipe, kind_of(job.kind)), picture.captions):
             raise Rejected(faults)
         return turns
 
@@ -140,7 +140,7 @@ def model_samples(outcomes: Iterable[tuple[Job, Outcome]], model: str) -> Iterat
         faults = outcome.faults
         if outcome.failure:
             faults = (Fault("not asked" if outcome.failure == UNASKED else "failed", outcome.failure),)
-        sample = Sample(job.id, job.image_id, job.image, job.kind, outcome.turns, model)
+        sample = Sample(job.id, job.image_id, job.image, kind_of(job.kind), outcome.turns, model)
         yield Judged(sample, faults, outcome.reply)
 
 

@@ -1,0 +1,1 @@
+"""Answers of models, and a judge's scores."""

@@ -1,0 +1,99 @@
+"""What a benchmark is made from: labels of any form that is read, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field
+
+from posetalk.bench.questions.build import EACH
+from posetalk.bench.questions.openset import PICTURES
+from posetalk.errors import PosetalkError
+from posetalk.formats.dataset import read_people
+from posetalk.formats.files import read_start
+from posetalk.formats.paths import find_picture
+from posetalk.formats.pictures import Picture, Pictures
+from posetalk.images.fit import misfit
+from posetalk.settings import LocalPath, Settings, TomlName
+from posetalk.skeleton import skeleton as named
+
+
+class BuildSettings(Settings):
+    """What a benchmark is made from.
+
+    captions: without them there are no open questions. images: only of pictures whose photo is in that folder.
+    skeleton: of COCO-style annotations with other keypoints. first, last: of LSP. pictures: of the open set. each:
+    closed questions of the same words and the same right answer, at most. training: files whose pictures are refused.
+    """
+
+    annotations: LocalPath
+    captions: LocalPath | None = None
+    objects: LocalPath | None = None
+    images: LocalPath | None = None
+    skeleton: TomlName | None = None
+    first: int = 1
+    last: int | None = None
+    pictures: int = PICTURES
+    each: int = Field(EACH, ge=1)
+    training: tuple[LocalPath, ...] = ()
+    seed: int = 0
+
+
+def pictures_of(
+    settings: BuildSettings,
+) -> tuple[Iterable[Picture], tuple[str, ...], Callable[[], Sequence[str]]]:
+    """The pictures, the names of their keypoints, and what to tell: labels that look wrong, records skipped so far.
+
+    Errors: as the readers'; what does not go with this form of labels.
+    """
+    path = Path(settings.annotations)
+    chosen = named(settings.skeleton) if settings.skeleton else None
+    if read_start(path).startswith(b"{"):
+        captions, objects = (Path(one) if one else None for one in (settings.captions, settings.objects))
+        if settings.first != 1 or settings.last is not None:
+            raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
+        folder = Path(settings.images) if settings.images else None
+        pictures = Pictures(path, captions, objects, images=folder, skeleton=chosen)
+        return pictures, pictures.keypoint_names, lambda: _told(pictures.notes, pictures.skipped)
+    if settings.captions or settings.objects:
+        raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
+    images = Path(settings.images) if settings.images else path.parent
+    data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
+    return (
+        [Picture(image) for image in data.images],
+        data.keypoint_names,
+        lambda: _told(data.notes, data.skipped),
+    )
+
+
+def with_photos(
+    pictures: Iterable[Picture], settings: BuildSettings, left_out: dict[str, None]
+) -> Iterator[Picture]:
+    """The pictures, only those whose photo is there, or a copy of it, where `images` is given.
+
+    left_out: takes a sentence for each photo of another shape than the labels say. Errors: no photo, or most are so.
+    """
+    images = Path(settings.images) if settings.images else None
+    good, bad, odd = 0, 0, ""
+    for picture in pictures:
+        path = None if images is None else find_picture(images, picture.image.name)
+        if images is not None and path is None:
+            continue
+        if path is not None and (fault := misfit(replace(picture.image, path=path), shape=True)):
+            bad, odd = bad + 1, f"{path.name}: {fault}"
+            left_out[odd] = None
+            continue
+        good += 1
+        yield picture
+    if bad > good:
+        raise PosetalkError(
+            f"{bad:,} of {bad + good:,} photos in {images} are not as {settings.annotations} has them; the last, {odd}"
+        )
+    if not good:
+        raise PosetalkError(f"{images} has no photo of {settings.annotations}; give the folder of the photos")
+
+
+def _told(notes: Iterable[str], skipped: Iterable[str]) -> list[str]:
+    return [*notes, *(f"skipped: {sentence}" for sentence in skipped)]

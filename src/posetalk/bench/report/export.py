@@ -1,0 +1,162 @@
+"""The judge-free set for other people's harnesses: a task folder of lmms-eval, a table of VLMEvalKit.
+
+lmms-eval: the keys of its docs/task_guide.md (commit 038b4a7); `--include_path FOLDER --tasks posetalk_bench`.
+VLMEvalKit: the columns that its ImageBaseDataset and ImageMCQDataset read (commit 895762d); the file in $LMUData is
+taken as a CustomMCQDataset. Both need the photos: questions without one are left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from posetalk.bench.questions.lines import whole, write_lines
+from posetalk.bench.questions.questions import KINDS, LETTERS, Question
+from posetalk.errors import PosetalkError
+from posetalk.formats.coco import picture_path
+from posetalk.formats.paths import find_picture
+from posetalk.images.opening import picture_bytes
+
+TASK = "posetalk_bench"
+COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")
+_YAML = Template("""\
+task: $task
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: $data
+test_split: test
+output_type: generate_until
+doc_to_visual: !function utils.doc_to_visual
+doc_to_text: !function utils.doc_to_text
+doc_to_target: answer
+generation_kwargs:
+  max_new_tokens: 32
+  temperature: 0
+  do_sample: false
+process_results: !function utils.process_results
+metric_list:
+$metrics
+lmms_eval_specific_kwargs:
+  default:
+    pre_prompt: ""
+    post_prompt: ""
+metadata:
+  version: 1.0
+""")
+_UTILS = Template('''\
+
+
+# What lmms-eval calls, with a row of questions.jsonl.
+
+
+def doc_to_visual(doc):
+    return [Image.open(Path(os.environ.get("POSETALK_IMAGES", $images), doc["image"])).convert("RGB")]
+
+
+def doc_to_text(doc, lmms_eval_specific_kwargs=None):
+    around = lmms_eval_specific_kwargs or {}
+    return around.get("pre_prompt", "") + doc["text"] + around.get("post_prompt", "")
+
+
+def process_results(doc, results):
+    """Right or not, over all questions and over those of the kind; an answer that cannot be read is wrong."""
+    said = answer_of(results[0], doc["choices"].split("\\n") if doc["choices"] else ())
+    right = float(said == doc["answer"])
+    return {"accuracy": right, "accuracy_" + doc["category"]: right, "unreadable": float(said is None)}
+''')
+
+
+def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> int:
+    """Write posetalk_bench.yaml, utils.py and questions.jsonl; gives back how many questions were left out.
+
+    Paths in them are absolute, as lmms-eval reads them from anywhere; the variable POSETALK_IMAGES names another folder
+    of photos. Errors: no photo, a folder that cannot be written.
+    """
+    images, folder = images.resolve(), folder.resolve()
+    some = _with_photos(questions, images)
+    data = folder / "questions.jsonl"
+    write_lines(
+        (
+            {
+                "question_id": question.id,
+                "image": picture_path(images, question.image).relative_to(images).as_posix(),
+                "text": question.prompt,
+                # one string: a column of empty and of other lists has no type of its own
+                "choices": "\n".join(question.choices),
+                "answer": question.answer,
+                "category": question.kind,
+            }
+            for question in some
+        ),
+        data,
+    )
+    names = ["accuracy", *(f"accuracy_{kind}" for kind in KINDS if any(q.kind == kind for q in some))]
+    metrics = [_metric(name, "true") for name in names] + [_metric("unreadable", "false")]
+    yaml = _YAML.substitute(task=TASK, data=json.dumps(str(data)), metrics="\n".join(metrics))
+    parser = files("posetalk.bench.answers").joinpath("parse.py").read_text(encoding="utf-8")
+    head = "from __future__ import annotations\n\n"
+    parser = parser.replace(
+        head, f"{head}import os\nfrom pathlib import Path\n\nfrom PIL import Image\n\n", 1
+    )
+    utils = parser + _UTILS.substitute(images=repr(str(images)))
+    for name, text in ((f"{TASK}.yaml", yaml), ("utils.py", utils)):
+        with whole(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
+    return len(questions) - len(some)
+
+
+def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> int:
+    """Write the table (.tsv); gives back how many questions were left out.
+
+    Yes and no are the choices A and B. A photo is there once, and the other questions about it name its row.
+    Errors: no photo, one that cannot be read, a file that cannot be written.
+    """
+    some = _with_photos(questions, images)
+    first: dict[str, int] = {}
+    with whole(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
+        table.writeheader()
+        for index, question in enumerate(some):
+            row = {
+                "index": index,
+                "question_id": question.id,
+                "image": first.get(question.image),
+                "question": question.text,
+                "answer": {"yes": "A", "no": "B"}.get(question.answer, question.answer),
+                "category": question.kind,
+                "split": "test",
+            }
+            if question.image not in first:
+                first[question.image] = index
+                row["image"] = base64.b64encode(
+                    picture_bytes(picture_path(images, question.image))[0]
+                ).decode()
+            choices = question.choices or ("Yes", "No")
+            table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
+    return len(questions) - len(some)
+
+
+def _with_photos(questions: Sequence[Question], images: Path) -> list[Question]:
+    """Those whose photo is in the folder and can be read."""
+    there = {name for name in {question.image for question in questions} if _readable(images, name)}
+    if not there:
+        raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
+    return [question for question in questions if question.image in there]
+
+
+def _readable(images: Path, name: str) -> bool:
+    path = find_picture(images, name)
+    try:
+        return path is not None and bool(picture_bytes(path))
+    except PosetalkError:
+        return False
+
+
+def _metric(name: str, higher: str) -> str:
+    return f"  - metric: {name}\n    aggregation: mean\n    higher_is_better: {higher}"

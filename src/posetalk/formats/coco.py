@@ -1,0 +1,199 @@
+"""COCO-style person keypoints: COCO 2014 and 2017, Human-Art, and anything written in that form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from posetalk.errors import PosetalkError
+from posetalk.formats.files import TooDeep, decode_file, decode_record, need_folder, record_id
+from posetalk.formats.fit import check_labels, evenly
+from posetalk.formats.paths import picture_path as picture_path  # where everybody looks for it
+from posetalk.formats.reading import BOX_OF_POINTS, Reading, check_id, reading_of
+from posetalk.formats.stream import records
+from posetalk.skeleton import Skeleton
+from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
+
+# A person's mask as a share of the box, where a file has no `area`: mmpose's value. COCO's mean is about 0.5.
+AREA_OF_BOX = 0.53
+MAX_SIDE = 1_000_000  # px; a larger number is no picture's
+
+
+class _Image(msgspec.Struct):
+    id: int
+    file_name: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Annotation(msgspec.Struct, gc=False):
+    id: int
+    image_id: int
+    bbox: list[float] | None = None
+    keypoints: list[float | None] = []
+    keypoints_21: list[float | None] = []  # Human-Art: COCO's 17, then fingers and toes
+    area: float | None = None
+    iscrowd: int | bool | None = 0
+    category_id: int = 1
+
+
+class _File(msgspec.Struct):
+    images: list[msgspec.Raw]  # raw: polygons are passed over, and a bad record spoils itself alone
+    annotations: list[msgspec.Raw]
+    categories: list[msgspec.Raw] | None = None
+
+
+def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = None) -> PoseSet:
+    """Read a COCO-style person keypoint file.
+
+    annotations: the JSON file. Only people are read: the category named `person`, or category 1.
+    images:      the folder `file_name` is relative to. Where a picture is not there, leading folders of
+                 `file_name` are dropped (Human-Art's begin with HumanArt/images/). No picture is opened.
+    skeleton:    whose keypoints these are, coco17 by default; humanart21 reads Human-Art's `keypoints_21`.
+
+    All pictures are kept, with or without people (a detector's false boxes count on empty ones), and all
+    people: crowds have `is_crowd`, people without labels have `visible` all 0. Boxes are as annotated, also
+    where they reach out of the picture; `images.affine.clip_box` clips them as the reference does. A missing
+    `area` is 0.53 of the box. Each bad record becomes a sentence in `skipped`.
+    Errors: unreadable file, not this form, other keypoints than the skeleton's, no record left.
+    """
+    annotations, images = Path(annotations), Path(images)
+    need_folder(images)
+    file = _read(annotations)
+    reading = reading_of(annotations, images, skeleton, file.categories or [])
+    found = pose_images(file.images, file.annotations, reading)
+    if not any(image.people for image in found):
+        raise reading.nobody()
+    some = evenly([image for image in found if image.people])
+    notes = (*reading.notes(), *check_labels(some, annotations))
+    return PoseSet("coco", annotations, reading.points.names, found, tuple(reading.skipped), notes=notes)
+
+
+def _read(path: Path) -> _File:
+    try:
+        return decode_file(path, _File, "a COCO-style keypoint file")
+    except TooDeep:  # one record may be at fault
+        lists: dict[str, list[msgspec.Raw]] = {"images": [], "annotations": [], "categories": []}
+        for key, raw in records(path):
+            lists.get(key, []).append(raw)
+        return _File(**lists)
+
+
+def pose_images(
+    pictures: Iterable[msgspec.Raw], people: Iterable[msgspec.Raw], reading: Reading
+) -> tuple[PoseImage, ...]:
+    """The pictures of some records and their people; what cannot be read is said in `reading.skipped`."""
+    images, paths = _pictures(pictures, reading)
+    found = _people(people, images, reading)
+    return tuple(
+        PoseImage(p.id, paths[p.id], p.width, p.height, tuple(found[p.id]), p.file_name)
+        for p in images.values()
+    )
+
+
+def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, _Image], dict[int, Path]]:
+    decoder = msgspec.json.Decoder(_Image)
+    found: dict[int, _Image] = {}
+    paths: dict[int, Path] = {}
+    for number, raw in enumerate(raws, 1):
+        try:
+            image = decode_record(decoder, raw)
+            check_id(image.id)
+            if not image.file_name.strip():
+                raise PosetalkError("its file_name is empty")
+            if image.id in found:
+                raise PosetalkError("an earlier image has the same id")
+            if any(side is not None and not 0 < side <= MAX_SIDE for side in (image.width, image.height)):
+                raise PosetalkError(f"its size is {image.width!s:.9} x {image.height!s:.9}")
+            paths[image.id] = picture_path(reading.images, image.file_name)
+        except PosetalkError as error:
+            reading.skipped.append(f"{reading.path}: image {record_id(raw, number)}: {error}")
+            continue
+        found[image.id] = image
+    return found, paths
+
+
+def _people(
+    raws: Iterable[msgspec.Raw], pictures: dict[int, _Image], reading: Reading
+) -> dict[int, list[Person]]:
+    decoder = msgspec.json.Decoder(Annotation)
+    person_ids, k = reading.person_ids, len(reading.points)
+    people: dict[int, list[Person]] = {image_id: [] for image_id in pictures}
+    seen: set[int] = set()
+    nothing = (frozen_array(np.zeros((k, 2))), frozen_array(np.zeros(k)))
+    for number, raw in enumerate(raws, 1):
+        try:
+            record = decode_record(decoder, raw)
+            if record.category_id not in person_ids:
+                continue
+            if record.id in seen:
+                raise PosetalkError("an earlier annotation has the same id")
+            check_id(record.image_id, "image_id")
+            if record.image_id not in pictures:
+                raise PosetalkError(f"its image {record.image_id} is not among the images that were read")
+            keypoints, visible = _split(_numbers(record, k, reading.declared), nothing)
+            box = _box(record.bbox, pictures[record.image_id], keypoints[visible > 0])
+            person = Person(record.id, box, keypoints, visible, _area(record, box), bool(record.iscrowd))
+        except PosetalkError as error:
+            reading.skipped.append(f"{reading.path}: annotation {record_id(raw, number)}: {error}")
+            continue
+        seen.add(record.id)
+        if record.bbox is None:
+            reading.unboxed.add(record.id)
+        people[record.image_id].append(person)
+    return people
+
+
+def _box(numbers: list[float] | None, image: _Image, points: Floats) -> Box:
+    if numbers is None:
+        if len(points) < 2:
+            raise PosetalkError("it has no bbox, and fewer than 2 labelled keypoints to make one from")
+        box = Box.around(points, BOX_OF_POINTS)
+    elif len(numbers) != 4:
+        raise PosetalkError(f"its bbox has {len(numbers)} numbers instead of 4")
+    else:
+        box = Box(*numbers)
+    if image.width and image.height:
+        left, top, right, bottom = box.xyxy
+        if left >= image.width or top >= image.height or right <= 0 or bottom <= 0:
+            raise PosetalkError(
+                f"the box {box.xywh} lies outside its picture of {image.width} x {image.height} px"
+            )
+    return box
+
+
+def _area(record: Annotation, box: Box) -> float:
+    area = AREA_OF_BOX * box.area if record.area is None else record.area
+    if area <= 0:
+        raise PosetalkError(f"its area is {area}")
+    return area
+
+
+def _numbers(record: Annotation, k: int, declared: int) -> list[float | None]:
+    """x, y, flag of the k keypoints, from whichever list has them."""
+    for values in (record.keypoints, record.keypoints_21):
+        if len(values) == 3 * k:
+            return values
+    if len(record.keypoints) == 3 * declared > 3 * k:
+        return record.keypoints[: 3 * k]  # the file's first k are the skeleton's by name
+    raise PosetalkError(
+        f"it has {len(record.keypoints)} keypoint numbers instead of {3 * k} (x, y and flag of {k} keypoints)"
+    )
+
+
+def _split(values: list[float | None], nothing: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Keypoints (k, 2) and flags (k,); people without labels share `nothing`, which saves their memory."""
+    flags = set(values[2::3])
+    for place, value in enumerate(values) if None in values else ():
+        if value is None and values[place // 3 * 3 + 2] != 0:  # of an unlabelled keypoint nothing is asked
+            raise PosetalkError(f"expected float, got nothing (null or NaN) at keypoints[{place}]")
+    if not flags <= {0, 1, 2}:
+        raise PosetalkError(f"its visibility flags {sorted(flags)} are not all 0, 1 or 2")  # type: ignore[type-var]
+    if flags == {0}:
+        return nothing
+    triples = np.array(values, dtype=np.float64).reshape(-1, 3)
+    triples[triples[:, 2] == 0] = 0  # whatever an unlabelled keypoint's place holds, it is no place
+    return frozen_array(triples[:, :2]), frozen_array(triples[:, 2])

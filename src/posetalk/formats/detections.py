@@ -1,0 +1,120 @@
+"""A detector's boxes, in COCO's results form: what a model is tested on when there is no ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from posetalk.errors import PosetalkError
+from posetalk.formats.files import decode_file, decode_record, none_left
+from posetalk.formats.fit import TINY
+from posetalk.types import Box
+
+PERSON = 1  # COCO's category
+FAR_OUT = 1.1  # a box that ends beyond 1.1 times the picture's side reaches far outside it
+MANY = 0.1  # more than one such box in ten is not a detector's slip but the other form
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedBox:
+    """A box that a detector gave, and how sure it was (0..1)."""
+
+    box: Box
+    score: float
+    image_id: int
+
+
+class Detections(dict[int, list[DetectedBox]]):
+    """The boxes of each image id, surest first; `skipped` has one sentence for each record left out."""
+
+    skipped: tuple[str, ...] = ()
+
+
+class _Record(msgspec.Struct, gc=False):
+    image_id: int
+    bbox: list[float]
+    score: float
+    category_id: int = PERSON
+
+
+def read_boxes(
+    path: Path,
+    *,
+    min_score: float = 0.0,
+    form: Literal["xywh", "xyxy"] = "xywh",
+    sizes: Mapping[int, tuple[int, int]] | None = None,
+) -> Detections:
+    """Read the people of a detector's results file: a list of image_id, category_id, bbox and score.
+
+    min_score: boxes below it are left out.
+    form:      what bbox holds: left, top, width, height px (COCO), or left, top, right, bottom px (the
+               detections that go with Human-Art).
+    sizes:     image id -> (width, height) px; with it, a file in the other form is found out.
+    Errors: unreadable file, not this form, the other `form`, no record left. Few boxes or none above
+    `min_score` is no error.
+    """
+    path = Path(path)
+    decoder = msgspec.json.Decoder(_Record)
+    found: list[DetectedBox] = []
+    skipped: list[str] = []
+    raws = decode_file(path, list[msgspec.Raw], "a list of detections (COCO results)")
+    for number, raw in enumerate(raws, 1):
+        try:
+            record = decode_record(decoder, raw)
+            if record.category_id == PERSON:
+                found.append(DetectedBox(_box(record.bbox, form), record.score, record.image_id))
+        except PosetalkError as error:
+            skipped.append(f"{path}: record number {number}: {error}")
+    _check_form(path, form, found, skipped, sizes)
+    if not found:
+        raise none_left(path, skipped, "boxes of people")
+    boxes = Detections()
+    boxes.skipped = tuple(skipped)
+    for one in sorted(found, key=lambda b: -b.score):
+        if one.score >= min_score:
+            boxes.setdefault(one.image_id, []).append(one)
+    return boxes
+
+
+def _box(numbers: list[float], form: Literal["xywh", "xyxy"]) -> Box:
+    if len(numbers) != 4:
+        raise PosetalkError(f"its bbox has {len(numbers)} numbers instead of 4")
+    a, b, c, d = numbers
+    return Box(a, b, c, d) if form == "xywh" else Box.from_xyxy(a, b, c, d)
+
+
+def _check_form(
+    path: Path,
+    form: Literal["xywh", "xyxy"],
+    found: list[DetectedBox],
+    skipped: list[str],
+    sizes: Mapping[int, tuple[int, int]] | None,
+) -> None:
+    """Corners read as sizes reach far out of the picture; sizes read as corners give boxes without area.
+
+    Shares of the picture's sides are refused too.
+    """
+    tiny = sum(max(one.box.w, one.box.h) <= TINY for one in found)
+    if tiny > len(found) / 2:
+        raise PosetalkError(
+            f"{path}: {tiny} of {len(found)} boxes are 1 px or smaller; normalised coordinates? multiply them by the "
+            "picture's width and height"
+        )
+    if form == "xywh" and sizes:
+        known = [(b.box, sizes[b.image_id]) for b in found if b.image_id in sizes]
+        out = sum(box.x + box.w > FAR_OUT * w or box.y + box.h > FAR_OUT * h for box, (w, h) in known)
+        if out > MANY * len(known):
+            raise PosetalkError(
+                f"{path}: {out} of {len(known)} boxes reach far out of their pictures, so they seem to be "
+                "left, top, right, bottom; read them with the box form xyxy"
+            )
+    empty = sum("has no area" in sentence for sentence in skipped)
+    if form == "xyxy" and empty > MANY * (len(found) + empty):
+        raise PosetalkError(
+            f"{path}: {empty} boxes end before they begin, so they seem to be left, top, width, height; "
+            "read them with the box form xywh"
+        )

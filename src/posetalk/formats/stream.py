@@ -1,0 +1,69 @@
+"""The records of a large JSON file one after the other, so that memory does not grow with the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from posetalk.errors import PosetalkError
+from posetalk.formats.files import read_start, record_id
+
+T = TypeVar("T")
+
+CHUNK = 1 << 20  # bytes read at a time
+# A whole string, one that the chunk cuts off (group 1), or a bracket.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|(\\?\Z))|[\[\]{}]', re.DOTALL)
+
+
+def records(path: Path) -> Iterator[tuple[str, msgspec.Raw]]:
+    """Of a JSON object whose values are lists of objects: each object, as it stands, with its list's key.
+
+    Errors: a file that cannot be read, one that is no such object or ends before it is whole. What stands in a record
+    is not looked at.
+    """
+    if not read_start(path).startswith(b"{"):
+        raise PosetalkError(f"{path} is no JSON object with lists of records; give COCO's own file")
+    depth, key, begun = 0, "", 0
+    with path.open("rb") as file:
+        buffer, place = b"", 0
+        while chunk := file.read(CHUNK):
+            buffer = buffer[begun if depth > 2 else place :] + chunk
+            place -= begun if depth > 2 else place
+            begun = 0
+            for match in _TOKEN.finditer(buffer, place):
+                if match[1] is not None:
+                    break  # the rest of the string is in the next chunk
+                place = match.end()
+                mark = buffer[match.start()]
+                if mark == ord('"'):
+                    if depth == 1:
+                        key = buffer[match.start() + 1 : place - 1].decode("utf-8", "replace")
+                elif mark in b"{[":
+                    depth += 1
+                    if depth == 3:
+                        begun = match.start()
+                else:
+                    depth -= 1
+                    if depth == 2:
+                        yield key, msgspec.Raw(buffer[begun:place])
+            else:
+                place = len(buffer)
+    if depth != 0:
+        raise PosetalkError(f"{path} is not whole JSON (it ends within a list); fetch or write it again")
+
+
+def read_records(path: Path, key: str, read: Callable[[msgspec.Raw], T], skipped: list[str]) -> Iterator[T]:
+    """Each record of a list, read; of one that cannot be, a sentence in `skipped`."""
+    number = 0
+    for name, raw in records(path):
+        if name != key:
+            continue
+        number += 1
+        try:
+            yield read(raw)
+        except PosetalkError as error:
+            skipped.append(f"{path}: {key.removesuffix('s')} {record_id(raw, number)}: {error}")

@@ -1,0 +1,68 @@
+"""What is asked of a language model about one picture: the messages of a chat, and the form of the reply."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from posetalk.errors import PosetalkError
+from posetalk.images.opening import picture_bytes
+
+Turns = tuple[tuple[str, str], ...]  # questions and answers
+Message = dict[str, str]  # role and content, as the chat interface of OpenAI has them
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo that goes with a question; its bytes are read when it is sent. digest: SHA-256, hexadecimal."""
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path) -> Photo:
+        """Errors: a file that cannot be read, or is no picture."""
+        picture_bytes(path)
+        return cls(path, hashlib.sha256(_bytes(path)).hexdigest())
+
+    def url(self) -> str:
+        """The picture as a data URL, see `picture_bytes`. Errors: it cannot be read any more."""
+        data, kind = picture_bytes(self.path)
+        return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One sample to be written.
+
+    id: of the sample, `785-detail`. messages: all that the model is told. schema: the JSON schema of its reply, whose
+    title is its name for the server (else the kind); empty where plain text is asked for. words: the largest number of
+    tokens it may write. photo: shown with the first question.
+    """
+
+    id: str
+    image_id: int
+    image: str
+    kind: str
+    messages: tuple[Message, ...]
+    schema: dict[str, Any]
+    words: int = 1024
+    photo: Photo | None = None
+
+    def again(self, reply: str, reason: str) -> Job:
+        """The job once more, after a reply that was not accepted: the model is shown it and told why."""
+        more = (
+            {"role": "assistant", "content": reply},
+            {"role": "user", "content": f"That cannot be used: {reason}. Write it again without that fault."},
+        )
+        return replace(self, messages=(*self.messages, *more))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PosetalkError(f"cannot read the photo {path}: {error.strerror}; look at it") from None

@@ -1,0 +1,1 @@
+"""Text from facts and captions, without a model."""

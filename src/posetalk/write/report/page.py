@@ -1,0 +1,216 @@
+"""The report of what was written: one HTML file that opens offline and asks nothing of the net."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any, Generic, TypeVar
+
+from posetalk.errors import PosetalkError
+from posetalk.skeleton import Skeleton
+from posetalk.skeleton import skeleton as built_in
+from posetalk.types import PoseImage
+from posetalk.write.report.chart import bars, histogram
+from posetalk.write.report.picture import figure
+from posetalk.write.samples.sample import KINDS, Kind, Sample, read_samples
+from posetalk.write.samples.statistics import Tally, median
+
+BEGINS = 14  # beginnings of questions that are listed
+EXAMPLES = 4  # of each reason of a rejection
+REPLY = 1200  # characters of a rejected reply that are shown
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Some(Generic[T]):
+    """Some of a stream of unknown length, each as likely as the others (reservoir sampling)."""
+
+    size: int
+    rng: random.Random
+    kept: list[T] = field(default_factory=list)
+    passed: int = 0
+
+    def offer(self, one: T) -> None:
+        self.passed += 1
+        if len(self.kept) < self.size:
+            self.kept.append(one)
+        elif (place := self.rng.randrange(self.passed)) < self.size:
+            self.kept[place] = one
+
+
+def write_page(
+    samples: Path,
+    out: Path,
+    *,
+    poses: Iterable[PoseImage] = (),
+    skeleton: Skeleton | None = None,
+    rejected: Path | None = None,
+    shown: int = 60,
+    seed: int = 0,
+    title: str = "Conversations about bodies",
+) -> list[str]:
+    """Write the report of samples.jsonl to `out` (.html); gives back a sentence for each photo that cannot be read.
+
+    poses:    the labelled pictures, which are gone through once; their photos are shown where they are, and a blank
+              canvas where they are not. skeleton: whose keypoints these are, coco17 by default.
+    rejected: rejected.jsonl, where answers were screened.
+    shown:    samples to browse, as many of each kind, drawn by `seed`.
+
+    Memory does not grow with the samples but for the pictures' ids. Errors: a file that cannot be read, a line that is
+    none of its kind, no sample, the disk.
+    """
+    points = skeleton or built_in("coco17")
+    tally = Tally()
+    chosen = {kind: _Some[Sample](-(-shown // len(KINDS)), random.Random(f"{seed} {kind}")) for kind in KINDS}
+    for sample in read_samples(samples):
+        tally.add(sample)
+        chosen[sample.kind].offer(sample)
+    if not tally.samples:
+        raise PosetalkError(f"{samples} holds no sample to report on; write the samples first")
+    browsed = [sample for kind in KINDS for sample in chosen[kind].kept]
+    random.Random(f"{seed}").shuffle(browsed)
+    pictures, told = _figures({sample.image_id for sample in browsed}, poses, points)
+    reasons, refused = _rejections(rejected, seed)
+    page = files("posetalk.write.report").joinpath("page.html").read_text(encoding="utf-8")
+    [script] = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    text = Template(page).substitute(
+        # only this very script may run, and nothing may be fetched
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        title=escape(title),
+        writers=escape(", ".join(name for name, _ in tally.writers.most_common())),
+        tiles=_tiles(tally, refused if rejected else None),
+        kinds=bars([(k, tally.kinds[k]) for k in KINDS], tally.samples, [f"--{k}" for k in KINDS]),
+        lengths="".join(histogram(k, tally.words[k], f"--{k}") for k in KINDS if tally.words[k]),
+        begins=bars([(f"{name} …", n) for name, n in tally.begins.most_common(BEGINS)], tally.questions),
+        begins_rest=_rest(tally),
+        rejections=_rejected_section(reasons, refused, rejected is not None),
+        filters="".join(_filter(kind, sum(s.kind == kind for s in browsed)) for kind in KINDS),
+        shown=len(browsed),
+        pose_switch="" if pictures else "hidden",
+        cards="".join(_card(sample, pictures.get(sample.image_id, "")) for sample in browsed),
+    )
+    part = out.with_name(f"{out.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8", errors="replace")  # half characters are no UTF-8
+        part.replace(out)
+    except OSError as error:
+        raise PosetalkError(f"cannot write {out}: {error.strerror}; choose another place") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return told
+
+
+def _figures(
+    wanted: set[int], poses: Iterable[PoseImage], points: Skeleton
+) -> tuple[dict[int, str], list[str]]:
+    found, told = {}, []
+    for image in poses:
+        if image.id in wanted and image.id not in found:
+            found[image.id], fault = figure(image, points.names, points.limbs)
+            told += [fault] if fault else []
+    return found, told
+
+
+def _rejections(path: Path | None, seed: int) -> tuple[dict[str, _Some[dict[str, Any]]], int]:
+    """The rejected replies by each of their reasons, some of each kept, and how many there are."""
+    reasons: dict[str, _Some[dict[str, Any]]] = {}
+    number = 0
+    for row in _rejected_rows(path) if path else ():
+        number += 1
+        for reason in {fault["reason"]: None for fault in row["faults"]}:
+            some = reasons.setdefault(reason, _Some(EXAMPLES, random.Random(f"{seed} {reason}")))
+            some.offer(row)
+    return reasons, number
+
+
+def _rejected_rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    row = json.loads(line)
+                    faults = [{key: str(one[key]) for key in ("reason", "words")} for one in row["faults"]]
+                    yield {"id": str(row["id"]), "reply": str(row.get("reply") or ""), "faults": faults}
+                except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+                    raise PosetalkError(
+                        f"{path}, line {number}: it is no rejected answer ({type(error).__name__}: {error}); "
+                        "write the file again"
+                    ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PosetalkError(f"cannot read {path}: {error}; leave it out or write it again") from None
+
+
+def _tiles(tally: Tally, refused: int | None) -> str:
+    words = sum(tally.words.values(), Counter[int]())
+    tiles = [
+        ("samples", f"{tally.samples:,}"),
+        ("pictures", f"{len(tally.images):,}"),
+        ("questions", f"{tally.questions:,}"),
+        ("words in the middle answer", f"{median(words):,}"),
+    ]
+    if refused is not None:
+        tiles.append(("of all replies rejected", f"{100 * refused / (refused + tally.samples):.1f} %"))
+    return "".join(f"<div><dd>{number}</dd><dt>{name}</dt></div>" for name, number in tiles)
+
+
+def _rest(tally: Tally) -> str:
+    more = len(tally.begins) - BEGINS
+    if more <= 0:
+        return ""
+    rest = tally.questions - sum(count for _, count in tally.begins.most_common(BEGINS))
+    return f"and {more:,} other beginnings, {100 * rest / tally.questions:.1f} % of the questions"
+
+
+def _rejected_section(reasons: dict[str, _Some[dict[str, Any]]], refused: int, screened: bool) -> str:
+    if not screened:
+        return '<p class="quiet">No list of rejected answers was given.</p>'
+    if not refused:
+        return '<p class="quiet">Nothing was rejected.</p>'
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1].passed, pair[0]))
+    chart = bars([(reason, some.passed) for reason, some in ordered], refused)
+    lines = [f'<p class="quiet">{refused:,} replies; one may have several faults.</p>{chart}']
+    for reason, some in ordered:
+        rows = "".join(_refusal(row, reason) for row in some.kept)
+        lines.append(
+            f"<details><summary>{escape(reason)} <small>{len(some.kept)} of {some.passed:,}</small></summary>"
+            f"{rows}</details>"
+        )
+    return "".join(lines)
+
+
+def _refusal(row: dict[str, Any], reason: str) -> str:
+    words = "; ".join(fault["words"] for fault in row["faults"] if fault["reason"] == reason)
+    reply = row["reply"] if len(row["reply"]) <= REPLY else row["reply"][:REPLY] + " …"
+    return (
+        f'<div class="refusal"><p><code>{escape(row["id"])}</code> {escape(words)}</p>'
+        f"<blockquote>{escape(reply)}</blockquote></div>"
+    )
+
+
+def _filter(kind: Kind, count: int) -> str:
+    return (
+        f'<label class="kind" style="--bar:var(--{kind})"><input type="radio" name="kind" value="{kind}">'
+        f'<span><i class="dot"></i>{kind} <small>{count}</small></span></label>'
+    )
+
+
+def _card(sample: Sample, picture: str) -> str:
+    turns = "".join(
+        f"<dt>{escape(question)}</dt><dd>{escape(answer)}</dd>" for question, answer in sample.turns
+    )
+    return (
+        f'<article data-kind="{sample.kind}" style="--bar:var(--{sample.kind})">{picture}'
+        f'<header><span class="tag"><i class="dot"></i>{sample.kind}</span><code>{escape(sample.id)}</code></header>'
+        f"<dl>{turns}</dl></article>"
+    )

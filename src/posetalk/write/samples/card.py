@@ -1,0 +1,166 @@
+"""The data card of an export: README.md, for people and, in its head, for the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from posetalk.errors import PosetalkError
+from posetalk.write.samples.sample import KINDS
+from posetalk.write.samples.split import SPLITS, Shares, Split
+from posetalk.write.samples.statistics import Tally, median
+
+# The hub's classes of size.
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+_FILES = {
+    "llava": "{split}.json",
+    "llama-factory": "{split}.json",
+    "swift": "{split}.jsonl",
+    "parquet": "data/{split}-*.parquet",
+    "finevision": "data/{split}-*.parquet",
+}
+_USE = {
+    "llava": "LLaVA and LLaVA-NeXT: `--data_path train.json --image_folder` the folder of the pictures.",
+    "llama-factory": "LLaMA-Factory: `dataset_dir:` this folder, `dataset: posetalk_train`, `media_dir:` the folder of "
+    "the pictures.",
+    "swift": "ms-swift: `swift sft --dataset train.jsonl`.",
+    "parquet": "`datasets.load_dataset` with this folder; TRL's `SFTTrainer` takes it as it is, with "
+    "`SFTConfig(max_length=None)`, or the tokens of the pictures may be cut off.",
+    "finevision": "`datasets.load_dataset` with this folder. FineVision's columns of ratings are not there: nobody, "
+    "and no model, has rated these samples.",
+}
+_LIMITS = """\
+- The text is made from labels that people set on flat pictures. Angles, and with them words such as `bent` or
+  `straight`, are those of the projection: an arm that reaches towards the camera may look bent.
+- What is hidden, outside the picture or not labelled is not spoken of; that is no sign of its absence.
+- Left and right are the person's own where a limb is meant, and the picture's where people are told apart.
+- Errors of the labels and of the captions are in the text. Nothing was checked by looking at the pictures.
+- The people did not agree to this use. Not for telling who somebody is, for watching people, or for judging health."""
+_LICENCES = """\
+The text is derived from the sources above. COCO's annotations and captions are under CC BY 4.0 (COCO Consortium,
+<https://cocodataset.org/#termsofuse>): name them when you pass this on. COCO's photos are not COCO's: each is under the
+licence its photographer chose on Flickr, which the annotation file names for every image (`license`), some
+without permission for commercial use or changes. Other sources have their own terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How samples came to be. recipe: in words, `grounded`; seed: of the writing; sources: the annotation files."""
+
+    recipe: str
+    seed: int | None = None
+    sources: tuple[Path, ...] = ()
+
+
+def write_card(
+    folder: Path,
+    form: str,
+    samples: Path,
+    tallies: Mapping[Split, Tally],
+    skipped: int,
+    shares: Shares,
+    seed: int,
+    made: Made | None = None,
+) -> None:
+    """Write README.md into the folder of an export. form, shares, seed: as exported; made: what else is known.
+
+    Errors: a source that cannot be read; those of the disk as OSError.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    total = sum(tally.samples for tally in tallies.values())
+    images = len(set().union(*(tally.images for tally in tallies.values())))
+    lines = [
+        *_head(form, tallies, total),
+        "",
+        f"# {total:,} samples about the bodies in {images:,} pictures",
+        "",
+        "Questions and answers for teaching a vision-language model to talk about people's poses, written by posetalk",
+        "after LLaVA-Pose (arXiv 2506.21317).",
+        "",
+        "## What is in it",
+        "",
+        "| split | pictures | " + " | ".join(KINDS) + " | samples | questions |",
+        "|---|" + "---:|" * (len(KINDS) + 3),
+        *(_row(split, tallies[split]) for split in SPLITS if split in tallies),
+        "",
+        "| kind | words of an answer: middle | most |",
+        "|---|---:|---:|",
+    ]
+    for kind in KINDS:
+        words: Counter[int] = sum((tally.words[kind] for tally in tallies.values()), Counter())
+        if words:
+            lines.append(f"| {kind} | {median(words):,} | {max(words):,} |")
+    lines += ["", "| file | bytes |", "|---|---:|"]
+    lines += [f"| {path.relative_to(folder).as_posix()} | {path.stat().st_size:,} |" for path in files]
+    lines += ["", f"Use: {_USE[form]}"]
+    lines += ["", "## How it was made", "", *_making(samples, tallies, skipped, shares, seed, made)]
+    lines += ["", "## Licences", "", _LICENCES, "", "## Limits", "", _LIMITS]
+    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _head(form: str, tallies: Mapping[Split, Tally], total: int) -> list[str]:
+    """YAML: which file is which split, and what the hub asks for."""
+    size = next((name for limit, name in _SIZES if total < limit), "n>10M")
+    lines = ["---", "language:", "- en", "license: other", "license_name: see-licences-below"]
+    lines += ["task_categories:", "- image-text-to-text", "size_categories:", f"- {size}"]
+    lines += ["configs:", "- config_name: default", "  data_files:"]
+    for split in SPLITS:
+        if split in tallies:
+            lines += [f"  - split: {split}", f"    path: {_FILES[form].format(split=split)}"]
+    return [*lines, "---"]
+
+
+def _row(split: Split, tally: Tally) -> str:
+    numbers = [len(tally.images), *(tally.kinds[kind] for kind in KINDS), tally.samples, tally.questions]
+    return f"| {split} | " + " | ".join(f"{number:,}" for number in numbers) + " |"
+
+
+def _making(
+    samples: Path,
+    tallies: Mapping[Split, Tally],
+    skipped: int,
+    shares: Shares,
+    seed: int,
+    made: Made | None,
+) -> list[str]:
+    writers: Counter[str] = sum((tally.writers for tally in tallies.values()), Counter())
+    lines = [
+        "- Writer: "
+        + ", ".join(f"{_plain(name)} ({count:,} samples)" for name, count in writers.most_common())
+    ]
+    if made is not None:
+        lines.append(f"- Recipe: {made.recipe}")
+        if made.seed is not None:
+            lines.append(f"- Seed of the writing: {made.seed}")
+    lines.append(
+        f"- Split by picture, drawn by its id with seed {seed}: validation {shares.validation:g}, test {shares.test:g}"
+        " of the pictures. No picture is in two splits."
+    )
+    if skipped:
+        lines.append(f"- Left out: {skipped:,} samples that are empty or hold a mark such as `<image>`")
+    lines += ["", "| source | sha256 |", "|---|---|"]
+    for path in (samples, *(made.sources if made else ())):
+        lines.append(f"| {_plain(path.name)} | {_sha256(path)} |")
+    return lines
+
+
+def _plain(text: str) -> str:
+    """A name that breaks neither the table nor the page."""
+    return "".join(c if c.isalnum() or c in " ._:/+@-" else "?" for c in text)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PosetalkError(f"cannot read {path}: {error.strerror}; name sources that are there") from None

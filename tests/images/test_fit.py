@@ -1,0 +1,158 @@
+"""Pictures that are not the ones that were labelled, and files that are none of the formats that are opened."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from posetalk.errors import PosetalkError
+from posetalk.images import opening as pictures
+from posetalk.images.fit import fitting, misfit, other_shapes
+from posetalk.images.opening import formats, picture_bytes, read_image, upright_size
+from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
+
+
+def photo(path: Path, width: int, height: int, turn: int | None = None, form: str | None = None) -> Path:
+    exif = Image.Exif()
+    if turn:
+        exif[0x0112] = turn
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    Image.fromarray(noise).save(path, form, **({"exif": exif} if turn else {}))
+    return path
+
+
+def labelled(
+    path: Path, number: int = 1, size: tuple[int, int] | None = (64, 48), far: float = 0
+) -> PoseImage:
+    points = np.array([[10 + i, 8 + 2 * i] for i in range(17)]) + far
+    person = Person(1, Box(5, 5, 30, 40), frozen_array(points), frozen_array(np.full(17, 2)), 600)
+    return PoseImage(number, path, *(size or (None, None)), (person,))
+
+
+SIZES = {  # width, height and orientation of the file -> what is said; whether it is a copy
+    "as labelled": (64, 48, None, None, True),
+    "turned and turned back": (48, 64, 6, None, True),
+    "upside down": (64, 48, 3, None, True),
+    "a pixel of rounding": (63, 48, None, None, True),
+    "turned by EXIF": (64, 48, 6, "the upright picture is 48 x 64; it was turned since", False),
+    "turned": (48, 64, None, "the upright picture is 48 x 64; it was turned since", False),
+    "half as large": (32, 24, None, "labels say 64 x 48, the upright picture is 32 x 24", True),
+    "twice as large": (128, 96, None, "the upright picture is 128 x 96", True),
+    "cut": (64, 30, None, "the upright picture is 64 x 30", False),
+}
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "webp"])
+@pytest.mark.parametrize(("width", "height", "turn", "says", "copy"), SIZES.values(), ids=SIZES)
+def test_a_picture_is_held_against_its_labels(
+    width: int, height: int, turn: int | None, says: str | None, copy: bool, form: str, tmp_path: Path
+) -> None:
+    image = labelled(photo(tmp_path / f"a.{form}", width, height, turn))
+    assert upright_size(image.path) == read_image(image.path).shape[1::-1]
+    fault = misfit(image)
+    assert (fault is None) == (says is None) and (says or "") in (fault or "")
+    assert (misfit(image, shape=True) is None) == copy
+    assert len(other_shapes([image] * 3)) == (not copy)
+
+
+def test_without_a_size_keypoints_must_lie_in_the_picture(tmp_path: Path) -> None:
+    path = photo(tmp_path / "a.png", 64, 48)
+    assert misfit(labelled(path, size=None)) is None
+    assert "17 of 17 labelled keypoints lie outside the upright picture, which is 64 x 48" in str(
+        misfit(labelled(path, size=None, far=100))
+    )
+    assert misfit(labelled(path, size=None, far=100), shape=True) is None  # it may be a small copy
+
+
+def test_what_cannot_be_opened_is_not_judged(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    for name in ("gone.jpg", "text.jpg"):
+        assert misfit(labelled(tmp_path / name)) is None
+
+
+def data(tmp_path: Path, good: int, bad: int, size: tuple[int, int] | None = (64, 48)) -> PoseSet:
+    wide, high = photo(tmp_path / "a.png", 64, 48), photo(tmp_path / "b.png", 48, 64)
+    images = [labelled(wide, i, size) for i in range(good)]
+    images += [labelled(high, good + i, size, 0 if size else 100) for i in range(bad)]
+    return PoseSet("coco", tmp_path / "labels.json", ("nose",) * 17, tuple(images), ("before",))
+
+
+@pytest.mark.parametrize(("good", "bad"), [(5, 0), (5, 1), (3, 3)])
+def test_some_that_do_not_fit_are_left_out_and_told(good: int, bad: int, tmp_path: Path) -> None:
+    found = fitting(data(tmp_path, good, bad))
+    assert [image.path.name for image in found.images] == ["a.png"] * good
+    assert len(found.skipped) == 1 + bad
+    assert all("b.png: labels say 64 x 48, the upright picture is 48 x 64" in s for s in found.skipped[1:])
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "size"), [(0, 1, (64, 48)), (2, 3, (64, 48)), (0, 1, None), (9, 3, None)]
+)
+def test_most_that_do_not_fit_are_refused(
+    good: int, bad: int, size: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        PosetalkError, match=rf"{bad} of {good + bad} pictures are not as .*labels.json has them"
+    ):
+        fitting(data(tmp_path, good, bad, size))
+    assert len(fitting(data(tmp_path, 9, 1, None)).images) == 9
+
+
+def test_of_many_pictures_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr("posetalk.images.fit.upright_size", lambda path: looked.append(path) or (64, 48))
+    many = [labelled(tmp_path / f"{i}.jpg", i) for i in range(20_000)]
+    whole = PoseSet("coco", tmp_path / "labels.json", ("nose",) * 17, tuple(many))
+    assert fitting(whole) is whole and len(looked) == len(set(looked)) == 4000
+    assert looked[0] == many[0].path and looked[-1] == many[-1].path
+
+
+# --- formats ---
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n%%EOF\n"
+
+
+def test_only_named_formats_are_opened_whatever_the_name(tmp_path: Path) -> None:
+    assert {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"} <= set(formats()) <= set(pictures.FORMATS)
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.ppm")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.ppm").read_bytes())
+    (tmp_path / "b.jpg").write_bytes(POSTSCRIPT)
+    (tmp_path / "c.jpg").write_text("a secret")
+    for name in ("a.png", "b.jpg", "c.jpg"):
+        for read in (read_image, upright_size, picture_bytes):
+            with pytest.raises(
+                PosetalkError, match="cannot be read as a picture: it is not a picture of a known form"
+            ):
+                read(tmp_path / name)
+    photo(tmp_path / "d.txt", 8, 6, form="PNG")
+    assert read_image(tmp_path / "d.txt").shape == (6, 8, 3)
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    for read in (read_image, upright_size):
+        with pytest.raises(PosetalkError, match="is no file"):
+            read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "same"),
+    [
+        *(("PNG", "png", True), ("JPEG", "jpeg", True), ("WEBP", "webp", True), ("GIF", "gif", True)),
+        *(("BMP", "jpeg", False), ("TIFF", "jpeg", False)),
+    ],
+)
+def test_bytes_that_go_out_are_a_pictures(form: str, kind: str, same: bool, tmp_path: Path) -> None:
+    path = photo(tmp_path / "a.jpg", 40, 30, form=form)
+    data, told = picture_bytes(path)
+    assert told == kind and (data == path.read_bytes()) == same
+    with Image.open(io.BytesIO(data)) as found:
+        assert found.format == kind.upper() and found.size == (40, 30)
+    path.write_bytes(path.read_bytes()[:200])  # cut off
+    with pytest.raises(PosetalkError):
+        picture_bytes(path)

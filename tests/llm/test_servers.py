@@ -1,0 +1,290 @@
+"""What servers do that a client must not fall for: redirects, bodies without end, odd limits, odd words."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.llm.server import Act, Body, Server, asked, echo, error, running, said
+from tests.llm.test_generate import accept, jobs, make, outcomes, settings
+
+from posetalk.errors import PosetalkError
+from posetalk.llm.client import Answer, Client, Trouble, WriterSettings, key
+from posetalk.llm.ledger import Ledger
+from posetalk.llm.pricing import Price, estimate
+from posetalk.llm.rate_limits import Limits
+from posetalk.llm.request import Job
+from posetalk.llm.runner import generate
+
+SECRET = "sk-very-secret-0123456789"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as found:
+        yield found
+
+
+def ask(server: Server, job: Job | None = None, times: int = 1, **more: Any) -> list[Answer | Trouble]:
+    """What one client gets for a job, asked so often."""
+
+    async def run() -> list[Answer | Trouble]:
+        client, found = Client(settings(server, **more)), list[Answer | Trouble]()
+        try:
+            for _ in range(times):
+                after = found[-1] if found and isinstance(found[-1], Trouble) else None
+                try:
+                    found.append(await client.ask(job or make(0), after))
+                except Trouble as trouble:
+                    found.append(trouble)
+        finally:
+            await client.close()
+        return found
+
+    return asyncio.run(run())
+
+
+# Redirects.
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_key_goes_to_no_other_address(
+    status: int, host: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with running(echo) as other:
+        to = f"{other.url.replace('127.0.0.1', host)}/chat/completions?key={SECRET}"
+        away = lambda *_: Act(b"", status, {"Location": to})  # noqa: E731
+        with running(away) as server, pytest.raises(PosetalkError) as told:
+            generate(jobs(9), ledger, settings(server, concurrency=1), accept)
+        assert not other.seen and not other.tokens
+    sentence = str(told.value)
+    assert "the key goes to no address but the one that is given" in sentence
+    assert f"sends all requests on to {to.split('?')[0]} ({status})" in sentence and SECRET not in sentence
+
+
+@pytest.mark.parametrize("location", ["/v2/chat/completions", "", "http://[", "//evil:99999999/", "\ud800x"])
+def test_a_redirect_to_anywhere_is_one_sentence(location: str) -> None:
+    act = Act(b"", 307, {"Location": location.encode("utf-8", "replace").decode()})
+    with running(lambda *_: act) as server:
+        [found] = ask(server)
+        assert isinstance(found, Trouble) and found.then == "stop" and len(server.seen) == 1
+        assert "sends all requests on to" in found.words
+
+
+# Bodies that are no answers.
+
+ANSWER = said("x").body
+BODIES: dict[str, tuple[Act, str]] = {
+    "endless": (Act(b"x" * 65536, endless=True), "more than 8 MB"),
+    "endless error": (Act(b"x" * 65536, 500, endless=True), "more than 8 MB"),
+    "large": (said("x" * (9 << 20)), "more than 8 MB"),
+    "bomb": (Act(gzip.compress(bytes(1 << 28), 9), headers={"Content-Encoding": "gzip"}), "more than 8 MB"),
+    "error bomb": (
+        Act(gzip.compress(bytes(1 << 28), 9), 503, {"Content-Encoding": "gzip"}),
+        "more than 8 MB",
+    ),
+    "half": (Act(gzip.compress(ANSWER)[:-20], headers={"Content-Encoding": "gzip"}), "packed, and damaged"),
+    "not packed": (Act(ANSWER, headers={"Content-Encoding": "gzip"}), "packed, and damaged"),
+    "in another way": (Act(b"\x1b\x00", headers={"Content-Encoding": "br"}), "packs its answers"),
+    "deep": (Act(b'{"choices": ' + b"[" * 100_000), "is no JSON"),
+    "large number": (Act(b'{"choices": ' + b"9" * 10_000 + b"}"), "is no JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_no_more_is_read_than_can_be_an_answer(name: str) -> None:
+    act, words = BODIES[name]
+    with running(lambda *_: act) as server:
+        begun = time.monotonic()
+        [found] = ask(server)
+        assert isinstance(found, Trouble) and words in found.words and time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize(("pack", "name"), [(gzip.compress, "gzip"), (zlib.compress, "deflate")])
+def test_a_packed_answer_is_read_all_the_same(pack: Callable[[bytes], bytes], name: str) -> None:
+    with running(lambda *_: Act(pack(ANSWER), headers={"Content-Encoding": name})) as server:
+        [found] = ask(server)
+        assert isinstance(found, Answer) and found.reply == "x"
+
+
+def test_a_server_that_sends_without_end_is_given_up_and_the_others_go_on(ledger: Ledger) -> None:
+    def script(body: Body, n: int) -> Act:
+        return Act(b"x" * 65536, endless=True) if asked(body) == 1 else echo(body, n)
+
+    with running(script) as server:
+        assert generate(jobs(6), ledger, settings(server, retries=1), accept).done == 5
+    assert "more than 8 MB" in outcomes(6, ledger, settings(server))[1].failure
+
+
+# Limits by another name, schemas that are not understood.
+
+OLD, NEW = "max_tokens", "max_completion_tokens"
+REFUSALS = [
+    (OLD, {"error": {"message": f"Unsupported parameter: '{OLD}' is not supported with this model. Use '{NEW}'."}}),
+    (OLD, {"error": {"message": f"Unsupported parameter: {OLD}", "code": "unsupported_parameter"}}),
+    (OLD, {"detail": [{"loc": ["body", OLD], "msg": "Extra inputs are not permitted"}]}),
+    (OLD, {"message": f"unknown field {OLD}"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(("name", "body"), REFUSALS, ids=range(len(REFUSALS)))
+def test_the_name_of_the_limit_is_the_servers(status: int, name: str, body: Any, ledger: Ledger) -> None:
+    def script(given: Body, n: int) -> Act:
+        return Act(json.dumps(body).encode(), status) if name in given else echo(given, n)
+
+    with running(script) as server:
+        assert generate(jobs(9), ledger, settings(server, concurrency=1), accept).done == 9
+        assert sum(name in given for given in server.seen) == 1  # and is remembered
+        assert generate(jobs(40), ledger, settings(server, concurrency=12), accept).done == 40  # all at once
+        assert all((OLD in given) != (NEW in given) for given in server.seen)
+        assert all("response_format" in given for given in server.seen)  # nothing else was blamed
+
+
+def test_openai_as_it_was_named_by_others(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server at OpenAI's address that knows the older name alone."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+
+    def script(given: Body, n: int) -> Act:
+        return error(400, f"Unknown parameter: {NEW}") if NEW in given else echo(given, n)
+
+    with running(script) as server:
+        monkeypatch.setattr("posetalk.llm.client.OPENAI", server.url)
+        assert generate(jobs(3), ledger, settings(server, concurrency=1), accept).done == 3
+        assert [NEW in given for given in server.seen] == [True, False, False, False]
+
+
+def test_a_limit_that_is_too_large_is_said_and_not_renamed() -> None:
+    with running(lambda *_: error(400, "max_tokens must be at most 64")) as server:
+        [found] = ask(server, structured=False)
+        assert isinstance(found, Trouble) and "at most 64" in found.words and len(server.seen) == 1
+
+
+def test_a_server_that_refuses_both_gets_neither(ledger: Ledger) -> None:
+    def script(given: Body, n: int) -> Act:
+        if OLD in given:
+            return error(400, f"use {NEW}")
+        return error(422, "no response_format") if "response_format" in given else echo(given, n)
+
+    with running(script) as server:
+        assert generate(jobs(9), ledger, settings(server, concurrency=1), accept).done == 9
+        assert len(server.seen) == 9 + 2
+
+
+@pytest.mark.parametrize("status", [500, 501])
+def test_a_server_that_falls_over_a_schema_is_asked_without(status: int, ledger: Ledger) -> None:
+    def script(body: Body, n: int) -> Act:
+        return error(status, "grammar") if "response_format" in body else echo(body, n)
+
+    with running(script) as server:
+        report = generate(jobs(30), ledger, settings(server, concurrency=1, retries=1), accept)
+        assert report.done == 30
+        assert sum("response_format" in body for body in server.seen) <= 4
+
+
+def test_a_server_that_was_ill_once_keeps_its_schema(ledger: Ledger) -> None:
+    with running(lambda body, n: error(500) if not asked(body) and n == 0 else echo(body, n)) as server:
+        assert generate(jobs(9), ledger, settings(server, concurrency=1), accept).done == 9
+        assert sum("response_format" not in body for body in server.seen) <= 1
+
+
+def test_the_limit_of_an_answer_can_be_set(ledger: Ledger) -> None:
+    with running(echo) as server:
+        given = settings(server, max_tokens=9000)
+        generate(jobs(2), ledger, given, accept)
+        assert [body["max_tokens"] for body in server.seen] == [9000, 9000]
+    plain = given.model_copy(update={"max_tokens": None})
+    assert key(make(0), given) != key(make(0), plain)
+    assert key(make(0, words=9000), plain) == key(make(0), given)
+    price = Price(0, 1e6)
+    assert estimate(jobs(2), given, price).tokens_out == 18_000
+    assert Limits(given.model_copy(update={"money": 8_999}), price, 0.0).wait(make(0)) is None
+    assert Limits(given.model_copy(update={"money": 9_000}), price, 0.0).wait(make(0)) == 0
+
+
+def test_a_model_that_thinks_is_read_like_any_other(ledger: Ledger) -> None:
+    def script(body: Body, n: int) -> Act:
+        match asked(body) % 4:
+            case 0:
+                return said("<think>bad?</think>\n\nfine")
+            case 1:
+                return said([{"type": "thinking", "thinking": "bad?"}, {"type": "text", "text": "fine"}])
+            case 2:
+                return said("fine<|im_end|>\n<|im_start|>user\nbad?")
+            case _:
+                return said("<think>bad", "length") if len(body["messages"]) == 2 else said("fine")
+
+    with running(script) as server:
+        assert generate(jobs(8), ledger, settings(server), accept).done == 8
+        assert {outcome.reply for outcome in outcomes(8, ledger, settings(server))} == {"fine"}
+    assert b"bad?" not in (ledger.path.with_name("ledger.sqlite-wal")).read_bytes()
+
+
+# Words.
+
+HALF = b'{"error": {"message": "half a \\ud800 pair [/red] [bold"}}'
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_half_characters_and_marks_of_layout_in_errors(status: int, ledger: Ledger) -> None:
+    with running(lambda body, n: Act(HALF, status) if asked(body) == 3 else echo(body, n)) as server:
+        given = settings(server, retries=0, structured=False)
+        if status in (401, 404):
+            with pytest.raises(PosetalkError):
+                generate(jobs(9), ledger, given, accept)
+            return
+        report = generate(jobs(9), ledger, given, accept)
+        assert report.done == 8
+        assert outcomes(9, ledger, given)[3].failure.endswith("half a ? pair [/red] [bold")
+
+
+def test_marks_of_layout_in_what_is_counted(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(lambda body, n: said("x")) as server:
+        given = WriterSettings(model="m[/red]", base_url=server.url, money=0.0)
+        report = generate(jobs(3), ledger, given, accept, Price(1.0, 1.0))
+        assert report.stopped and not server.seen
+    ledger.notes.append("the row of [/red] is odd")
+    with running(echo) as server:
+        generate(jobs(3), ledger, settings(server), accept)
+    assert "the row of [/red] is odd" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("body", [b'"\\ud800"', b"[" * 50_000, b'{"error": {"message": ' + b'{"a":' * 900])
+def test_errors_that_are_hardly_words(body: bytes) -> None:
+    with running(lambda *_: Act(body, 500)) as server:
+        [found] = ask(server, retries=0)
+        assert isinstance(found, Trouble) and len(found.words) < 400
+        found.words.encode()
+
+
+# Being left alone.
+
+
+@pytest.mark.parametrize(
+    ("said_to_wait", "seconds"),
+    [
+        ("3600", 3600),
+        ("3601", 3600),
+        ("1e9", 3600),
+        ("Fri, 01 Jan 2999 00:00:00 GMT", 3600),
+        ("Fri, 01 Jan 99999999999999999999 00:00:00 GMT", 0),
+        ("-5", 0),
+        ("nan", 0),
+        ("inf", 0),
+        ("soon", 0),
+        ("2.5", 2.5),
+    ],
+)
+def test_nobody_waits_longer_than_an_hour(said_to_wait: str, seconds: float) -> None:
+    with running(lambda *_: error(429, headers={"Retry-After": said_to_wait})) as server:
+        [found] = ask(server)
+        assert isinstance(found, Trouble) and found.wait == seconds
