@@ -100,8 +100,8 @@ class BatchReport:
 def read_batch(path: Path, ledger: Ledger, price: Price | None = None) -> BatchReport:
     """Take the results of a batch (OpenAI's output or error file, vLLM's output) into the ledger, in any order.
 
-    They are judged when they are asked for, by request_state.results, generate or write_batch. Errors: a file that cannot be
-    read; single lines never are one.
+    They are judged when they are asked for, by request_state.results, generate or write_batch. Errors: a file that
+    cannot be read; single lines never are one.
     """
     report = BatchReport()
     found: list[tuple[str, str, Answer, float]] = []
