@@ -13,7 +13,7 @@ import pytest
 from tests.write.test_smollm2 import DATA, server
 from tests.write.test_smollm2 import pytestmark as _marks
 
-from posetalk.bench import judge
+from posetalk.bench.answers import judge
 from posetalk.bench.answers.answer import answer_here, file_of
 from posetalk.bench.questions.source import BuildSettings
 from posetalk.bench.run import asked_in, build_folder, judge_folder, read_set, report_folder

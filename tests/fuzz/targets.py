@@ -43,11 +43,11 @@ from posetalk.prompt.wording import wording
 from posetalk.settings import TrainSettings
 from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.tune.settings import TuneSettings
-from posetalk.write import english
 from posetalk.write.from_facts.sentences import caption_sentence
 from posetalk.write.from_model.reply import parse, schema
 from posetalk.write.samples.export import export
 from posetalk.write.samples.sample import KINDS, Sample, read_samples
+from posetalk.write.screening import english
 from posetalk.write.screening.published import read_published
 from posetalk.write.screening.screen import faults_of
 

@@ -19,7 +19,7 @@ from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write import facts_writer
+from posetalk.write.from_facts import writer as facts_writer
 from posetalk.write.from_facts.conservative import sure
 from posetalk.write.from_facts.phrases import said
 from posetalk.write.from_facts.sentences import caption_sentence

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.tune.conftest import SIZE, tiny_llava
 
 from posetalk.errors import PosetalkError
-from posetalk.write import parquet
+from posetalk.write.samples import parquet
 from posetalk.write.samples.export import export
 from posetalk.write.samples.sample import Kind, Sample
 from posetalk.write.samples.split import Shares
