@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,3 +255,17 @@ def test_pictures_padded_in_tuning_are_padded_in_use(llava: Path, talk: Path, tm
         "pixel_values"
     ]
     assert cut[:, 0].std(dim=1).min() > 0.1
+
+
+def test_all_weights_of_a_checkpoint_are_taken_up_again(llava: Path, talk: Path, tmp_path: Path) -> None:
+    settings = tiny(llava, talk, method="full", steps=4, save_steps=2)
+    out = tune(settings, tmp_path / "out")
+    whole, losses = weights(out), logged(out)
+    start = load_file(llava / "model.safetensors")
+    assert any(not torch.equal(weight, start[name]) for name, weight in whole.items())
+    tune(settings, out)  # finished: nothing to do
+    assert all(torch.equal(weight, whole[name]) for name, weight in weights(out).items())
+    shutil.rmtree(out / "checkpoints" / "checkpoint-4")
+    tune(settings, out)  # two steps again
+    assert logged(out) == pytest.approx(losses)
+    assert all(torch.allclose(weight, whole[name], atol=1e-6) for name, weight in weights(out).items())

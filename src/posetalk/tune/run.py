@@ -16,7 +16,7 @@ from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
-from posetalk.model.files import named_weights
+from posetalk.model.files import load_part, named_weights
 from posetalk.train.pictures import looked_at_again, unreadable
 from posetalk.train.progress import Report, Stop, take_steps
 from posetalk.train.steps import arguments_of, last_checkpoint
@@ -133,6 +133,16 @@ class _Tuner(SFTTrainer):
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
         self.optimizer = torch.optim.AdamW(groups(self.model, self.settings), betas=(0.9, 0.999))
         return self.optimizer
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Whole weights by the model's own loading: they are saved under other names than they have in memory, and the
+        Trainer takes what it finds by name and passes over the rest without a word."""
+        found = model or self.model
+        if isinstance(found, PeftModel) or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        kept = load_part(type(found), resume_from_checkpoint, "checkpoint", dtype=torch.float32)
+        found.load_state_dict(kept.state_dict())
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The run writes its own."""
