@@ -120,7 +120,7 @@ def answer_remote(
     asked: list[Asked], settings: WriterSettings, folder: Path, model: str, price: Price | None = None
 ) -> tuple[Answered, Asking]:
     """As `answer_by_server`, into the folder."""
-    with Ledger(folder / LEDGER) as ledger:
+    with Ledger(folder / LEDGER, (folder / REVIEWS).glob("*.jsonl")) as ledger:
         return answer_by_server(asked, ledger, settings, file_of(folder, model), model, price)
 
 

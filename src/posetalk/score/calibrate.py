@@ -18,6 +18,7 @@ from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import oks_scale
 from posetalk.locate.predictions import scored_people
+from posetalk.lock import only_run
 from posetalk.model.files import conversation, crop_settings, load, named_weights, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.score.calibration import reliability
@@ -49,6 +50,13 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
     answers had; the line of the visible logit is fitted by logistic regression. Errors: a model without `point`, no
     people.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise PosetalkError(f"{out} is there already; give a folder that is new or empty")
+    with only_run(out):
+        return _calibrate(name, truth, points, out)
+
+
+def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> Calibrated:
     start = named_weights(name)
     model, tokenizer = load(name)
     if not model.config.cells:
@@ -66,6 +74,10 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
         score, alike = scores(temperature)
         return float(((score - alike) ** 2).mean())
 
+    if not looked.labelled.any():
+        raise PosetalkError(
+            f"no labelled keypoint of {truth.source} lies in its person's box; look at the labels"
+        )
     misses = [miss(t) for t in track(TEMPERATURES, description="calibrating")]
     temperature = TEMPERATURES[int(np.argmin(misses))]
     line = _line(looked.visible.flatten(), looked.seen.float().flatten())

@@ -320,6 +320,12 @@ def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PosetalkError(f"cannot make the folder {out}: {error.strerror}; choose another place") from None
+    if (out / "run.toml").exists():
+        raise PosetalkError(
+            f"{out} holds another run (run.toml), whose samples would be lost; choose another folder"
+        )
+    if published.resolve() in {(out / name).resolve() for name in (SAMPLES, REJECTED)}:
+        raise PosetalkError(f"{published} would be replaced by what is left of it; choose another folder")
     known = set(pictures.ids()) if pictures else set()
 
     def judged() -> Iterator[Judged]:

@@ -99,10 +99,13 @@ def _owner(path: Path) -> str | None:
         return None  # there is none, or it is cut off, or said to be unreadable later
 
 
-def known_of(path: Path, model: str, asked: Iterable[Asked], weights: str = "") -> dict[str, Answer]:
+def known_of(
+    path: Path, model: str, asked: Iterable[Asked], weights: str = "", served: str = ""
+) -> dict[str, Answer]:
     """The answers that are there already, by question; half a line, left by a death, is cut off.
 
-    Errors: answers of another model, of other weights (`model.fingerprint`), or to questions that read otherwise now.
+    served: the model's name on its server. Errors: answers of another model, of other weights (`model.fingerprint`), of
+    another model of a server, or to questions that read otherwise now.
     """
     if not path.exists() or not _mended(path):
         return {}
@@ -112,7 +115,7 @@ def known_of(path: Path, model: str, asked: Iterable[Asked], weights: str = "") 
     for answer in found.values():
         if answer.model != model:
             raise PosetalkError(f"{path} has answers of {answer.model}, not of {model}; {other}")
-        if answer.metadata.get("weights", "") != weights:
+        if answer.metadata.get("weights", "") != weights or answer.metadata.get("served", served) != served:
             raise PosetalkError(f"{path} has answers of another model of the name {model}; {other}")
         if answer.prompt != prompts.get(answer.question, answer.prompt):
             raise PosetalkError(
@@ -164,7 +167,7 @@ def answer_by_server(
     An answer that is refused or cut off is one all the same. Errors: as `known_of` and `generate`; what was answered
     is in the file.
     """
-    known = known_of(path, model, asked)
+    known = known_of(path, model, asked, served=settings.model)
     todo = [one for one in asked if one.id not in known]
     once = settings.model_copy(update={"again": 0})
     found, report = Answered(known=len(asked) - len(todo)), Report()
@@ -175,8 +178,10 @@ def answer_by_server(
     finally:
         unasked = 0
         for one, (_, outcome) in zip(todo, results(_jobs(todo, photos), ledger, once, _accept), strict=True):
-            if outcome.turns or outcome.faults or outcome.reply:
-                known[one.id] = _answer(one, outcome.reply, model)
+            if not outcome.reply.strip() and any(fault.reason == "length" for fault in outcome.faults):
+                found.skipped.append(f"{one.id}: cut off before a word was said; raise --max-tokens")
+            elif outcome.turns or outcome.faults or outcome.reply:
+                known[one.id] = _answer(one, outcome.reply, model, served=settings.model)
                 found.new += 1
             elif outcome.failure == UNASKED:
                 unasked += 1
@@ -219,10 +224,13 @@ def _said(speak: Speak, some: Sequence[Asked], skipped: list[str]) -> list[tuple
     return list(zip(some, texts, strict=True))
 
 
-def _answer(one: Asked, text: str, model: str, weights: str = "") -> Answer:
+def _answer(one: Asked, text: str, model: str, weights: str = "", served: str = "") -> Answer:
     # by what was said: a review is of these words and of no later ones
     name = hashlib.blake2b(json.dumps([model, one.id, text]).encode(), digest_size=8).hexdigest()
-    return Answer(one.id, one.prompt, text, name, model, {"weights": weights} if weights else {})
+    made_by = {"weights": weights, "served": served}
+    return Answer(
+        one.id, one.prompt, text, name, model, {key: value for key, value in made_by.items() if value}
+    )
 
 
 def _photos(asked: Iterable[Asked], skipped: list[str]) -> dict[Path, Photo]:

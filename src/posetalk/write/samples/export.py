@@ -68,6 +68,7 @@ def export(
     if form in ("parquet", "finevision"):
         need("pyarrow", "export")
         _find_pictures(samples, images, form)
+    out = out.absolute()  # which has a name, also where it is given as a dot
     part = out.with_name(f"{out.name}.part")
     writers: dict[Split, _Writer] = {}
     tallies: dict[Split, Tally] = {}
