@@ -197,6 +197,16 @@ def test_what_a_dying_server_answered_is_in_the_file(folder: Path) -> None:
     assert len(kept) == server.paid.total() and 0 < len(kept) < ALL
 
 
+def test_another_model_of_a_server_does_not_go_on_under_the_same_name(folder: Path) -> None:
+    asked = asked_in(folder)
+    with running(sees) as server:
+        answer_remote(asked, settings(server.url), folder / "bench", "mine")
+        before = (folder / "bench/answers/mine.jsonl").read_bytes()
+        with pytest.raises(PosetalkError, match="another model of the name mine"):
+            answer_remote(asked, settings(server.url, model="other"), folder / "bench", "mine")
+    assert (folder / "bench/answers/mine.jsonl").read_bytes() == before
+
+
 def test_killed_a_tiny_llava_goes_on_where_it_was(folder: Path, llava: Path, tmp_path: Path) -> None:
     """SIGKILL after some batches; the same command ends like one that was left alone."""
 

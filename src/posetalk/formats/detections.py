@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class _Record(msgspec.Struct, gc=False):
 def read_boxes(
     path: Path,
     *,
-    min_score: float = 0.0,
+    min_score: float = -math.inf,
     form: Literal["xywh", "xyxy"] = "xywh",
     sizes: Mapping[int, tuple[int, int]] | None = None,
 ) -> Detections:

@@ -42,7 +42,9 @@ class Reading:
 
     @property
     def person_ids(self) -> set[int]:
-        return {c.id for c in self.categories if c.name.lower() == "person"} or {1}
+        found = {c.id for c in self.categories if c.name.lower() == "person"}
+        named_otherwise = any(c.id == 1 and c.name for c in self.categories)
+        return found or (set() if named_otherwise else {1})
 
     def nobody(self) -> PosetalkError:
         """The error for a file of which no person could be read."""

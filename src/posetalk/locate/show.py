@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -41,6 +40,8 @@ def locate_one(
 
     Errors: those of `Localizer`; a file that cannot be written, or is the photo itself.
     """
+    if json_out and drawn and json_out.absolute() == drawn.absolute():
+        raise PosetalkError(f"{drawn} is given for the answer and for the drawing; choose two places")
     for path in (json_out, drawn):
         if path and _same_file(path, photo):
             raise PosetalkError(f"{path} is the photo itself and would be lost; choose another place")
@@ -143,7 +144,13 @@ def _drawings(photos: Sequence[Photo], folder: Path) -> dict[str, Path]:
     short = [str(Path(photo.key).with_suffix(".png")) for photo in photos]
     count = Counter(name.lower() for name in short)
     used, found = set[str](), {}
-    given = {os.path.abspath(photo.path) for photo in photos}  # noqa: PTH100  (resolve asks the disk)
+    beside = {parent.resolve() for parent in {photo.path.parent for photo in photos}}
+    places = {(folder / name).parent for name in short}
+    if taken := beside & {place.resolve() for place in places}:
+        raise PosetalkError(
+            f"drawings in {min(taken)} would lie among the photos, where one would take a photo's place; choose "
+            "another folder for --draw"
+        )
     for photo, name in zip(photos, short, strict=True):
         if count[name.lower()] > 1:
             name = photo.key + ".png"
@@ -151,10 +158,6 @@ def _drawings(photos: Sequence[Photo], folder: Path) -> dict[str, Path]:
             name += ".png"
         used.add(name.lower())
         found[photo.key] = folder / name
-        if os.path.abspath(folder / name) in given:  # noqa: PTH100
-            raise PosetalkError(
-                f"the drawing {folder / name} would take a photo's place; choose another folder"
-            )
     return found
 
 
