@@ -502,3 +502,24 @@ def test_never_raises(text: str | list[str], choices: list[str]) -> None:
 def test_every_letter_is_read(letter: str, form: str) -> None:
     assert answer_of(form.format(letter), HANDS) == letter
     assert answer_of(f"{form.format(letter)} {HANDS['ABCD'.index(letter)]}", HANDS) == letter
+
+
+ARMS = ("both arms", "only their own left arm", "only their own right arm", "neither arm")
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "answer"),
+    [
+        ("The person does not have both arms raised.", ARMS, None),
+        ("both arms are not raised", ARMS, None),
+        ("both arms are raised", ARMS, "A"),
+        ("Neither arm.", ARMS, "D"),
+        ("No one", ("one", "two", "three", "four"), None),
+        ("So A is impossible.", ARMS, None),
+        ("Therefore, A is eliminated.", ARMS, None),
+        ("A can be ruled out, the answer is C", ARMS, "C"),
+        ("C is less likely than B", ARMS, None),
+    ],
+)
+def test_what_is_ruled_out_is_not_the_answer(text: str, choices: tuple[str, ...], answer: str | None) -> None:
+    assert answer_of(text, choices) == answer

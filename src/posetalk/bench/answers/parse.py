@@ -67,7 +67,8 @@ _LETTER = re.compile(r"(?<![A-Za-z0-9'])[A-Da-d](?![A-Za-z0-9]|[-'][A-Za-z])")
 _MARKED = re.compile(r" ?(?:[)\].,;:!…/]|$|\n|[-–—](?: |$))")
 _REASON = re.compile(r" (?:because|since|as|for|is|seems|rather|instead|over|not)\b")
 _REFUTED = re.compile(
-    r"[)\]]? ?(?:isn't|is not|(?:is|are|seems|looks) (?:\w+ )?(?:wrong|incorrect|false|not))\b"
+    r"[)\]]? ?(?:isn't|is not|can be (?:ruled out|excluded|eliminated)|(?:is|are|seems|looks) (?:\w+ )?"
+    r"(?:wrong|incorrect|false|not|out|impossible|unlikely|less likely|eliminated|excluded|ruled out))\b"
 )
 _APT = re.compile(
     r"[)\]]? (?:is|seems|looks|would be|appears)(?: to be)?(?: (?:the|most|best|only|right|correct|final))* "
@@ -81,8 +82,10 @@ _LISTED = re.compile(r"(?<![A-Za-z0-9'])[(\[]?([A-Da-d])([)\].:])\W*")
 # What no choice is known by: "the person is lying".
 _FILLING = frozenset(_WORD.findall("the a an is are it he she they his her their person man woman answer"))
 _UNSAID = re.compile(
-    rf"(?:{_NOT}|\bno one|\bnobody|\bnone) (?:(?:is|are|be|being|a|the|really|actually|clearly|either) )*$"
+    rf"(?:{_NOT}|\bno|\bno one|\bnobody|\bnone) "
+    r"(?:(?:is|are|be|being|has|have|a|the|really|actually|clearly|either) )*$"
 )
+_UNSAID_BEHIND = re.compile(r" (?:is|are|was|were|does|do)(?: not\b|n't\b)")
 _GOES_ON = re.compile(r",? (?:or|nor|and) (?:(?:is|are|a|the) )*")
 
 _OF_TWO = re.compile(r"[(\[]?\b(?:yes ?(?:/|\||or|and) ?no|no ?(?:/|\||or|and) ?yes)\b[)\]]?[:?.]*")
@@ -252,7 +255,12 @@ def _by_words(text: str, named: Mapping[str, tuple[str, ...]]) -> str | None:
     found, denied_to = set(), -1
     for match in re.finditer(rf"(?<![^\W_])(?:{'|'.join(ways)})(?![^\W_])", text) if known else ():
         before = text[max(0, match.start() - _BEFORE) : match.start()]
-        if _UNSAID.search(before) or (denied_to >= 0 and _GOES_ON.fullmatch(text, denied_to, match.start())):
+        behind = _UNSAID_BEHIND.match(text, match.end())
+        if (
+            behind
+            or _UNSAID.search(before)
+            or (denied_to >= 0 and _GOES_ON.fullmatch(text, denied_to, match.start()))
+        ):
             denied_to = match.end()
         else:
             found |= {letter for words, letter in known if words == named[str(match.lastgroup)]}
