@@ -199,3 +199,13 @@ def test_a_thread_without_a_picture_asks_about_that_of_the_maker(looking: Locali
         return looking.set_image(NOISE[:50]).image.shape
 
     assert in_threads(other, 1) == [(50, 120, 3)] and looking.image.shape == (80, 120, 3)
+
+
+@pytest.mark.parametrize("name", ["left_knee", "lft knee", "Left Knee", "letf ankle", "right sholder"])
+def test_a_name_that_is_nearly_a_known_one_is_asked_back(name: str, tiny_model: Path) -> None:
+    localizer = Localizer.from_pretrained(tiny_model)
+    with pytest.raises(PosetalkError, match=r"did you mean (left|right) (knee|ankle|shoulder)"):
+        localizer.questions([name])
+    assert localizer.questions(
+        [f"{name}: where the shin begins", "left heel", "chin", "middle of the left forearm"]
+    )

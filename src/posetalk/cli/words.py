@@ -52,7 +52,7 @@ def facts(
         from posetalk.facts.show import draw_all
 
         data = drawable(data, image or ())
-        draw_all(scenes(data, things), named or labelled_skeleton(data), draw)
+        left_out += draw_all(scenes(data, things), named or labelled_skeleton(data), draw)
     if not json_out and not draw:
         for _, scene in scenes(data, things, image or ()):
             print("\n".join(lines_of(scene)))

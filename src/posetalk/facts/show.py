@@ -104,14 +104,25 @@ def draw_scene(pixels: np.ndarray, scene: Scene, points: Skeleton) -> np.ndarray
     return np.asarray(page)
 
 
-def draw_all(found: Iterable[tuple[PoseImage, Scene]], points: Skeleton, folder: Path) -> None:
-    """Each picture as folder/ID.png. Errors: pictures that cannot be read, a folder that cannot be written."""
+def draw_all(found: Iterable[tuple[PoseImage, Scene]], points: Skeleton, folder: Path) -> list[str]:
+    """Each picture as folder/ID.png; a sentence for each that cannot be read.
+
+    Errors: none of them can; a folder that cannot be written.
+    """
+    left_out, drawn = [], 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for image, scene in found:
-            Image.fromarray(draw_scene(read_image(image.path), scene, points)).save(
-                folder / f"{image.id}.png"
-            )
+            try:
+                pixels = read_image(image.path)
+            except PosetalkError as error:
+                left_out.append(str(error))
+                continue
+            Image.fromarray(draw_scene(pixels, scene, points)).save(folder / f"{image.id}.png")
+            drawn += 1
+        if left_out and not drawn:
+            raise PosetalkError(left_out[0])
+        return left_out
     except OSError as error:
         raise PosetalkError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -27,6 +28,7 @@ from posetalk.types import Box, Floats, KeyPoints, frozen_array
 
 Decoding = Literal["greedy", "expected"]
 BRANCHES = 3  # of each digit that `expected` follows; the rest counts with the middle of its interval
+ALIKE = 0.85  # of difflib's ratio: `left_knee`, `lft knee`, and not `left heel`
 REFINE = 1.25  # the second look, when no box is given, takes in a little more than the found keypoints
 
 
@@ -174,8 +176,21 @@ class Localizer:
         return self._all(pictures, points)
 
     def questions(self, keypoints: Asked) -> tuple[Keypoint, ...]:
-        """What is asked for, in order. Errors: as `asked_keypoints`; a description too long for the model."""
+        """What is asked for, in order.
+
+        Errors: as `asked_keypoints`; a name alone that is nearly a known one; a description too long for the model.
+        """
         points = asked_keypoints(keypoints)
+        known = {p.name for name in BUILT_IN for p in skeleton(name).keypoints} | set(self.trained_keypoints)
+        for point in points:
+            plain = point.name.replace("_", " ").lower()
+            if point.sentence or point.name in known:
+                continue
+            if near := get_close_matches(plain, known, 2, ALIKE):
+                raise PosetalkError(
+                    f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(near)}? What is "
+                    f"another one needs a description: '{point.name}: ...'"
+                )
         limit = getattr(self.model.config.text_config, "max_position_embeddings", None)
         before = 0 if self.talk.question_token is not None else len(self.talk.prefix)
         for point in points:

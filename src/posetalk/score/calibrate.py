@@ -115,10 +115,16 @@ def _look(model: PoseLLM, tokenizer: Any, truth: PoseSet, points: Skeleton) -> _
     talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
     questions = read(model, talk, points.keypoints)
     rows: list[list[Tensor]] = []
+    skipped: dict[str, None] = {}
     for image, person in track(scored_people(truth), description="looking"):
         box = truth.cropped(person.box, crop.padding)
         square = square_of(box, crop.size, crop.padding)
-        pixels = torch.from_numpy(normalise(cut(read_image(image.path), square), crop.pixels))
+        try:
+            picture = read_image(image.path)
+        except PosetalkError as error:
+            skipped[str(error)] = None
+            continue
+        pixels = torch.from_numpy(normalise(cut(picture, square), crop.pixels))
         heat, visible = heat_maps(model, prefill(model, talk, pixels[None]), questions)
         places = square.normalise(person.keypoints)
         labels = (
@@ -130,7 +136,10 @@ def _look(model: PoseLLM, tokenizer: Any, truth: PoseSet, points: Skeleton) -> _
         )
         rows.append([heat[0].half(), visible[0], *(torch.from_numpy(np.asarray(label)) for label in labels)])
     if not rows:
-        raise PosetalkError(f"{truth.source} has no labelled people to calibrate on")
+        why = f" ({next(iter(skipped))})" if skipped else ""
+        raise PosetalkError(f"{truth.source} has no labelled people to calibrate on{why}")
+    for sentence in skipped:
+        print(f"skipped: {sentence}")
     return _Looked(*(torch.stack(list(column)) for column in zip(*rows, strict=True)))
 
 
