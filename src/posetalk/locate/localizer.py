@@ -181,28 +181,29 @@ class Localizer:
         Errors: as `asked_keypoints`; a name alone that is nearly a known one; a description too long for the model.
         """
         points = asked_keypoints(keypoints)
-        known = {p.name for name in BUILT_IN for p in skeleton(name).keypoints} | set(self.trained_keypoints)
         for point in points:
-            plain = point.name.replace("_", " ").lower()
-            if point.sentence or point.name in known:
-                continue
-            if near := get_close_matches(plain, known, 2, ALIKE):
+            if (point.name, point.sentence) not in self._questions:  # else it was looked at before
+                self._check(point)
+        return points
+
+    def _check(self, point: Keypoint) -> None:
+        """Errors: as `questions`."""
+        known = {p.name for name in BUILT_IN for p in skeleton(name).keypoints} | set(self.trained_keypoints)
+        if not point.sentence and point.name not in known:
+            near = get_close_matches(point.name.replace("_", " ").lower(), known, 2, ALIKE)
+            if near:
                 raise PosetalkError(
                     f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(near)}? What is "
                     f"another one needs a description: '{point.name}: ...'"
                 )
         limit = getattr(self.model.config.text_config, "max_position_embeddings", None)
         before = 0 if self.talk.question_token is not None else len(self.talk.prefix)
-        for point in points:
-            if limit is None or (point.name, point.sentence) in self._questions:
-                continue
-            length = before + len(self.talk.question(point)) + len(self.talk.answer.ids(0, 0))
-            if length > limit:
-                raise PosetalkError(
-                    f"the keypoint {point.name[:40]!r} is described in {length} tokens, the picture's and the "
-                    f"answer's among them, and the model takes {limit}; describe it in fewer words"
-                )
-        return points
+        length = before + len(self.talk.question(point)) + len(self.talk.answer.ids(0, 0))
+        if limit is not None and length > limit:
+            raise PosetalkError(
+                f"the keypoint {point.name[:40]!r} is described in {length} tokens, the picture's and the "
+                f"answer's among them, and the model takes {limit}; describe it in fewer words"
+            )
 
     def _all(
         self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], points: tuple[Keypoint, ...]
