@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from posetalk.score.evaluate import evaluate
     from posetalk.settings import TrainSettings
     from posetalk.skeleton import Keypoint, Skeleton
-    from posetalk.types import Box, KeyPoints
+    from posetalk.types import Box, Poses
 
 __version__ = "0.1.0"
 

@@ -157,14 +157,14 @@ class CropSettings(Settings):
 class LoraSettings(Settings):
     """Low-rank adapters on the query and value projections of both towers (LocLLM's numbers).
 
-    targets: the ends of the names of the linear layers that get an adapter (q_proj, v_proj in language models;
+    target_modules: the ends of the names of the linear layers that get an adapter (q_proj, v_proj in language models;
              query, value in DINOv2 and ViT).
     """
 
-    r: int = Field(8, ge=1)
+    rank: int = Field(8, ge=1)
     alpha: float = Field(16, gt=0)
     dropout: float = Field(0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = ("q_proj", "v_proj", "query", "value")
+    target_modules: tuple[str, ...] = ("q_proj", "v_proj", "query", "value")
 
 
 Tuning = Literal["frozen", "lora", "layers"]
@@ -174,7 +174,7 @@ Readout = Literal["digits", "point"]
 class ModelSettings(Settings):
     """The network: a vision tower, a connector and a causal language model.
 
-    vision, text: a folder or hub id that `AutoModel` / `AutoModelForCausalLM` knows; needed to build a network, and not
+    vision_encoder, language_model: a folder or hub id that `AutoModel` / `AutoModelForCausalLM` knows; needed to build a network, and not
                   where a saved one is trained further.
     connector:    `linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained.
     wording:      `posetalk`, or the path of a wording TOML; saved inside the model.
@@ -183,20 +183,20 @@ class ModelSettings(Settings):
     reading:      `inline`: a question's words stand behind the picture (both papers); `once`: they are read without
                   the picture, once for all people, and stand behind it as one word.
     cells:        for `point`, each image token is cut into cells x cells places.
-    tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`; None for `lora`,
+    tune_vision_encoder, tune_language_model: `lora`, `layers` (every weight but the word embeddings) or `frozen`; None for `lora`,
                   and for `frozen` where a saved model is trained further whose tower has no layer of lora.targets.
     """
 
-    vision: ModelName = ""
-    text: ModelName = ""
+    vision_encoder: ModelName = ""
+    language_model: ModelName = ""
     connector: Literal["linear", "mlp"] = "mlp"
     crop: CropSettings = CropSettings()
     wording: TomlName = "posetalk"
     readout: Readout = "digits"
     reading: Literal["inline", "once"] = "inline"
     cells: int = Field(4, ge=1, le=16)
-    tune_vision: Tuning | None = None
-    tune_text: Tuning | None = None
+    tune_vision_encoder: Tuning | None = None
+    tune_language_model: Tuning | None = None
     lora: LoraSettings = LoraSettings()
 
 
@@ -238,58 +238,58 @@ class TrainSettings(Settings):
     start:       continue from a saved model (`bundled`, a folder, a hub id) instead of building `model` from its parts;
                  `model`, where it is given too, says what is tuned.
     bf16:        mixed precision; None where the machine multiplies in bfloat16 itself.
-    batch:       people per gradient step over all processes; `device_batch` at a time on each of them.
+    batch_size:       people per gradient step over all processes; `per_device_batch_size` at a time on each of them.
     packing:     `block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row).
-    questions:   at most this many keypoints of a person per view, drawn at random; `chain` never takes over five.
-    text_rate, vision_rate: the towers' learning rates as shares of `rate`.
+    keypoints_per_view:   at most this many keypoints of a person per view, drawn at random; `chain` never takes over five.
+    language_lr_scale, vision_lr_scale: the towers' learning rates as shares of `learning_rate`.
     digit_sigma: 0 for plain cross-entropy; above, digit targets are those of a Gaussian of this width (in crop
                  sides) around the label, so that 0.199 is close to 0.200 (number-token losses do the same).
-    align:       steps before the run that teach the connector alone to say, at the image token under a keypoint, the
+    alignment_steps:       steps before the run that teach the connector alone to say, at the image token under a keypoint, the
                  keypoint's name (LLaVA's first stage in small); 0 for none (the papers').
-    guide:       weight of a helping loss that draws some heads of the last layers to the image token under the
+    attention_loss_weight:       weight of a helping loss that draws some heads of the last layers to the image token under the
                  keypoint, where the digits stand to be read; 0 for none (the papers').
-    point_sigma: width of the heat map that `point` learns, in crop sides.
-    digits_too:  a model whose readout is `point` learns to write the digits in the same pass.
-    between:     so many questions a view about points on the line between two labelled keypoints ("halfway between the
+    heatmap_sigma: width of the heat map that `point` learns, in crop sides.
+    learn_digits:  a model whose readout is `point` learns to write the digits in the same pass.
+    interpolated_keypoints:     so many questions a view about points on the line between two labelled keypoints ("halfway between the
                  left wrist and the nose"), which teach what words mean beyond the names of a data set; 0 for none.
-    name_only:   share of the questions that leave the description out, so that the model can be asked either way.
+    name_only_share:   share of the questions that leave the description out, so that the model can be asked either way.
     without_keypoints: names left out of training, to be asked for later (zero-shot).
-    features:    a folder for what a frozen tower sees in the run's views, computed once before the first step; later
+    feature_cache:    a folder for what a frozen tower sees in the run's views, computed once before the first step; later
                  epochs, the resumed run and other runs of the same views find it there. None: nothing is kept.
-    steps:       gradient steps; None for `epochs` passes over the data.
+    max_steps:       gradient steps; None for `epochs` passes over the data.
     """
 
     data: tuple[DataSettings, ...] = Field(min_length=1)
     model: ModelSettings | None = None
     start: ModelName | None = None
     epochs: float = Field(12, gt=0)
-    steps: int | None = Field(None, ge=1)
-    batch: int = Field(64, ge=1)
-    device_batch: int = Field(1, ge=1)
-    rate: float = Field(5e-4, gt=0)
-    text_rate: float = Field(1.0, gt=0)
-    vision_rate: float = Field(1.0, gt=0)
+    max_steps: int | None = Field(None, ge=1)
+    batch_size: int = Field(64, ge=1)
+    per_device_batch_size: int = Field(1, ge=1)
+    learning_rate: float = Field(5e-4, gt=0)
+    language_lr_scale: float = Field(1.0, gt=0)
+    vision_lr_scale: float = Field(1.0, gt=0)
     weight_decay: float = Field(0.05, ge=0)
-    warmup: float = Field(0.03, ge=0, lt=1)
-    clip: float = Field(1.0, gt=0)
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    max_grad_norm: float = Field(1.0, gt=0)
     bf16: bool | None = None
     packing: Literal["block", "chain"] = "block"
-    questions: int | None = Field(None, ge=1)
+    keypoints_per_view: int | None = Field(None, ge=1)
     digit_sigma: float = Field(0.0, ge=0, lt=1)
-    align: int = Field(0, ge=0)
-    guide: float = Field(0.0, ge=0)
-    point_sigma: float = Field(0.02, gt=0, lt=1)
-    digits_too: bool = False
-    between: int = Field(0, ge=0)
-    name_only: float = Field(0.0, ge=0, le=1)
-    augment: AugmentSettings = AugmentSettings()
+    alignment_steps: int = Field(0, ge=0)
+    attention_loss_weight: float = Field(0.0, ge=0)
+    heatmap_sigma: float = Field(0.02, gt=0, lt=1)
+    learn_digits: bool = False
+    interpolated_keypoints: int = Field(0, ge=0)
+    name_only_share: float = Field(0.0, ge=0, le=1)
+    augmentation: AugmentSettings = AugmentSettings()
     without_keypoints: tuple[str, ...] = ()
-    features: LocalPath | None = None
+    feature_cache: LocalPath | None = None
     seed: int = 42
-    workers: int = Field(2, ge=0)
+    num_workers: int = Field(2, ge=0)
     save_steps: int = Field(500, ge=1)
     log_steps: int = Field(10, ge=1)
-    form: Literal["adapters", "merged"] = "merged"
+    save_format: Literal["adapters", "merged"] = "merged"
 
 
 class EvaluateSettings(Settings):
@@ -300,13 +300,13 @@ class EvaluateSettings(Settings):
     images: LocalPath
     skeleton: TomlName | None = None
     boxes: LocalPath | None = None
-    box_form: Literal["xywh", "xyxy"] = "xywh"
+    box_format: Literal["xywh", "xyxy"] = "xywh"
     heads: LocalPath | None = None
     first: int = 1
     last: int | None = None
     readout: Readout | None = None
     decoding: Literal["greedy", "expected"] = "expected"
-    flip: bool = False
+    flip_test: bool = False
 
 
 class LocateSettings(Settings):
@@ -319,4 +319,4 @@ class LocateSettings(Settings):
     keypoints: tuple[str, ...]
     readout: Readout | None = None
     decoding: Literal["greedy", "expected"] = "expected"
-    flip: bool = False
+    flip_test: bool = False

@@ -17,7 +17,7 @@ from posetalk.prompt import coordinate
 from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.examples import Views, examples
-from posetalk.train.packing import Packed, collate
+from posetalk.train.packing import PackedSequence, collate
 from posetalk.train.target import placed
 
 COCO = skeleton("coco17")
@@ -55,7 +55,7 @@ def views(network, labels: DataSettings, **settings: object) -> Views:
     return Views(found, conversation(model.config, tokenizer), crop_settings(model.config), chosen, 12)
 
 
-def asked(network, packed: Packed) -> dict[str, tuple[float, float]]:
+def asked(network, packed: PackedSequence) -> dict[str, tuple[float, float]]:
     """Names and answers, read from the text of a packed view."""
     ids = [i for i in packed.input_ids if i != network[0].config.image_token_id]
     text = network[1].decode(ids, skip_special_tokens=False)
@@ -79,7 +79,7 @@ def test_a_mirrored_view_asks_each_label_under_its_mirrors_name(network, labels,
 
 
 def test_a_view_follows_from_seed_and_number_alone(network, labels) -> None:
-    settings = {"questions": 3, "name_only": 0.5, "augment": AugmentSettings(shift=0.1)}
+    settings = {"keypoints_per_view": 3, "name_only_share": 0.5, "augment": AugmentSettings(shift=0.1)}
     ones, again = views(network, labels, **settings), views(network, labels, **settings)
     seen = {number: ones[number] for number in range(12)}
     for number in (7, 2, 11, 0):  # in another order, from another object

@@ -24,8 +24,8 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     """
     model.requires_grad_(False)
     tuning: dict[str, Tuning] = {
-        "vision": settings.tune_vision or "lora",
-        "text": settings.tune_text or "lora",
+        "vision": settings.tune_vision_encoder or "lora",
+        "text": settings.tune_language_model or "lora",
     }
     adapted = [TOWERS[name] for name, how in tuning.items() if how == "lora"]
     wrapped: Any = model
@@ -50,21 +50,21 @@ def fitting(model: PoseLLM, settings: ModelSettings) -> ModelSettings:
     for name, part in TOWERS.items():
         if getattr(settings, f"tune_{name}") is None:
             ends = {path.split(".")[-1] for path, _ in getattr(model.model, part).named_modules()}
-            chosen[f"tune_{name}"] = "lora" if ends & set(settings.lora.targets) else "frozen"
+            chosen[f"tune_{name}"] = "lora" if ends & set(settings.lora.target_modules) else "frozen"
     return settings.model_copy(update=chosen)
 
 
 def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> LoraConfig:
-    names = [n for n, m in model.named_modules() if n.split(".")[-1] in settings.lora.targets]
+    names = [n for n, m in model.named_modules() if n.split(".")[-1] in settings.lora.target_modules]
     chosen = [n for n in names if any(f".{tower}." in f".{n}." for tower in towers)]
     for tower in towers:
         if not any(f".{tower}." in f".{n}." for n in chosen):
             raise PosetalkError(
-                f"LoRA finds no layer called {', '.join(settings.lora.targets)} in the {tower}; "
+                f"LoRA finds no layer called {', '.join(settings.lora.target_modules)} in the {tower}; "
                 "choose tune_vision/tune_text 'layers' or 'frozen', or other lora.targets"
             )
     return LoraConfig(
-        r=settings.lora.r,
+        r=settings.lora.rank,
         lora_alpha=settings.lora.alpha,
         lora_dropout=settings.lora.dropout,
         target_modules=chosen,

@@ -13,7 +13,7 @@ from posetalk.skeleton import Skeleton
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class KnownKeypoints:
     """names: the keypoints of this run. before: those of the model that it started from, None where nobody knows.
     start: which model that was, None for a network built from parts. again: left out of this run and known from before.
     """
@@ -46,13 +46,18 @@ class Learned:
 
 
 def write_card(
-    out: Path, settings: TrainSettings, learned: Learned, people: int, counts: dict[str, int], steps: int
+    out: Path,
+    settings: TrainSettings,
+    learned: KnownKeypoints,
+    people: int,
+    counts: dict[str, int],
+    steps: int,
 ) -> None:
     """card.md in the folder of a run."""
     lines = [
         "# Model card",
         "",
-        f"Trained with posetalk for {steps} steps of {settings.batch} people, packing "
+        f"Trained with posetalk for {steps} steps of {settings.batch_size} people, packing "
         f"`{settings.packing}`, seed {settings.seed}; every setting is in run.toml, the loss curve in log.jsonl.",
         "",
         f"- People: {people} per epoch, from {', '.join(d.annotations for d in settings.data)}",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posetalk.tune.data import Example
+from posetalk.tune.data import TuningExample
 from posetalk.tune.settings import TuneSettings
 
 _METHODS = {
@@ -19,7 +19,7 @@ _METHODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TuningSummary:
     """own, again: samples of one's own data and of replays; left_out: of all files; lengths: tokens of the samples of
     both; probed: what is measured before and after."""
 
@@ -27,19 +27,19 @@ class Told:
     again: int
     left_out: int
     lengths: Sequence[int]
-    probed: Sequence[Example]
+    probed: Sequence[TuningExample]
 
 
 def write_card(
-    out: Path, settings: TuneSettings, start: str, told: Told, steps: int, counts: dict[str, int]
+    out: Path, settings: TuneSettings, start: str, told: TuningSummary, steps: int, counts: dict[str, int]
 ) -> None:
     """card.md in the folder of a run. start: the model that was tuned, with the mark of its weights."""
     trained = counts["language"] + counts["connector"]
-    seen = "padded to a square" if settings.pad else "as the model's own processor prepares them"
+    seen = "padded to a square" if settings.pad_to_square else "as the model's own processor prepares them"
     lines = [
         "# Model card",
         "",
-        f"{start}, tuned with posetalk for {steps:,} steps of {settings.batch} samples, seed "
+        f"{start}, tuned with posetalk for {steps:,} steps of {settings.batch_size} samples, seed "
         f"{settings.seed}; every setting is in run.toml, the loss curve in log.jsonl. The licences of that model and "
         "of the data hold.",
         "",

@@ -36,21 +36,21 @@ class TuneSettings(Settings):
     method:         `lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits, which
                     needs bitsandbytes and a GPU; `full`: every weight of the language model. All three train the
                     whole connector.
-    r, alpha, dropout: of the adapters. targets: the ends of the names of the linear layers that get one; all linear
+    lora_rank, lora_alpha, lora_dropout: of the adapters. lora_target_modules: the ends of the names of the linear layers that get one; all linear
                     layers of the language model where it is empty.
-    rate:           peak learning rate of the adapters or the language model; connector_rate: the connector's.
-    batch:          samples per gradient step over all processes; `device_batch` at a time on each of them.
-    steps:          gradient steps; None for `epochs` passes over the data.
-    warmup:         share of the steps in which the rate rises; then it falls as a cosine.
-    length:         tokens of a sample, those of the picture included; longer ones are left out, never cut. None: as
+    learning_rate:           peak learning rate of the adapters or the language model; connector_learning_rate: the connector's.
+    batch_size:          samples per gradient step over all processes; `per_device_batch_size` at a time on each of them.
+    max_steps:          gradient steps; None for `epochs` passes over the data.
+    warmup_ratio:         share of the steps in which the rate rises; then it falls as a cosine.
+    max_length:         tokens of a sample, those of the picture included; longer ones are left out, never cut. None: as
                     many as the model takes.
-    pad:            pictures become square by padding, as LLaVA-1.5 was trained, and not by cutting the middle out, as
+    pad_to_square:            pictures become square by padding, as LLaVA-1.5 was trained, and not by cutting the middle out, as
                     its published processor does; saved with the model. For LLaVA alone.
-    features:       a folder for what the frozen tower sees in the pictures, looked at once before the first step; later
+    feature_cache:       a folder for what the frozen tower sees in the pictures, looked at once before the first step; later
                     epochs and other runs find it there. Of models built as LLaVA-1.5 alone. None: looked at in each
                     step.
-    checkpointing:  activations are computed again in the backward pass, which saves memory and costs time.
-    form:           `merged`: a whole model in the run's folder, beside adapters/; `adapters`: those alone.
+    gradient_checkpointing:  activations are computed again in the backward pass, which saves memory and costs time.
+    save_format:           `merged`: a whole model in the run's folder, beside adapters/; `adapters`: those alone.
     """
 
     model: ModelName
@@ -58,26 +58,26 @@ class TuneSettings(Settings):
     replay: tuple[Replay, ...] = ()
     probe: Source | None = None
     method: Method = "lora"
-    r: int = Field(128, ge=1)
-    alpha: float = Field(256, gt=0)
-    dropout: float = Field(0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = ()
-    rate: float = Field(2e-4, gt=0)
-    connector_rate: float = Field(2e-5, gt=0)
-    batch: int = Field(128, ge=1)
-    device_batch: int = Field(1, ge=1)
+    lora_rank: int = Field(128, ge=1)
+    lora_alpha: float = Field(256, gt=0)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    lora_target_modules: tuple[str, ...] = ()
+    learning_rate: float = Field(2e-4, gt=0)
+    connector_learning_rate: float = Field(2e-5, gt=0)
+    batch_size: int = Field(128, ge=1)
+    per_device_batch_size: int = Field(1, ge=1)
     epochs: float = Field(1, gt=0)
-    steps: int | None = Field(None, ge=1)
-    warmup: float = Field(0.03, ge=0, lt=1)
+    max_steps: int | None = Field(None, ge=1)
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
-    clip: float = Field(1.0, gt=0)
-    length: int | None = Field(None, ge=1)
-    pad: bool = False
+    max_grad_norm: float = Field(1.0, gt=0)
+    max_length: int | None = Field(None, ge=1)
+    pad_to_square: bool = False
     bf16: bool = True
-    features: LocalPath | None = None
-    checkpointing: bool = True
+    feature_cache: LocalPath | None = None
+    gradient_checkpointing: bool = True
     seed: int = 42
-    workers: int = Field(2, ge=0)
+    num_workers: int = Field(2, ge=0)
     save_steps: int = Field(500, ge=1)
     log_steps: int = Field(10, ge=1)
-    form: Literal["merged", "adapters"] = "merged"
+    save_format: Literal["merged", "adapters"] = "merged"

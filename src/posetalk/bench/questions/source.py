@@ -11,10 +11,10 @@ from pydantic import Field
 from posetalk.bench.questions.build import EACH
 from posetalk.bench.questions.openset import PICTURES
 from posetalk.errors import PosetalkError
+from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.dataset import read_people
 from posetalk.formats.files import read_start
 from posetalk.formats.paths import find_picture
-from posetalk.formats.pictures import Picture, Pictures
 from posetalk.images.fit import misfit
 from posetalk.settings import LocalPath, Settings, TomlName
 from posetalk.skeleton import skeleton as named
@@ -24,8 +24,8 @@ class BuildSettings(Settings):
     """What a benchmark is made from.
 
     captions: without them there are no open questions. images: only of pictures whose photo is in that folder.
-    skeleton: of COCO-style annotations with other keypoints. first, last: of LSP. pictures: of the open set. each:
-    closed questions of the same words and the same right answer, at most. training: files whose pictures are refused.
+    skeleton: of COCO-style annotations with other keypoints. first, last: of LSP. max_images: of the open set. each:
+    closed questions of the same words and the same right answer, at most. training_data: files whose pictures are refused.
     """
 
     annotations: LocalPath
@@ -35,15 +35,15 @@ class BuildSettings(Settings):
     skeleton: TomlName | None = None
     first: int = 1
     last: int | None = None
-    pictures: int = PICTURES
-    each: int = Field(EACH, ge=1)
-    training: tuple[LocalPath, ...] = ()
+    max_images: int = PICTURES
+    max_per_answer: int = Field(EACH, ge=1)
+    training_data: tuple[LocalPath, ...] = ()
     seed: int = 0
 
 
 def pictures_of(
     settings: BuildSettings,
-) -> tuple[Iterable[Picture], tuple[str, ...], Callable[[], Sequence[str]]]:
+) -> tuple[Iterable[AnnotatedImage], tuple[str, ...], Callable[[], Sequence[str]]]:
     """The pictures, the names of their keypoints, and what to tell: labels that look wrong, records skipped so far.
 
     Errors: as the readers'; what does not go with this form of labels.
@@ -55,22 +55,22 @@ def pictures_of(
         if settings.first != 1 or settings.last is not None:
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
         folder = Path(settings.images) if settings.images else None
-        pictures = Pictures(path, captions, objects, images=folder, skeleton=chosen)
+        pictures = AnnotatedImages(path, captions, objects, images=folder, skeleton=chosen)
         return pictures, pictures.keypoint_names, lambda: _told(pictures.notes, pictures.skipped)
     if settings.captions or settings.objects:
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
     images = Path(settings.images) if settings.images else path.parent
     data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
     return (
-        [Picture(image) for image in data.images],
+        [AnnotatedImage(image) for image in data.images],
         data.keypoint_names,
         lambda: _told(data.notes, data.skipped),
     )
 
 
 def with_photos(
-    pictures: Iterable[Picture], settings: BuildSettings, left_out: dict[str, None]
-) -> Iterator[Picture]:
+    pictures: Iterable[AnnotatedImage], settings: BuildSettings, left_out: dict[str, None]
+) -> Iterator[AnnotatedImage]:
     """The pictures, only those whose photo is there, or a copy of it, where `images` is given.
 
     left_out: takes a sentence for each photo of another shape than the labels say. Errors: no photo, or most are so.

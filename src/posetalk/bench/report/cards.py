@@ -14,7 +14,7 @@ from PIL import Image
 from posetalk.bench.answers.review import Review
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question, drawn
-from posetalk.bench.report.report import Model, marks, scores_of
+from posetalk.bench.report.report import ModelResults, fingerprints, scores_of
 from posetalk.errors import PosetalkError
 from posetalk.formats.paths import find_picture
 from posetalk.images.opening import read_image
@@ -23,7 +23,7 @@ SIDE, QUALITY = 400, 68  # px of a photo's longer side, and of JPEG
 BEST, WRONG = 3, 6  # best and worst open answers, and wrong closed ones, that are shown of each model
 
 
-class Photos:
+class Thumbnails:
     """Small photos as HTML, each read once. faults: a sentence for each that is there and cannot be read."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -51,7 +51,7 @@ class Photos:
 
 
 def examples(
-    model: Model, colour: str, closed: Sequence[Question], opened: OpenSet | None, photos: Photos
+    model: ModelResults, colour: str, closed: Sequence[Question], opened: OpenSet | None, photos: Thumbnails
 ) -> str:
     """The best and the worst open answers of a model, and some closed ones that are wrong."""
     parts = []
@@ -64,7 +64,7 @@ def examples(
         cards = [_open_card(model, q, scores[q], opened, photos, look) for q in some if opened]
         if cards:
             parts.append(f'<h3>{named}{title}</h3><div class="cards">{"".join(cards)}</div>')
-    found = marks(model.answers, closed)
+    found = fingerprints(model.answers, closed)
     wrong = [q for q in closed if q.id in model.answers and found[q.id] != "right"]
     wrong.sort(key=lambda q: drawn("shown", q.id))
     if wrong:
@@ -74,7 +74,12 @@ def examples(
 
 
 def _open_card(
-    model: Model, name: str, scores: tuple[float, float], opened: OpenSet, photos: Photos, look: str
+    model: ModelResults,
+    name: str,
+    scores: tuple[float, float],
+    opened: OpenSet,
+    photos: Thumbnails,
+    look: str,
 ) -> str:
     question = next(q for q in opened.questions if q.id == name)
     answer = model.answers.get(name)
@@ -99,9 +104,9 @@ def _why(review: Review) -> str:
     return f"{why} (reference {review.scores[0]:g}, answer {review.scores[1]:g})"
 
 
-def _closed_card(model: Model, question: Question, mark: str, photos: Photos) -> str:
+def _closed_card(model: ModelResults, question: Question, mark: str, photos: Thumbnails) -> str:
     evidence = "\n".join(
-        f"{one.who}: {one.key if one.holds else f'not {one.key}'}"
+        f"{one.who}: {one.key if one.value else f'not {one.key}'}"
         + "".join(f", {name} {value:g}" for name, value in one.numbers)
         for one in question.evidence
     )

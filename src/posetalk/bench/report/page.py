@@ -11,17 +11,17 @@ from string import Template
 from posetalk.bench.questions.lines import whole
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question
-from posetalk.bench.report.cards import Photos, examples
-from posetalk.bench.report.compare import Number
-from posetalk.bench.report.report import Model, Report
+from posetalk.bench.report.cards import Thumbnails, examples
+from posetalk.bench.report.compare import KindScore
+from posetalk.bench.report.report import BenchReport, ModelResults
 
 COLOURS = 5
 
 
 def write_page(
-    found: Report,
+    found: BenchReport,
     out: Path,
-    models: Sequence[Model] = (),
+    models: Sequence[ModelResults] = (),
     closed: Sequence[Question] = (),
     opened: OpenSet | None = None,
     images: Path | None = None,
@@ -32,7 +32,7 @@ def write_page(
     models, closed, opened: as reported, for the best and worst answers. images: the folder of the photos; those that
     are not there are left out. Errors: a file that cannot be written.
     """
-    photos = Photos(images)
+    photos = Thumbnails(images)
     colours = {name: f"--bar:var(--m{i % COLOURS})" for i, name in enumerate(found.models)}
     legend = [
         f'<li style="{colour}"><i class="dot"></i>{escape(name)}</li>' for name, colour in colours.items()
@@ -52,7 +52,7 @@ def write_page(
     return photos.faults
 
 
-def _what(found: Report) -> str:
+def _what(found: BenchReport) -> str:
     parts = []
     if found.relative:
         most = max(one.judged + one.failed for one in found.relative.values())
@@ -64,7 +64,7 @@ def _what(found: Report) -> str:
     return f"{', '.join(found.models)}: {'; '.join(parts)}."
 
 
-def _relative(found: Report, colours: dict[str, str]) -> str:
+def _relative(found: BenchReport, colours: dict[str, str]) -> str:
     if not found.relative:
         return ""
     numbers = {name: one.numbers for name, one in found.relative.items()}
@@ -76,7 +76,7 @@ def _relative(found: Report, colours: dict[str, str]) -> str:
     return _panel("Open answers", said, rows)
 
 
-def _accuracy(found: Report, colours: dict[str, str]) -> str:
+def _accuracy(found: BenchReport, colours: dict[str, str]) -> str:
     if not found.accuracy:
         return ""
 
@@ -94,7 +94,7 @@ def _accuracy(found: Report, colours: dict[str, str]) -> str:
 
 
 def _groups(
-    numbers: dict[str, tuple[Number, ...]],
+    numbers: dict[str, tuple[KindScore, ...]],
     colours: dict[str, str],
     top: float,
     mark: Callable[[str], str],
@@ -124,7 +124,7 @@ def _groups(
     return "".join(groups)
 
 
-def _counts(found: Report) -> str:
+def _counts(found: BenchReport) -> str:
     """What was left out, taken as wrong, or shifted by the order."""
     relative = [found.relative.get(name) for name in found.models]
     accuracy = [found.accuracy.get(name) for name in found.models]
@@ -152,7 +152,7 @@ def _counts(found: Report) -> str:
     return _panel("What went wrong", " ".join(said), _table(["", *found.models], rows))
 
 
-def _tests(found: Report) -> str:
+def _tests(found: BenchReport) -> str:
     if not found.tests:
         return ""
     rows = []

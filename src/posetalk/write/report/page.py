@@ -23,7 +23,7 @@ from posetalk.types import PoseImage
 from posetalk.write.report.chart import bars, histogram
 from posetalk.write.report.picture import figure
 from posetalk.write.samples.sample import KINDS, Kind, Sample, read_samples
-from posetalk.write.samples.statistics import Tally, median
+from posetalk.write.samples.statistics import SampleStatistics, median
 
 BEGINS = 14  # beginnings of questions that are listed
 EXAMPLES = 4  # of each reason of a rejection
@@ -71,7 +71,7 @@ def write_page(
     none of its kind, no sample, the disk.
     """
     points = skeleton or built_in("coco17")
-    tally = Tally()
+    tally = SampleStatistics()
     chosen = {kind: _Some[Sample](-(-shown // len(KINDS)), random.Random(f"{seed} {kind}")) for kind in KINDS}
     for sample in read_samples(samples):
         tally.add(sample)
@@ -151,7 +151,7 @@ def _rejected_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise PosetalkError(f"cannot read {path}: {error}; leave it out or write it again") from None
 
 
-def _tiles(tally: Tally, refused: int | None) -> str:
+def _tiles(tally: SampleStatistics, refused: int | None) -> str:
     words = sum(tally.words.values(), Counter[int]())
     tiles = [
         ("samples", f"{tally.samples:,}"),
@@ -164,7 +164,7 @@ def _tiles(tally: Tally, refused: int | None) -> str:
     return "".join(f"<div><dd>{number}</dd><dt>{name}</dt></div>" for name, number in tiles)
 
 
-def _rest(tally: Tally) -> str:
+def _rest(tally: SampleStatistics) -> str:
     more = len(tally.begins) - BEGINS
     if more <= 0:
         return ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from posetalk.errors import PosetalkError
 from posetalk.write.samples.sample import KINDS
 from posetalk.write.samples.split import SPLITS, Shares, Split
-from posetalk.write.samples.statistics import Tally, median
+from posetalk.write.samples.statistics import SampleStatistics, median
 
 # The hub's classes of size.
 _SIZES = (
@@ -53,7 +53,7 @@ without permission for commercial use or changes. Other sources have their own t
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Provenance:
     """How samples came to be. recipe: in words, `grounded`; seed: of the writing; sources: the annotation files."""
 
     recipe: str
@@ -65,11 +65,11 @@ def write_card(
     folder: Path,
     form: str,
     samples: Path,
-    tallies: Mapping[Split, Tally],
+    tallies: Mapping[Split, SampleStatistics],
     skipped: int,
     shares: Shares,
     seed: int,
-    made: Made | None = None,
+    made: Provenance | None = None,
 ) -> None:
     """Write README.md into the folder of an export. form, shares, seed: as exported; made: what else is known.
 
@@ -107,7 +107,7 @@ def write_card(
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _head(form: str, tallies: Mapping[Split, Tally], total: int) -> list[str]:
+def _head(form: str, tallies: Mapping[Split, SampleStatistics], total: int) -> list[str]:
     """YAML: which file is which split, and what the hub asks for."""
     size = next((name for limit, name in _SIZES if total < limit), "n>10M")
     lines = ["---", "language:", "- en", "license: other", "license_name: see-licences-below"]
@@ -119,18 +119,18 @@ def _head(form: str, tallies: Mapping[Split, Tally], total: int) -> list[str]:
     return [*lines, "---"]
 
 
-def _row(split: Split, tally: Tally) -> str:
+def _row(split: Split, tally: SampleStatistics) -> str:
     numbers = [len(tally.images), *(tally.kinds[kind] for kind in KINDS), tally.samples, tally.questions]
     return f"| {split} | " + " | ".join(f"{number:,}" for number in numbers) + " |"
 
 
 def _making(
     samples: Path,
-    tallies: Mapping[Split, Tally],
+    tallies: Mapping[Split, SampleStatistics],
     skipped: int,
     shares: Shares,
     seed: int,
-    made: Made | None,
+    made: Provenance | None,
 ) -> list[str]:
     writers: Counter[str] = sum((tally.writers for tally in tallies.values()), Counter())
     lines = [
