@@ -171,7 +171,7 @@ def test_names_of_what_is_built_in_are_no_paths(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     model = ModelSettings(vision_encoder="me/tower", language_model="text")
     data = (DataSettings(annotations="a.json", images="i", skeleton="own.toml"),)
-    assert ModelSettings()._absolute()["vision"] == ""
+    assert ModelSettings()._absolute()["vision_encoder"] == ""
     TrainSettings(data=data, model=model, start="bundled").save("run.toml")
     LocateSettings(model="bundled", keypoints=("chin: below the mouth",)).save("locate.toml")
     found = TrainSettings.load("run.toml")

@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Box": "types",
-    "KeyPoints": "types",
+    "Poses": "types",
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
     "PosetalkError": "errors",
@@ -32,9 +32,9 @@ _HOMES = {
 
 __all__ = [
     "Box",
-    "KeyPoints",
     "Keypoint",
     "Localizer",
+    "Poses",
     "PosetalkError",
     "Skeleton",
     "TrainSettings",

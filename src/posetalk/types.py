@@ -161,7 +161,7 @@ class PoseSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Poses:
-    """Found keypoints of n people: what `Localizer.locate` returns.
+    """Found poses of n people: what `Localizer.locate` returns.
 
     xy:      (n, k, 2) px of the full image, origin top left.
     score:   (n, k) in 0..1, how sure the answer is.

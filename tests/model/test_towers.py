@@ -135,7 +135,8 @@ def test_it_learns_and_comes_back_from_its_folder(
     network = set_trainable(model, chosen)
     counts = trainable(network)
     assert {part: bool(n) for part, n in counts.items()} == {
-        "connector": True, "readout": False, "text": tune_text != "frozen", "vision": tune_vision != "frozen",
+        "connector": True, "readout": False, "language_model": tune_text != "frozen",
+        "vision_encoder": tune_vision != "frozen",
     }  # fmt: skip
 
     size = chosen.crop.size

@@ -124,7 +124,7 @@ def test_targets_choose_the_layers(llava: Path, talk: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"lora_target_modules": ("query",)}, "targets query name no linear layer"),
+        ({"lora_target_modules": ("query",)}, "lora_target_modules query name no linear layer"),
         ({"method": "qlora"}, "qlora needs the package bitsandbytes and a CUDA GPU"),
         ({"model": "/nowhere"}, "no processor at /nowhere"),
     ],

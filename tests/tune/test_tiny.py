@@ -48,7 +48,7 @@ def test_tuned_it_says_what_it_was_told(talk: Path, tmp_path: Path) -> None:
     line["turns"] = [["Is the person standing?", "Yes, on the left leg."]]
     (tmp_path / "one.jsonl").write_text(json.dumps(line) + "\n")
     settings = tmp_path / "mine.toml"
-    settings.write_text("batch = 4\ndevice_batch = 4\n")
+    settings.write_text("batch_size = 4\nper_device_batch_size = 4\n")
     command = [
         "tune",
         tmp_path / "one.jsonl",

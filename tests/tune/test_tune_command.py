@@ -187,10 +187,10 @@ def bad(name: str, at: Path) -> list[object]:
             return [*data, "--method", "qlora"]
         case "model gone":
             return [*data, "--model", at / "gone"]
-        case "unknown key" | "batch" | "length" | "too long" | "learning_rate":
+        case "unknown key" | "batch" | "length" | "too long" | "rate":
             line = {
-                "unknown key": "colour = 3", "batch_size": "device_batch = 3", "max_length": "length = 1000000",
-                "too long": "length = 3", "learning_rate": "rate = -1",
+                "unknown key": "colour = 3", "batch": "per_device_batch_size = 3", "length": "max_length = 1000000",
+                "too long": "max_length = 3", "rate": "learning_rate = -1",
             }[name]  # fmt: skip
             kept = [
                 t for t in (at / "small.toml").read_text().splitlines() if t.split()[0] != line.split()[0]
@@ -222,7 +222,7 @@ def bad(name: str, at: Path) -> list[object]:
         ("qlora", "bitsandbytes"),
         ("model gone", "gone"),
         ("unknown key", "colour"),
-        ("batch", "not a multiple of device_batch 3"),
+        ("batch", "not a multiple of per_device_batch_size 3"),
         ("length", "more than the model takes"),
         ("too long", "tokens, more than 3"),
         ("rate", "rate"),
@@ -246,7 +246,7 @@ def test_bad_input_is_one_sentence(
 def test_a_preset_gives_way_to_what_is_written_and_said(
     llava: Path, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "more.toml").write_text("batch = 32\nmethod = 'full'\n")
+    (tmp_path / "more.toml").write_text("batch_size = 32\nmethod = 'full'\n")
     asked: list[TuneSettings] = []
     monkeypatch.setattr("posetalk.tune.run.tune", lambda settings, out: asked.append(settings) or out)
     given = ["tune", talk, "--images", talk, "--preset", "llava-1.5-7b", "--settings", tmp_path / "more.toml"]

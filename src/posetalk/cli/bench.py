@@ -55,8 +55,8 @@ def build(
         last: of LSP, the last picture.
         max_images: how many the open questions are about, three each.
         max_per_answer: questions of the same words and the same right answer, at most; more make intervals narrower.
-        training_data: a file that a model was trained on (LLaVA's JSON or samples.jsonl), whose pictures are refused; may be
-            given several times.
+        training_data: a file that a model was trained on (LLaVA's JSON or samples.jsonl), whose images are refused; may
+            be given several times.
         seed: of wording and choice; the same seed gives the same questions.
     """
     from posetalk.bench.questions.source import BuildSettings

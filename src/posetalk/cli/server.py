@@ -47,7 +47,7 @@ class Server:
             "base_url": self.base_url,
             "concurrency": self.concurrency,
             "max_tokens": self.max_tokens,
-            "money": self.max_cost_usd,
+            "max_cost_usd": self.max_cost_usd,
         }
         given |= {key: value for key, value in beside.items() if value is not None}
         if "model" not in given:

@@ -11,7 +11,7 @@ from posetalk.facts.body import Numbers
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """of: a part of the body (`body`, `left elbow`, `arms`); predicate: what of it; value: True, False, None (not known).
+    """part: of the body (`body`, `left elbow`, `arms`); predicate: what of it; value: True, False, None (not known).
 
     numbers: what it was decided by: degrees of the projection (`angle`, `lean`), everything else in trunk lengths.
     """

@@ -11,8 +11,9 @@ import os
 import re
 import ssl
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -42,38 +43,49 @@ _UNKNOWN = re.compile(
 
 
 class ServerSettings(Settings):
-    """A language model that writes, and how it is asked.
+    """A language model behind a server, and how it is asked."""
 
-    model:       the name that the server knows it by.
-    base_url:    of any server with OpenAI's interface, `http://localhost:8000/v1`; None for OpenAI itself. The key is
-                 taken from the environment variable OPENAI_API_KEY.
-    temperature, seed: None for the server's own.
-    structured_output:  ask for JSON by the job's schema; a server that refuses it is asked without.
-    concurrency: requests in flight at once.
-    max_tokens:  that an answer may have, with what a model thinks before it; None for the job's own number. Another
-                 number makes other requests, which are asked and paid anew.
-    timeout:     seconds that an answer may take, from the first byte sent to the last received.
-    max_retries:     how often a request is sent again after 429, 5xx, a timeout, a cut connection or an unusable body.
-    max_revisions:       how often a job is asked anew after a refusal, a reply cut off or one not accepted; it is told why.
-    retry_delay:       seconds before a request is sent again; doubled each time, up to a minute.
-    requests_per_minute, tokens_per_minute: in any 60 seconds; None for no limit.
-    max_cost_usd:       dollars that the ledger's answers may cost in all; None for no limit.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "structured": "structured_output",
+        "retries": "max_retries",
+        "again": "max_revisions",
+        "pause": "retry_delay",
+        "requests_a_minute": "requests_per_minute",
+        "tokens_a_minute": "tokens_per_minute",
+        "money": "max_cost_usd",
+    }
 
     model: str = Field(min_length=1)
+    """The name that the server knows the model by."""
     base_url: str | None = None
+    """Address of a server with OpenAI's API, `http://localhost:8000/v1`; None for OpenAI itself. The key is read
+    from the environment variable OPENAI_API_KEY."""
     temperature: float | None = Field(None, ge=0, le=2)
+    """Sampling temperature; None for the server's default."""
     seed: int | None = None
+    """Sampling seed; None for the server's default."""
     structured_output: bool = True
+    """Ask for JSON by a schema. A server that refuses is asked without."""
     max_tokens: int | None = Field(None, ge=1)
+    """Longest answer in tokens, reasoning included; None for the task's own limit. Another number makes other
+    requests, which are asked and paid anew."""
     concurrency: int = Field(16, ge=1, le=1000)
+    """Requests in flight at once."""
     timeout: float = Field(300, gt=0)
+    """Seconds that an answer may take, from the first byte sent to the last received."""
     max_retries: int = Field(6, ge=0)
+    """How often a request is sent again after 429, 5xx, a timeout, a cut connection or an unusable body."""
     max_revisions: int = Field(2, ge=0)
+    """How often a request is asked anew, with the reason, after a refusal or a reply that is cut off or not
+    accepted."""
     retry_delay: float = Field(1.0, gt=0)
+    """Seconds before a request is sent again; doubled each time, up to a minute."""
     requests_per_minute: int | None = Field(None, ge=1)
+    """Limit in any 60 seconds; None for none."""
     tokens_per_minute: int | None = Field(None, ge=1)
+    """Limit in any 60 seconds; None for none."""
     max_cost_usd: float | None = Field(None, ge=0)
+    """What all answers of the folder together may cost, in US dollars; None for no limit."""
 
     @field_validator("base_url")
     @classmethod

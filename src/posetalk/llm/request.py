@@ -39,8 +39,8 @@ class ChatRequest:
     """One sample to be written.
 
     id: of the sample, `785-detail`. messages: all that the model is told. schema: the JSON schema of its reply, whose
-    title is its name for the server (else the kind); empty where plain text is asked for. max_tokens: the largest number of
-    tokens it may write. image_part: shown with the first question.
+    title is its name for the server (else the kind); empty where plain text is asked for. max_tokens: of
+    the reply, at most. image_part: shown with the first question.
     """
 
     id: str

@@ -122,7 +122,7 @@ class FeatureCache:
 
 
 def look(model: PoseLLM, crop: CropSettings, views: Sequence[tuple[Path, Square]]) -> dict[str, torch.Tensor]:
-    """What the localiser's tower sees in squares of pictures: `VisionFeatures`'s fields, but for a `fine` that is None."""
+    """The vision encoder's output for squares of images: the fields of `VisionFeatures`; `fine` only if not None."""
     pixels = np.stack([pixels_of(image, square, crop) for image, square in views])
     device = next(model.model.vision_tower.parameters()).device
     seen = model.model.look(torch.from_numpy(pixels).to(device))

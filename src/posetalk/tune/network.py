@@ -81,7 +81,8 @@ def lora(model: Any, settings: TuneSettings) -> LoraConfig:
             targets += [name for end in ends if f".{name}".endswith(f".{end}")]
     if not targets:
         raise PosetalkError(
-            f"targets {', '.join(settings.lora_target_modules)} name no linear layer of {settings.model}'s language model; "
+            f"lora_target_modules {', '.join(settings.lora_target_modules)} name no linear layer of {settings.model}'s "
+            "language model; "
             "leave them out for all of them"
         )
     return LoraConfig(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
@@ -42,22 +42,30 @@ _NO_REPLY = '"reply": ""}'  # how a line of rejected.jsonl ends where no answer 
 
 
 class WriteSettings(Settings):
-    """What shapes the samples of a folder; a resumed run must be of the same.
+    """What shapes the samples of a folder; a resumed run must have the same."""
 
-    writer:   `facts`, or the name of a model.
-    recipe, preset: of a model's; see recipe.py and presets.py.
-    max_images: for each kind as many, drawn by the seed; None for all, or as many as the preset says.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "max_images",
+    }
 
     writer: str
+    """`facts`, or the name of a model."""
     annotations: LocalPath
+    """COCO's person keypoints."""
     captions: LocalPath
+    """COCO's captions of the same images."""
     objects: LocalPath | None = None
+    """COCO's instances of the same images."""
     kinds: tuple[Kind, ...]
+    """What is written: conversation, detail, reasoning."""
     recipe: Recipe | None = None
+    """The prompts that a model is given: `grounded` or `paper`; None for the facts writer."""
     preset: Literal["every-picture", "llava-pose"] = "every-picture"
+    """How many images of each kind: all, or as many as LLaVA-Pose."""
     max_images: int | None = None
+    """At most so many images of each kind, drawn by the seed; None for as many as the preset says."""
     seed: int = 0
+    """Seed of the wording and the choice."""
 
     def counts(self) -> Preset:
         preset = PRESETS[self.preset]

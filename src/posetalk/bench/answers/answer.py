@@ -175,7 +175,7 @@ def answer_by_server(
     """
     known = known_of(path, model, asked, served=settings.model)
     todo = [one for one in asked if one.id not in known]
-    once = settings.model_copy(update={"again": 0})
+    once = settings.model_copy(update={"max_revisions": 0})
     found, report = AnswerCounts(known=len(asked) - len(todo)), RunReport()
     photos = _photos(todo, found.skipped)
     todo = [one for one in todo if one.image in photos]

@@ -79,7 +79,9 @@ def blind_score(questions: Iterable[Question], solved: dict[str, float]) -> Blin
 def without_given_away(
     questions: Sequence[Question], solved: dict[str, float]
 ) -> tuple[list[Question], dict[str, float]]:
-    """The questions that cannot be guessed, in their order, and what is still guessed of them. solved: as `blind_baseline`.
+    """The questions that cannot be guessed, in their order, and what is still guessed of them.
+
+    solved: as `blind_baseline`.
 
     The rule: where the classifier is surely above chance on a form, or on all questions with the same number of choices
     (95 % by Wilson), questions that it solved in every round are dropped until what is left of the form would be at

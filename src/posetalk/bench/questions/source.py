@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -21,24 +22,36 @@ from posetalk.skeleton import skeleton as named
 
 
 class BuildSettings(Settings):
-    """What a benchmark is made from.
+    """What a benchmark is made from."""
 
-    captions: without them there are no open questions. images: only of pictures whose photo is in that folder.
-    skeleton: of COCO-style annotations with other keypoints. first, last: of LSP. max_images: of the open set. each:
-    closed questions of the same words and the same right answer, at most. training_data: files whose pictures are refused.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "max_images",
+        "each": "max_per_answer",
+        "training": "training_data",
+    }
 
     annotations: LocalPath
+    """COCO's person keypoints, MPII's or LSP's labels."""
     captions: LocalPath | None = None
+    """COCO's captions of the same images; without them there are no open questions."""
     objects: LocalPath | None = None
+    """COCO's instances of the same images."""
     images: LocalPath | None = None
+    """Ask only about images that are in this folder."""
     skeleton: TomlName | None = None
+    """The labelled keypoints of COCO-style annotations; None for those that they name."""
     first: int = 1
+    """First image of the range, counted from 1 (LSP only)."""
     last: int | None = None
+    """Last image of the range; None for all (LSP only)."""
     max_images: int = PICTURES
+    """How many images the open questions are about, three questions each."""
     max_per_answer: int = Field(EACH, ge=1)
+    """Closed questions of the same words and the same right answer, at most."""
     training_data: tuple[LocalPath, ...] = ()
+    """Files that a model was trained on, whose images are refused."""
     seed: int = 0
+    """Seed of wording and choice."""
 
 
 def pictures_of(
