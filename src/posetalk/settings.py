@@ -133,7 +133,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            raise PosetalkError(f"{where}: {key}: {first['msg']}") from None
+            raise PosetalkError(f"{where}: {key + ': ' if key else ''}{first['msg']}") from None
 
 
 def _make(folder: Path) -> None:

@@ -192,9 +192,7 @@ class Poses:
             wanted["box_scores"] = (n,)
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
-                raise PosetalkError(
-                    f"KeyPoints.{name} has shape {getattr(self, name).shape}, expected {shape}"
-                )
+                raise PosetalkError(f"Poses.{name} has shape {getattr(self, name).shape}, expected {shape}")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -264,7 +262,7 @@ class Poses:
         """The people of all parts, which must share their names."""
         first = parts[0]
         if any(p.names != first.names for p in parts):
-            raise PosetalkError("cannot join KeyPoints with different keypoint names")
+            raise PosetalkError("cannot join Poses with different keypoint names")
         return cls(
             xy=np.concatenate([p.xy for p in parts]),
             score=np.concatenate([p.score for p in parts]),

@@ -97,4 +97,4 @@ def scored(body: Body, reference: float, candidate: float, bonus: float = 0) -> 
 
 
 def settings(url: str, **more: object) -> ServerSettings:
-    return ServerSettings.check({"model": "judge", "base_url": url, "pause": 0.01, **more}, "the test")
+    return ServerSettings.check({"model": "judge", "base_url": url, "retry_delay": 0.01, **more}, "the test")

@@ -106,7 +106,7 @@ def test_failures_count_nowhere_and_are_counted(folder: Path) -> None:
         return failing[number] if number in failing and ill else scored(body, 8, 4)
 
     with running(script) as server:
-        told = judge_folder(folder, settings(server.url, again=1)).told
+        told = judge_folder(folder, settings(server.url, max_revisions=1)).told
     found = relative(folder)
     assert (found.judged, found.failed, found.left_out) == (2 * OPEN - 15, 15, 10)
     assert told[0] == f"m: {2 * OPEN - 15} of {2 * OPEN} reviews have scores, 15 failed"
@@ -123,7 +123,7 @@ def test_failures_count_nowhere_and_are_counted(folder: Path) -> None:
 def test_nothing_but_failures_is_no_score_at_all(folder: Path) -> None:
     """LLaVA's rule gives 100 for it."""
     with running(lambda body, _: said("?")) as server:
-        judge_folder(folder, settings(server.url, again=0))
+        judge_folder(folder, settings(server.url, max_revisions=0))
     found = relative(folder)
     assert found.numbers == () and found.failed == 2 * OPEN and found.first is None
 
@@ -162,7 +162,7 @@ def test_what_was_judged_is_not_asked_again(folder: Path) -> None:
 
 
 def test_where_the_money_ends_no_question_is_left_with_one_order(folder: Path) -> None:
-    price, asked = Price(1000.0, 1000.0), {"again": 0, "concurrency": 1}
+    price, asked = Price(1000.0, 1000.0), {"max_revisions": 0, "concurrency": 1}
     with running(lambda body, _: scored(body, 8, 4)) as server:
         [counted] = judge_folder(folder, settings(server.url), price, dry_run=True).told
         assert counted.startswith(f"{2 * OPEN} requests") and not server.seen

@@ -78,7 +78,7 @@ SKELETON = [
 ]
 TRAIN = [
     b'steps = 5\nseed = 1\nbf16 = false\nwithout_keypoints = ["nose"]\n\n'
-    b'[[data]]\nannotations = "a.json"\nimages = "photos"\n\n[model]\nvision = "v"\ntext = "t"\n'
+    b'[[data]]\nannotations = "a.json"\nimages = "photos"\n\n[model]\nvision_encoder = "v"\nlanguage_model = "t"\n'
 ]
 WRITER = [b'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nconcurrency = 4\nmoney = 2.5\nretries = 3\n']
 TUNE = [

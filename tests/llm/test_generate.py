@@ -58,7 +58,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def settings(server: Server, **more: Any) -> ServerSettings:
-    given = {"model": "m", "base_url": server.url, "pause": 0.01, "timeout": 5.0, "concurrency": 8}
+    given = {"model": "m", "base_url": server.url, "retry_delay": 0.01, "timeout": 5.0, "concurrency": 8}
     return ServerSettings(**given | more)
 
 
@@ -193,7 +193,7 @@ def test_a_job_that_never_comes_right_is_listed_with_its_reason(
     act: Any, words: str | Fault, ledger: Ledger
 ) -> None:
     with running(lambda body, n: act if asked(body) % 3 == 0 else echo(body, n)) as server:
-        given, begun = settings(server, retries=2, timeout=0.2), time.monotonic()
+        given, begun = settings(server, max_retries=2, timeout=0.2), time.monotonic()
         report = generate(jobs(9), ledger, given, accept)
         assert time.monotonic() - begun < 8  # dripping, an answer takes longer
         found = outcomes(9, ledger, given)
@@ -239,7 +239,7 @@ def test_retry_after_is_kept_by_all(ledger: Ledger) -> None:
 
 def test_back_off_grows(ledger: Ledger) -> None:
     with running(lambda body, n: error(500) if n < 4 else echo(body, n)) as server:
-        assert generate(jobs(1), ledger, settings(server, pause=0.1), accept).done == 1
+        assert generate(jobs(1), ledger, settings(server, retry_delay=0.1), accept).done == 1
         gaps = [b - a for a, b in zip(server.times, server.times[1:], strict=False)]
         for number, gap in enumerate(gaps):
             assert 0.05 * 2**number <= gap < 0.1 * 2**number + 0.15
@@ -276,7 +276,7 @@ def test_answers_are_judged_anew_without_being_asked_for(ledger: Ledger) -> None
         raise Rejected((Fault("guess", "all is guessed"),))
 
     with running(echo) as server:
-        given = settings(server, again=0)
+        given = settings(server, max_revisions=0)
         generate(jobs(5), ledger, given, accept)
         assert all(o.turns for o in outcomes(5, ledger, given))
         ledger.judge_by("other rules")
@@ -313,7 +313,7 @@ def test_what_no_request_can_survive_ends_the_run_and_loses_nothing(
 
 def test_a_server_that_is_not_there_is_said_at_once(ledger: Ledger) -> None:
     with running(echo) as server:
-        given = settings(server, pause=10)
+        given = settings(server, retry_delay=10)
     with pytest.raises(PosetalkError, match="cannot reach http://127"):
         generate(jobs(5), ledger, given, accept)
 
@@ -321,7 +321,7 @@ def test_a_server_that_is_not_there_is_said_at_once(ledger: Ledger) -> None:
 def test_a_server_that_answers_nothing_any_more_ends_the_run(ledger: Ledger) -> None:
     with running(lambda body, n: echo(body, n) if asked(body) < 5 else error(500)) as server:
         with pytest.raises(PosetalkError, match=rf"{GIVE_UP} requests .* the server answered 500"):
-            generate(jobs(500), ledger, settings(server, retries=1, concurrency=2), accept)
+            generate(jobs(500), ledger, settings(server, max_retries=1, concurrency=2), accept)
         assert len(server.seen) < 2 * GIVE_UP + 20 and ledger.totals().answers == 5
 
 
@@ -352,10 +352,10 @@ SCRIPT = """
 import sys
 from posetalk.llm.runner import generate
 from posetalk.llm.ledger import Ledger
-from posetalk.llm.client import WriterSettings
+from posetalk.llm.client import ServerSettings
 from tests.llm.test_generate import accept, jobs
 with Ledger(sys.argv[2]) as ledger:
-    settings = WriterSettings(model="m", base_url=sys.argv[1], concurrency=4, pause=30)
+    settings = ServerSettings(model="m", base_url=sys.argv[1], concurrency=4, retry_delay=30)
     report = generate(jobs(400), ledger, settings, accept)
     print(report.stopped)
 """
@@ -468,7 +468,7 @@ def test_the_money_is_not_overspent_and_the_run_ends_cleanly(ledger: Ledger) -> 
 
 def test_a_request_in_flight_is_reckoned_at_its_worst() -> None:
     given = ServerSettings(model="m", base_url="http://a/v1", max_cost_usd=1.0)
-    limits, job = RateLimiter(given, Price(0, 1e6 / 100), 0.0), make(0, words=60)  # 0.6 dollars at most
+    limits, job = RateLimiter(given, Price(0, 1e6 / 100), 0.0), make(0, max_tokens=60)  # 0.6 dollars at most
     assert limits.wait(job) == 0
     slip = limits.begin(job)
     assert limits.wait(job) == 0.05  # it may turn out cheaper
@@ -526,7 +526,7 @@ def test_the_key_is_in_no_file_log_or_error(tmp_path: Path) -> None:
         return said(f"{SECRET} is the key") if asked(body) < 12 else error(401, SECRET)
 
     code = "import logging; logging.basicConfig(level=0)\n" + SCRIPT.replace(
-        "pause=30", "pause=0.01, retries=1"
+        "retry_delay=30", "retry_delay=0.01, max_retries=1"
     )
     with running(script) as server:
         found = subprocess.run(

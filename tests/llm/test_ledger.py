@@ -220,7 +220,7 @@ jobs = st.builds(
     kind=st.sampled_from(["conversation", "detail", "reasoning"]),
     messages=messages,
     schema=schemas,
-    words=st.integers(1, 4096),
+    max_tokens=st.integers(1, 4096),
 )
 shapes = st.builds(
     ServerSettings,
@@ -231,8 +231,8 @@ shapes = st.builds(
     structured=st.booleans(),
     concurrency=st.integers(1, 99),
     timeout=st.floats(1, 99),
-    retries=st.integers(0, 9),
-    again=st.integers(0, 9),
+    max_retries=st.integers(0, 9),
+    max_revisions=st.integers(0, 9),
     money=st.one_of(st.none(), st.floats(0, 9)),
 )
 

@@ -123,7 +123,7 @@ def test_a_server_that_sends_without_end_is_given_up_and_the_others_go_on(ledger
         return Act(b"x" * 65536, endless=True) if asked(body) == 1 else echo(body, n)
 
     with running(script) as server:
-        assert generate(jobs(6), ledger, settings(server, retries=1), accept).done == 5
+        assert generate(jobs(6), ledger, settings(server, max_retries=1), accept).done == 5
     assert "more than 8 MB" in outcomes(6, ledger, settings(server))[1].failure
 
 
@@ -188,7 +188,7 @@ def test_a_server_that_falls_over_a_schema_is_asked_without(status: int, ledger:
         return error(status, "grammar") if "response_format" in body else echo(body, n)
 
     with running(script) as server:
-        report = generate(jobs(30), ledger, settings(server, concurrency=1, retries=1), accept)
+        report = generate(jobs(30), ledger, settings(server, concurrency=1, max_retries=1), accept)
         assert report.done == 30
         assert sum("response_format" in body for body in server.seen) <= 4
 
@@ -206,7 +206,7 @@ def test_the_limit_of_an_answer_can_be_set(ledger: Ledger) -> None:
         assert [body["max_tokens"] for body in server.seen] == [9000, 9000]
     plain = given.model_copy(update={"max_tokens": None})
     assert key(make(0), given) != key(make(0), plain)
-    assert key(make(0, words=9000), plain) == key(make(0), given)
+    assert key(make(0, max_tokens=9000), plain) == key(make(0), given)
     price = Price(0, 1e6)
     assert estimate(jobs(2), given, price).tokens_out == 18_000
     assert RateLimiter(given.model_copy(update={"max_cost_usd": 8_999}), price, 0.0).wait(make(0)) is None
@@ -239,7 +239,7 @@ HALF = b'{"error": {"message": "half a \\ud800 pair [/red] [bold"}}'
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
 def test_half_characters_and_marks_of_layout_in_errors(status: int, ledger: Ledger) -> None:
     with running(lambda body, n: Act(HALF, status) if asked(body) == 3 else echo(body, n)) as server:
-        given = settings(server, retries=0, structured=False)
+        given = settings(server, max_retries=0, structured_output=False)
         if status in (401, 404):
             with pytest.raises(PosetalkError):
                 generate(jobs(9), ledger, given, accept)
@@ -263,7 +263,7 @@ def test_marks_of_layout_in_what_is_counted(ledger: Ledger, capsys: pytest.Captu
 @pytest.mark.parametrize("body", [b'"\\ud800"', b"[" * 50_000, b'{"error": {"message": ' + b'{"a":' * 900])
 def test_errors_that_are_hardly_words(body: bytes) -> None:
     with running(lambda *_: Act(body, 500)) as server:
-        [found] = ask(server, retries=0)
+        [found] = ask(server, max_retries=0)
         assert isinstance(found, RequestError) and len(found.words) < 400
         found.words.encode()
 

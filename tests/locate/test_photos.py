@@ -10,7 +10,7 @@ import pytest
 from PIL import features
 
 from posetalk.errors import PosetalkError
-from posetalk.locate import photos
+from posetalk.locate import image_files as photos
 from posetalk.locate.image_files import NUMBERED, find_images, image_ids, picture_suffixes
 from posetalk.locate.jobs import _left, image_jobs
 from posetalk.locate.predictions import readable

@@ -17,7 +17,8 @@ from transformers import TrainingArguments
 
 from posetalk.errors import PosetalkError
 from posetalk.settings import DataSettings, TrainSettings
-from posetalk.train import pictures, run
+from posetalk.train import readable as pictures
+from posetalk.train import run
 from posetalk.train.readable import unreadable
 
 

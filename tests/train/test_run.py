@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on_exactly(
 
 
 def test_ctrl_c_leaves_a_checkpoint(settings: TrainSettings, tmp_path: Path) -> None:
-    class Pressed(run.Stop):
+    class Pressed(run.StopCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             if state.global_step == 1:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -59,7 +59,7 @@ def test_ctrl_c_leaves_a_checkpoint(settings: TrainSettings, tmp_path: Path) -> 
 
     patient = settings.model_copy(update={"save_steps": 100})
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run, "Stop", Pressed)
+        patch.setattr(run, "StopCallback", Pressed)
         run.train(patient, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["checkpoint-1"]
     assert [step for step, _ in losses(tmp_path / "out")] == [1]

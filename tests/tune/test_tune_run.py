@@ -196,7 +196,7 @@ def test_a_finished_run_is_not_run_again_and_other_settings_are_refused(
 def test_ctrl_c_leaves_a_checkpoint(llava: Path, talk: Path, tmp_path: Path) -> None:
     from posetalk.train import progress
 
-    class Pressed(progress.Stop):
+    class Pressed(progress.StopCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             if state.global_step == 2 and not state.log_history[2:]:
                 os.kill(os.getpid(), signal.SIGINT)
@@ -204,7 +204,7 @@ def test_ctrl_c_leaves_a_checkpoint(llava: Path, talk: Path, tmp_path: Path) -> 
 
     settings = tiny(llava, talk, save_steps=100)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("posetalk.tune.run.Stop", Pressed)
+        patch.setattr("posetalk.tune.run.StopCallback", Pressed)
         tune(settings, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["checkpoint-2"]
     same(tune(settings, tmp_path / "out"), tune(settings, tmp_path / "whole"))

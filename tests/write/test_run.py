@@ -284,7 +284,7 @@ def asking(words: list[str], url: str, *more: str) -> list[str]:
     return [*words, *kinds, *more]
 
 
-SETTINGS = "again = 0\nretries = 0\npause = 0.01\nconcurrency = 1\n"
+SETTINGS = "max_revisions = 0\nmax_retries = 0\nretry_delay = 0.01\nconcurrency = 1\n"
 
 
 @pytest.fixture

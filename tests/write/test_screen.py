@@ -379,8 +379,8 @@ _TEXT = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=30).map("".jo
 
 @given(turns=st.lists(st.tuples(_TEXT, _TEXT), max_size=4), kind=st.sampled_from(KINDS), told=_TEXT)
 @settings(max_examples=200, deadline=None)
-def test_no_text_is_too_odd(turns: list[tuple[str, str]], kind: Kind, given_facts: str) -> None:
-    for fault in faults_of(sample(*turns, kind=kind), scene({}), given_facts, ["A man"]):
+def test_no_text_is_too_odd(turns: list[tuple[str, str]], kind: Kind, told: str) -> None:
+    for fault in faults_of(sample(*turns, kind=kind), scene({}), told, ["A man"]):
         assert fault.reason in get_args(Reason) and fault.words
 
 

@@ -136,7 +136,7 @@ class Localizer:
                    those the model was trained on; then the keypoints are asked for in the box of what was found.
         keypoints: a Skeleton, the name of a built-in one or a .toml file, one Keypoint or "name: description", or a
                    list of these two.
-        Returns KeyPoints with n = len(boxes), coordinates in px of the full image.
+        Returns Poses with n = len(boxes), coordinates in px of the full image.
         Errors: no picture set, a box without area or wholly outside the picture, no keypoints, and what
         `asked_keypoints` and `questions` refuse.
         """

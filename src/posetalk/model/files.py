@@ -200,8 +200,9 @@ def named_weights(name: str | Path, folder: str | None = None) -> str:
 
 def _settings(config: PoseLLMConfig, name: str) -> ModelSettings:
     """What a saved network says of itself. Errors: it is not what `make_config` writes."""
-    kept = ("connector", "readout", "reading", "crop", "vision", "text")
-    given = {key: value for key in kept if (value := getattr(config, key)) is not None}
+    keys = {"connector": "connector", "readout": "readout", "reading": "reading", "crop": "crop"}
+    keys |= {"vision_encoder": "vision", "language_model": "text"}
+    given = {name: value for name, key in keys.items() if (value := getattr(config, key)) is not None}
     if config.cells:
         given["cells"] = config.cells
     names: Any = config.keypoints

@@ -25,18 +25,18 @@ def arguments_of(kind: type[A], settings: Any, out: Path, **more: Any) -> A:
     TuneSettings. Errors: as `accumulation`."""
     found: A = kind(
         output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.device_batch,
-        learning_rate=settings.rate,
-        warmup_steps=settings.warmup,
+        per_device_train_batch_size=settings.per_device_batch_size,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_ratio,
         lr_scheduler_type="cosine",
-        max_grad_norm=settings.clip,
+        max_grad_norm=settings.max_grad_norm,
         bf16=fast_bfloat16() if settings.bf16 is None else settings.bf16,
         max_steps=1,
         logging_steps=settings.log_steps,
         save_steps=settings.save_steps,
         save_total_limit=2,
         seed=settings.seed,
-        dataloader_num_workers=settings.workers,
+        dataloader_num_workers=settings.num_workers,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
         disable_tqdm=True,
@@ -44,16 +44,18 @@ def arguments_of(kind: type[A], settings: Any, out: Path, **more: Any) -> A:
         use_cpu=not torch.cuda.is_available(),
         **more,
     )
-    found.gradient_accumulation_steps = accumulation(settings.batch, settings.device_batch, found.world_size)
+    found.gradient_accumulation_steps = accumulation(
+        settings.batch_size, settings.per_device_batch_size, found.world_size
+    )
     return found
 
 
-def accumulation(batch: int, device_batch: int, processes: int) -> int:
-    """How many times each process takes `device_batch` for a step of `batch`. Errors: they do not divide evenly."""
-    share, rest = divmod(batch, device_batch * processes)
+def accumulation(batch_size: int, per_device: int, processes: int) -> int:
+    """How many times each process takes `per_device` for a step of `batch_size`. Errors: they do not divide evenly."""
+    share, rest = divmod(batch_size, per_device * processes)
     if rest or not share:
         raise PosetalkError(
-            f"batch {batch} is not a multiple of device_batch {device_batch} x {processes} processes; "
+            f"batch_size {batch_size} is not a multiple of per_device_batch_size {per_device} x {processes} processes; "
             "change one of them"
         )
     return share
