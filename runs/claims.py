@@ -27,16 +27,17 @@ from posetalk.skeleton import BUILT_IN, skeleton
 HERE = Path(__file__).parent
 KNEES = ("left knee", "right knee")
 # Knees left out: runs three times as long as claims.toml's, with a tower that has seen knees and with one that has not.
-MOVENET = {"steps": 400, "save_steps": 400}
-EFFICIENTNET = {"model": {"vision": "parts/efficientnet"}, **MOVENET}
+MOVENET = {"max_steps": 400, "save_steps": 400}
+EFFICIENTNET = {"model": {"vision_encoder": "parts/efficientnet"}, **MOVENET}
 # From nothing, or from 200 steps of pointing, digits learn nothing in so few steps (mean OKS 0.09). So these arms go on
 # from the bundled model, which writes digits already; seeds change the views and their order, not where they start.
 # Answers are long: eight keypoints a view, drawn at random; `chain` takes five. `more` is pointing alone.
-MORE = {"start": "bundled", "rate": 5e-4, "steps": 75, "save_steps": 75}
-DIGITS = {**MORE, "digits_too": True, "guide": 1.0, "digit_sigma": 0.02, "questions": 8}
-NAMES = {"name_only": 1.0, "model": {"wording": "claims/names.toml"}}
+MORE = {"start": "bundled", "learning_rate": 5e-4, "max_steps": 75, "save_steps": 75}
+DIGITS = {**MORE, "learn_digits": True, "attention_loss_weight": 1.0, "digit_sigma": 0.02}
+DIGITS |= {"keypoints_per_view": 8}
+NAMES = {"name_only_share": 1.0, "model": {"wording": "claims/names.toml"}}
 NO_KNEES = {"without_keypoints": KNEES}
-BETWEEN = {**NO_KNEES, "between": 3}
+BETWEEN = {**NO_KNEES, "interpolated_keypoints": 3}
 # arm: what differs from claims.toml, and the arm it is compared with
 ARMS: dict[str, tuple[dict[str, Any], str | None]] = {
     "mlp": ({}, None),
@@ -72,7 +73,7 @@ def run(work: Path, arm: str, seed: int, steps: int | None) -> dict[str, float]:
     folder.mkdir(parents=True, exist_ok=True)
     settings = merged(tomllib.loads((HERE / "claims.toml").read_text()), {**ARMS[arm][0], "seed": seed})
     if steps:
-        settings |= {"steps": steps, "save_steps": steps}
+        settings |= {"max_steps": steps, "save_steps": steps}
     (folder / "settings.toml").write_text(tomli_w.dumps(settings))
     call = [sys.executable, "-m", "posetalk"]
     model = folder / "run"
@@ -82,7 +83,7 @@ def run(work: Path, arm: str, seed: int, steps: int | None) -> dict[str, float]:
     for name, (labels, images, more) in {"coco": COCO, "lspet": LSPET}.items():
         report = folder / name / "report.json"
         if not report.exists():
-            more = (*more, "--readout", "digits") if settings.get("digits_too") else more
+            more = (*more, "--readout", "digits") if settings.get("learn_digits") else more
             words = ["--model", str(model), "--annotations", f"data/{labels}", "--images", f"data/{images}"]
             command(
                 [*call, "evaluate", *words, "--out", str(report.parent), *more], work, folder / f"{name}.log"

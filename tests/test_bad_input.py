@@ -210,7 +210,7 @@ ROWS: list[Row] = [
     ("no settings", lambda d: ["train", "--out", d.at / "run"], "settings file, or --preset"),
     ("no settings file", lambda d: d.train(d.at / "none.toml"), "none.toml"),
     ("settings no TOML", lambda d: d.train(d.file("t.toml", "= 1")), "not valid TOML"),
-    ("misspelt setting", lambda d: d.train(d.toml(learning_rate=1)), "learning_rate"),
+    ("misspelt setting", lambda d: d.train(d.toml(learningrate=1)), "learningrate"),
     ("negative steps", lambda d: d.train(d.toml(), "--max-steps", -1), "steps"),
     ("no data", lambda d: d.train(d.toml(data=[])), "data"),
     ("no parts", lambda d: d.train(d.toml(model=None)), "model"),

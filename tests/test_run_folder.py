@@ -129,7 +129,7 @@ def test_the_same_run_from_another_folder_goes_on(tmp_path: Path, monkeypatch: p
     "change, said",
     [
         ({"annotations": "other.json"}, "annotations was {0}/a.json and is {0}/other.json"),
-        ({"flip": True}, "flip was False and is True"),
+        ({"flip_test": True}, "flip_test was False and is True"),
         ({"boxes": "b.json"}, "boxes was not given and is {0}/b.json"),
         ({"model": "me/mine", "last": 7}, "model was bundled and is me/mine; last was not given and is 7"),
         ({"skeleton": "humanart21"}, "skeleton was not given and is humanart21"),

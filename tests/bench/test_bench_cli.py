@@ -213,7 +213,7 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
         (["export", "{}/made/bench", "{}/task", "--images", "{}"], "has no photo of these questions"),
         ([*BUILD, "--training-data", "{}/train.json"], "trained on 41 of the pictures"),
         ([*BUILD, "--images", "{}/made"], "has no photo of"),
-        ([*BUILD, "--max-per-answer", "0"], "each"),
+        ([*BUILD, "--max-per-answer", "0"], "max_per_answer"),
         ([*BUILD, "--first", "3"], "takes no first and last"),
         ([*BUILD, "--captions", "{}/file"], "file"),
         ([*BUILD, "--skeleton", "octopus"], "octopus"),

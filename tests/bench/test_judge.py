@@ -166,7 +166,7 @@ def test_where_the_money_ends_no_question_is_left_with_one_order(folder: Path) -
     with running(lambda body, _: scored(body, 8, 4)) as server:
         [counted] = judge_folder(folder, settings(server.url), price, dry_run=True).told
         assert counted.startswith(f"{2 * OPEN} requests") and not server.seen
-        told = judge_folder(folder, settings(server.url, money=2.5, **asked), price).told
+        told = judge_folder(folder, settings(server.url, max_cost_usd=2.5, **asked), price).told
         assert "the next request might pass the limit" in told[-1] and 0 < len(server.seen) < 2 * OPEN
         found = rows(folder)
         assert len(found) == len(server.seen) - len(server.seen) % 2

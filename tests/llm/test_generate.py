@@ -437,7 +437,7 @@ def test_a_window_is_corrected_when_the_truth_is_known() -> None:
     assert window.wait(50, 60.5) == 0
 
 
-@pytest.mark.parametrize("limit", [{"requests_a_minute": 30}, {"tokens_a_minute": 30 * 120}])
+@pytest.mark.parametrize("limit", [{"requests_per_minute": 30}, {"tokens_per_minute": 30 * 120}])
 def test_no_more_is_asked_in_a_minute_than_allowed(
     limit: dict[str, int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,13 +453,13 @@ def test_no_more_is_asked_in_a_minute_than_allowed(
 def test_the_money_is_not_overspent_and_the_run_ends_cleanly(ledger: Ledger) -> None:
     price = Price(1000.0, 1000.0)  # 100 + 20 tokens: 0.12 dollars an answer
     with running(echo) as server:
-        given = settings(server, money=2.0)
+        given = settings(server, max_cost_usd=2.0)
         report = generate(jobs(100), ledger, given, accept, price)
         assert "limit of $2.00" in report.stopped
         # a request is sent only if it would fit, were it to write all of its 64 tokens: 0.164 dollars
         assert 1.8 < ledger.totals().dollars <= 2.0
         assert report.totals.dollars == pytest.approx(ledger.totals().dollars)
-        more = generate(jobs(100), ledger, settings(server, money=4.0), accept, price)
+        more = generate(jobs(100), ledger, settings(server, max_cost_usd=4.0), accept, price)
         assert 3.8 < more.totals.dollars <= 4.0  # the limit is the ledger's, not a run's
         assert ledger.totals().answers == sum(server.paid.values())
         with pytest.raises(PosetalkError, match="no price of 'm' is known"):

@@ -228,12 +228,12 @@ shapes = st.builds(
     base_url=st.sampled_from([None, "http://a:1/v1", "https://b/v1"]),
     temperature=st.one_of(st.none(), st.sampled_from([0, 0.5, 1])),
     seed=st.one_of(st.none(), st.integers(0, 3)),
-    structured=st.booleans(),
+    structured_output=st.booleans(),
     concurrency=st.integers(1, 99),
     timeout=st.floats(1, 99),
     max_retries=st.integers(0, 9),
     max_revisions=st.integers(0, 9),
-    money=st.one_of(st.none(), st.floats(0, 9)),
+    max_cost_usd=st.one_of(st.none(), st.floats(0, 9)),
 )
 
 

@@ -167,7 +167,7 @@ def test_openai_as_it_was_named_by_others(ledger: Ledger, monkeypatch: pytest.Mo
 
 def test_a_limit_that_is_too_large_is_said_and_not_renamed() -> None:
     with running(lambda *_: error(400, "max_tokens must be at most 64")) as server:
-        [found] = ask(server, structured=False)
+        [found] = ask(server, structured_output=False)
         assert isinstance(found, RequestError) and "at most 64" in found.words and len(server.seen) == 1
 
 

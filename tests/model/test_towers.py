@@ -123,7 +123,7 @@ CASES = [  # tower, language model, how each is tuned, image tokens
 ]
 
 
-@pytest.mark.parametrize(("vision", "text", "tune_vision_encoder", "tune_language_model", "tokens"), CASES)
+@pytest.mark.parametrize(("vision", "text", "tune_vision", "tune_text", "tokens"), CASES)
 def test_it_learns_and_comes_back_from_its_folder(
     tiny_parts: tuple[Path, Path], tmp_path: Path, vision, text, tune_vision: str, tune_text: str, tokens: int
 ) -> None:

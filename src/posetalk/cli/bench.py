@@ -245,7 +245,7 @@ def _answer_here(
     from posetalk.bench.run import answer_local
 
     if batch < 1:
-        raise PosetalkError(f"--batch {batch} asks nothing; give at least 1")
+        raise PosetalkError(f"--batch-size {batch} asks nothing; give at least 1")
     called = plain(name or _named(model))
     found = answer_local(asked, _speaker(model), folder, called, _weights(model), batch)
     print(f"{called}: {found.new:,} answers, {found.known:,} known before")

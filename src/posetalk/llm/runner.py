@@ -41,7 +41,7 @@ def generate(
     """
     if settings.max_cost_usd is not None and price is None:
         raise PosetalkError(
-            f"money is limited, and no price of {settings.model!r} is known; put it into the table of prices"
+            f"max_cost_usd is set, and no price of {settings.model!r} is known; put it into the table of prices"
         )
     return asyncio.run(_Run(jobs, ledger, settings, accept, price).run(total))
 
