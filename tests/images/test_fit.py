@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 
 from posetalk.errors import PosetalkError
 from posetalk.images import opening as pictures
-from posetalk.images.fit import fitting, misfit, other_shapes
+from posetalk.images.fit import fitting, misfit, other_shapes, photo_notes, sizes_of
 from posetalk.images.opening import formats, picture_bytes, read_image, upright_size
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
@@ -110,6 +112,91 @@ def test_of_many_pictures_some_are_looked_at(tmp_path: Path, monkeypatch: pytest
     whole = PoseSet("coco", tmp_path / "labels.json", ("nose",) * 17, tuple(many))
     assert fitting(whole) is whole and len(looked) == len(set(looked)) == 4000
     assert looked[0] == many[0].path and looked[-1] == many[-1].path
+
+
+# --- what the size of one picture does not tell ---
+
+SMALL = ((60, 40), (40, 60), (50, 50))
+
+
+def unsized(at: Path, count: int, factor: float, sizes: Sequence[tuple[int, int]] = SMALL) -> PoseSet:
+    """A person in the lower right of each picture, of labels without sizes, as LSP's and MPII's."""
+    images = []
+    for i in range(count):
+        width, height = sizes[i % len(sizes)]
+        path = photo(at / f"{i}.png", width, height)
+        points = factor * np.linspace((0.55 * width, 0.5 * height), (0.97 * width, 0.95 * height), 14)
+        person = Person(i, Box.around(points, 1.2), frozen_array(points), frozen_array(np.full(14, 2)), 600)
+        images.append(PoseImage(i, path, None, None, (person,)))
+    return PoseSet("lsp", at / "joints.mat", ("nose",) * 14, tuple(images))
+
+
+FIT: dict[str, tuple[int, float, Any, str | None, str | None]] = {
+    # pictures, labels' scale, sizes -> why a run refuses it, or else what it tells; None: nothing. A copy is only told.
+    "good": (12, 1, SMALL, None, None),
+    "one": (1, 1, SMALL, None, None),
+    "half": (12, 0.5, SMALL, "made for smaller ones", "of the upright pictures; made for smaller ones?"),
+    "half, few": (3, 0.5, SMALL, None, "of the upright pictures; made for smaller ones?"),
+    "half, frames": (12, 0.5, SMALL[:1], None, "of the upright pictures; made for smaller ones?"),
+    "half, one": (1, 0.5, SMALL, None, None),
+    "1.1": (12, 1.1, SMALL, None, "lie outside the upright pictures; made for larger ones?"),
+    "1.8": (12, 1.8, SMALL, "12 of 12 pictures", "lie outside the upright pictures; made for larger ones?"),
+    "2": (1, 2, SMALL, "1 of 1 pictures", "lie outside the upright pictures; made for larger ones?"),
+}
+
+
+@pytest.mark.parametrize(("count", "factor", "sizes", "refused", "says"), FIT.values(), ids=FIT)
+def test_labels_without_sizes_are_held_against_the_photos(
+    count: int, factor: float, sizes: Any, refused: str | None, says: str | None, tmp_path: Path
+) -> None:
+    data = unsized(tmp_path, count, factor, sizes)
+    copies = photo_notes(data.images, data.source)
+    assert len(copies) == (says is not None) and all(says in note for note in copies if says)
+    assert all(note.startswith(f"{data.source}: ") for note in copies)
+    if refused is None:
+        assert list(fitting(data).notes) == copies
+    else:
+        with pytest.raises(PosetalkError, match=refused):
+            fitting(data)
+
+
+def test_sizes_are_the_labels_or_the_photos(tmp_path: Path) -> None:
+    path = photo(tmp_path / "a.png", 40, 30)
+    images = [labelled(path, 1), labelled(path, 2, None), labelled(tmp_path / "gone.png", 3, None)]
+    assert sizes_of(images) == {1: (64, 48), 2: (40, 30), 3: None}
+
+
+TURNS = {  # the file's size, EXIF's orientation, the labels' size -> whether it is told
+    "none": ((64, 48), None, (64, 48), False),
+    "1": ((64, 48), 1, (64, 48), False),
+    "no orientation there is": ((64, 48), 9, (64, 48), False),
+    **{f"{turn}, not square": ((64, 48), turn, (64, 48), True) for turn in (2, 3, 4)},
+    **{f"{turn}, labelled upright": ((48, 64), turn, (64, 48), False) for turn in (5, 6, 7, 8)},
+    **{f"{turn}, square": ((64, 64), turn, (64, 64), True) for turn in (2, 5, 6, 7, 8)},
+    **{f"{turn}, without sizes": ((48, 64), turn, None, True) for turn in (3, 6)},
+}
+
+
+@pytest.mark.parametrize("form", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(("size", "turn", "says", "told"), TURNS.values(), ids=TURNS)
+def test_turns_that_no_size_shows_are_told(
+    size: tuple[int, int],
+    turn: int | None,
+    says: tuple[int, int] | None,
+    told: bool,
+    form: str,
+    tmp_path: Path,
+) -> None:
+    good = photo(tmp_path / "good.png", 64, 48)
+    images = [labelled(good, i) for i in range(2)]
+    images.append(labelled(photo(tmp_path / f"a.{form}", *size, turn), 2, says))
+    data = PoseSet("coco", tmp_path / "labels.json", ("nose",) * 17, tuple(images))
+    notes = fitting(data).notes
+    assert list(notes) == photo_notes(images, data.source)
+    assert [note[:65] for note in notes] == [
+        "1 of 3 pictures are turned or mirrored by EXIF, which their size "
+    ] * told
+    assert all(f"the first: a.{form}" in note for note in notes)
 
 
 # --- formats ---

@@ -318,8 +318,20 @@ def test_others_are_scored_on_the_same_people(tmp_path: Path) -> None:
 
 
 def test_what_is_said_to_be_seen_is_compared_with_the_flags() -> None:
-    truth = made(people=4)
+    whole = made(people=4)
+    first = whole.images[0]
+    hidden = replace(first.people[0], visible=frozen_array([1, 2, 2]))
+    truth = replace(whole, images=(replace(first, people=(hidden, *first.people[1:])), *whole.images[1:]))
     said = [(True, True, False), (True, True, True), (False, False, False), (True, True, True)]
     found = [replace(p, visible=v) for p, v in zip(answers(truth), said, strict=True)]
-    assert evaluate(truth, found, THREE).visible == (pytest.approx(8 / 12), 1.0)
+    assert evaluate(truth, found, THREE).visible == pytest.approx((7 / 12, 11 / 12))
     assert evaluate(truth, answers(truth), THREE).visible is None
+    for flag in (1, 2):  # of which none tells what can be seen
+        all_alike = [
+            replace(i, people=tuple(replace(p, visible=frozen_array([flag] * 3)) for p in i.people))
+            for i in whole.images
+        ]
+        report = evaluate(replace(whole, images=tuple(all_alike)), found, THREE)
+        assert report.visible is None and "visible is told rightly is not known" in report.notes[-1]
+        assert "Seen or not" not in report.to_markdown() and report.to_dict()["visible"] is None
+        assert not evaluate(whole, answers(whole), THREE).notes[1:]  # a model that does not say either

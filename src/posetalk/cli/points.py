@@ -215,15 +215,16 @@ def calibrate(
     tell(*truth.notes)
     quiet()
     keep_memory()
+    from posetalk.score.calibrate import NOT_TOLD
     from posetalk.score.calibrate import calibrate as run
 
     found = run(model, truth, named or labelled_skeleton(truth), out)
     for sentence in truth.skipped:
         print(f"skipped: {sentence}")
-    factor, offset = found.visible_line
+    line = f"{found.visible_line[0]:.2f} x + {found.visible_line[1]:.2f}" if found.visible_line else None
     print(
         f"{out}: calibrated on {found.people} people; temperature {found.temperature:.2f}, "
-        f"visible {factor:.2f} x + {offset:.2f}; expected calibration error "
+        f"visible {line or f'as it was, {NOT_TOLD}'}; expected calibration error "
         f"{found.error_before:.3f} before, {found.error_after:.3f} after"
     )
 

@@ -36,18 +36,19 @@ def facts(
     """
     from posetalk.facts.show import drawable, lines_of, scenes, write_json
     from posetalk.formats.dataset import labelled_skeleton, read_people
-    from posetalk.formats.fit import evenly
-    from posetalk.formats.objects import read_objects
-    from posetalk.images.fit import other_shapes
+    from posetalk.formats.objects import Objects, read_objects
+    from posetalk.images.fit import photo_notes, sizes_of
     from posetalk.skeleton import skeleton as known
 
     named = known(skeleton) if skeleton else None
     data = read_people(annotations, images or annotations.parent, skeleton=named)
-    things, left_out = read_objects(objects) if objects else ({}, [])
+    things, left_out = (
+        read_objects(objects, sizes=sizes_of(data.images)) if objects else (Objects(), list[str]())
+    )
     if json_out:
         write_json((scene for _, scene in scenes(data, things, image or ())), json_out)
     if images and not draw:
-        tell(*other_shapes(evenly([one for one in data.images if one.people])))
+        tell(*photo_notes(data.images, annotations))
     if draw:
         from posetalk.facts.show import draw_all
 
@@ -56,7 +57,7 @@ def facts(
     if not json_out and not draw:
         for _, scene in scenes(data, things, image or ()):
             print("\n".join(lines_of(scene)))
-    tell(*data.notes)
+    tell(*data.notes, *things.notes)
     tell_skipped(*data.skipped, *left_out)
 
 
@@ -103,7 +104,7 @@ def write(
     from rich.progress import track
 
     from posetalk.formats.annotated import AnnotatedImages
-    from posetalk.images.fit import other_shapes
+    from posetalk.images.fit import photo_notes
     from posetalk.llm.request_state import RunReport
     from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_by_facts, write_by_model
     from posetalk.write.samples.sample import KINDS
@@ -133,7 +134,7 @@ def write(
     )
     data = AnnotatedImages(annotations, captions, objects, images=images)
     if images:
-        tell(*other_shapes(data.some()))
+        tell(*photo_notes(data.some(), annotations))
     if asked is None:
         print(f"{out}: {write_by_facts(data, chosen, out, partial(track, description='writing'))}")
         tell(*data.notes)
@@ -221,4 +222,5 @@ def screen(
     data = AnnotatedImages(annotations, captions, objects, images=images) if annotations else None
     kept, skipped = screen_file(published, data, out)
     print(f"{out}: {kept}")
+    tell(*(data.notes if data else ()))
     tell_skipped(*skipped)

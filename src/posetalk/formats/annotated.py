@@ -13,9 +13,18 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.captions import Caption, caption_of
 from posetalk.formats.coco import Annotation, pose_images
 from posetalk.formats.files import decode_record, none_left
-from posetalk.formats.fit import check_labels, evenly
-from posetalk.formats.objects import Instance, Thing, instance_of, read_categories, thing_of
+from posetalk.formats.fit import CountedBoxes, check_labels, evenly, size_of
+from posetalk.formats.objects import (
+    WRITE_XYWH,
+    Instance,
+    Thing,
+    box_of,
+    instance_of,
+    read_categories,
+    thing_of,
+)
 from posetalk.formats.reading import check_id, reading_of
+from posetalk.formats.scale import Size
 from posetalk.formats.stream import read_records, records
 from posetalk.skeleton import Skeleton
 from posetalk.types import PoseImage
@@ -73,14 +82,19 @@ class AnnotatedImages:
         self._keep_pictures(early)
         self._keep_people(early)
         self._skipped |= dict.fromkeys(early)
-        if not any(self.one(image_id) for image_id in self.ids()):
+        sizes: dict[int, Size | None] = {}
+        self._notes = check_labels(
+            self._measured(sizes), self.annotations, outside=self._reading.outside.values()
+        )
+        if not sizes and not any(self.one(image_id) for image_id in self.ids()):
             raise none_left(self.annotations, self.skipped, "people")
-        self._notes = check_labels(self.some(), self.annotations)
         if captions and not self._keep("captions", captions, caption_of, early):
             raise none_left(captions, early, "captions")
         self._names = read_categories(objects, early) if objects else {}
         if objects and not self._keep("objects", objects, instance_of, early):
             raise none_left(objects, early, "objects")
+        if objects:
+            self._notes += self._check_objects(sizes, objects)
         self._skipped |= dict.fromkeys(early)
 
     @property
@@ -135,6 +149,23 @@ class AnnotatedImages:
         if not found or not found[0].people:
             return None
         return AnnotatedImage(found[0], captions, tuple(thing for thing in things if thing is not None))
+
+    def _measured(self, sizes: dict[int, Size | None]) -> Iterator[PoseImage]:
+        """Some pictures; each one's size is put into `sizes`."""
+        for image in self.some():
+            sizes[image.id] = size_of(image)
+            yield image
+
+    def _check_objects(self, sizes: dict[int, Size | None], path: Path) -> list[str]:
+        """sizes: of the pictures whose objects are looked at."""
+        counted = CountedBoxes(sizes)
+        for image_id in sizes:
+            for raw in self._of("objects", image_id):
+                if box := box_of(_INSTANCE.decode(raw)):
+                    counted.add(image_id, box)
+        if not counted.boxes:
+            counted.boxes, counted.others = self._rows.execute(_OBJECTS_WITHOUT_PICTURE).fetchone()
+        return counted.check(path, WRITE_XYWH)
 
     def _of(self, what: str, image_id: int) -> list[bytes]:
         return [row[0] for row in self._rows.execute(f"SELECT raw FROM {what} WHERE image = ?", (image_id,))]
@@ -193,4 +224,5 @@ class AnnotatedImages:
 
 
 _WITHOUT_PICTURE = "SELECT image, raw FROM people WHERE image NOT IN (SELECT id FROM pictures)"
+_OBJECTS_WITHOUT_PICTURE = "SELECT COUNT(*), SUM(image NOT IN (SELECT id FROM pictures)) FROM objects"
 _WITH_PEOPLE = "SELECT id FROM pictures WHERE id IN (SELECT image FROM people) ORDER BY id"

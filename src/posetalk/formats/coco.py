@@ -65,10 +65,13 @@ def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = No
     file = _read(annotations)
     reading = reading_of(annotations, images, skeleton, file.categories or [])
     found = pose_images(file.images, file.annotations, reading)
+    left_out = {picture for picture, _ in reading.outside}
+    some = evenly([image for image in found if image.people or image.id in left_out])
+    looked = {image.id for image in some}
+    outside = [points for (picture, _), points in reading.outside.items() if picture in looked]
+    notes = (*reading.notes(), *check_labels(some, annotations, outside=outside))
     if not any(image.people for image in found):
         raise reading.nobody()
-    some = evenly([image for image in found if image.people])
-    notes = (*reading.notes(), *check_labels(some, annotations))
     return PoseSet("coco", annotations, reading.points.names, found, tuple(reading.skipped), notes=notes)
 
 
@@ -135,7 +138,10 @@ def _people(
             if record.image_id not in pictures:
                 raise PosetalkError(f"its image {record.image_id} is not among the images that were read")
             keypoints, visible = _split(_numbers(record, k, reading.declared), nothing)
-            box = _box(record.bbox, pictures[record.image_id], keypoints[visible > 0])
+            box = _box(record.bbox, keypoints[visible > 0])
+            if fault := _outside(box, pictures[record.image_id]):
+                reading.outside[record.image_id, record.id] = int((visible > 0).sum())
+                raise PosetalkError(fault)
             person = Person(record.id, box, keypoints, visible, _area(record, box), bool(record.iscrowd))
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: annotation {record_id(raw, number)}: {error}")
@@ -147,22 +153,24 @@ def _people(
     return people
 
 
-def _box(numbers: list[float] | None, image: _Image, points: Floats) -> Box:
+def _box(numbers: list[float] | None, points: Floats) -> Box:
     if numbers is None:
         if len(points) < 2:
             raise PosetalkError("it has no bbox, and fewer than 2 labelled keypoints to make one from")
-        box = Box.around(points, BOX_OF_POINTS)
-    elif len(numbers) != 4:
+        return Box.around(points, BOX_OF_POINTS)
+    if len(numbers) != 4:
         raise PosetalkError(f"its bbox has {len(numbers)} numbers instead of 4")
-    else:
-        box = Box(*numbers)
-    if image.width and image.height:
-        left, top, right, bottom = box.xyxy
-        if left >= image.width or top >= image.height or right <= 0 or bottom <= 0:
-            raise PosetalkError(
-                f"the box {box.xywh} lies outside its picture of {image.width} x {image.height} px"
-            )
-    return box
+    return Box(*numbers)
+
+
+def _outside(box: Box, image: _Image) -> str | None:
+    """What is wrong where a box lies wholly outside its picture."""
+    if not image.width or not image.height:
+        return None
+    left, top, right, bottom = box.xyxy
+    if left < image.width and top < image.height and right > 0 and bottom > 0:
+        return None
+    return f"the box {box.xywh} lies outside its picture of {image.width} x {image.height} px"
 
 
 def _area(record: Annotation, box: Box) -> float:

@@ -12,12 +12,11 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_file, decode_record, none_left
-from posetalk.formats.fit import TINY
+from posetalk.formats.fit import OFTEN, CountedBoxes
+from posetalk.formats.scale import Size
 from posetalk.types import Box
 
 PERSON = 1  # COCO's category
-FAR_OUT = 1.1  # a box that ends beyond 1.1 times the picture's side reaches far outside it
-MANY = 0.1  # more than one such box in ten is not a detector's slip but the other form
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +29,13 @@ class DetectedBox:
 
 
 class Detections(dict[int, list[DetectedBox]]):
-    """The boxes of each image id, surest first; `skipped` has one sentence for each record left out."""
+    """The boxes of each image id, surest first; `skipped` has one sentence for each record left out.
+
+    notes: a sentence for whatever does not fit.
+    """
 
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -47,16 +50,17 @@ def read_boxes(
     *,
     min_score: float = -math.inf,
     form: Literal["xywh", "xyxy"] = "xywh",
-    sizes: Mapping[int, tuple[int, int]] | None = None,
+    sizes: Mapping[int, Size | None] | None = None,
 ) -> Detections:
     """Read the people of a detector's results file: a list of image_id, category_id, bbox and score.
 
     min_score: boxes below it are left out.
     form:      what bbox holds: left, top, width, height px (COCO), or left, top, right, bottom px (the
                detections that go with Human-Art).
-    sizes:     image id -> (width, height) px; with it, a file in the other form is found out.
-    Errors: unreadable file, not this form, the other `form`, no record left. Few boxes or none above
-    `min_score` is no error.
+    sizes:     image id -> (width, height) px of the labelled pictures, None where it is not known; with it, boxes that
+               do not fit them are found out.
+    Errors: unreadable file, not this form, the other `form`, another scale, other pictures, no record left. Few boxes
+    or none above `min_score` is no error.
     """
     path = Path(path)
     decoder = msgspec.json.Decoder(_Record)
@@ -70,11 +74,20 @@ def read_boxes(
                 found.append(DetectedBox(_box(record.bbox, form), record.score, record.image_id))
         except PosetalkError as error:
             skipped.append(f"{path}: record number {number}: {error}")
-    _check_form(path, form, found, skipped, sizes)
+    empty = sum("has no area" in sentence for sentence in skipped)
+    if form == "xyxy" and empty > OFTEN * (len(found) + empty):
+        raise PosetalkError(
+            f"{path}: {empty} boxes end before they begin, so they seem to be left, top, width, height; "
+            "read them with the box form xywh"
+        )
+    counted = CountedBoxes(sizes or None, form)
+    for one in found:
+        counted.add(one.image_id, one.box)
+    notes = counted.check(path, "read them with the box form xyxy")
     if not found:
         raise none_left(path, skipped, "boxes of people")
     boxes = Detections()
-    boxes.skipped = tuple(skipped)
+    boxes.skipped, boxes.notes = tuple(skipped), tuple(notes)
     for one in sorted(found, key=lambda b: -b.score):
         if one.score >= min_score:
             boxes.setdefault(one.image_id, []).append(one)
@@ -86,36 +99,3 @@ def _box(numbers: list[float], form: Literal["xywh", "xyxy"]) -> Box:
         raise PosetalkError(f"its bbox has {len(numbers)} numbers instead of 4")
     a, b, c, d = numbers
     return Box(a, b, c, d) if form == "xywh" else Box.from_xyxy(a, b, c, d)
-
-
-def _check_form(
-    path: Path,
-    form: Literal["xywh", "xyxy"],
-    found: list[DetectedBox],
-    skipped: list[str],
-    sizes: Mapping[int, tuple[int, int]] | None,
-) -> None:
-    """Corners read as sizes reach far out of the picture; sizes read as corners give boxes without area.
-
-    Shares of the picture's sides are refused too.
-    """
-    tiny = sum(max(one.box.w, one.box.h) <= TINY for one in found)
-    if tiny > len(found) / 2:
-        raise PosetalkError(
-            f"{path}: {tiny} of {len(found)} boxes are 1 px or smaller; normalised coordinates? multiply them by the "
-            "picture's width and height"
-        )
-    if form == "xywh" and sizes:
-        known = [(b.box, sizes[b.image_id]) for b in found if b.image_id in sizes]
-        out = sum(box.x + box.w > FAR_OUT * w or box.y + box.h > FAR_OUT * h for box, (w, h) in known)
-        if out > MANY * len(known):
-            raise PosetalkError(
-                f"{path}: {out} of {len(known)} boxes reach far out of their pictures, so they seem to be "
-                "left, top, right, bottom; read them with the box form xyxy"
-            )
-    empty = sum("has no area" in sentence for sentence in skipped)
-    if form == "xyxy" and empty > MANY * (len(found) + empty):
-        raise PosetalkError(
-            f"{path}: {empty} boxes end before they begin, so they seem to be left, top, width, height; "
-            "read them with the box form xywh"
-        )

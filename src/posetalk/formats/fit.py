@@ -1,16 +1,17 @@
-"""Whether the labels of people fit themselves: boxes in pixels, left, top, width, height, with the keypoints inside."""
+"""Whether labels and boxes fit: in pixels of their pictures, left, top, width, height, with the keypoints inside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.types import Floats, Person, PoseImage
+from posetalk.formats.scale import OF_BOXES, OF_POINTS, Reach, Size
+from posetalk.types import Box, Floats, Person, PoseImage
 
 T = TypeVar("T")
 
@@ -20,7 +21,9 @@ MARGIN = 0.1  # of a box's sides: labels of the edge of a body lie a little outs
 TOLD, REFUSED = 0.9, 0.5  # shares of keypoints inside their boxes; in COCO .983, in its smallest samples .977
 FEW = 3  # people: of fewer, a low share may be one bad record
 ENOUGH = 6  # labelled keypoints that tell how a box's numbers are meant
+ALIKE = 0.4  # of a box's sides: one that begins so near the upper left corner hardly tells how it is meant
 MOST = 0.9  # of the people whose boxes tell
+OFTEN = 0.1  # more than one box in ten that reaches far out of its picture is no detector's slip
 
 
 def evenly(some: Sequence[T], most: int = LOOKED) -> list[T]:
@@ -43,6 +46,7 @@ class _Counted:
     out: int = 0
     telling: int = 0
     corners: int = 0
+    reach: Reach = field(default_factory=lambda: Reach(OF_POINTS))
 
     def add(self, image: PoseImage, person: Person) -> None:
         box = person.box
@@ -51,23 +55,32 @@ class _Counted:
         self.tiny += max(box.w, box.h) <= TINY
         self.labelled += len(inside)
         self.inside += int(inside.sum())
-        self.out += _reaches_out(image, person)
-        # a box in the upper left corner reads the same either way
-        if len(inside) >= ENOUGH and (box.x > MARGIN * box.w or box.y > MARGIN * box.h):
+        self.out += _reaches_out(box, size_of(image))
+        if size := size_of(image):
+            self.reach.add(image.id, person.keypoints[person.labelled], size)
+        # a box in the upper left corner reads much the same either way
+        if len(inside) >= ENOUGH and (box.x > ALIKE * box.w or box.y > ALIKE * box.h):
             self.telling += 1
             self.corners += _corners(image, person)
 
 
-def check_labels(pictures: Iterable[PoseImage], source: Path, *, corners: bool = True) -> list[str]:
+def check_labels(
+    pictures: Iterable[PoseImage], source: Path, *, corners: bool = True, outside: Collection[int] = ()
+) -> list[str]:
     """A sentence for whatever does not fit. Errors: labels that no number could be measured with.
 
     corners: whether the boxes are four numbers of the file, which can have been written in another form.
+    outside: of each person who was left out for a box wholly outside the picture, how many keypoints are labelled;
+    looked at when the pictures have been.
     """
     counted = _Counted()
     for image in pictures:
         for person in image.people:
             if not person.is_crowd:
                 counted.add(image, person)
+    lost = sum(max(1, points) for points in outside)
+    counted.reach.places += lost
+    counted.reach.out += lost
     found = []
     if counted.tiny > counted.people / 2:
         raise PosetalkError(
@@ -86,31 +99,95 @@ def check_labels(pictures: Iterable[PoseImage], source: Path, *, corners: bool =
         if counted.out or counted.telling >= FEW:
             raise PosetalkError(f"{said}; write them as COCO's left, top, width, height")
         found.append(f"{said}; look at them")
+    if fault := counted.reach.fault("labelled keypoints"):
+        if fault.sure and counted.people + len(outside) >= FEW:
+            raise PosetalkError(f"{source}: {fault.said}")
+        found.append(f"{source}: {fault.said}")
     said = (
         f"{source}: {counted.inside:,} of {counted.labelled:,} labelled keypoints lie in their people's boxes"
     )
     if counted.inside < REFUSED * counted.labelled and counted.people >= FEW:
         raise PosetalkError(f"{said}; give boxes and keypoints in pixels of the same picture")
-    if counted.inside < TOLD * counted.labelled:
+    if counted.inside < (TOLD if counted.people >= FEW else REFUSED) * counted.labelled:
         found.append(f"{said}; look at boxes and keypoints")
     return found
 
 
+@dataclass(slots=True)
+class CountedBoxes:
+    """Boxes without keypoints (of a detector, of objects) held against the pictures that are labelled.
+
+    sizes: the size of each labelled picture, None where it is not known; without it boxes are held against nothing.
+    form: what the four numbers were read as. others: boxes on other pictures. out, corners: of the boxes on pictures
+    of a known size those that reach far out, and those that are boxes of their pictures when read as corners.
+    """
+
+    sizes: Mapping[int, Size | None] | None
+    form: Literal["xywh", "xyxy"] = "xywh"
+    boxes: int = 0
+    tiny: int = 0
+    others: int = 0
+    known: int = 0
+    out: int = 0
+    corners: int = 0
+    reach: Reach = field(default_factory=lambda: Reach(OF_BOXES))
+
+    def add(self, picture: int, box: Box) -> None:
+        self.boxes += 1
+        self.tiny += max(box.w, box.h) <= TINY
+        if self.sizes is None:
+            return
+        self.others += picture not in self.sizes
+        if size := self.sizes.get(picture):
+            self.known += 1
+            self.out += _reaches_out(box, size)
+            self.corners += _are_corners(box, size)
+            self.reach.add(picture, np.array([box.xyxy[2:]]), size)
+
+    def check(self, source: Path, corners: str) -> list[str]:
+        """As `check_labels`. corners: what to do about boxes in the form of corners."""
+        if self.tiny > self.boxes / 2:
+            raise PosetalkError(
+                f"{source}: {self.tiny:,} of {self.boxes:,} boxes are 1 px or smaller; normalised coordinates? "
+                "multiply them by the picture's width and height"
+            )
+        if self.boxes and self.sizes and self.others == self.boxes:
+            raise PosetalkError(
+                f"{source}: none of its {self.boxes:,} boxes lies on a labelled picture; their image ids differ"
+            )
+        often = self.out > OFTEN * self.known
+        if often and self.form == "xywh" and self.corners >= MOST * self.known:
+            raise PosetalkError(
+                f"{source}: {self.out:,} of {self.known:,} boxes reach far out of their pictures, so they seem to be "
+                f"left, top, right, bottom; {corners}"
+            )
+        fault = self.reach.fault("boxes", told=OFTEN)
+        if fault and fault.sure and self.known >= FEW:
+            raise PosetalkError(f"{source}: {fault.said}")
+        return [f"{source}: {fault.said}"] if fault else []
+
+
 def _corners(image: PoseImage, person: Person) -> bool:
     """Whether the four numbers of a box, read as corners, are a box of the picture with all of the keypoints."""
-    left, top, right, bottom = person.box.xywh
-    if right <= left or bottom <= top:
-        return False
-    if image.width and image.height and (right > image.width + 1 or bottom > image.height + 1):
-        return False
-    return bool(_inside(person, (left, top, right, bottom)).all())
+    return _are_corners(person.box, size_of(image)) and bool(_inside(person, person.box.xywh).all())
 
 
-def _reaches_out(image: PoseImage, person: Person) -> bool:
-    _, _, right, bottom = person.box.xyxy
-    return bool(image.width and right > (1 + MARGIN) * image.width) or bool(
-        image.height and bottom > (1 + MARGIN) * image.height
+def _are_corners(box: Box, size: Size | None) -> bool:
+    """Whether the four numbers of a box, read as corners, are a box of the picture."""
+    left, top, right, bottom = box.xywh
+    return (
+        right > left and bottom > top and (size is None or (right <= size[0] + 1 and bottom <= size[1] + 1))
     )
+
+
+def size_of(image: PoseImage) -> Size | None:
+    """Width and height as the labels have them."""
+    return (image.width, image.height) if image.width and image.height else None
+
+
+def _reaches_out(box: Box, size: Size | None) -> bool:
+    _, _, right, bottom = box.xyxy
+    return size is not None and (right > (1 + MARGIN) * size[0] or bottom > (1 + MARGIN) * size[1])
 
 
 def _inside(person: Person, corners: tuple[float, float, float, float]) -> Floats:

@@ -10,6 +10,8 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_record, none_left
+from posetalk.formats.fit import CountedBoxes
+from posetalk.formats.scale import Size
 from posetalk.formats.stream import read_records
 from posetalk.types import Box
 
@@ -20,6 +22,12 @@ class Thing:
 
     name: str
     box: Box
+
+
+class Objects(dict[int, tuple[Thing, ...]]):
+    """The objects of each image id; `notes` has a sentence for whatever does not fit."""
+
+    notes: tuple[str, ...] = ()
 
 
 class Instance(msgspec.Struct, gc=False):
@@ -34,6 +42,7 @@ class _Category(msgspec.Struct):
     name: str
 
 
+WRITE_XYWH = "write them as COCO's left, top, width, height"
 _INSTANCE, _CATEGORY = msgspec.json.Decoder(Instance), msgspec.json.Decoder(_Category)
 
 
@@ -64,17 +73,30 @@ def thing_of(record: Instance, names: Mapping[int, str]) -> Thing | None:
     return Thing(names[record.category_id], Box(*record.bbox))
 
 
-def read_objects(path: Path) -> tuple[dict[int, tuple[Thing, ...]], list[str]]:
+def box_of(record: Instance) -> Box | None:
+    """The box of any record, people's and crowds' too; None where it is none."""
+    try:
+        return Box(*record.bbox) if len(record.bbox) == 4 else None
+    except PosetalkError:
+        return None
+
+
+def read_objects(path: Path, *, sizes: Mapping[int, Size | None] | None = None) -> tuple[Objects, list[str]]:
     """instances_*.json -> image id -> its objects but for people and crowds; and what was left out.
 
-    Errors: unreadable file, not this form, no object.
+    sizes: image id -> (width, height) px of the labelled pictures, None where it is not known; with it, boxes that do
+           not fit them are found out.
+    Errors: unreadable file, not this form, no object, boxes of another form or of other pictures.
     """
     path = Path(path)
     skipped: list[str] = []
     names = read_categories(path, skipped)
+    counted = CountedBoxes(sizes)
 
     def read(raw: msgspec.Raw) -> tuple[int, Thing | None]:
         record = instance_of(raw)
+        if box := box_of(record):
+            counted.add(record.image_id, box)
         return record.image_id, thing_of(record, names)
 
     found: dict[int, list[Thing]] = {}
@@ -83,4 +105,6 @@ def read_objects(path: Path) -> tuple[dict[int, tuple[Thing, ...]], list[str]]:
             found.setdefault(image, []).append(thing)
     if not found:
         raise none_left(path, skipped, "objects")
-    return {image: tuple(things) for image, things in found.items()}, skipped
+    objects = Objects({image: tuple(things) for image, things in found.items()})
+    objects.notes = tuple(counted.check(path, WRITE_XYWH))
+    return objects, skipped

@@ -29,7 +29,8 @@ class Reading:
     """What goes for a whole file, and what is found out while it is read.
 
     categories: the file's. declared: how many keypoints it names for a person, 0 if none that are the skeleton's.
-    skipped: a sentence for each record left out. unboxed: ids of the people whose boxes are made.
+    skipped: a sentence for each record left out. unboxed: ids of the people whose boxes are made. outside: by the ids
+    of picture and person the number of labelled keypoints of those whose box lies outside the picture.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Reading:
     declared: int
     skipped: list[str] = field(default_factory=list)
     unboxed: set[int] = field(default_factory=set)
+    outside: dict[tuple[int, int], int] = field(default_factory=dict)
 
     @property
     def person_ids(self) -> set[int]:

@@ -142,11 +142,15 @@ def upright_size(path: Path) -> tuple[int, int]:
     """
     with open_picture(path) as image:
         width, height = image.size
-        late = (
-            image.format == "PNG" and "exif" not in image.info
-        )  # Pillow would decode the pixels to get there
-        turned = None if late else _orientation(image)
+        turned = None if _exif_is_late(image) else _orientation(image)
     return (height, width) if turned in _ON_SIDE else (width, height)
+
+
+def exif_turn(path: Path) -> int:
+    """EXIF's orientation: 2..8 where the picture is mirrored or turned, else 1. As `upright_size`, and its errors."""
+    with open_picture(path) as image:
+        turn = None if _exif_is_late(image) else _orientation(image)
+    return next((number for number, known in _UPRIGHT.items() if known is turn), 1)
 
 
 def picture_bytes(path: Path) -> tuple[bytes, str]:
@@ -183,6 +187,11 @@ def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
         raise
     except Exception as error:  # see open_picture
         raise PosetalkError(f"cannot decode {name}, it may be damaged: {_reason(error)}") from None
+
+
+def _exif_is_late(image: Image.Image) -> bool:
+    """Whether Pillow would decode the pixels to get there."""
+    return image.format == "PNG" and "exif" not in image.info
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:

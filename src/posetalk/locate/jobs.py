@@ -58,6 +58,23 @@ def detected_jobs(truth: PoseSet, found: Detections) -> list[LocateJob]:
     return jobs
 
 
+def without_match(truth: PoseSet, found: Detections) -> list[str]:
+    """A sentence where most of a detector's boxes lie on other pictures, or most people are on pictures without one."""
+    known = {image.id for image in truth.images}
+    boxes = sum(map(len, found.values()))
+    others = sum(len(some) for image, some in found.items() if image not in known)
+    crowded = [image.id for image in truth.images if any(not person.is_crowd for person in image.people)]
+    without = sum(image not in found for image in crowded)
+    notes = []
+    if others > boxes / 2:
+        notes.append(
+            f"{others:,} of {boxes:,} boxes lie on pictures that are not in {truth.source}, and are left out"
+        )
+    if without > len(crowded) / 2:
+        notes.append(f"{without:,} of {len(crowded):,} pictures with people of {truth.source} have no box")
+    return notes
+
+
 def image_jobs(photos: Sequence[ImageFile], before: Sequence[Prediction] = ()) -> list[LocateJob]:
     """One person a photo, looked for in the whole of it; see `image_ids`. before: what an earlier run found."""
     ids = image_ids([photo.key for photo in photos], {p.file_name: p.image_id for p in before})

@@ -22,10 +22,12 @@ from posetalk.lock import only_run
 from posetalk.model.files import conversation, crop_settings, load, named_weights, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.score.calibration import reliability
+from posetalk.score.metrics import tell_visible
 from posetalk.score.oks import similarity
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseSet
 
+NOT_TOLD = "for the labels do not tell seen keypoints from hidden ones"
 TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))
 
 
@@ -33,12 +35,14 @@ TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))
 class CalibrationResult:
     """What was found: the heat map's temperature, factor and offset of the visible logit, and the errors it made.
 
+    visible_line: None where the labels do not tell seen keypoints from hidden ones; the model's own was kept.
+
     error_before, error_after: expected calibration error of scores on the people that were used.
     """
 
     people: int
     temperature: float
-    visible_line: tuple[float, float]
+    visible_line: tuple[float, float] | None
     error_before: float
     error_after: float
 
@@ -47,8 +51,8 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
     """Write the model `name` (with the readout `point`) to the folder `out`, calibrated on the people of `truth`.
 
     The temperature of the heat maps is the one whose scores are nearest, in mean square, to the similarities that the
-    answers had; the line of the visible logit is fitted by logistic regression. Errors: a model without `point`, no
-    people.
+    answers had; the line of the visible logit is fitted by logistic regression, or kept as it was where the labels do
+    not tell seen keypoints from hidden ones. Errors: a model without `point`, no people.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise PosetalkError(f"{out} is there already; give a folder that is new or empty")
@@ -61,6 +65,7 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
     model, tokenizer = load(name)
     if not model.config.cells:
         raise PosetalkError(f"{name} has no readout 'point', whose heat maps could be calibrated")
+    line_before = model.point.visible_line.clone()
     model.point.forget_calibration()
     looked = _look(model, tokenizer, truth, points)
 
@@ -80,10 +85,11 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
         )
     misses = [miss(t) for t in track(TEMPERATURES, description="calibrating")]
     temperature = TEMPERATURES[int(np.argmin(misses))]
-    line = _line(looked.visible.flatten(), looked.seen.float().flatten())
+    told = tell_visible(person for _, person in scored_people(truth))
+    line = _line(looked.visible.flatten(), looked.seen.float().flatten()) if told else None
     with torch.no_grad():
         model.point.temperature.fill_(temperature)
-        model.point.visible_line.copy_(torch.tensor(line))
+        model.point.visible_line.copy_(torch.tensor(line) if line else line_before)
     save(model, tokenizer, out)
     before, after = (reliability(*scores(t))[1] or 0.0 for t in (1.0, temperature))
     names = model.config.keypoints
@@ -94,6 +100,8 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
         "",
         f"- Keypoints it has learned: {', '.join(names) if names else 'not known'}",
     ]
+    if line is None:
+        card.append(f"- Of visible: as it was, {NOT_TOLD}")
     (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
     return CalibrationResult(len(looked.heat), temperature, line, before, after)
 

@@ -20,6 +20,7 @@ from posetalk.score.metrics import (
     metrics_of,
     person_scores,
     ratio,
+    tell_visible,
 )
 from posetalk.score.oks import coco_ap
 from posetalk.score.pck import head_lengths, torso_lengths
@@ -106,6 +107,7 @@ def evaluate(
         intervals=_intervals(our_columns, {"baseline": base_columns, **other_columns}),
         reliability=bins,
         calibration_error=error,
+        notes=(*report.notes, *_visible_notes(labels, visible)),
         visible=_visible(labels, visible),
         per_keypoint=keypoint_rows(labels, ours, base, seen),
         cases=_cases(labels, ours, predictions),
@@ -217,12 +219,21 @@ def _intervals(ours: Metrics, others: Mapping[str, Metrics]) -> dict[str, tuple[
 
 
 def _visible(labels: Labels, said: Floats) -> tuple[float, float] | None:
-    """Of all keypoints the share told rightly to be seen or not, and the share that can be seen; None: not told."""
+    """Of all keypoints the share told rightly to be seen or not, and the share that can be seen; None: not told, by the
+    model or by the labels."""
     told = np.isfinite(said)
-    if not told.any():
+    if not told.any() or not tell_visible(labels.persons):
         return None
     truth = np.array([p.visible > 1 for p in labels.persons])
     return float((said[told] == truth[told]).mean()), float(truth[told].mean())
+
+
+def _visible_notes(labels: Labels, said: Floats) -> list[str]:
+    if not np.isfinite(said).any() or tell_visible(labels.persons):
+        return []
+    return [
+        "the labels do not tell seen keypoints from hidden ones: whether visible is told rightly is not known"
+    ]
 
 
 def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tuple[QualitativeCase, ...]:

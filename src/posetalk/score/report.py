@@ -33,7 +33,8 @@ class EvaluationReport:
                evaluation for each draw) and, as NAME_over_baseline (or another's name), of its lead on the
                same draws.
     reliability, calibration_error: what scores mean, see `calibration`.
-    visible:   the share of keypoints told rightly to be seen or not, and the share that can be seen.
+    visible:   the share of keypoints told rightly to be seen or not, and the share that can be seen; None where the
+               model or the labels do not tell.
     missing:   scored people without prediction, who count as 0; None on a detector's boxes.
     cases:     people with a prediction, the best first.
     """

@@ -11,8 +11,8 @@ from rich.progress import track
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import labelled_skeleton, read_people
 from posetalk.formats.detections import read_boxes
-from posetalk.images.fit import fitting
-from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs
+from posetalk.images.fit import fitting, sizes_of
+from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs, without_match
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
 from posetalk.score.evaluate import evaluate
@@ -46,8 +46,9 @@ def evaluate_model(
     if settings.boxes:
         if truth.name in ("mpii", "lsp"):
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
-        sizes = {i.id: (i.width, i.height) for i in truth.images if i.width and i.height}
-        found = read_boxes(Path(settings.boxes), form=settings.box_format, sizes=sizes)
+        found = read_boxes(Path(settings.boxes), form=settings.box_format, sizes=sizes_of(truth.images))
+        for sentence in (*found.notes, *without_match(truth, found)):
+            print(sentence)
     others, told = _others(beside)
     with settings.claim(out):
         model = localizer()

@@ -16,7 +16,7 @@ from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.dataset import read_people
 from posetalk.formats.files import read_start
 from posetalk.formats.paths import find_picture
-from posetalk.images.fit import misfit
+from posetalk.images.fit import misfit, scale_and_turns
 from posetalk.settings import LocalPath, Settings, TomlName
 from posetalk.skeleton import skeleton as named
 
@@ -69,15 +69,17 @@ def pictures_of(
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
         folder = Path(settings.images) if settings.images else None
         pictures = AnnotatedImages(path, captions, objects, images=folder, skeleton=chosen)
-        return pictures, pictures.keypoint_names, lambda: _told(pictures.notes, pictures.skipped)
+        more = scale_and_turns(pictures.some(), path, copies=True) if folder else []
+        return pictures, pictures.keypoint_names, lambda: _told([*pictures.notes, *more], pictures.skipped)
     if settings.captions or settings.objects:
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
     images = Path(settings.images) if settings.images else path.parent
     data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
+    more = scale_and_turns(data.images, path, copies=True) if settings.images else []
     return (
         [AnnotatedImage(image) for image in data.images],
         data.keypoint_names,
-        lambda: _told(data.notes, data.skipped),
+        lambda: _told([*data.notes, *more], data.skipped),
     )
 
 
