@@ -26,7 +26,7 @@ def test_a_killed_run_goes_on_exactly(
     whole = losses(tmp_path / "whole")
     assert whole[-1][1] < whole[0][1]
 
-    step = run.Report.on_step_end
+    step = run.ProgressCallback.on_step_end
 
     def killed(self, args, state, control, **rest):
         step(self, args, state, control, **rest)
@@ -34,7 +34,7 @@ def test_a_killed_run_goes_on_exactly(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run.Report, "on_step_end", killed)
+        patch.setattr(run.ProgressCallback, "on_step_end", killed)
         run.train(settings, tmp_path / "killed")
     # the lines up to the last checkpoint stay as they are: what was learned there is not learned again
     log = tmp_path / "killed" / "log.jsonl"

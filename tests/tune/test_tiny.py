@@ -34,12 +34,12 @@ def test_it_sees_and_reads_what_the_localiser_does() -> None:
     torch.testing.assert_close(here, there.float(), atol=1e-3, rtol=1e-3)
 
 
-def test_it_is_made_anew_for_other_weights_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_made_anew_for_other_weights_fingerprint_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     first = made("tiny")
     before = (first / "model.safetensors").stat().st_mtime_ns
     assert made("tiny") == first and (first / "model.safetensors").stat().st_mtime_ns == before
     assert weights_fingerprint(first) and [path.name for path in first.parent.iterdir()] == [first.name]
-    monkeypatch.setattr("posetalk.tune.small.weights_of", lambda _: "another")
+    monkeypatch.setattr("posetalk.tune.small.weights_fingerprint", lambda _: "another")
     assert made("tiny") != first
 
 
