@@ -171,3 +171,29 @@ def test_no_line_ends_a_reading(tmp_path_factory: pytest.TempPathFactory, rows: 
         counted = report.answered + report.known + report.failed + report.foreign + report.unreadable
         assert counted == len(rows)
         assert ledger.totals().answers == report.answered
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, {"error": {"code": 402, "message": "no credit"}}, "402: no credit"),
+        (200, {"error": "odd"}, "with an error: odd"),
+        (200, {"choices": [{"error": {"code": 502, "message": "died"}}]}, "502: died"),
+        (
+            200,
+            {"choices": [{"finish_reason": "error", "message": {"content": "half"}}]},
+            "with an error: the model's server failed",
+        ),
+        (401, {"error": {"message": "no: sk-ab*****yz12."}}, "401: no: ***"),
+        (403, {"error": {"message": "not here"}}, "403: not here"),
+    ],
+)  # fmt: skip
+def test_an_error_in_a_result_is_said(
+    status: int, body: Any, words: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    [row] = lines(*write_batch(jobs(1), ledger, SETTINGS, accept, tmp_path / "batch.jsonl"))
+    line = {"custom_id": row["custom_id"], "response": {"status_code": status, "body": body}}
+    report = read_batch(put(tmp_path / "back.jsonl", [line]), ledger)
+    assert report.failed == 1 and report.first == f"line 1: the server answered {words}"
+    [(_, outcome)] = results(jobs(1), ledger, SETTINGS, accept)
+    assert outcome.failure == f"failed in the batch: the server answered {words}"

@@ -20,7 +20,7 @@ import pytest
 from tests.llm.server import Body, Server, asked, echo, error, running, said
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Client, RequestError, ServerSettings, completion_of, tokens
+from posetalk.llm.client import Client, RequestError, ServerSettings, completion_of, key, tokens
 from posetalk.llm.fault import Fault, Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price, estimate, price_of
@@ -512,6 +512,36 @@ def test_answers_without_a_count_are_estimated_and_said_to_be(ledger: Ledger) ->
         report = generate(jobs(3), ledger, settings(server), accept)
         assert report.totals.tokens_out == 30 and report.totals.estimated == 3
         assert "estimated for 3 answers" in str(report)
+
+
+# A reply that was not accepted, and no answer to what was asked then.
+
+
+@pytest.mark.parametrize(
+    ("first", "faults", "reply"),
+    [
+        (said("bad"), (Fault("leak", "it is bad"), Fault("length", "it is long")), "bad"),
+        (
+            said("half", "length"),
+            (Fault("length", "the reply was cut off after 64 tokens, it has to be shorter"),),
+            "half",
+        ),
+        (said(None, refusal="I cannot"), (Fault("failed", "refused by the model: I cannot"),), "I cannot"),
+    ],
+)  # fmt: skip
+def test_a_reply_without_its_next_one_is_kept(first: Any, faults: Any, reply: str, ledger: Ledger) -> None:
+    def script(body: Body, n: int) -> Any:
+        return first if len(body["messages"]) == 2 else error(413, "too long")
+
+    with running(script) as server:
+        given = settings(server)
+        report = generate(jobs(1), ledger, given, accept)
+        failure = "refused with 413: the server answered 413: too long"
+        assert outcomes(1, ledger, given) == [Outcome(faults=faults, failure=failure, reply=reply)]
+        assert report.failed == {"refused with 413": 1} and not report.rejected
+    with Ledger(ledger.path.with_name("other.sqlite")) as other:
+        other.answer([(key(make(0), given), "0-detail", completion_of(json.loads(first.body)), 0.0)])
+        assert outcomes(1, other, given) == [Outcome(faults=faults, failure="not asked yet", reply=reply)]
 
 
 # The key.

@@ -127,6 +127,112 @@ def test_a_server_that_sends_without_end_is_given_up_and_the_others_go_on(ledger
     assert "more than 8 MB" in outcomes(6, ledger, settings(server))[1].failure
 
 
+# Errors that come with 200, and what servers say of keys.
+
+IN_A_200: list[tuple[Any, str, int, str]] = [
+    ({"error": {"code": 402, "message": "no credit left"}}, "stop", 402, "no credit left"),
+    ({"error": {"code": "402", "message": "no credit left"}}, "stop", 402, "no credit left"),
+    ({"error": {"code": 401, "message": "User not found."}}, "stop", 401, "User not found."),
+    ({"error": {"code": 403, "message": "your region is shut"}}, "stop", 403, "your region is shut"),
+    ({"error": {"code": 404, "message": "no endpoints"}}, "stop", 404, "no endpoints"),
+    ({"error": {"code": 429, "message": "slower"}}, "again", 429, "slower"),
+    ({"error": {"code": 502, "message": "upstream is down"}}, "again", 502, "upstream is down"),
+    ({"error": {"code": 400, "message": "too long"}}, "never", 400, "too long"),
+    ({"error": {"code": 402, "message": "no credit left"}, "choices": []}, "stop", 402, "no credit left"),
+    ({"error": {"code": 402, "message": "no credit left"}, "choices": None}, "stop", 402, "no credit left"),
+    ({"error": {"type": "insufficient_quota", "message": "paid up?"}}, "stop", 402, "paid up?"),
+    ({"error": {"type": "overloaded_error", "message": "Overloaded"}, "type": "error"}, "again", 503, "Overloaded"),
+    ([{"error": {"code": 429, "message": "slower", "status": "RESOURCE_EXHAUSTED"}}], "again", 429, "slower"),
+    ({"error": {"status": "RESOURCE_EXHAUSTED", "message": "slower"}}, "again", 429, "slower"),
+    ({"error": "Unexpected endpoint. Returning 200 anyway"}, "again", 0, "Unexpected endpoint"),
+    ({"object": "error", "message": "no such model", "code": 404}, "stop", 404, "no such model"),
+    ({"object": "error", "message": "strange", "code": 40303}, "again", 0, "strange"),
+    ({"success": False, "errors": [{"code": 403, "message": "not for you"}]}, "stop", 403, "not for you"),
+    ({"detail": "still loading", "status": 503}, "again", 503, "still loading"),
+    ({"choices": [{"error": {"code": 502, "message": "it died"}}]}, "again", 502, "it died"),
+    (
+        {
+            "choices": [
+                {"finish_reason": "error", "message": {"content": "half"}, "error": {"code": 402, "message": "empty"}}
+            ]
+        },
+        "stop", 402, "empty",
+    ),
+    ({"choices": [{"finish_reason": "error", "message": {"content": "half an"}}]}, "again", 0, "failed"),
+    (
+        {
+            "choices": [{"finish_reason": "error", "message": {"content": ""}}],
+            "error": {"code": 403, "message": "shut"},
+        },
+        "stop", 403, "shut",
+    ),
+    ({"error": {"code": True, "message": ["a", {"b": 1}]}}, "again", 0, "'b': 1"),
+    ({"error": {"code": {"code": 402}, "message": None}}, "again", 0, "402"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "then", "status", "words"), IN_A_200, ids=range(len(IN_A_200)))
+def test_an_error_that_comes_as_an_answer_is_one(body: Any, then: str, status: int, words: str) -> None:
+    with running(lambda *_: Act(json.dumps(body).encode(), headers={"Retry-After": "7"})) as server:
+        [found] = ask(server, structured=False)
+        assert isinstance(found, RequestError) and (found.then, found.status) == (then, status)
+        assert words in found.words and "no chat completion" not in found.words
+        assert found.wait == (7 if then == "again" else 0)
+
+
+@pytest.mark.parametrize(
+    "more", [{"error": None}, {"error": {}}, {"error": {"code": 1}}, {"detail": "x"}, {"message": "x"}]
+)
+def test_what_stands_beside_an_answer_is_no_error(more: Any) -> None:
+    body = json.loads(said("x").body) | more
+    with running(lambda *_: Act(json.dumps(body).encode())) as server:
+        [found] = ask(server)
+        assert isinstance(found, Completion) and found.reply == "x"
+
+
+def test_no_credit_in_a_200_ends_the_run_and_a_full_queue_does_not(ledger: Ledger) -> None:
+    def script(body: Body, n: int) -> Act:
+        busy = {"error": {"code": 429, "message": "slower"}}
+        return Act(json.dumps(busy).encode()) if n == 0 else echo(body, n)
+
+    with running(script) as server:
+        assert generate(jobs(5), ledger, settings(server), accept).done == 5
+    empty = {"error": {"code": 402, "message": "no credit left"}}
+    with running(lambda *_: Act(json.dumps(empty).encode())) as server:
+        with pytest.raises(PosetalkError, match=r"wants to be paid first \(402: no credit left\)"):
+            generate(jobs(9), ledger, settings(server, concurrency=1), accept)
+        assert len(server.seen) == 1
+
+
+KEY_WORDS: list[tuple[str, str]] = [
+    ("your country is not supported", "it says: your country is not supported"),
+    (f"key {SECRET} may not do this", "it says: key *** may not do this"),
+    (f"Bearer={SECRET}, no", "it says: *** no"),
+    ("Incorrect key: sk-ve***************6789. See x", "it says: Incorrect key: *** See x"),
+    ("Incorrect key: sk-v...6789. See x", "it says: Incorrect key: *** See x"),
+    (f"it begins with {SECRET[:12]}", "it says: it begins with ***"),
+    (f"it ends in {SECRET[-9:]}", "it says: it ends in ***"),
+    ("an \x1b[2Jescape", "it says: an \\x1b[2Jescape"),
+    (SECRET, "may use m"),
+    ("long " * 200, "long"),
+]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("in_a_200", [False, True])
+@pytest.mark.parametrize(("words", "end"), KEY_WORDS, ids=range(len(KEY_WORDS)))
+def test_why_a_key_is_refused_is_said_and_the_key_is_not(
+    words: str, end: str, in_a_200: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    body = {"error": {"message": words, "code": status}}
+    with running(lambda *_: Act(json.dumps(body).encode(), 200 if in_a_200 else status)) as server:
+        [found] = ask(server)
+        assert isinstance(found, RequestError) and found.then == "stop" and found.words.endswith(end)
+        assert f"refuses the key ({status}); set OPENAI_API_KEY" in found.words and len(found.words) < 500
+        assert not any(SECRET[at : at + 8] in found.words for at in range(len(SECRET) - 7))
+
+
 # Limits by another name, schemas that are not understood.
 
 OLD, NEW = "max_tokens", "max_completion_tokens"

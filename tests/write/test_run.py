@@ -435,6 +435,36 @@ def test_a_ledger_that_was_lost_is_not_paid_for_again(
         assert len(server.seen) == 2 * asked
 
 
+@pytest.mark.parametrize(
+    ("first", "reasons"),
+    [
+        (said("no JSON"), ["leak", "length", "length", "failed"]),
+        (said(None, refusal="I cannot"), ["failed", "failed"]),
+        (said("", "content_filter"), ["failed", "failed"]),
+    ],
+)
+def test_a_reply_whose_next_one_never_came_is_kept_and_was_paid(
+    first: Act, reasons: list[str], words: list[str], how: list[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+
+    def script(body: Body, n: int) -> Act:
+        again = "That cannot be used" in body["messages"][-1]["content"]
+        return error(413, "too long") if again else first
+
+    (tmp_path / "how.toml").write_text(SETTINGS.replace("again = 0", "again = 1"))
+    with running(script) as server:
+        command = asking(words, server.url, *how)
+        assert ends(command) == 2
+        assert set(map(tuple, rejected(out).values())) == {tuple(reasons)}
+        row = json.loads((out / "rejected.jsonl").read_text().splitlines()[0])
+        assert row["faults"][-1]["words"].startswith("asked again: refused with 413") and "reply" in row
+        (out / "ledger.sqlite").unlink()
+        capsys.readouterr()
+        assert ends(command) == 2 and "rejected.jsonl was made with it" in capsys.readouterr().err
+
+
 def test_a_run_that_was_never_answered_may_begin_anew(
     words: list[str], how: list[str], tmp_path: Path
 ) -> None:

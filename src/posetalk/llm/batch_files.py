@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -10,8 +11,16 @@ from pathlib import Path
 from typing import TextIO
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.answer import Completion, RequestError, completion_of, words_of
-from posetalk.llm.client import ServerSettings, body
+from posetalk.llm.answer import (
+    Completion,
+    Failure,
+    RequestError,
+    completion_of,
+    failure_of,
+    without_key,
+    words_of,
+)
+from posetalk.llm.client import KEY, ServerSettings, body
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request import ChatRequest
@@ -170,10 +179,11 @@ def _read(
         report.foreign += 1
         return None
     try:
-        if error or status != 200:
-            raise RequestError(
-                "failed in the batch", f"the server answered {status}: {words_of(error or inside)[:300]}"
-            )
+        failure = Failure(status or 0, "", words_of(error or inside)) if error or status != 200 else None
+        if failure := failure or failure_of(inside):
+            words = without_key(failure.words, os.environ.get(KEY, "").strip())
+            how = failure.status or "with an error"
+            raise RequestError("failed in the batch", f"the server answered {how}: {words}")
         answer = completion_of(inside)
     except RequestError as trouble:
         report.failed += 1

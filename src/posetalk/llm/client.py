@@ -20,10 +20,10 @@ from pydantic import Field, field_validator
 
 from posetalk.errors import PosetalkError, need
 from posetalk.llm.answer import Completion as Completion
+from posetalk.llm.answer import Failure, failure_of, whole, without_key, words_of
 from posetalk.llm.answer import RequestError as RequestError
 from posetalk.llm.answer import completion_of as completion_of
 from posetalk.llm.answer import tokens as tokens
-from posetalk.llm.answer import whole, words_of
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.spoken import spoken as spoken
 from posetalk.llm.wire import TooMuch, capped
@@ -236,7 +236,10 @@ class Client:
                 response = await next(self._turn).post(
                     "/chat/completions", cast_to=self.httpx.Response, body=asked
                 )
-            return completion_of(json.loads(response.content), tokens_in(job), self._clean)
+            found = json.loads(response.content)
+            if failure := failure_of(found):
+                raise self._trouble(failure, _wait(response.headers))
+            return completion_of(found, tokens_in(job), self._clean)
         except self.openai.APIStatusError as error:
             raise self._refused(error) from None
         except (TimeoutError, self.openai.APITimeoutError):
@@ -261,22 +264,27 @@ class Client:
             return RequestError(
                 "sent elsewhere", f"{sentence} that is given: look whether it is right", "stop", status=status
             )
-        words = self._clean(words_of(error.body))[:300]
-        code = str(getattr(error, "code", None))
+        failure = Failure(status, str(getattr(error, "code", None)), words_of(error.body))
+        return self._trouble(failure, _wait(error.response.headers))
+
+    def _trouble(self, failure: Failure, wait: float) -> RequestError:
+        """What an error means for the request, and for those that come after it."""
+        status, words = failure.status, without_key(failure.words, self.secret)
         if status in (401, 403):
             sentence = f"{self.where} refuses the key ({status}); set {KEY} to one that may use {self.settings.model}"
+            sentence += f"; it says: {words}" if words.strip("* ") else ""
             return RequestError("refused key", sentence, "stop", status=status)
         if status == 404:
             sentence = f"{self.where} knows no model {self.settings.model!r} (404: {words}); look at both"
             return RequestError("unknown model", sentence, "stop", status=status)
-        if status == 402 or code == "insufficient_quota":
+        if status == 402 or failure.code == "insufficient_quota":
             sentence = f"{self.where} wants to be paid first ({status}: {words}); nothing more can be asked"
             return RequestError("no credit", sentence, "stop", status=status)
         if status in (408, 409, 425, 429) or status >= 500:
             reason = "too many requests" if status == 429 else f"error {status}"
-            return RequestError(
-                reason, f"the server answered {status}: {words}", wait=_wait(error), status=status
-            )
+            return RequestError(reason, f"the server answered {status}: {words}", wait=wait, status=status)
+        if not status:
+            return RequestError("unusable answer", f"the server answered with an error: {words}", wait=wait)
         return RequestError(
             f"refused with {status}", f"the server answered {status}: {words}", "never", status=status
         )
@@ -307,9 +315,9 @@ def _names(words: str, limited: str) -> bool:
     return _other(limited) in words or (limited in words and _UNKNOWN.search(words) is not None)
 
 
-def _wait(error: Any) -> float:
+def _wait(headers: Any) -> float:
     """Seconds that a server asks to wait: Retry-After, in seconds or as a date; 0 for none that makes sense."""
-    said = error.response.headers.get("retry-after", "")
+    said = headers.get("retry-after", "")
     try:
         seconds = float(said)
     except ValueError:

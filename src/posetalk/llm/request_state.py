@@ -16,23 +16,34 @@ Accept = Callable[[ChatRequest, str], Turns]
 """Turns a reply into turns, or raises Rejected. It must look at the job and the reply alone, never at other samples."""
 
 UNASKED = "not asked yet"  # the failure of a job that no request was sent for
+REFUSED = "refused by the model"  # how the failure of one that was answered, and paid, begins
 _NOTHING = "(nothing)"  # some servers take no message without text
 _REFUSED = "the task is refused, though it is only to say how people stand and move in a published photo"
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """What is to be asked next. job: with all that was said so far; failed: why it was given up before, if it was."""
+    """What is to be asked next. job: with all that was said so far; failed: why it was given up before, if it was.
+
+    faults, reply: of the reply before, which was not accepted; none where this is the first request.
+    """
 
     key: str
     job: ChatRequest
     failed: str
+    faults: tuple[Fault, ...] = ()
+    reply: str = ""
+
+    def without_answer(self, why: str) -> Outcome:
+        """What became of the job where this request has no answer."""
+        return Outcome(faults=self.faults, failure=why, reply=self.reply)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a job: turns, or the faults of the last reply, or the reason why there is none.
 
+    Faults and a failure: that reply was not accepted, and there is no answer to the request that came after it.
     reply: the last one, as the model wrote it.
     """
 
@@ -60,10 +71,10 @@ class RunReport:
     def add(self, outcome: Outcome) -> None:
         if outcome.turns:
             self.done += 1
-        elif outcome.faults:
-            self.rejected[outcome.faults[0].reason] += 1
-        else:
+        elif outcome.failure:
             self.failed[outcome.failure.split(":")[0]] += 1
+        else:
+            self.rejected[outcome.faults[0].reason] += 1
 
     def __str__(self) -> str:
         parts = [f"{self.done:,} written"]
@@ -83,14 +94,18 @@ def walk(
     job: ChatRequest, ledger: Ledger, settings: ServerSettings, accept: Accept
 ) -> PendingRequest | Outcome:
     """Follow a job through the ledger, judging what is not yet judged, to its end or to what must be asked."""
+    outcome = Outcome()
     for number in range(settings.max_revisions + 1):
         of = key(job, settings)
         row = ledger.row(of)
         if row is None or row.answer is None:
-            return PendingRequest(of, job, row.reason if row else "")
+            refused = (Fault("failed", outcome.failure),) if outcome.failure else ()
+            return PendingRequest(
+                of, job, row.reason if row else "", outcome.faults or refused, outcome.reply
+            )
         answer = row.answer
         if answer.end == "refused":
-            outcome = Outcome(failure=f"refused by the model: {answer.reply[:200]}", reply=answer.reply)
+            outcome = Outcome(failure=f"{REFUSED}: {answer.reply[:200]}", reply=answer.reply)
             reason = _REFUSED
         else:
             verdict = row.verdict
@@ -113,7 +128,7 @@ def results(
     for job in jobs:
         found = walk(job, ledger, settings, accept)
         if isinstance(found, PendingRequest):
-            found = Outcome(failure=found.failed or UNASKED)
+            found = found.without_answer(found.failed or UNASKED)
         yield job, found
 
 

@@ -256,7 +256,7 @@ class _Run:
 
     def _fail(self, request: PendingRequest, reason: str) -> None:
         self.ledger.fail(request.key, reason)
-        self._settled(Outcome(failure=reason))
+        self._settled(request.without_answer(reason))
 
     def _settled(self, outcome: Outcome) -> None:
         self.report.add(outcome)

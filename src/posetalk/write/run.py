@@ -20,7 +20,7 @@ from posetalk.llm.fault import Fault, Reason, Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import CostEstimate, Price, estimate
 from posetalk.llm.request import ChatRequest
-from posetalk.llm.request_state import UNASKED, Accept, Outcome, RunReport, results
+from posetalk.llm.request_state import REFUSED, UNASKED, Accept, Outcome, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
 from posetalk.settings import LocalPath, Settings
@@ -146,8 +146,10 @@ def model_samples(outcomes: Iterable[tuple[ChatRequest, Outcome]], model: str) -
     """What became of the jobs of a model."""
     for job, outcome in outcomes:
         faults = outcome.faults
-        if outcome.failure:
-            faults = (Fault("not asked" if outcome.failure == UNASKED else "failed", outcome.failure),)
+        if outcome.failure == UNASKED:
+            faults += (Fault("not asked", "not asked again yet" if faults else UNASKED),)
+        elif outcome.failure:
+            faults += (Fault("failed", f"asked again: {outcome.failure}" if faults else outcome.failure),)
         sample = Sample(job.id, job.image_id, job.image, kind_of(job.kind), outcome.turns, model)
         yield ScreenedSample(sample, faults, outcome.reply)
 
@@ -304,7 +306,7 @@ def _made_of_answers(out: Path) -> Iterator[Path]:
     """What tells that a folder's ledger must hold something; what was rejected without a reply was not paid for."""
     yield from (out / SAMPLES, out / REQUESTS)
     with suppress(OSError), (out / REJECTED).open(encoding="utf-8", errors="replace") as rows:
-        if any(not row.rstrip().endswith(_NO_REPLY) for row in rows):
+        if any(not row.rstrip().endswith(_NO_REPLY) or REFUSED in row for row in rows):
             yield out / REJECTED
 
 
