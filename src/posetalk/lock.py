@@ -16,17 +16,18 @@ _PATIENCE = 0.2
 
 
 @contextmanager
-def only_run(path: str | Path) -> Iterator[None]:
+def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
     """Hold a folder that is there, or a file that need not be, for as long as the block takes.
 
     The system frees the lock when the process dies, however it dies. Of a distributed run the first process holds it
-    for all. Errors: another process, or another thread of this one, holds it; the lock's file cannot be written.
+    for all. beside: the lock of a folder lies beside it too, so that its place can be taken meanwhile. Errors: another
+    process, or another thread of this one, holds it; the lock's file cannot be written.
     """
     path = Path(path)
     if int(os.environ.get("RANK") or 0) > 0:  # set by torchrun and accelerate
         yield
         return
-    file = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    file = path / ".lock" if path.is_dir() and not beside else path.with_name(f".{path.name}.lock")
     lock = FileLock(file)
     try:
         lock.acquire(timeout=_PATIENCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from posetalk.errors import PosetalkError
 from posetalk.lock import only_run
+from posetalk.whole import whole_file
 
 
 def _resolved(value: str, info: SerializationInfo) -> str:
@@ -61,12 +61,8 @@ class Settings(BaseModel):
 
     def save(self, path: str | Path) -> None:
         """Write a TOML file, in one piece; paths as absolute ones, so that it means the same read from any folder."""
-        part = Path(f"{path}.{os.getpid()}.part")  # other processes of a distributed run may be reading it
-        try:
+        with whole_file(path, "choose another folder") as part:
             part.write_text(tomli_w.dumps(self._absolute()), encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            raise PosetalkError(f"cannot write {path}: {error.strerror}; choose another folder") from None
 
     @contextmanager
     def claim(self, folder: str | Path) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 from tests.facts.figures import Points, figure
 
 from posetalk.cli import main
-from posetalk.facts.scene import Scene, placed, scene_of
+from posetalk.facts.scene import MANY, NEAREST, Scene, placed, scene_of
+from posetalk.facts.show import to_dict
 from posetalk.formats.captions import read_captions
 from posetalk.formats.objects import Thing, read_objects
 from posetalk.skeleton import skeleton
@@ -184,3 +186,31 @@ def test_the_command_prints_writes_and_draws(files: Path, capsys: pytest.Capture
     }  # fmt: skip
     drawn = np.asarray(Image.open(files / "drawn" / "1.png"))
     assert drawn.shape[1] > drawn.shape[0] and (drawn[:, -400:] < 128).any()
+
+
+def row_of(people: int) -> Scene:
+    """People in a row, as far from each other as they are wide, with a kite."""
+    return scene(
+        [person(i, figure(at=(150 * i, 300))) for i in range(people)], Thing("kite", Box(0, 0, 50, 50))
+    )
+
+
+def test_of_many_people_the_nearest_are_compared() -> None:
+    few, many = row_of(MANY), row_of(MANY + 1)
+    pairs = {fact.part for fact in few.facts if ", person" in fact.part}
+    assert len(pairs) == MANY * (MANY - 1) // 2
+    near = {fact.part for fact in many.facts if ", person" in fact.part}
+    assert "person 20, person 21" in near and "person 20, person 40" not in near
+    assert MANY * NEAREST / 2 <= len(near) <= MANY * NEAREST
+    for key in ("first on the left", "touching", "facing each other"):
+        assert many.facts.value(f"person 1, person 2: {key}") == few.facts.value(f"person 1, person 2: {key}")
+    assert placed(few) == {f.name for f in few.people} and placed(many) == {f.name for f in many.people}
+
+
+def test_facts_of_a_crowd_grow_with_its_people() -> None:
+    def seconds(people: int) -> float:
+        begin = time.process_time()
+        json.dumps(to_dict(row_of(people)))
+        return time.process_time() - begin
+
+    assert seconds(4 * 60) < 8 * seconds(60) + 0.5

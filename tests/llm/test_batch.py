@@ -142,8 +142,9 @@ def test_jobs_with_the_same_words_are_one_line(ledger: Ledger, tmp_path: Path) -
 
 
 def test_files_that_cannot_be_opened_are_one_sentence(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(PosetalkError, match="cannot write"):
-        write_batch(jobs(2), ledger, SETTINGS, accept, tmp_path / "none" / "batch.jsonl")
+        write_batch(jobs(2), ledger, SETTINGS, accept, tmp_path / "file" / "batch.jsonl")
     with pytest.raises(PosetalkError, match="cannot read"):
         read_batch(tmp_path / "none.jsonl", ledger)
     (tmp_path / "picture").write_bytes(bytes(range(256)) * 9)

@@ -130,6 +130,10 @@ def test_arrays_of_grey_and_rgba(looking: Localizer) -> None:
             looking.set_image(wrong)
 
 
+def test_numpy_numbers_are_numbers() -> None:
+    assert Localizer.from_pretrained(batch=np.int64(4)).batch == 4
+
+
 OPTIONS = {
     "batch 0": ({"batch": 0}, "batch is the number of people at a time, 1 or more, not 0"),
     "batch half": ({"batch": 0.5}, "not 0.5"),

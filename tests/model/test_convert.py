@@ -378,7 +378,7 @@ def test_refusals(make: Callable[[Path], None], words: str, towers: dict[str, st
 
 def test_nothing_is_written_over(towers: dict[str, str], tmp_path: Path) -> None:
     source = write(tmp_path / "locllm", checkpoint())
-    with pytest.raises(PosetalkError, match="is not an empty folder"):
+    with pytest.raises(PosetalkError, match="is there already; give a folder that is new or empty"):
         convert(source, source, **towers)
     assert json.loads((source / "config.json").read_text()) == CONFIG
 

@@ -17,6 +17,7 @@ from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.model.adapters import set_trainable
 from posetalk.model.files import build, load, save
+from posetalk.model.fingerprint import SUMS
 from posetalk.settings import ModelSettings
 
 DEEP = "[" * 100_000
@@ -150,6 +151,7 @@ def photo(tmp_path: Path) -> Path:
 def spoilt(model: Path, spoil: Spoil, at: Path) -> Path:
     folder = at / "model"
     shutil.copytree(model, folder)
+    (folder / SUMS).unlink(missing_ok=True)  # who means harm sends none
     spoil(folder)
     return folder
 

@@ -237,10 +237,25 @@ def test_a_stopped_export_leaves_nothing_and_can_be_run_again(samples: Path, tmp
     with pytest.raises(KeyboardInterrupt):
         export(samples, tmp_path / "out", "llava", track=stopped)
     assert [one.name for one in tmp_path.iterdir()] == ["samples.jsonl"]
-    (tmp_path / "out.part").mkdir()  # what a kill leaves
-    (tmp_path / "out.part" / "old.json").write_text("[")
+    (tmp_path / ".out.123.part").mkdir()  # what a kill leaves
+    (tmp_path / ".out.123.part" / "old.json").write_text("[")
     export(samples, tmp_path / "out", "llava")
-    assert not (tmp_path / "out" / "old.json").exists() and not (tmp_path / "out.part").exists()
+    assert {one.name for one in tmp_path.iterdir()} == {"samples.jsonl", "out"}
+    assert not (tmp_path / "out" / "old.json").exists()
+
+
+def test_an_export_deletes_nothing_of_others_and_goes_alone(samples: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "mine.txt").write_text("mine")
+
+    def twice(some: Any) -> Any:
+        with pytest.raises(PosetalkError, match="out is in use by another run"):
+            export(samples, tmp_path / "out", "swift")
+        yield from some
+
+    export(samples, tmp_path / "out", "llava", track=twice)
+    assert (tmp_path / "out.part" / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "out" / "train.json").exists() and not (tmp_path / "out" / "train.jsonl").exists()
 
 
 def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +13,7 @@ from posetalk.facts.body import SIDES, Body, both, either, judge, negated
 from posetalk.facts.fact import Fact, Facts, fact
 from posetalk.facts.person import facts_of
 from posetalk.formats.objects import Thing
-from posetalk.types import Box, PoseImage
+from posetalk.types import Box, Floats, PoseImage
 
 # What one sits astride, sits on, and holds; COCO's names.
 MOUNTS = ("horse", "motorcycle", "bicycle", "elephant", "cow")
@@ -37,6 +38,8 @@ LONG = (
 )
 _OF_FEET = ("body: standing", "body: sitting")
 TOUCH = 0.2  # trunk lengths
+# Of more people than this each is compared with the nearest alone: of all pairs there would be thousands.
+MANY, NEAREST = 50, 8
 # How far apart the centres of two boxes are, in their mean width, where one is surely on the left, and surely not.
 LEFT = 0.3, 0.15
 # Trunk lengths: how long a thing in someone's hand looks, surely and at most.
@@ -52,13 +55,18 @@ class ScenePerson:
     body: Body
     facts: Facts
 
+    @cached_property
+    def joints(self) -> Floats:
+        """(k, 2) px, those that are known."""
+        return np.stack(list(self.body.points.values()))
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
     """people: with labelled keypoints, from left to right; others: people without, crowds left out.
 
     facts: of the picture, between people (`person 1, person 2: touching`), with objects (`person 1, kite: carried`). Of
-    several objects of a category one is enough.
+    several objects of a category one is enough. Of more than MANY people there are facts between the nearest alone.
     """
 
     image_id: int
@@ -87,11 +95,14 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
         fact("picture", "one person", len(people) == 1),
         fact("picture", "several people", len(people) > 1),
     ]
-    for first, second in combinations(figures, 2):
+    for first, second in _pairs(figures):
         facts += _pair(first, second)
+    things_ = sorted(things, key=lambda t: (t.name, t.box.xywh))
+    most = [max((_shared(figure.box, thing.box) for figure in figures), default=0.0) for thing in things_]
     for figure in figures:
-        for thing in sorted(things, key=lambda t: (t.name, t.box.xywh)):
-            facts += _with(figure, thing, figures)
+        for thing, share in zip(things_, most, strict=True):
+            # someone else's box may have more of the object in it, which may then be theirs
+            facts += _with(figure, thing, True if _shared(figure.box, thing.box) >= share else None)
     facts = _one_thing_a_hand(facts)
     merged: dict[str, Fact] = {}
     for one in facts:
@@ -103,13 +114,28 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
 
 def placed(scene: Scene) -> frozenset[str]:
     """The names of those who have a place of their own from left to right: everybody else is clearly beside them."""
-    level = {
-        name
-        for first, second in combinations(scene.people, 2)
-        if not scene.facts.value(f"{first.name}, {second.name}: first on the left")
-        for name in (first.name, second.name)
+    center = np.array([figure.box.center[0] for figure in scene.people])
+    width = np.array([figure.box.w for figure in scene.people])
+    level = np.zeros(len(scene.people), bool)
+    for i in range(len(scene.people) - 1):
+        beside = (center[i + 1 :] - center[i]) / ((width[i] + width[i + 1 :]) / 2) < LEFT[0]
+        level[i] |= beside.any()
+        level[i + 1 :] |= beside
+    return frozenset(figure.name for figure, so in zip(scene.people, level, strict=True) if not so)
+
+
+def _pairs(figures: Sequence[ScenePerson]) -> Iterable[tuple[ScenePerson, ScenePerson]]:
+    """Who is compared with whom, both from left to right."""
+    if len(figures) <= MANY:
+        return combinations(figures, 2)
+    centers = np.array([figure.box.center for figure in figures])
+    near = {
+        (min(i, int(j)), max(i, int(j)))
+        for i, center in enumerate(centers)
+        for j in np.argsort(np.linalg.norm(centers - center, axis=1), kind="stable")[: NEAREST + 1]
+        if i != j
     }
-    return frozenset(figure.name for figure in scene.people) - level
+    return [(figures[i], figures[j]) for i, j in sorted(near)]
 
 
 def _pair(a: ScenePerson, b: ScenePerson) -> list[Fact]:
@@ -146,12 +172,11 @@ def _reach(a: ScenePerson, b: ScenePerson) -> float | None:
         for side in SIDES:
             wrist = one.body[f"{side} wrist"]
             if wrist is not None and size is not None and other.body.points:
-                joints = np.stack(list(other.body.points.values()))
-                found.append(float(np.linalg.norm(joints - wrist, axis=1).min()) / size)
+                found.append(float(np.linalg.norm(other.joints - wrist, axis=1).min()) / size)
     return min(found) if found else None
 
 
-def _with(figure: ScenePerson, thing: Thing, people: Sequence[ScenePerson]) -> list[Fact]:
+def _with(figure: ScenePerson, thing: Thing, nearest: bool | None) -> list[Fact]:
     body, of = figure.body, f"{figure.name}, {thing.name}"
     found = []
     if thing.name in CARRIED:
@@ -161,7 +186,7 @@ def _with(figure: ScenePerson, thing: Thing, people: Sequence[ScenePerson]) -> l
         for side in SIDES:
             near = _outside(body, f"{side} wrist", thing.box)
             # a hand is a quarter of a trunk beyond the wrist
-            holds = both(judge(near, 0.25, 0.6), fits, _nobody_nearer(figure, thing, people))
+            holds = both(judge(near, 0.25, 0.6), fits, nearest)
             held.append(holds)
             found.append(fact(of, f"at the {side} hand", holds, near=near))
         found.append(fact(of, "carried", either(*held)))
@@ -178,7 +203,7 @@ def _with(figure: ScenePerson, thing: Thing, people: Sequence[ScenePerson]) -> l
         below = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
         # Legs as straight as a stander's: beside the animal, or on it; the projection does not tell.
         bent = None if facts_of(body).value("body: standing") else True
-        ridden = both(_above(body, thing.box), below, bent, _nobody_nearer(figure, thing, people))
+        ridden = both(_above(body, thing.box), below, bent, nearest)
         found.append(fact(of, "ridden", ridden))
     return found
 
@@ -196,10 +221,11 @@ def _one_thing_a_hand(facts: Sequence[Fact]) -> list[Fact]:
         if len(things - WORN) > 1
         for thing in things - WORN
     }
-    held = [one for one in facts if one.predicate == "carried" or one.predicate.startswith("at the ")]
     return [
         replace(one, value=None)
-        if one.value and one in held and tuple(one.part.split(", ")) in unsure
+        if one.value
+        and (one.predicate == "carried" or one.predicate.startswith("at the "))
+        and tuple(one.part.split(", ")) in unsure
         else one
         for one in facts
     ]
@@ -223,15 +249,6 @@ def _outside(body: Body, joint: str, box: Box) -> float | None:
     left, top, right, bottom = box.xyxy
     dx, dy = max(left - point[0], 0, point[0] - right), max(top - point[1], 0, point[1] - bottom)
     return float(np.hypot(dx, dy)) / size
-
-
-def _nobody_nearer(figure: ScenePerson, thing: Thing, people: Sequence[ScenePerson]) -> bool | None:
-    """False where someone else's box has more of the object in it; it may then be theirs."""
-    own = _shared(figure.box, thing.box)
-    others = max((_shared(p.box, thing.box) for p in people if p is not figure), default=0.0)
-    if own == 0 and others == 0:
-        return True
-    return True if own >= others else None
 
 
 def _shared(a: Box, b: Box) -> float:

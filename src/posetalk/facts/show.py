@@ -20,6 +20,7 @@ from posetalk.images.fit import fitting
 from posetalk.images.opening import read_image
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseImage, Poses, PoseSet
+from posetalk.whole import whole_file
 
 SIZE = 15  # px of the text beside a picture
 PANEL = 520  # px
@@ -78,12 +79,9 @@ def to_dict(scene: Scene) -> dict[str, Any]:
 
 def write_json(found: Iterable[Scene], path: Path) -> None:
     """One line a picture."""
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            for scene in found:
-                file.write(json.dumps(to_dict(scene)) + "\n")
-    except OSError as error:
-        raise PosetalkError(f"cannot write {path}: {error.strerror}; choose another place") from None
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
+        for scene in found:
+            file.write(json.dumps(to_dict(scene)) + "\n")
 
 
 def draw_scene(pixels: np.ndarray, scene: Scene, points: Skeleton) -> np.ndarray:

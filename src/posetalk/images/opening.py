@@ -48,6 +48,12 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ON_SIDE = {_UPRIGHT[turn] for turn in (5, 6, 7, 8)}
+_LAST_FIRST = {
+    _UPRIGHT[turn] for turn in (3, 4, 6, 7)
+}  # the last row of the file is the first, or the first column
+_BAND = (
+    2**20
+)  # pixels that are converted at a time, so that no kind of picture takes more memory than a plain one
 
 
 def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
@@ -180,9 +186,7 @@ def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged notes beside the pixels, which are still good
             image.load()
-            turn = _orientation(image)
-            flat = _rgb(image, name)
-            return np.asarray(flat if turn is None else flat.transpose(turn))
+            return _upright(image, name)
     except PosetalkError:
         raise
     except Exception as error:  # see open_picture
@@ -192,6 +196,21 @@ def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
 def _exif_is_late(image: Image.Image) -> bool:
     """Whether Pillow would decode the pixels to get there."""
     return image.format == "PNG" and "exif" not in image.info
+
+
+def _upright(image: Image.Image, name: str) -> Pixels:
+    """RGB, band after band of the file's rows."""
+    width, height = image.size
+    turn = _orientation(image)
+    upright = np.empty((width, height, 3) if turn in _ON_SIDE else (height, width, 3), np.uint8)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        end = min(top + rows, height)
+        band = _rgb(image.crop((0, top, width, end)), name)
+        place = slice(height - end, height - top) if turn in _LAST_FIRST else slice(top, end)
+        into = upright[:, place] if turn in _ON_SIDE else upright[place]
+        into[:] = np.asarray(band if turn is None else band.transpose(turn))
+    return upright
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
@@ -236,7 +255,7 @@ def _three_colours(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     rgba = array.ndim == 3 and array.shape[2] == 4
     if array.dtype != np.uint8 or not array.size or not (grey or rgba):
         return array
-    return np.asarray(_rgb(Image.fromarray(array.reshape(array.shape[:2]) if grey else array), "the array"))
+    return _upright(Image.fromarray(array.reshape(array.shape[:2]) if grey else array), "the array")
 
 
 def _checked(pixels: npt.NDArray[Any], name: str) -> Pixels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,7 @@ from posetalk.llm.pricing import Price
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import Accept, PendingRequest, walk
 from posetalk.llm.wire import MOST
+from posetalk.whole import whole_file
 
 # OpenAI's limits for one file (Batch guide, 2025); vLLM has none.
 MOST_LINES = 50_000
@@ -45,33 +47,24 @@ def write_batch(
     """
     files: list[Path] = []
     numbers, keys = count(2), set[str]()
-    file: TextIO | None = None
-    path, lines, size = out, 0, 0
-    try:
+    lines = size = 0
+    with ExitStack() as last:  # the file that is being written, see whole_file
         for job in jobs:
             found = walk(job, ledger, settings, accept)
             if not isinstance(found, PendingRequest) or found.key in keys:
                 continue
             keys.add(found.key)
             line = _line(found, settings)
-            if file is None or lines == MOST_LINES or size + len(line) > MOST_BYTES:
-                if file is not None:
-                    _whole(file, path)
-                    path = out.with_name(f"{out.stem}-{next(numbers)}{out.suffix}")
-                files.append(path)
-                file = path.with_name(f"{path.name}.part").open("w", encoding="ascii")
+            if not files or lines == MOST_LINES or size + len(line) > MOST_BYTES:
+                last.close()
+                files.append(out.with_name(f"{out.stem}-{next(numbers)}{out.suffix}") if files else out)
+                file = last.enter_context(
+                    last.enter_context(whole_file(files[-1])).open("w", encoding="ascii")
+                )
                 lines = size = 0
             file.write(line)
             lines, size = lines + 1, size + len(line)
             ledger.mark([(found.key, job.id)], "waiting")
-        if file is not None:
-            _whole(file, path)
-    except OSError as error:
-        raise PosetalkError(f"cannot write {path}: {error.strerror}; choose another place") from None
-    finally:
-        if file is not None:
-            file.close()
-            path.with_name(f"{path.name}.part").unlink(missing_ok=True)
     return files
 
 
@@ -146,11 +139,6 @@ def _line(request: PendingRequest, settings: ServerSettings) -> str:
         "body": body(request.job, settings, settings.structured_output),
     }
     return json.dumps(row) + "\n"
-
-
-def _whole(file: TextIO, path: Path) -> None:
-    file.close()
-    path.with_name(f"{path.name}.part").replace(path)
 
 
 def _keep(found: list[tuple[str, str, Completion, float]], ledger: Ledger, report: BatchReport) -> None:

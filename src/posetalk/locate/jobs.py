@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from posetalk.locate.predictions import (
 )
 from posetalk.skeleton import Keypoint
 from posetalk.types import Box, PoseImage, PoseSet
+from posetalk.whole import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +187,4 @@ def write_results(predictions: Sequence[Prediction], path: Path) -> None:
     Errors: the file cannot be written; one that is there stays whole.
     """
     rows = [{**p.to_coco(), "file_name": p.file_name} for p in predictions]
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(rows) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise PosetalkError(f"cannot write {path}: {error.strerror}; choose another folder") from None
+    write_text(path, json.dumps(rows) + "\n", "choose another folder")

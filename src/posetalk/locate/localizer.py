@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.coco import AREA_OF_BOX
 from posetalk.images.affine import Square, square_of
 from posetalk.images.opening import Pixels, cut, normalise, read_image
 from posetalk.locate.ahead import Picture, ReadTask, read_ahead
 from posetalk.locate.decode import DecodedKeypoints, Prefix, decode, heat_maps, prefill, read, settle
 from posetalk.locate.opened import Boxes, Crop, OpenedImage, Seen, as_list, listed
-from posetalk.model.files import PRESETS, conversation, crop_settings, load
+from posetalk.model.files import conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
 from posetalk.skeleton import BUILT_IN, Asked, Keypoint, asked_keypoints, skeleton
@@ -67,13 +68,13 @@ class Localizer:
         for what, value, known in (("readout", self.readout, Readout), ("decoding", decoding, Decoding)):
             if value not in get_args(known):
                 raise PosetalkError(f"there is no {what} {value!r}; choose {' or '.join(get_args(known))}")
-        if not isinstance(batch, int) or batch < 1:
+        if not hasattr(batch, "__index__") or batch < 1:  # numpy's whole numbers are some too
             raise PosetalkError(f"batch is the number of people at a time, 1 or more, not {batch!r}")
         if self.readout == "point" and not model.config.cells:
             raise PosetalkError("this model has no readout 'point'; ask it for 'digits'")
         self.talk = conversation(model.config, tokenizer)
         self.crop = crop_settings(model.config)
-        self.decoding, self.flip, self.batch = decoding, flip, batch
+        self.decoding, self.flip, self.batch = decoding, flip, int(batch)
         self._maker = threading.get_ident()
         self._set = threading.local()  # `picture` of each thread
         self._first: OpenedImage | None = None
@@ -92,11 +93,6 @@ class Localizer:
 
         Errors: no such model; a preset, which has no weights; a device that is not there; see `Localizer`.
         """
-        if str(name) in PRESETS and not Path(name).is_dir():
-            raise PosetalkError(
-                f"{name} is a recipe without weights; train it (posetalk train --preset {name} --annotations ... "
-                "--images ... --out FOLDER) and give the model's folder that this prints"
-            )
         place = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model, tokenizer = load(name, dtype)
         return cls(model.to(place), tokenizer, **options)
@@ -354,8 +350,8 @@ def expected_oks(std: Floats, scale: Floats) -> Floats:
 
 
 def oks_scale(boxes: Sequence[Box], points: Sequence[Keypoint]) -> Floats:
-    """OKS's s = 2 sigma sqrt(area) (COCO): (n, k) px. A person fills 0.53 of their box."""
-    areas = np.array([0.53 * box.area for box in boxes])
+    """OKS's s = 2 sigma sqrt(area) (COCO): (n, k) px. A person fills AREA_OF_BOX of their box."""
+    areas = np.array([AREA_OF_BOX * box.area for box in boxes])
     return np.asarray(2 * np.array([p.sigma for p in points])[None, :] * np.sqrt(areas)[:, None])
 
 

@@ -22,6 +22,7 @@ from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import Prediction, read_predictions, readable
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
+from posetalk.whole import whole_file
 
 Limbs = Sequence[tuple[int, int]]
 
@@ -124,9 +125,8 @@ def _same_photos(photos: Sequence[ImageFile], file: Path) -> None:
                 f"{file.parent} has answers of another photo called {photo.key}, of {before[photo.key]:,} bytes where "
                 f"{photo.path} has {sizes[photo.key]:,}; choose another folder"
             )
-    part = file.with_name(f"{file.name}.part")
-    _write(part, lambda path: path.write_bytes(msgspec.json.encode(before | sizes)))
-    part.replace(file)
+    with whole_file(file) as part:
+        part.write_bytes(msgspec.json.encode(before | sizes))
 
 
 def _size(path: Path) -> int:
@@ -185,9 +185,8 @@ def _same_file(a: Path, b: Path) -> bool:
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that is no picture's
-        reason = getattr(error, "strerror", None) or error
-        raise PosetalkError(f"cannot write {path}: {reason}; choose another place") from None
+    with whole_file(path) as part:
+        try:
+            write(part)
+        except ValueError as error:  # a suffix that is no picture's
+            raise PosetalkError(f"cannot write {path}: {error}; choose another place") from None

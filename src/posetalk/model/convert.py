@@ -20,6 +20,7 @@ from posetalk.model.files import PRESETS, load_part, make_config, named_weights,
 from posetalk.model.folders import check_config, told
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
+from posetalk.whole import check_free, whole_folder, write_text
 
 BASE = PRESETS["locllm-7b"]
 VISION = {  # transformers' names of DINOv2's parts -> facebookresearch's, replaced one after the other
@@ -67,8 +68,7 @@ def convert(
     tensors = _read(source)
     check_config(str(source), "LocLLM checkpoint")
     reference = _reference(source / "config.json")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PosetalkError(f"{out} is not an empty folder; choose another one for the converted model")
+    check_free(out)
     crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
     settings = ModelSettings(
         vision_encoder=vision, language_model=text, connector="linear", crop=crop, wording=wording
@@ -86,7 +86,6 @@ def convert(
             )
         state, rows = _state(model.state_dict(), tensors, reference, grid, source)
     model.load_state_dict(state, assign=True)
-    save(model, tokenizer, out)
     card = [
         "# Model card",
         "",
@@ -94,7 +93,9 @@ def convert(
         "",
         "- Keypoints it has learned: not known",
     ]
-    (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
+    with whole_folder(out) as part:
+        save(model, tokenizer, part)
+        write_text(part / "card.md", "\n".join(card) + "\n")
     return rows
 
 

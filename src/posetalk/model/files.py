@@ -23,24 +23,15 @@ from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's tower)
-from posetalk.model.fingerprint import weights_fingerprint
+from posetalk.model.fingerprint import weights_fingerprint, write_sums
 from posetalk.model.folders import ADAPTERS, adapters_of, bounded, check_config, check_weights, told
+from posetalk.model.names import PRESETS as PRESETS
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
 from posetalk.settings import CropSettings, ModelSettings
 
 BUNDLED = Path(str(files("posetalk").joinpath("bundled")))
-
-# DINOv2 ViT-L/14 with its final norm, 224 px -> 256 tokens; Vicuna-7B-v1.5 (PoseLLM section 3, LocLLM section 3).
-PRESETS = {
-    "posellm-7b": ModelSettings(
-        vision_encoder="facebook/dinov2-large", language_model="lmsys/vicuna-7b-v1.5", connector="mlp"
-    ),
-    "locllm-7b": ModelSettings(
-        vision_encoder="facebook/dinov2-large", language_model="lmsys/vicuna-7b-v1.5", connector="linear"
-    ),
-}
 
 
 def preset_configs() -> tuple[Dinov2Config, LlamaConfig]:
@@ -136,7 +127,7 @@ def save(
     folder: str | Path,
     form: Literal["adapters", "merged"] = "merged",
 ) -> None:
-    """Write a model folder: safetensors, config.json, tokenizer.
+    """Write a model folder: safetensors and their SHA256SUMS, config.json, tokenizer.
 
     `merged` holds the whole network with LoRA added into its weights; `adapters` the LoRA and connector alone (52 MB
     instead of 14 GB at 7B), for which the towers are loaded again from where they came.
@@ -156,6 +147,7 @@ def save(
         model.save_pretrained(folder)
     config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    write_sums(folder)
 
 
 def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM, Any]:

@@ -1,10 +1,16 @@
-"""Tell weights apart without loading them."""
+"""Tell weights apart without loading them, and damaged ones from those that were saved."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
+from posetalk.errors import PosetalkError
+from posetalk.whole import write_text
+
+SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
+_LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.safetensors)")
 _SAMPLES, _SAMPLE = 64, 2**14  # reading all of a large model takes as long as loading it
 
 
@@ -22,3 +28,32 @@ def weights_fingerprint(folder: Path) -> str:
                 file.seek(max(0, size - _SAMPLE) * part // (_SAMPLES - 1))
                 mark.update(file.read(_SAMPLE))
     return mark.hexdigest()
+
+
+def write_sums(folder: Path) -> None:
+    """Write SHA256SUMS of the weights in a folder. Errors: it cannot be written."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    write_text(folder / SUMS, "".join(f"{_sum(file)}  {file.name}\n" for file in files))
+
+
+def check_sums(folder: Path, what: str) -> None:
+    """Errors: weights that are not those of the folder's SHA256SUMS, where it has one."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        if (
+            (found := _LINE.fullmatch(line))
+            and (file := folder / found[2]).is_file()
+            and _sum(file) != found[1]
+        ):
+            raise PosetalkError(
+                f"cannot load the {what} from {folder}: {file.name} is not what was saved (see {SUMS}), "
+                f"it may be damaged; get the model again, or, where you changed it yourself, delete {SUMS}"
+            )
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from torch.nn.modules import module as hooks
 from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
+from posetalk.model.fingerprint import check_sums
+from posetalk.model.names import check_name
 
 ADAPTERS, ADAPTED = "adapter_config.json", "adapter_model.safetensors"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -70,9 +73,10 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def check_config(name: str, what: str) -> None:
-    """Errors: a config.json, of a folder or of the hub, that cannot be read, asks for more layers than any network has,
-    or names code on the hub for its attention."""
+    """Errors: as `check_name`; a config.json, of a folder or of the hub, that cannot be read, asks for more layers than
+    any network has, or names code on the hub for its attention."""
     with told(what, name):
+        check_name(name, what)
         if Path(name).is_dir():
             found: Any = Path(name) / "config.json"
         else:
@@ -94,6 +98,20 @@ def _check(value: Any, file: Path, key: str = "") -> None:
         )
     elif isinstance(value, int | float) and abs(value) > _LAYERS and _REPEATED.search(key):
         raise PosetalkError(f"{file} asks for {value:,} as {key}, more than any network has; check it")
+
+
+def _fetched(name: str) -> list[Path]:
+    """The safetensors of a hub id, fetched as transformers does; none where it has none."""
+    fetch = partial(cached_file, name, _raise_exceptions_for_missing_entries=False)
+    index = "model.safetensors.index.json"
+    if whole := fetch("model.safetensors") or fetch(ADAPTED):
+        return [Path(whole)]
+    if not (found := fetch(index)):
+        return []
+    shards = read_object(Path(found)).get("weight_map")
+    if not isinstance(shards, dict):
+        raise PosetalkError(f"{index} of {name} names no files; get the model again")
+    return [Path(path) for shard in sorted({str(one) for one in shards.values()}) if (path := fetch(shard))]
 
 
 def check_weights(name: str, what: str) -> None:
@@ -148,11 +166,14 @@ def adapters_of(name: str | Path) -> dict[str, Any] | None:
 
 @contextmanager
 def bounded(name: str, what: str) -> Iterator[None]:
-    """While a network is built inside, it may not grow far beyond the weights in the folder `name`.
+    """While a network is built inside, it may not grow far beyond the weights of the folder or hub id `name`.
 
-    A configuration can ask for terabytes, or for layers without end. Errors: it does.
+    A configuration can ask for terabytes, or for layers without end. Errors: it does; weights that are not those that
+    were saved.
     """
-    files = sorted(Path(name).glob("*.safetensors")) if Path(name).is_dir() else []
+    files = sorted(Path(name).glob("*.safetensors")) if Path(name).is_dir() else _fetched(name)
+    if Path(name).is_dir():
+        check_sums(Path(name), what)
     if not files:
         yield
         return

@@ -18,7 +18,6 @@ from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import oks_scale
 from posetalk.locate.predictions import scored_people
-from posetalk.lock import only_run
 from posetalk.model.files import conversation, crop_settings, load, named_weights, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.score.calibration import reliability
@@ -26,6 +25,7 @@ from posetalk.score.metrics import tell_visible
 from posetalk.score.oks import similarity
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseSet
+from posetalk.whole import whole_folder, write_text
 
 NOT_TOLD = "for the labels do not tell seen keypoints from hidden ones"
 TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))
@@ -54,10 +54,8 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
     answers had; the line of the visible logit is fitted by logistic regression, or kept as it was where the labels do
     not tell seen keypoints from hidden ones. Errors: a model without `point`, no people.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PosetalkError(f"{out} is there already; give a folder that is new or empty")
-    with only_run(out):
-        return _calibrate(name, truth, points, out)
+    with whole_folder(out) as part:
+        return _calibrate(name, truth, points, part)
 
 
 def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> CalibrationResult:
@@ -102,7 +100,7 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
     ]
     if line is None:
         card.append(f"- Of visible: as it was, {NOT_TOLD}")
-    (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
+    write_text(out / "card.md", "\n".join(card) + "\n")
     return CalibrationResult(len(looked.heat), temperature, line, before, after)
 
 

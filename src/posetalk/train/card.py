@@ -10,6 +10,7 @@ from typing import Self
 from posetalk.model.files import named_weights
 from posetalk.settings import TrainSettings
 from posetalk.skeleton import Skeleton
+from posetalk.whole import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +74,4 @@ def write_card(
             lines.append(f"- Learned before ({len(learned.before)}): {', '.join(learned.before)}")
     if learned.again:
         lines += ["", f"**{learned.warning}.**"]
-    (out / "card.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(out / "card.md", "\n".join(lines) + "\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -23,6 +22,7 @@ from posetalk.images.affine import Square
 from posetalk.images.opening import cut, normalise, read_image
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings
+from posetalk.whole import whole_file
 
 BATCH = 16
 
@@ -105,20 +105,16 @@ class FeatureCache:
             some = paths[start : start + BATCH]
             seen = look([missing[path] for path in some])
             for row, path in enumerate(some):
-                part = path.with_suffix(f".{os.getpid()}.part")
                 arrays = {name: rows[row].half().cpu().contiguous().numpy() for name, rows in seen.items()}
                 if not all(np.isfinite(array).all() for array in arrays.values()):
                     raise PosetalkError(
                         f"what the tower sees in {missing[path][0]} does not fit half precision; leave features out"
                     )
-                try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    save_file(arrays, part)
-                    part.replace(path)
-                except (OSError, SafetensorError) as error:
-                    raise PosetalkError(
-                        f"cannot write to the features {self.folder}: {error}; make room, what is there is kept"
-                    ) from None
+                with whole_file(path, "make room, what is there is kept") as part:
+                    try:
+                        save_file(arrays, part)
+                    except SafetensorError as error:
+                        raise OSError(str(error)) from None
 
 
 def look(model: PoseLLM, crop: CropSettings, views: Sequence[tuple[Path, Square]]) -> dict[str, torch.Tensor]:

@@ -16,6 +16,7 @@ from transformers import TrainingArguments
 
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
+from posetalk.whole import write_text
 
 
 def unreadable(pictures: Iterable[Path], file: Path, arguments: TrainingArguments) -> dict[Path, str]:
@@ -30,9 +31,7 @@ def unreadable(pictures: Iterable[Path], file: Path, arguments: TrainingArgument
         found = _kept(file, mark)
         if found is None:
             found = _look(names, quiet=arguments.process_index > 0)
-            part = file.with_suffix(f".{os.getpid()}.part")
-            part.write_text(json.dumps({"pictures": mark, "unreadable": found}), encoding="utf-8")
-            part.replace(file)
+            write_text(file, json.dumps({"pictures": mark, "unreadable": found}))
     return {Path(name): sentence for name, sentence in found.items()}
 
 

@@ -16,6 +16,7 @@ from transformers import TrainerState, TrainingArguments
 
 from posetalk.errors import PosetalkError
 from posetalk.model.machine import fast_bfloat16
+from posetalk.whole import write_text
 
 A = TypeVar("A", bound=TrainingArguments)
 
@@ -130,9 +131,7 @@ def forget_after(log: Path, step: int) -> None:
     """A resumed run repeats the steps since its checkpoint: their lines are written again, and damaged ones go."""
     if log.exists():
         lines = log.read_bytes().decode(errors="replace").splitlines(keepends=True)
-        log.write_text(
-            "".join(line for line in lines if line.endswith("\n") and _step(line) <= step), encoding="utf-8"
-        )
+        write_text(log, "".join(line for line in lines if line.endswith("\n") and _step(line) <= step))
 
 
 def _step(line: str) -> float:

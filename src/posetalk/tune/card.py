@@ -10,6 +10,7 @@ from typing import Any
 
 from posetalk.tune.data import TuningExample
 from posetalk.tune.settings import TuneSettings
+from posetalk.whole import write_text
 
 _METHODS = {
     "lora": "LoRA on the language model, the whole connector",
@@ -61,7 +62,7 @@ def write_card(
             f"Loss a token of the answers of {found['samples']:,} samples in {found['file']}: "
             f"{_loss(found, 'before')} before, {_loss(found, 'after')} after.",
         ]
-    (out / "card.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(out / "card.md", "\n".join(lines) + "\n")
 
 
 def _loss(found: dict[str, Any], when: str) -> str:

@@ -8,6 +8,7 @@ from transformers import AutoModelForImageTextToText
 
 from posetalk.errors import PosetalkError
 from posetalk.model.files import load_part, with_adapters
+from posetalk.model.fingerprint import write_sums
 from posetalk.model.folders import adapters_of
 from posetalk.tune.files import processor_of
 
@@ -26,3 +27,4 @@ def merge(adapters: str | Path, out: str | Path) -> None:
     merged = with_adapters(model, str(adapters))
     merged.save_pretrained(out)
     processor_of(str(adapters)).save_pretrained(out)
+    write_sums(Path(out))

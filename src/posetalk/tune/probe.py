@@ -11,6 +11,7 @@ import torch
 from transformers import TrainerCallback
 
 from posetalk.tune.data import TuningExample
+from posetalk.whole import write_text
 
 
 def answer_loss(
@@ -74,7 +75,5 @@ class Probe(TrainerCallback):
     def _measure(self, when: str, row: dict[str, Any] | None = None) -> None:
         loss = answer_loss(self.trainer, self.examples, self.collate)
         if self.trainer.is_world_process_zero():
-            part = self.file.with_suffix(".part")
             found = {"file": self.name, "samples": len(self.examples), **(row or {}), when: loss}
-            part.write_text(json.dumps(found) + "\n", encoding="utf-8")
-            part.replace(self.file)
+            write_text(self.file, json.dumps(found) + "\n")

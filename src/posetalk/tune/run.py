@@ -17,6 +17,7 @@ from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
 from posetalk.model.files import load_part, named_weights
+from posetalk.model.fingerprint import write_sums
 from posetalk.train.progress import ProgressCallback, StopCallback, take_steps
 from posetalk.train.readable import looked_at_again, unreadable
 from posetalk.train.steps import arguments_of, last_checkpoint
@@ -29,6 +30,7 @@ from posetalk.tune.merge import merge
 from posetalk.tune.network import counts, groups, network
 from posetalk.tune.probe import Probe
 from posetalk.tune.settings import TuneSettings
+from posetalk.whole import write_text
 
 PICTURES = "pictures.json"  # which of them cannot be read
 
@@ -181,7 +183,7 @@ def _read(
         again += replayed(count, other, replay, settings.seed)
     if first:
         file = out / "skipped.txt"
-        file.write_text("".join(f"{sentence}\n" for sentence in skipped), encoding="utf-8")
+        write_text(file, "".join(f"{sentence}\n" for sentence in skipped))
         if skipped:
             print(f"{len(skipped):,} samples left out, the first: {skipped[0]}; all of them are in {file}")
     lengths = [example.length for example in own + again]
@@ -221,6 +223,7 @@ def _save(trainer: SFTTrainer, processor: Any, settings: TuneSettings, out: Path
         processor.save_pretrained(place)
         for name in ("training_args.bin", "README.md"):  # a pickle, and a form that nobody has filled in
             (place / name).unlink(missing_ok=True)
+        write_sums(place)
         if settings.method != "full" and settings.save_format == "merged":
             merge(place, out)
     trainer.accelerator.wait_for_everyone()

@@ -24,6 +24,7 @@ from posetalk.llm.request_state import REFUSED, UNASKED, Accept, Outcome, RunRep
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
 from posetalk.settings import LocalPath, Settings
+from posetalk.whole import left_behind, whole_file
 from posetalk.write.from_facts.writer import write
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.recipe import Recipe, given_facts, jobs
@@ -164,31 +165,27 @@ def write_screened(
     nothing that can be kept.
     """
     kept, duplicates = ScreeningResult(), Duplicates(borne_out)
-    parts = {name: out / f"{name}.part" for name in (SAMPLES, REJECTED)}
-    try:
-        with (
-            parts[SAMPLES].open("w", encoding="utf-8") as samples,
-            parts[REJECTED].open("w", encoding="utf-8") as rejected,
-        ):
-            for one in found:
-                faults = one.faults or duplicates.faults_of(one.sample)
-                if faults:
-                    row = json.loads(one.sample.line()) | {
-                        "faults": [asdict(f) for f in faults],
-                        "reply": one.reply,
-                    }
-                    rejected.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    kept.rejected[faults[0].reason] += 1
-                else:
-                    samples.write(one.sample.line())
-                    kept.kinds[one.sample.kind] += 1
-        for name, part in parts.items():
-            part.replace(out / name)
-    except OSError as error:
-        raise PosetalkError(f"cannot write to {out}: {error.strerror}; choose another place") from None
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+    for name in (SAMPLES, REJECTED):
+        for part in left_behind(out, name):
+            part.unlink()
+    with (
+        whole_file(out / SAMPLES) as part,
+        whole_file(out / REJECTED) as other,
+        part.open("w", encoding="utf-8") as samples,
+        other.open("w", encoding="utf-8") as rejected,
+    ):
+        for one in found:
+            faults = one.faults or duplicates.faults_of(one.sample)
+            if faults:
+                row = json.loads(one.sample.line()) | {
+                    "faults": [asdict(f) for f in faults],
+                    "reply": one.reply,
+                }
+                rejected.write(json.dumps(row, ensure_ascii=False) + "\n")
+                kept.rejected[faults[0].reason] += 1
+            else:
+                samples.write(one.sample.line())
+                kept.kinds[one.sample.kind] += 1
     return kept
 
 

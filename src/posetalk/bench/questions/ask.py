@@ -16,14 +16,13 @@ from posetalk.facts.fact import Fact, fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene
 from posetalk.formats.annotated import AnnotatedImage
+from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.speaker import article, subjects
 
 PEOPLE = 4  # in a picture, at most: more are hard to tell apart by "the third person from the left"
-# Whom one can ask about: so many keypoints labelled and a box side so long (px), as where people are scored.
-KEYPOINTS, SIDE = 8, 64.0
 _ALL = "all"  # in place of a person, where a question is about how many there are
-WORN = ("tie",)  # among what can be carried
+NOT_ASKED = ("tie",)  # among what can be carried
 _SIDED = re.compile(r"\{side\}")
 
 
@@ -85,7 +84,7 @@ def can_ask(picture: AnnotatedImage, scene: Scene) -> bool:
     people = scene.people
     if not 1 <= len(people) <= PEOPLE or scene.others or any(p.is_crowd for p in picture.image.people):
         return False
-    if any(len(f.body.points) < KEYPOINTS or max(f.box.w, f.box.h) < SIDE for f in people):
+    if any(len(f.body.points) < LARGE_KEYPOINTS or max(f.box.w, f.box.h) < LARGE_SIDE for f in people):
         return False
     return all(
         scene.facts.value(f"{a.name}, {b.name}: first on the left") for a, b in combinations(people, 2)
@@ -192,7 +191,7 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
         return lambda key: (name, facts.get(f"{name}, {thing}: {key}"))
 
     counted = {f"picture: {n} people": fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)}
-    things = sorted({thing.name for thing in scene.things} - {*WORN})
+    things = sorted({thing.name for thing in scene.things} - {*NOT_ASKED})
     return {
         "person": [_Asked(short[f.name], {"S": called[f.name]}, of_person(f.name)) for f in people],
         "pair": [

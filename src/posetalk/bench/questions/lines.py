@@ -1,14 +1,14 @@
-"""JSON lines, the form of the files of a benchmark; and files that are there whole or not at all."""
+"""JSON lines, the form of the files of a benchmark."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from posetalk.errors import PosetalkError
+from posetalk.whole import whole_file
 
 T = TypeVar("T")
 LONGEST = 16 * 2**20  # characters of a line: a file without line ends is no file of lines
@@ -40,7 +40,7 @@ def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[
 
 def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
     """A row a line; half characters are question marks. Errors: it cannot be written."""
-    with whole(path) as part, part.open("w", encoding="utf-8", errors="replace") as file:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", errors="replace") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -48,22 +48,6 @@ def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
 def plain(text: str) -> str:
     """A text with a question mark for each half of a character, which no file and no request can hold."""
     return text.encode("utf-8", "replace").decode()
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place when all is written. Errors: it cannot be written."""
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise PosetalkError(f"cannot write {path}: {error}; choose another place") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _read(line: str, of: Callable[[Any], T]) -> T:

@@ -15,12 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from posetalk.bench.questions.lines import whole, write_lines
+from posetalk.bench.questions.lines import write_lines
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
 from posetalk.formats.coco import picture_path
 from posetalk.formats.paths import find_picture
 from posetalk.images.opening import picture_bytes
+from posetalk.whole import whole_file, write_text
 
 TASK = "posetalk_bench"
 COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")
@@ -106,8 +107,7 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
     )
     utils = parser + _UTILS.substitute(images=repr(str(images)))
     for name, text in ((f"{TASK}.yaml", yaml), ("utils.py", utils)):
-        with whole(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
     return len(questions) - len(some)
 
 
@@ -119,7 +119,7 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
     """
     some = _with_photos(questions, images)
     first: dict[str, int] = {}
-    with whole(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
         table.writeheader()
         for index, question in enumerate(some):

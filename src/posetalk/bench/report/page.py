@@ -8,12 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from posetalk.bench.questions.lines import whole
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question
 from posetalk.bench.report.cards import Thumbnails, examples
 from posetalk.bench.report.compare import KindScore
 from posetalk.bench.report.report import BenchReport, ModelResults
+from posetalk.whole import write_text
 
 COLOURS = 5
 
@@ -47,8 +47,7 @@ def write_page(
         + _accuracy(found, colours),
         examples="".join(examples(model, colours[model.name], closed, opened, photos) for model in models),
     )
-    with whole(out) as part:
-        part.write_text(text, encoding="utf-8", errors="replace")  # half characters are no UTF-8
+    write_text(out, text)
     return photos.faults
 
 

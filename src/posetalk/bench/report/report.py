@@ -16,11 +16,11 @@ import numpy as np
 from posetalk.bench.answers.parse import answer_of
 from posetalk.bench.answers.review import ModelAnswer, Review
 from posetalk.bench.questions.blind import blind_score
-from posetalk.bench.questions.lines import whole
 from posetalk.bench.questions.openset import CATEGORIES, OpenSet
 from posetalk.bench.questions.questions import KINDS, Question
 from posetalk.bench.report.compare import KindScore, PairedDifference, Scores, number_of, paired
 from posetalk.errors import PosetalkError
+from posetalk.whole import write_text
 
 ALL = "all"
 
@@ -93,9 +93,7 @@ class BenchReport:
 
     def save(self, folder: Path) -> None:
         """report.json. Errors: a folder that cannot be written."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
-        with whole(folder / "report.json") as part:
-            part.write_text(text, encoding="utf-8", errors="replace")
+        write_text(folder / "report.json", json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
 def report(

@@ -10,11 +10,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from posetalk.facts.body import OTHER
 from posetalk.facts.fact import Fact, Facts
 from posetalk.facts.scene import ScenePerson
 from posetalk.write.from_facts.speaker import Subject, lower
-
-_OTHER = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def _phrases(key: str) -> tuple[tuple[int, dict[str, str]], ...]:
         if match is not None:
             fields = match.groupdict()
             if "side" in fields:
-                fields["other"] = _OTHER[fields["side"]]
+                fields["other"] = OTHER[fields["side"]]
             found.append((place, fields))
     return tuple(found)
 

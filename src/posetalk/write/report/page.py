@@ -20,6 +20,7 @@ from posetalk.errors import PosetalkError
 from posetalk.skeleton import Skeleton
 from posetalk.skeleton import skeleton as built_in
 from posetalk.types import PoseImage
+from posetalk.whole import write_text
 from posetalk.write.report.chart import bars, histogram
 from posetalk.write.report.picture import figure
 from posetalk.write.samples.sample import KINDS, Kind, Sample, read_samples
@@ -100,14 +101,7 @@ def write_page(
         pose_switch="" if pictures else "hidden",
         cards="".join(_card(sample, pictures.get(sample.image_id, "")) for sample in browsed),
     )
-    part = out.with_name(f"{out.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="replace")  # half characters are no UTF-8
-        part.replace(out)
-    except OSError as error:
-        raise PosetalkError(f"cannot write {out}: {error.strerror}; choose another place") from None
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(out, text)
     return told
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from posetalk.errors import PosetalkError, need
 from posetalk.formats.coco import picture_path
 from posetalk.formats.paths import leads_out
 from posetalk.images.opening import open_picture
+from posetalk.whole import check_free, whole_folder
 from posetalk.write.samples.card import Provenance, write_card
 from posetalk.write.samples.parquet import Shards, finevision_row, message_row
 from posetalk.write.samples.sample import Sample, read_samples
@@ -63,19 +63,14 @@ def export(
     missing, the disk.
     """
     shares = shares or Shares()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise PosetalkError(f"{out} is there already; give a folder that is new or empty")
+    check_free(out)
     if form in ("parquet", "finevision"):
         need("pyarrow", "export")
         _find_pictures(samples, images, form)
-    out = out.absolute()  # which has a name, also where it is given as a dot
-    part = out.with_name(f"{out.name}.part")
     writers: dict[Split, _Writer] = {}
     tallies: dict[Split, SampleStatistics] = {}
     skipped: list[str] = []
-    try:
-        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
-        part.mkdir(parents=True)
+    with whole_folder(out) as part:
         try:
             for sample in track(read_samples(samples)):
                 try:
@@ -99,11 +94,6 @@ def export(
             info = {f"posetalk_{split}": _described(split) for split in SPLITS if split in tallies}
             (part / "dataset_info.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
         write_card(part, form, samples, tallies, len(skipped), shares, seed, made)
-        part.replace(out)
-    except OSError as error:
-        raise PosetalkError(f"cannot write {out}: {error.strerror or error}; choose another place") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return ExportResult(tallies, tuple(skipped))
 
 
