@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer, SerializationInfo
 
-from posetalk.settings import LocalPath, ModelName, Settings
+from posetalk.inputs import LocalPath, ModelName, resolved
+from posetalk.settings import Settings
 
 Method = Literal["lora", "qlora", "full"]
 MADE = ("small", "tiny")  # models that are made on the spot, see `tune.small`
+
+
+HELD = ("samples.jsonl", "train.json")  # what is read of a folder of samples: the first that is there
+
+
+def _resolved_samples(value: str, info: SerializationInfo) -> str:
+    return resolved(value, info, HELD)
+
+
+SamplesPath = Annotated[str, PlainSerializer(_resolved_samples)]  # a file, or a folder that holds one
 
 
 class Source(Settings):
@@ -19,7 +30,7 @@ class Source(Settings):
     images: the folder that the pictures' names belong to.
     """
 
-    file: LocalPath
+    file: SamplesPath
     images: LocalPath
 
 
