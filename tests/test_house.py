@@ -14,7 +14,19 @@ import posetalk
 SOURCE = Path(posetalk.__file__).parent
 # A part may import itself and the parts before it.
 ORDER = [
-    *("errors", "messages", "lock", "whole", "types", "skeleton", "settings", "draw", "formats", "images"),
+    *(
+        "errors",
+        "messages",
+        "lock",
+        "whole",
+        "inputs",
+        "types",
+        "skeleton",
+        "settings",
+        "draw",
+        "formats",
+        "images",
+    ),
     *(
         "prompt",
         "model",

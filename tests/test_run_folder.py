@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
@@ -171,7 +172,7 @@ def test_names_of_what_is_built_in_are_no_paths(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     model = ModelSettings(vision_encoder="me/tower", language_model="text")
     data = (DataSettings(annotations="a.json", images="i", skeleton="own.toml"),)
-    assert ModelSettings()._absolute()["vision_encoder"] == ""
+    assert ModelSettings()._absolute()[0]["vision_encoder"] == ""
     TrainSettings(data=data, model=model, start="bundled").save("run.toml")
     LocateSettings(model="bundled", keypoints=("chin: below the mouth",)).save("locate.toml")
     found = TrainSettings.load("run.toml")
@@ -194,3 +195,31 @@ def test_a_run_of_which_nothing_came_leaves_the_folder_free(tmp_path: Path) -> N
         first.claim(tmp_path / "out"),
     ):
         pass
+
+
+def test_an_evaluation_does_not_count_people_who_were_never_seen(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels, then a picture, changed in their place between two starts."""
+    people, photos, out = labels(tmp_path / "labels.json"), tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    Image.new("RGB", (100, 100), "green").save(photos / "1.png")
+    words = ["evaluate", "--annotations", people, "--images", photos, "--model", tiny_model, "--out", out]
+
+    def start() -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(list(map(str, words)))
+        return int(stopped.value.code or 0), capsys.readouterr().err
+
+    assert start()[0] == 0
+    report = (out / "report.json").read_bytes()
+    before, photo = people.read_bytes(), (photos / "1.png").read_bytes()
+    people.write_bytes(before.replace(b"[10, 10, 60, 80]", b"[12, 10, 58, 80]"))
+    status, said = start()
+    assert status == 2 and "labels.json changed since the run in" in said
+    people.write_bytes(before)
+    Image.new("RGB", (100, 100), "blue").save(photos / "1.png")
+    status, said = start()
+    assert status == 2 and "another photo called 1.png" in said
+    (photos / "1.png").write_bytes(photo)
+    assert start()[0] == 0 and (out / "report.json").read_bytes() == report

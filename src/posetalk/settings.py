@@ -5,44 +5,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
+import msgspec
 import tomli_w
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SerializationInfo,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from posetalk.errors import PosetalkError
+from posetalk.inputs import Content, Dumped, LocalPath, ModelName, TomlName, contents_of, differing, mark_of
 from posetalk.lock import only_run
 from posetalk.whole import whole_file
 
-
-def _resolved(value: str, info: SerializationInfo) -> str:
-    return str(Path(value).resolve()) if info.context else value
-
-
-def _resolved_model(value: str, info: SerializationInfo) -> str:
-    return _resolved(value, info) if value and value not in OWN_MODELS and Path(value).is_dir() else value
-
-
-def _resolved_toml(value: str, info: SerializationInfo) -> str:
-    return _resolved(value, info) if value.endswith(".toml") else value
-
-
-OWN_MODELS = ("bundled", "small", "tiny")  # whatever folders of these names there are
-
-# Settings that lead to the same place are equal, from whatever folder a run is started.
-LocalPath = Annotated[str, PlainSerializer(_resolved)]
-ModelName = Annotated[str, PlainSerializer(_resolved_model)]  # a folder, or a hub's name
-TomlName = Annotated[str, PlainSerializer(_resolved_toml)]  # a file, or the name of something built in
+_INPUTS = "inputs.json"
 
 
 class Settings(BaseModel):
@@ -56,56 +32,88 @@ class Settings(BaseModel):
     def _refuse_old_names(cls, data: Any) -> Any:
         for old in data if isinstance(data, Mapping) else ():
             if old in cls.renamed:
-                raise PydanticCustomError("renamed", f"{old!r} is called {cls.renamed[old]!r} now")
+                raise ValueError(f"{old!r} is called {cls.renamed[old]!r} now")
         return data
 
     def save(self, path: str | Path) -> None:
         """Write a TOML file, in one piece; paths as absolute ones, so that it means the same read from any folder."""
         with whole_file(path, "choose another folder") as part:
-            part.write_text(tomli_w.dumps(self._absolute()), encoding="utf-8")
+            part.write_text(tomli_w.dumps(self._absolute()[0]), encoding="utf-8")
 
     @contextmanager
-    def claim(self, folder: str | Path) -> Iterator[None]:
-        """Make `folder` the place of a run with these settings (run.toml) and hold it against other runs meanwhile.
+    def claim(
+        self, folder: str | Path, *, anew: bool = False, also: Mapping[str, str] | None = None
+    ) -> Iterator[str]:
+        """Make `folder` the place of a run with these settings (run.toml), of files with this content (inputs.json),
+        and hold it against other runs meanwhile. Gives a mark of the content.
 
-        Errors: it holds a run with other settings, each of which is named; another run is at work in it.
+        anew: what is in the folder is made anew, so that changed files are told and taken. also: what else the results
+        hang on and must be the same, by what it is called. Folders of pictures are not looked into.
+        Errors: it holds a run with other settings, or of files that were changed since, each of which is named; another
+        run is at work in it.
         """
         folder, made = Path(folder), not Path(folder).exists()
         try:
             _make(folder)
             with only_run(folder):
                 file, new = folder / "run.toml", not (folder / "run.toml").exists()
-                self._compare(file)
+                contents = self._compare(file, anew, also or {})
                 self.save(file)
+                rows = msgspec.json.format(msgspec.json.encode(contents, order="sorted"), indent=1)
+                with whole_file(folder / _INPUTS, "choose another folder") as part:
+                    part.write_bytes(rows)
                 try:
-                    yield
+                    yield mark_of(contents)
                 finally:
-                    if new and {path.name for path in folder.iterdir()} <= {file.name, ".lock"}:
+                    if new and {path.name for path in folder.iterdir()} <= {file.name, _INPUTS, ".lock"}:
+                        (folder / _INPUTS).unlink(missing_ok=True)
                         file.unlink()  # nothing came of it, so that the folder is free for other settings
         finally:
             if made:
                 with suppress(OSError):  # there is something in it
                     folder.rmdir()
 
-    def _compare(self, file: Path) -> None:
-        """Errors: the file is there and has other settings."""
+    def _compare(self, file: Path, anew: bool, also: Mapping[str, str]) -> dict[str, Content]:
+        """What the run's inputs hold. Errors: the file is there and has other settings, or inputs were changed."""
+        dumped, inputs = self._absolute()
+        now, known = _flat(dumped), known_contents(file.with_name(_INPUTS))
+        paths = {
+            f"{key}/{name}" if name else key: path
+            for key, value in now.items()
+            for name, path in inputs.get(str(value), {}).items()
+        }
+        contents = contents_of(paths, known or {})
+        contents |= {
+            name: Content(0, (0, 0), sha256(text.encode()).hexdigest()) for name, text in also.items()
+        }
         if not file.exists():
-            return
-        before, now = (_flat(one._absolute()) for one in (type(self).load(file), self))
+            return contents
+        before = _flat(type(self).load(file)._absolute()[0])
         changed = [
             f"{key} was {_shown(before.get(key))} and is {_shown(now.get(key))}"
             for key in {**before, **now}
-            if before.get(key) != now.get(key)
+            if before.get(key) != now.get(key) and not _moved(key, known or {}, contents)
         ]
         if changed:
             raise PosetalkError(
                 f"{file.parent} holds a run with other settings: {'; '.join(changed)}; "
                 "run it with those it has, or choose another folder"
             )
+        others = [] if known is None else differing(known, contents)  # None: of an earlier version's run
+        if others:
+            names = list(dict.fromkeys(str(paths.get(name, name)) for name in others))
+            more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+            told = f"{', '.join(names[:3])}{more} changed since the run in {file.parent} began"
+            if not anew:
+                raise PosetalkError(f"{told}; put back what was there, or choose another folder")
+            print(f"note: {told}; what is there now is used")
+        return contents
 
-    def _absolute(self) -> dict[str, Any]:
-        """As TOML holds it, with absolute paths (`LocalPath` and the like), links followed."""
-        return self.model_dump(mode="json", exclude_none=True, context={"absolute": True})
+    def _absolute(self) -> tuple[dict[str, Any], dict[str, dict[str, Path]]]:
+        """As TOML holds it, with absolute paths (`LocalPath` and the like), links followed; and the files that they
+        are, by path."""
+        found = Dumped()
+        return self.model_dump(mode="json", exclude_none=True, context=found), found
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -129,7 +137,28 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            raise PosetalkError(f"{where}: {key + ': ' if key else ''}{first['msg']}") from None
+            raise PosetalkError(
+                f"{where}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}"
+            ) from None
+
+
+def known_contents(file: Path) -> dict[str, Content] | None:
+    """What the inputs held when the run began; None where that was not written down."""
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, Content])
+    except (OSError, ValueError, RecursionError) as error:
+        raise PosetalkError(f"cannot read {file}: {error}; choose another folder") from None
+
+
+def _moved(key: str, before: Mapping[str, Content], now: Mapping[str, Content]) -> bool:
+    """Whether a setting names the same content in another place."""
+    some, others = (
+        {name: one for name, one in contents.items() if name == key or name.startswith(f"{key}/")}
+        for contents in (before, now)
+    )
+    return bool(some) and not differing(some, others)
 
 
 def _make(folder: Path) -> None:

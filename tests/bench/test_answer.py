@@ -104,6 +104,18 @@ def test_a_spoilt_photo_costs_its_own_questions_alone(folder: Path, llava: Path)
     assert all(kept[name].text == text for name, text in alone.items() if name in kept)
 
 
+def test_answers_are_about_the_photo_that_is_there(folder: Path) -> None:
+    path, asked = folder / "answers/m.jsonl", asked_in(folder)
+    answer_here(asked, Voice(), path, "m")
+    photo = next(one.image for one in asked if one.image.name == "3.jpg")
+    before = photo.read_bytes()
+    photo.write_bytes(before[:-9] + bytes(9))
+    with pytest.raises(PosetalkError, match=r"has answers about another photo than .*3\.jpg is now"):
+        answer_here(asked, Voice(), path, "m")
+    photo.write_bytes(before)
+    assert answer_here(asked, Voice(), path, "m").known == ALL
+
+
 def test_other_answers_are_not_gone_on_with(folder: Path, llava: Path, tmp_path: Path) -> None:
     path, asked = folder / "answers/m.jsonl", asked_in(folder)
     mark = weights_fingerprint(llava)

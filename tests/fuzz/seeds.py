@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from posetalk.inputs import Content
 from posetalk.llm.client import Completion
 from posetalk.llm.ledger import Ledger
 from posetalk.locate.predictions import Prediction, PredictionLog
@@ -151,6 +153,18 @@ BATCH = [
         for _ in (1, 2)
     )
 ]  # fmt: skip
+
+
+def inputs() -> list[bytes]:
+    """inputs.json of two files."""
+    files = {name: Content(9, (1, 2), 64 * "a") for name in ("annotations", "model/config.json")}
+    return [msgspec.json.encode(files)]
+
+
+def picture_log() -> list[bytes]:
+    """pictures.jsonl of two pictures."""
+    rows = [{"image_id": number, "content": Content(9, (1, 2), 64 * "a")} for number in (1, 2)]
+    return [msgspec.json.Encoder().encode_lines(rows)]
 
 
 @cache

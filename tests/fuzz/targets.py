@@ -37,10 +37,11 @@ from posetalk.llm.fault import Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import price_of
 from posetalk.llm.request import ChatRequest
+from posetalk.locate.picture_log import PictureLog
 from posetalk.locate.predictions import read_predictions
 from posetalk.prompt.coordinate import read as read_place
 from posetalk.prompt.wording import wording
-from posetalk.settings import TrainSettings
+from posetalk.settings import TrainSettings, known_contents
 from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.tune.settings import TuneSettings
 from posetalk.write.from_facts.sentences import caption_sentence
@@ -139,6 +140,12 @@ _OPEN = {
     "context.jsonl": seeds.CONTEXT[0],
 }
 
+
+def _picture_log(path: Path) -> None:
+    with PictureLog(path) as log:
+        log.same([])
+
+
 READERS = {
     "coco": Reader("people.json", lambda p: read_coco(p, p.parent), _given(seeds.COCO)),
     "facts": Reader("people.json", _facts, _given(seeds.COCO)),
@@ -158,6 +165,8 @@ READERS = {
     "detections": Reader("boxes.json", read_boxes, _given(seeds.DETECTIONS)),
     "detections-xyxy": Reader("boxes.json", lambda p: read_boxes(p, form="xyxy"), _given(seeds.DETECTIONS)),
     "predictions": Reader("predictions.jsonl", read_predictions, seeds.predictions),
+    "inputs": Reader("inputs.json", known_contents, seeds.inputs),
+    "pictures": Reader("pictures.jsonl", _picture_log, seeds.picture_log),
     "skeleton": Reader("s.toml", Skeleton.from_toml, _given(seeds.SKELETON)),
     "train-settings": Reader("run.toml", TrainSettings.load, _given(seeds.TRAIN)),
     "tune-settings": Reader("run.toml", TuneSettings.load, _given(seeds.TUNE)),

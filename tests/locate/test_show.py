@@ -232,3 +232,55 @@ def test_another_photo_of_the_same_name_does_not_get_the_answer_of_the_first(
     assert run("locate", moved, "--model", model, "--ask", "nose", "--out", out) == 0
     assert (out / "predictions.jsonl").read_bytes().startswith(before)
     assert set(rows(out)) == {"1.png", "broken.png"}
+
+
+def test_a_photo_that_was_changed_in_its_place_is_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    for name in ("1.bmp", "2.bmp", "3.bmp"):
+        photos.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(photos / name)
+    words = ["locate", photos, "--model", model, "--ask", "nose", "--out", out]
+    assert run(*words) == 0
+    before, state, data = (
+        (out / "predictions.jsonl").read_bytes(),
+        (photos / "2.bmp").stat(),
+        (photos / "2.bmp").read_bytes(),
+    )
+    (photos / "2.bmp").write_bytes(data[:-9] + bytes(9))  # as large, and as old
+    os.utime(photos / "2.bmp", ns=(state.st_atime_ns, state.st_mtime_ns))
+    Image.fromarray(pixels).save(photos / "4.bmp")
+    capsys.readouterr()
+    for _ in range(2):
+        assert run(*words) == 2
+        said = capsys.readouterr().err
+        assert "answers of another photo called 2.bmp" in said and "put back what was there" in said
+        assert (out / "predictions.jsonl").read_bytes() == before
+    (photos / "2.bmp").write_bytes(data)
+    with (out / "pictures.jsonl").open("ab") as log:
+        log.write(b'{"image_id":')  # of a run that was killed
+    assert run(*words) == 0 and set(rows(out)) == {"1.bmp", "2.bmp", "3.bmp", "4.bmp"}
+    assert len((out / "pictures.jsonl").read_bytes().splitlines()) == 5  # 2.bmp has other times
+    (photos / "1.bmp").unlink()  # what is gone keeps its answer
+    (out / "pictures.jsonl").unlink()  # of an earlier version's run
+    assert run(*words) == 0 and (out / "predictions.jsonl").read_bytes().startswith(before)
+    (photos / "2.bmp").write_bytes(data[:-9] + bytes(9))
+    assert run(*words) == 2
+    (out / "pictures.jsonl").write_text("[]\n")
+    capsys.readouterr()
+    assert run(*words) == 2 and "pictures.jsonl is damaged" in capsys.readouterr().err
+
+
+def test_scores_of_other_sigmas_are_another_run(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo(tmp_path / "1.png")
+    points = tmp_path / "points.toml"
+    words = ["locate", tmp_path, "--model", model, "--skeleton", points, "--out", tmp_path / "out"]
+    for sigma, ends in ((0.1, 0), (0.2, 2), (0.1, 0)):
+        points.write_text(f'[[keypoint]]\nname = "nose"\nsigma = {sigma}\n')
+        capsys.readouterr()
+        assert run(*words) == ends
+        assert ("sigma of the keypoints changed" in capsys.readouterr().err) == bool(ends)

@@ -130,7 +130,7 @@ def test_a_picture_that_is_damaged_meanwhile(
         with pytest.raises(PosetalkError, match=r"^cannot decode .*; the same command goes on from there$"):
             run.train(settings, out)
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["checkpoint-3"]
-    assert not (out / "pictures.json").exists()
+    assert json.loads((out / "pictures.json").read_text())["again"]
     shutil.copytree(out, tmp_path / "other")
     for number in (1, 2, 3):
         shutil.move(tmp_path / f"kept{number}.png", tmp_path / f"{number}.png")
@@ -158,3 +158,40 @@ def test_a_resumed_run_does_not_look_again(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "found.json").write_text("{")
     looked_at(names[:3])
     assert len(looked) == 11
+
+
+def test_a_picture_that_was_changed_since_the_first_steps_is_told(
+    settings: TrainSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, other = (tmp_path / f"{number}.png" for number in (2, 3))
+    cut(other)  # left out from the beginning
+    whole = photo.read_bytes()
+    shutil.copytree(run.train(settings, tmp_path / "out"), tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "checkpoints" / "checkpoint-6")
+    (tmp_path / "again" / "model.safetensors").unlink()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(photo)
+    for _ in range(2):
+        with pytest.raises(PosetalkError, match=r"2\.png changed since the run in .*again began; put back"):
+            run.train(settings, tmp_path / "again")
+    photo.write_bytes(whole)
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(other)  # repaired: the run goes on without it
+    run.train(settings, tmp_path / "again")
+    found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("again", "out"))
+    assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
+    assert "People: 2 per epoch" in (tmp_path / "again" / "card.md").read_text()
+
+
+def test_before_the_first_steps_whatever_is_there_is_taken(tmp_path: Path) -> None:
+    photo = tmp_path / "1.png"
+    photo.write_bytes(b"hello")
+    assert looked_at([photo]).keys() == {photo}
+    Image.new("RGB", (9, 9)).save(photo)
+    assert not looked_at([photo])
+    (tmp_path / "checkpoints" / "checkpoint-1").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert not looked_at([tmp_path / "link" / "1.png"])
+    before = (tmp_path / "found.json").read_bytes()
+    cut(photo)
+    for _ in range(2):
+        assert looked_at([photo]).keys() == {photo}
+        assert (tmp_path / "found.json").read_bytes() == before

@@ -162,6 +162,55 @@ def test_a_model_is_asked_screened_and_not_asked_again(
     assert not [p for p in out.iterdir() if b"sk-secret" in p.read_bytes()]
 
 
+def test_what_was_asked_is_judged_by_the_labels_as_they_are_now(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was paid for is not paid again; a verdict is of the keypoints that it was made with."""
+    out, people = tmp_path / "out", tmp_path / "people.json"
+
+    def script(body: Body, _: int) -> Act:
+        number = next(n for n in range(1, 5) if f"number {n}" in str(body["messages"]))
+        second = f"The person is sitting on the lawn before {SIGHTS[number - 1]}, and nothing else is about."
+        turns = [
+            {
+                "question": "What is there behind the lawn?",
+                "answer": f"There is {SIGHTS[number - 1]} behind it.",
+            },
+            {"question": "What does the person do in this place?", "answer": second},
+        ]
+        return said(json.dumps({"turns": turns}))
+
+    with running(script) as server:
+        asking = [
+            *words,
+            "--kinds",
+            "conversation",
+            "--recipe",
+            "paper",
+            "--writer",
+            "openai",
+            "--model",
+            "m",
+        ]
+        asking += ["--base-url", server.url]
+        run(asking)
+        assert rejected(out).keys() == {"1-conversation", "3-conversation"}
+        labels = json.loads(people.read_text())
+        one, two = labels["annotations"][:2]  # whose arm is up, who sits
+        one["keypoints"], two["keypoints"] = two["keypoints"], one["keypoints"]
+        one["bbox"], two["bbox"] = two["bbox"], one["bbox"]
+        people.write_text(json.dumps(labels))
+        capsys.readouterr()
+        asked = len(server.seen)
+        run(asking)
+        assert "people.json changed since the run in" in capsys.readouterr().out
+        assert rejected(out).keys() == {"2-conversation", "3-conversation"}
+        again = [
+            body for body in server.seen[asked:] if len(body["messages"]) <= len(server.seen[0]["messages"])
+        ]
+        assert not again  # but for the second's correction
+
+
 def test_batches_give_the_same_samples(words: list[str], tmp_path: Path) -> None:
     asking = [*words, "--kinds", "conversation", "--model", "m"]
     with running(reply) as server:

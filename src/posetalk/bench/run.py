@@ -37,7 +37,7 @@ from posetalk.llm.request_state import RunReport as Asking
 from posetalk.llm.request_state import results
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
-from posetalk.model.fingerprint import weights_fingerprint
+from posetalk.model.fingerprint import model_of
 
 REVIEWS, LEDGER = "reviews", "ledger.sqlite"
 
@@ -53,10 +53,12 @@ class BenchSet:
 def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[str]:
     """Write the questions; gives back what to tell, records that were skipped among it. anew: also where they are.
 
-    Errors: as the readers', `build_closed` and `build_open`; the folder has a benchmark of other settings.
+    Errors: as the readers', `build_closed` and `build_open`; the folder has a benchmark of other settings, or, where
+    it is not made anew, of files that were changed since.
     """
-    with settings.claim(out):
-        return [] if not anew and (out / CLOSED).exists() else _build(settings, out)
+    anew = anew or not (out / CLOSED).exists()
+    with settings.claim(out, anew=anew):
+        return _build(settings, out) if anew else []
 
 
 def _build(settings: BuildSettings, out: Path) -> list[str]:
@@ -113,7 +115,7 @@ def answer_local(
     """As `answer_here`, into the folder. weights: the folder of the model."""
     file = file_of(folder, model)
     with only_run(file):
-        return answer_here(asked, speak, file, model, weights=weights_fingerprint(weights), batch=batch)
+        return answer_here(asked, speak, file, model, weights=model_of(weights), batch=batch)
 
 
 def answer_remote(

@@ -13,6 +13,7 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.detections import Detections
 from posetalk.locate.image_files import ImageFile, image_ids
 from posetalk.locate.localizer import Localizer
+from posetalk.locate.picture_log import PictureLog
 from posetalk.locate.predictions import (
     GROUND_TRUTH,
     Prediction,
@@ -97,16 +98,19 @@ def run_jobs(
 
     jobs: or what makes them of the predictions that are there already.
     Each picture is written when it is done. Returns all predictions in the file, those of the jobs first and in their
-    order, and a sentence for each picture or box that could not be looked at. Errors: not one of the jobs could.
+    order, and a sentence for each picture or box that could not be looked at. Errors: not one of the jobs could; a
+    picture that was looked at is another one now (`PictureLog`, pictures.jsonl).
     """
     skipped: list[str] = []
-    with PredictionLog(path) as log:
+    with PredictionLog(path) as log, PictureLog(path.with_name("pictures.jsonl")) as pictures:
         if log.note:
             skipped.append(log.note)
         jobs = jobs(log.before) if callable(jobs) else jobs
         predictions = list(log.before)
+        answered = {image_id for image_id, _ in log.done}
+        pictures.same(job.image for job in jobs if job.image.id in answered)
         left = _left(jobs, log.done, localizer.batch)
-        asked = ((one.job.image.path, one.job.boxes, one.last) for one in left)
+        asked = _asked(left, pictures)
         with closing(
             localizer.locate_groups(asked, points)
         ) as answers:  # its thread ends with it, whatever happens
@@ -133,6 +137,14 @@ class _Left:
     job: LocateJob
     missing: frozenset[int]
     last: bool = False
+
+
+def _asked(
+    left: Sequence[_Left], pictures: PictureLog
+) -> Iterator[tuple[Path, tuple[Box, ...] | None, bool]]:
+    for one in left:
+        pictures.looks(one.job.image)
+        yield one.job.image.path, one.job.boxes, one.last
 
 
 def _left(jobs: Sequence[LocateJob], done: frozenset[tuple[int, int]], batch: int) -> list[_Left]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import msgspec
 from PIL import Image
 from rich.progress import track
 from rich.table import Table
@@ -19,7 +18,7 @@ from posetalk.images.opening import read_image
 from posetalk.locate.image_files import ImageFile, find_images
 from posetalk.locate.jobs import image_jobs, run_jobs, write_results
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.predictions import Prediction, read_predictions, readable
+from posetalk.locate.predictions import Prediction, readable
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
 from posetalk.whole import whole_file
@@ -85,10 +84,10 @@ def locate_many(
     pictures = _drawings(found.photos, drawn) if drawn else {}
     if found.passed:
         print(found.passed)
-    with settings.claim(out):
+    sigmas = " ".join(f"{point.sigma:g}" for point in points)  # which scores hang on
+    with settings.claim(out, also={"sigma of the keypoints": sigmas}):
         model = localizer()
         model.questions(points)
-        _same_photos(found.photos, out / "photos.json")
         predictions, told = run_jobs(
             model,
             partial(image_jobs, found.photos),
@@ -107,33 +106,6 @@ def locate_many(
         done = f"{len(predictions)} people in {out / 'keypoints.json'} and predictions.jsonl; {len(told)} skipped"
         for sentence in (*told, done):
             print(readable(sentence))
-
-
-def _same_photos(photos: Sequence[ImageFile], file: Path) -> None:
-    """Keep how large each photo is, by its key, in bytes. Errors: the run has answers of another photo of that key."""
-    try:
-        before = msgspec.json.decode(file.read_bytes(), type=dict[str, int]) if file.exists() else {}
-    except (OSError, msgspec.MsgspecError) as error:
-        raise PosetalkError(f"cannot read {file}: {error}; choose another folder") from None
-    sizes = {photo.key: _size(photo.path) for photo in photos}
-    changed = [one for one in photos if before.get(one.key, sizes[one.key]) != sizes[one.key]]
-    log = file.with_name("predictions.jsonl")
-    answered = {p.file_name for p in read_predictions(log)[0]} if changed and log.exists() else set()
-    for photo in changed:
-        if photo.key in answered:
-            raise PosetalkError(
-                f"{file.parent} has answers of another photo called {photo.key}, of {before[photo.key]:,} bytes where "
-                f"{photo.path} has {sizes[photo.key]:,}; choose another folder"
-            )
-    with whole_file(file) as part:
-        part.write_bytes(msgspec.json.encode(before | sizes))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):  # said when it is read
-        return -1
 
 
 def _drawings(photos: Sequence[ImageFile], folder: Path) -> dict[str, Path]:

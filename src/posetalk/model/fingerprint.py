@@ -7,27 +7,23 @@ import re
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
+from posetalk.inputs import contents_of, mark_of, model_files
 from posetalk.whole import write_text
 
 SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.safetensors)")
-_SAMPLES, _SAMPLE = 64, 2**14  # reading all of a large model takes as long as loading it
 
 
 def weights_fingerprint(folder: Path) -> str:
-    """A mark of the weights in a folder, 16 hexadecimal digits, from samples of its files; none of a hub's name."""
-    files = sorted(Path(folder).glob("*.safetensors"))
-    if not files:
-        return ""
-    mark = hashlib.blake2b(digest_size=8)
-    for path in files:
-        size = path.stat().st_size
-        mark.update(f"{path.name} {size}".encode())
-        with path.open("rb") as file:
-            for part in range(_SAMPLES):
-                file.seek(max(0, size - _SAMPLE) * part // (_SAMPLES - 1))
-                mark.update(file.read(_SAMPLE))
-    return mark.hexdigest()
+    """A mark of every byte of the weights in a folder, 16 hexadecimal digits; none of a hub's name."""
+    files = {path.name: path for path in Path(folder).glob("*.safetensors")}
+    return mark_of(contents_of(files, {}))[:16] if files else ""
+
+
+def model_of(folder: Path) -> str:
+    """The same of all that a model is read from: also its configuration and its words."""
+    files = model_files(Path(folder))
+    return mark_of(contents_of(files, {}))[:16] if files else ""
 
 
 def write_sums(folder: Path) -> None:

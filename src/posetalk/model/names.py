@@ -10,7 +10,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, and not said to be
 
 from posetalk.errors import PosetalkError
-from posetalk.settings import OWN_MODELS, ModelSettings
+from posetalk.inputs import OWN_MODELS
+from posetalk.settings import ModelSettings
 
 # DINOv2 ViT-L/14 with its final norm, 224 px -> 256 tokens; Vicuna-7B-v1.5 (PoseLLM section 3, LocLLM section 3).
 PRESETS = {

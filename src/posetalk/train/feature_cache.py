@@ -61,6 +61,7 @@ class FeatureCache:
             str(image.resolve()),
             there.st_size,
             there.st_mtime_ns,
+            there.st_ctime_ns,  # which no tool sets back
             self.how,
             square and astuple(square),
         )

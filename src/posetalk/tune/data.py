@@ -14,7 +14,7 @@ from posetalk.formats.coco import picture_path
 from posetalk.formats.files import read_start
 from posetalk.images.opening import upright_size
 from posetalk.tune.collator import ChatCollator, RenderedConversation
-from posetalk.tune.settings import Replay, Source
+from posetalk.tune.settings import HELD, Replay, Source
 from posetalk.write.samples.sample import Sample, read_samples
 from posetalk.write.screening.published import read_published
 
@@ -40,7 +40,7 @@ def read_source(file: str | Path, skipped: list[str]) -> Iterator[Sample]:
     """
     path = Path(file)
     if path.is_dir():
-        held = [path / name for name in ("samples.jsonl", "train.json") if (path / name).is_file()]
+        held = [path / name for name in HELD if (path / name).is_file()]
         if not held:
             raise PosetalkError(
                 f"{path} holds neither samples.jsonl nor train.json; give a folder of `posetalk write` or a file"

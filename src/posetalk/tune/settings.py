@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer, SerializationInfo
 
-from posetalk.settings import LocalPath, ModelName, Settings
+from posetalk.inputs import LocalPath, ModelName, resolved
+from posetalk.settings import Settings
 
 Method = Literal["lora", "qlora", "full"]
 MADE = ("small", "tiny")  # models that are made on the spot, see `tune.small`
 
 
+HELD = ("samples.jsonl", "train.json")  # what is read of a folder of samples: the first that is there
+
+
+def _resolved_samples(value: str, info: SerializationInfo) -> str:
+    return resolved(value, info, HELD)
+
+
+SamplesPath = Annotated[str, PlainSerializer(_resolved_samples)]  # a file, or a folder that holds one
+
+
 class Source(Settings):
     """Conversations about pictures."""
 
-    file: LocalPath
+    file: SamplesPath
     """A folder of `posetalk write`, `screen` or `export --format llava`, a samples.jsonl, or LLaVA's JSON list."""
     images: LocalPath
     """The folder that the names of the images belong to."""
-    """The folder that the pictures' names belong to."""
 
 
 class Replay(Source):

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
+from posetalk.inputs import LocalPath
 from posetalk.llm.batch_files import read_batch, write_batch
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Fault, Reason, Rejected
@@ -23,7 +24,7 @@ from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import REFUSED, UNASKED, Accept, Outcome, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
-from posetalk.settings import LocalPath, Settings
+from posetalk.settings import Settings
 from posetalk.whole import left_behind, whole_file
 from posetalk.write.from_facts.writer import write
 from posetalk.write.from_model.presets import PRESETS, Preset
@@ -196,7 +197,7 @@ def write_by_facts(
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> ScreeningResult:
     """Write a folder without any model: samples.jsonl, rejected.jsonl, report.html, run.toml."""
-    with settings.claim(out):
+    with settings.claim(out, anew=True):
         kept = write_screened(facts_samples(pictures, settings, track), out)
         if not kept.kinds:
             raise PosetalkError(
@@ -294,8 +295,9 @@ def _opened(
     pictures: AnnotatedImages, settings: WriteSettings, asked: ServerSettings, out: Path
 ) -> Iterator[tuple[Ledger, Callable[[], Iterator[ChatRequest]], Accept]]:
     assert settings.recipe is not None
-    with settings.claim(out), Ledger(out / LEDGER, _made_of_answers(out)) as ledger:
-        ledger.judge_by(rules())
+    # what the ledger holds is known by the words that were asked, and judged by the labels as they are now
+    with settings.claim(out, anew=True) as labels, Ledger(out / LEDGER, _made_of_answers(out)) as ledger:
+        ledger.judge_by(f"{rules()} {labels}")
         yield ledger, partial(_jobs, pictures, settings), accept(pictures, settings.recipe, asked.model)
 
 

@@ -20,6 +20,7 @@ from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question, drawn
 from posetalk.errors import PosetalkError, shown
 from posetalk.formats.paths import find_picture
+from posetalk.inputs import content_of
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
@@ -105,19 +106,22 @@ def known_of(
     """The answers that are there already, by question; half a line, left by a death, is cut off.
 
     served: the model's name on its server. Errors: answers of another model, of other weights (`model.fingerprint`), of
-    another model of a server, or to questions that read otherwise now.
+    another model of a server, about photos that were changed since, or to questions that read otherwise now.
     """
     if not path.exists() or not _mended(path):
         return {}
     found = read_answers(path)
-    prompts = {one.id: one.prompt for one in asked}
+    questions = {one.id: one for one in asked}
     other = "give the model another name (--name), or delete the file"
     for answer in found.values():
         if answer.model != model:
             raise PosetalkError(f"{path} has answers of {answer.model}, not of {model}; {other}")
         if answer.metadata.get("weights", "") != weights or answer.metadata.get("served", served) != served:
             raise PosetalkError(f"{path} has answers of another model of the name {model}; {other}")
-        if answer.prompt != prompts.get(answer.question, answer.prompt):
+        one = questions.get(answer.question)
+        if one and answer.metadata.get("photo", held := _held(one.image)) != held:
+            raise PosetalkError(f"{path} has answers about another photo than {one.image} is now; {other}")
+        if one and answer.prompt != one.prompt:
             raise PosetalkError(
                 f"{path} answers {answer.question} as it read before the benchmark was built anew; delete the file"
             )
@@ -233,10 +237,18 @@ def _said(speak: Speak, some: Sequence[AskedQuestion], skipped: list[str]) -> li
 def _answer(one: AskedQuestion, text: str, model: str, weights: str = "", served: str = "") -> ModelAnswer:
     # by what was said: a review is of these words and of no later ones
     name = hashlib.blake2b(json.dumps([model, one.id, text]).encode(), digest_size=8).hexdigest()
-    made_by = {"weights": weights, "served": served}
+    made_by = {"weights": weights, "served": served, "photo": _held(one.image)}
     return ModelAnswer(
         one.id, one.prompt, text, name, model, {key: value for key, value in made_by.items() if value}
     )
+
+
+def _held(photo: Path) -> str:
+    """What tells the photo from another in its place; nothing of one that is gone."""
+    try:
+        return content_of(photo).digest[:16]
+    except OSError:
+        return ""
 
 
 def _photos(asked: Iterable[AskedQuestion], skipped: list[str]) -> dict[Path, ImagePart]:

@@ -17,7 +17,8 @@ from posetalk.formats.dataset import read_people
 from posetalk.formats.files import read_start
 from posetalk.formats.paths import find_picture
 from posetalk.images.fit import misfit, scale_and_turns
-from posetalk.settings import LocalPath, Settings, TomlName
+from posetalk.inputs import LocalPath, TomlName
+from posetalk.settings import Settings
 from posetalk.skeleton import skeleton as named
 
 
