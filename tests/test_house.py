@@ -14,7 +14,7 @@ import posetalk
 SOURCE = Path(posetalk.__file__).parent
 # A part may import itself and the parts before it.
 ORDER = [
-    *("errors", "lock", "types", "skeleton", "settings", "draw", "pages", "formats", "images"),
+    *("errors", "lock", "types", "skeleton", "settings", "draw", "pages", "hub", "formats", "images"),
     *(
         "prompt",
         "model",

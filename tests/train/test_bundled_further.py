@@ -89,7 +89,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     mark = f"bundled (weights {weights_of(BUNDLED)})"
     warning = f"{mark} has learned left knee, right knee before"
     assert f"note: {warning}" in capsys.readouterr().out
-    card = Path("out/card.md").read_text()
+    card = Path("out/README.md").read_text()
     assert f"- Started from: {mark}" in card and warning in card
     assert "- Keypoints (15)" in card and "- Learned before (19)" in card
     assert not re.search("text 0|connector 0|readout 0", card) and "vision 0" in card
@@ -104,7 +104,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     given = ["--annotations", "mine/labels.json", "--images", "mine/photos"]
     assert run("calibrate", "out", "calibrated", *given) == 0
     assert load("calibrated")[0].config.keypoints == before.config.keypoints
-    card = Path("calibrated/card.md").read_text()
+    card = Path("calibrated/README.md").read_text()
     assert f"out (weights {weights_of(Path('out'))}), calibrated" in card and "left knee" in card
     assert run("evaluate", "--model", "calibrated", *given, "--out", "report") == 0
     report = "".join(p.read_text() for p in Path("report").glob("report*") if p.suffix in (".json", ".md"))

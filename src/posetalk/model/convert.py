@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
 from posetalk.errors import PosetalkError
+from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
 from posetalk.model.folders import check_config, told
 from posetalk.model.posellm import PoseLLM
@@ -83,11 +84,14 @@ def convert(
     card = [
         "# Model card",
         "",
-        f"Converted with posetalk from the LocLLM checkpoint {named_weights(source)}; its weights are the same.",
+        f"Converted with posetalk from the LocLLM checkpoint {shown_path(named_weights(source))}; its weights are the "
+        "same.",
         "",
         "- Keypoints it has learned: not known",
+        "",
+        "The licences of that checkpoint and of the data hold.",
     ]
-    (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
+    save_card(out, model_data(vision, text), card)
     return rows
 
 

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from huggingface_hub import EvalResult
 from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
 from posetalk.errors import PosetalkError
+from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.images.affine import square_of
 from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.decode import heat_maps, prefill, read, settle
@@ -86,15 +88,26 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
         model.point.visible_line.copy_(torch.tensor(line))
     save(model, tokenizer, out)
     before, after = (reliability(*scores(t))[1] or 0.0 for t in (1.0, temperature))
-    names = model.config.keypoints
+    names, data_name = model.config.keypoints, shown_path(str(truth.source))
     card = [
         "# Model card",
         "",
-        f"{start}, calibrated with posetalk on {len(looked.heat)} people of {truth.source}; its weights are the same.",
+        f"{shown_path(start)}, calibrated with posetalk on {len(looked.heat)} people of {data_name}; its weights are the same.",
         "",
         f"- Keypoints it has learned: {', '.join(names) if names else 'not known'}",
+        "",
+        "The licences of that model and of the data hold.",
     ]
-    (out / "card.md").write_text("\n".join(card) + "\n", encoding="utf-8")
+    error = EvalResult(
+        "keypoint-detection",
+        "calibration",
+        f"{data_name}, the people it was calibrated on",
+        "expected_calibration_error",
+        round(after, 4),
+        metric_name="expected calibration error of the scores",
+    )
+    data = model_data(model.config.vision, model.config.text, name=Path(out).name, results=[error])
+    save_card(Path(out), data, card)
     return Calibrated(len(looked.heat), temperature, line, before, after)
 
 
