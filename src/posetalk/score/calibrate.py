@@ -92,7 +92,8 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
     card = [
         "# Model card",
         "",
-        f"{shown_path(start)}, calibrated with posetalk on {len(looked.heat)} people of {data_name}; its weights are the same.",
+        f"{shown_path(start)}, calibrated with posetalk on {len(looked.heat)} people of {data_name}; its "
+        "weights are the same.",
         "",
         f"- Keypoints it has learned: {', '.join(names) if names else 'not known'}",
         "",
