@@ -12,9 +12,11 @@ import pytest
 import tomli_w
 from PIL import Image
 from skimage import data
+from tests.hub.hub import faults_of
 
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
+from posetalk.hub.push import upload_of
 from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import BUNDLED, build, load
 from posetalk.model.fingerprint import weights_of
@@ -106,6 +108,9 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     assert load("calibrated")[0].config.keypoints == before.config.keypoints
     card = Path("calibrated/README.md").read_text()
     assert f"out (weights {weights_of(Path('out'))}), calibrated" in card and "left knee" in card
+    for folder in ("out", "calibrated"):
+        assert faults_of(Path(folder, "README.md").read_text(), "model") == []
+        assert "model.safetensors" in upload_of(folder).files
     assert run("evaluate", "--model", "calibrated", *given, "--out", "report") == 0
     report = "".join(p.read_text() for p in Path("report").glob("report*") if p.suffix in (".json", ".md"))
     assert report and "unseen" not in report

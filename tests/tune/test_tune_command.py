@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.hub.hub import faults_of
 from tests.tune.conftest import tiny
 from tests.tune.test_tune_run import logged, same
 from tests.write.test_run import words  # noqa: F401  (a fixture)
 
 from posetalk.cli import main
+from posetalk.hub.push import upload_of
 from posetalk.tune.presets import preset
 from posetalk.tune.run import tune
 from posetalk.tune.settings import TuneSettings
@@ -59,6 +61,7 @@ def test_what_write_made_is_tuned_on_and_the_model_talks(
     ]  # fmt: skip
     assert run(*given, *other) == 0
     card = (out / "README.md").read_text()
+    assert faults_of(card, "model") == [] and "model.safetensors" in upload_of(out).files
     written = (tmp_path / "out" / "samples.jsonl").read_text().count("\n")
     assert f"Samples: {written} from out" in card and "Left out: 0" in card and "before" in card
     settings = tomllib.loads((out / "run.toml").read_text())

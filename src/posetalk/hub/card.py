@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard,
 CARD = "README.md"
 # Weights come from other weights and from data, each with its own terms; the card names them.
 LICENCE = {"license": "other", "license_name": "see-the-card"}
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def save_card(folder: Path, data: ModelCardData | DatasetCardData, lines: Iterable[str]) -> None:

@@ -71,8 +71,8 @@ def write_card(
         ]
         if "after" in found:
             file = shown_path(found["file"])
-            what = {"metric_type": "loss", "metric_name": "loss a token of the answers"}
-            results.append(EvalResult(_TASK, file, file, metric_value=round(found["after"], 4), **what))
+            name, value = "loss a token of the answers", round(found["after"], 4)
+            results.append(EvalResult(_TASK, file, file, "loss", value, metric_name=name))
     alone = settings.method != "full" and settings.form == "adapters"
     data = model_data(
         settings.model,
