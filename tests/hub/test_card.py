@@ -65,7 +65,7 @@ def test_the_head_of_exported_questions(tmp_path: Path) -> None:
     assert faults_of(text, "dataset") == [] and str(tmp_path) not in text
     [file] = DatasetCard(text).data.configs[0]["data_files"]
     assert file == {"split": "test", "path": "questions.jsonl"}
-    assert "# 1 questions about bodies with one right answer" in text
+    assert "# 1 question about bodies with one right answer" in text
 
 
 @pytest.mark.parametrize(

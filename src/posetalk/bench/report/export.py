@@ -149,7 +149,8 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
 def _card(questions: Sequence[Question], data: Path) -> None:
     """README.md beside the questions."""
     kinds = [(kind, sum(question.kind == kind for question in questions)) for kind in KINDS]
-    title = f"{len(questions):,} questions about bodies with one right answer"
+    count = f"{len(questions):,} question{'' if len(questions) == 1 else 's'}"
+    title = f"{count} about bodies with one right answer"
     lines = [
         f"# {title}",
         "",
