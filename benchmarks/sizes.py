@@ -54,7 +54,9 @@ def network(size: Size, readout: Literal["digits", "point"], device: str = "cpu"
     vision, text, crop = configs(size)
     text.tie_word_embeddings = False  # tied random words would repeat the word before
     reading: Literal["inline", "once"] = "once" if readout == "point" else "inline"
-    settings = ModelSettings(vision="-", text="-", crop=crop, readout=readout, reading=reading)
+    settings = ModelSettings(
+        vision_encoder="-", language_model="-", crop=crop, readout=readout, reading=reading
+    )
     tokenizer = load("bundled")[1]
     with torch.device(device):
         torch.manual_seed(0)

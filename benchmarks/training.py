@@ -54,9 +54,9 @@ def stepper(
     model, tokenizer = network(size, readout)  # type: ignore[arg-type]
     talk = conversation(model.config, tokenizer)
     crop = configs(size)[2]
-    settings = ModelSettings(vision="-", text="-", crop=crop)
+    settings = ModelSettings(vision_encoder="-", language_model="-", crop=crop)
     if size == "bundled":
-        settings = settings.model_copy(update={"tune_vision": "frozen"})
+        settings = settings.model_copy(update={"tune_vision_encoder": "frozen"})
     trained = set_trainable(model, settings)
     trained.train()
     optimizer = torch.optim.AdamW([p for p in trained.parameters() if p.requires_grad], lr=1e-4)

@@ -23,33 +23,33 @@ from pathlib import Path
 import openai
 from benchmarks.measure import show
 
-from posetalk.llm.client import WriterSettings, body
+from posetalk.llm.client import ServerSettings, body
 from posetalk.llm.ledger import Ledger
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.llm.runner import generate
 from posetalk.write.samples.sample import Turns
 
 AT_ONCE, ONE_BY_ONE = 64, 15
 
 
-def jobs(number: int) -> Iterator[Job]:
+def jobs(number: int) -> Iterator[ChatRequest]:
     """Requests of the size that a picture's captions, boxes and keypoints make."""
     context = "person 1: 0.123, 0.456, 0.789, 0.999; left wrist: 0.234, 0.567\n" * 50
     for i in range(number):
         messages = ({"role": "system", "content": context}, {"role": "user", "content": f"picture {i}"})
-        yield Job(f"{i}-detail", i, f"{i}.jpg", "detail", messages, {"type": "object"})
+        yield ChatRequest(f"{i}-detail", i, f"{i}.jpg", "detail", messages, {"type": "object"})
 
 
-def accept(job: Job, reply: str) -> Turns:
+def accept(job: ChatRequest, reply: str) -> Turns:
     return (("What is to be seen?", reply),)
 
 
-def writer(settings: WriterSettings, number: int) -> None:
+def writer(settings: ServerSettings, number: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
         assert generate(jobs(number), ledger, settings, accept, total=number).done == number
 
 
-def package(settings: WriterSettings, number: int) -> None:
+def package(settings: ServerSettings, number: int) -> None:
     async def ask() -> None:
         client = openai.AsyncOpenAI(api_key="none", base_url=settings.base_url, max_retries=0)
         todo = jobs(number)
@@ -64,7 +64,7 @@ def package(settings: WriterSettings, number: int) -> None:
     asyncio.run(ask())
 
 
-def one_by_one(settings: WriterSettings, number: int) -> None:
+def one_by_one(settings: ServerSettings, number: int) -> None:
     with openai.OpenAI(api_key="none", base_url=settings.base_url, max_retries=0) as client:
         for job in jobs(number):
             client.chat.completions.create(**body(job, settings, True))
@@ -83,8 +83,8 @@ def main() -> None:
     command = [sys.executable, "-m", "tests.llm.server", "--delay", str(given.delay)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
     assert server.stdout
-    settings = WriterSettings(model="m", base_url=server.stdout.readline().strip(), concurrency=AT_ONCE)
-    sides: dict[str, tuple[Callable[[WriterSettings, int], None], int]] = {
+    settings = ServerSettings(model="m", base_url=server.stdout.readline().strip(), concurrency=AT_ONCE)
+    sides: dict[str, tuple[Callable[[ServerSettings, int], None], int]] = {
         "one by one": (one_by_one, ONE_BY_ONE),
         "openai alone": (package, given.requests),
         "posetalk": (writer, given.requests),

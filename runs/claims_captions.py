@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from posetalk.facts.claims import check, claims_of
+from posetalk.facts.claims import check_claim, claims_of
 from posetalk.facts.scene import scene_of
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
@@ -48,19 +48,19 @@ def main() -> None:
             continue
         scene = scene_of(image, people.keypoint_names)
         for caption in captions.get(image.id, ()):
-            postures = [c for c in claims_of(caption) if c.holds and c.key.removeprefix("body: ") in TURNED]
+            postures = [c for c in claims_of(caption) if c.value and c.key.removeprefix("body: ") in TURNED]
             if len(postures) != 1:
                 continue
             [claim] = postures
-            verdict = check(claim, scene)
+            verdict = check_claim(claim, scene)
             found["as written"][verdict] += 1
             if given.show and verdict == "contradicts":
                 print(f"{image.id}: {caption}")
             other = TURNED[claim.key.removeprefix("body: ")]
-            text = re.sub(rf"\b{re.escape(claim.words)}\b", other, caption, count=1)
+            text = re.sub(rf"\b{re.escape(claim.text)}\b", other, caption, count=1)
             turned = [c for c in claims_of(text) if c.key == f"body: {other}"]
             if turned:
-                found["turned round"][check(turned[0], scene)] += 1
+                found["turned round"][check_claim(turned[0], scene)] += 1
     for name, verdicts in found.items():
         print(f"{name}: {sum(verdicts.values())} captions, {dict(verdicts)}")
     right, wrong = found["turned round"]["contradicts"], found["as written"]["contradicts"]

@@ -18,23 +18,23 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from posetalk.facts.claims import Verdict, check, claims_of
+from posetalk.facts.claims import ClaimVerdict, check_claim, claims_of
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.facts.who import meant
 from posetalk.formats.coco import read_coco
 from posetalk.formats.objects import Thing, read_objects
 
 SENTENCES = Path(__file__).parent.parent / "tests/facts/sentences.toml"
-VERDICTS: tuple[Verdict, ...] = ("agrees", "cannot tell", "contradicts")
+VERDICTS: tuple[ClaimVerdict, ...] = ("agrees", "cannot tell", "contradicts")
 
 
-def verdict(sentence: str, who: int, scene: Scene) -> Verdict:
+def verdict(sentence: str, who: int, scene: Scene) -> ClaimVerdict:
     """What the facts say of a sentence; who: the person meant where it does not name one clearly; 0: nobody."""
     found = set()
     for claim in claims_of(sentence):
         if who and claim.number is None and (claim.who is None or len(meant(claim.who, scene)) != 1):
             claim = replace(claim, who=f"person {who}")
-        found.add(check(claim, scene))
+        found.add(check_claim(claim, scene))
     for one in ("contradicts", "agrees"):
         if one in found:
             return one
@@ -91,7 +91,7 @@ def main() -> None:
             print(f"    {kind}: {of.count('contradicts')} of {len(of)}")
         if given.show == half:
             for row, found in judged:
-                claims = [("" if c.holds else "not ") + c.key for c in claims_of(row[4])]
+                claims = [("" if c.value else "not ") + c.key for c in claims_of(row[4])]
                 print(f"  {found:11} {str(row[2]).lower():5} {row[0]} {row[1]} {row[4]} {claims}")
 
 

@@ -14,23 +14,23 @@ OUT=${OUT:-runs/out/coco_7b_$CONNECTOR}
 mkdir -p "$OUT"
 cat > "$OUT/settings.toml" <<TOML
 epochs = 12
-batch = 64
-device_batch = 1
-rate = 5e-4
+batch_size = 64
+per_device_batch_size = 1
+learning_rate = 5e-4
 weight_decay = 0.05
-warmup = 0.03
+warmup_ratio = 0.03
 bf16 = true
 packing = "chain"
-workers = 4
-form = "adapters"
+num_workers = 4
+save_format = "adapters"
 
 [[data]]
 annotations = "$COCO/annotations/person_keypoints_train2017.json"
 images = "$COCO/train2017"
 
 [model]
-vision = "facebook/dinov2-large"
-text = "lmsys/vicuna-7b-v1.5"
+vision_encoder = "facebook/dinov2-large"
+language_model = "lmsys/vicuna-7b-v1.5"
 connector = "$CONNECTOR"
 TOML
 torchrun --nproc-per-node "${PROCESSES:-4}" -m posetalk train "$OUT/settings.toml" --out "$OUT"

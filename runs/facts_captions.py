@@ -62,7 +62,7 @@ def main() -> None:
         if len(image.people) == 1 and image.id % 2 == (given.half == "odd"):
             agreed = said(captions.get(image.id, ()))
             facts = facts_of(Body.of(image.people[0], people.keypoint_names))
-            stated = [p for p in WORDS if facts.holds(f"body: {p}")]
+            stated = [p for p in WORDS if facts.value(f"body: {p}")]
             if len(agreed) == 1:
                 pairs.append((agreed[0], stated[0] if stated else None, image.id))
     rows = {}

@@ -27,7 +27,7 @@ from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 from posetalk.formats.objects import read_objects
 from posetalk.skeleton import skeleton
-from posetalk.types import KeyPoints, PoseImage
+from posetalk.types import PoseImage, Poses
 from posetalk.write.from_facts.writer import write
 from posetalk.write.samples.sample import KINDS, Sample
 from posetalk.write.screening.rules import broken
@@ -120,7 +120,7 @@ def _skeletons(image: PoseImage, names: tuple[str, ...]) -> Image.Image:
     seen = np.array([p.visible == 2 for p in shown])
     assert image.width and image.height
     factor = min(CELL[0] / image.width, CELL[1] / image.height)
-    points = KeyPoints(xy * factor, np.ones(xy.shape[:2]), names, tuple(p.box for p in shown), visible=seen)
+    points = Poses(xy * factor, np.ones(xy.shape[:2]), names, tuple(p.box for p in shown), visible=seen)
     canvas = np.full((int(image.height * factor), int(image.width * factor), 3), 255, np.uint8)
     return Image.fromarray(draw_pose(canvas, points, skeleton("coco17").limbs, labels="none", enlarge=False))
 

@@ -27,10 +27,10 @@ accelerate launch --config_file runs/fsdp.yaml -m posetalk tune "$OUT/llava" --i
   --probe "$OUT/llava/validation.json" --out "$OUT/tuned"
 
 [ -d "$OUT/bench" ] || posetalk bench build "$LABELS/person_keypoints_val2017.json" \
-  --captions "$LABELS/captions_val2017.json" --images "$COCO/val2017" --training "$OUT/llava/train.json" \
+  --captions "$LABELS/captions_val2017.json" --images "$COCO/val2017" --training-data "$OUT/llava/train.json" \
   --out "$OUT/bench"
 for MODEL in llava-hf/llava-1.5-7b-hf "$OUT/tuned"; do
   posetalk bench answer "$OUT/bench" --images "$COCO/val2017" --model "$MODEL"
 done
-[ -z "${JUDGE:-}" ] || posetalk bench judge "$OUT/bench" --model "$JUDGE" --money "${MONEY:?set MONEY}"
+[ -z "${JUDGE:-}" ] || posetalk bench judge "$OUT/bench" --model "$JUDGE" --max-cost-usd "${MONEY:?set MONEY}"
 posetalk bench report "$OUT/bench" --images "$COCO/val2017"

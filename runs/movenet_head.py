@@ -23,10 +23,10 @@ from torch import Tensor
 from posetalk.formats.dataset import labelled_skeleton, read_people
 from posetalk.images.affine import square_of
 from posetalk.images.opening import cut, normalise, read_image
+from posetalk.locate.jobs import labelled_jobs
 from posetalk.locate.predictions import PredictionLog, predictions_of
-from posetalk.locate.sweep import labelled_jobs
 from posetalk.skeleton import skeleton
-from posetalk.types import Floats, KeyPoints
+from posetalk.types import Floats, Poses
 
 HEADS = {
     "kpt_heatmap_0": 5,
@@ -100,7 +100,7 @@ def main() -> None:
                     else:
                         place = point.place or (0.5, 0.5)
                         xy[i, k] = (box.x + place[0] * box.w, box.y + place[1] * box.h)
-            log.add(predictions_of(job.image, job.ids, KeyPoints(xy, score, named.names, tuple(boxes))))
+            log.add(predictions_of(job.image, job.ids, Poses(xy, score, named.names, tuple(boxes))))
     print(given.out)
 
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from posetalk.bench.report.stats import wilson
 from posetalk.facts.scene import scene_of
-from posetalk.formats.pictures import Pictures
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.llm.fault import Fault, Rejected
-from posetalk.llm.request import Job
-from posetalk.write.from_model.recipe import RECIPES, Recipe, jobs, told
+from posetalk.llm.request import ChatRequest
+from posetalk.write.from_model.recipe import RECIPES, Recipe, given_facts, jobs
 from posetalk.write.from_model.reply import parse
 from posetalk.write.samples.sample import KINDS, Kind, Sample
 from posetalk.write.screening.screen import faults_of
@@ -76,12 +76,12 @@ def ask(given: argparse.Namespace) -> None:
 
 
 def count(given: argparse.Namespace) -> None:
-    pictures = Pictures(given.annotations, given.captions, given.objects)
+    pictures = AnnotatedImages(given.annotations, given.captions, given.objects)
     for recipe in RECIPES:
         found: dict[Kind, list[set[str]]] = {}
         for kind in KINDS:
             folder = given.out / f"{recipe}_{kind}"
-            here = Pictures(given.out / f"{kind}.json", given.captions, given.objects)
+            here = AnnotatedImages(given.out / f"{kind}.json", given.captions, given.objects)
             found[kind] = [
                 _reasons(row, job, recipe, pictures, given.show)
                 for job in jobs(here, (kind,), recipe)
@@ -105,7 +105,9 @@ def _rows(folder: Path) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in map(json.loads, lines)}
 
 
-def _reasons(row: dict[str, Any], job: Job, recipe: Recipe, pictures: Pictures, show: bool) -> set[str]:
+def _reasons(
+    row: dict[str, Any], job: ChatRequest, recipe: Recipe, pictures: AnnotatedImages, show: bool
+) -> set[str]:
     """What is wrong with a reply; what was cut off or never came is as it was judged then."""
     before = [
         fault
@@ -120,7 +122,7 @@ def _reasons(row: dict[str, Any], job: Job, recipe: Recipe, pictures: Pictures, 
         try:
             turns = parse(job, row["reply"]) if row.get("reply") else Sample.of(row).turns
             sample = Sample(job.id, job.image_id, job.image, job.kind, turns, row["writer"])
-            faults = faults_of(sample, scene, told(recipe, job.kind), picture.captions)
+            faults = faults_of(sample, scene, given_facts(recipe, job.kind), picture.captions)
         except Rejected as rejected:
             faults = rejected.faults
     if show and faults:

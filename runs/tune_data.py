@@ -33,7 +33,7 @@ from posetalk.bench.questions.build import balanced
 from posetalk.bench.questions.questions import LETTERS, Question, drawn
 from posetalk.bench.questions.source import BuildSettings, pictures_of
 from posetalk.facts.scene import scene_of
-from posetalk.formats.pictures import Picture
+from posetalk.formats.annotated import AnnotatedImage
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, PoseImage
 from posetalk.write.from_facts.writer import write
@@ -46,7 +46,7 @@ HALVES = {"left": (0, 1), "right": (0, -1), "upper": (1, 1), "lower": (1, -1)}
 
 
 class Part(NamedTuple):
-    pictures: list[Picture]
+    pictures: list[AnnotatedImage]
     keypoint_names: tuple[str, ...]
 
 
@@ -111,7 +111,7 @@ def asked_of_box(box: Box, width: int, height: int) -> list[tuple[str, bool, str
     return rows
 
 
-def about_boxes(pictures: dict[int, Picture], like: list[Sample]) -> Iterator[Sample]:
+def about_boxes(pictures: dict[int, AnnotatedImage], like: list[Sample]) -> Iterator[Sample]:
     """A sample for each of `like`, of the same picture and with as many turns, that knows no keypoint.
 
     Of every question about as many yes as no are asked; where `like` has a letter for an answer, it has one too.

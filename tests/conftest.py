@@ -55,7 +55,10 @@ def tiny_parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def tiny_settings(tiny_parts: tuple[Path, Path]) -> ModelSettings:
     vision, text = tiny_parts
     return ModelSettings(
-        vision=str(vision), text=str(text), crop=CropSettings(size=56), lora=LoraSettings(dropout=0.0)
+        vision_encoder=str(vision),
+        language_model=str(text),
+        crop=CropSettings(size=56),
+        lora=LoraSettings(dropout=0.0),
     )
 
 

@@ -52,8 +52,8 @@ class Desk:
 
     def toml(self, **changes: Any) -> Path:
         data = [{"annotations": str(self.labels()), "images": str(self.at)}]
-        parts = {"vision": str(self.at / "no-tower"), "text": str(self.at / "no-text")}
-        settings: dict[str, Any] = {"data": data, "model": parts, "steps": 1, "bf16": False} | changes
+        parts = {"vision_encoder": str(self.at / "no-tower"), "language_model": str(self.at / "no-text")}
+        settings: dict[str, Any] = {"data": data, "model": parts, "max_steps": 1, "bf16": False} | changes
         return self.file("run.toml", tomli_w.dumps({k: v for k, v in settings.items() if v is not None}))
 
     def locate(self, *words: object) -> list[object]:
@@ -211,12 +211,12 @@ ROWS: list[Row] = [
     ("no settings file", lambda d: d.train(d.at / "none.toml"), "none.toml"),
     ("settings no TOML", lambda d: d.train(d.file("t.toml", "= 1")), "not valid TOML"),
     ("misspelt setting", lambda d: d.train(d.toml(learning_rate=1)), "learning_rate"),
-    ("negative steps", lambda d: d.train(d.toml(), "--steps", -1), "steps"),
+    ("negative steps", lambda d: d.train(d.toml(), "--max-steps", -1), "steps"),
     ("no data", lambda d: d.train(d.toml(data=[])), "data"),
     ("no parts", lambda d: d.train(d.toml(model=None)), "model"),
     ("no tower", lambda d: d.train(d.toml()), "no-tower"),
     ("no start", lambda d: d.train(d.toml(start=str(d.at / "gone"))), "gone"),
-    ("batch", lambda d: d.train(d.toml(start=str(d.model), batch=3, device_batch=2)), "multiple"),
+    ("batch", lambda d: d.train(d.toml(start=str(d.model), batch_size=3, per_device_batch_size=2)), "multiple"),
     ("no such keypoint", lambda d: d.train(d.toml(start=str(d.model)), "--without-keypoints", "tail"), "'tail'"),
     ("nothing left", lambda d: d.train(d.toml(start=str(d.model), without_keypoints=list(skeleton("coco17").names))),
      "no person"),

@@ -122,7 +122,7 @@ def test_evaluate_on_a_detectors_boxes(
     boxes.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": corner, "score": 0.9}]))
     out = tmp_path / "out"
     assert run("evaluate", "--annotations", labels, "--images", images, "--out", out, "--model", tiny_model,
-               "--boxes", boxes, "--box-form", form) == 0  # fmt: skip
+               "--boxes", boxes, "--box-format", form) == 0  # fmt: skip
     assert json.loads((out / "report.json").read_text())["box_source"] == "detector.json"
     (line,) = (out / "predictions.jsonl").read_text().splitlines()
     assert json.loads(line)["box"] == [10, 10, 60, 60] and json.loads(line)["box_score"] == 0.9

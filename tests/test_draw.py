@@ -12,7 +12,7 @@ from posetalk.draw import draw_pair, draw_pose, font
 from posetalk.draw.names import place_names
 from posetalk.draw.paint import LEFT, MIDDLE, RIGHT, side_colour
 from posetalk.errors import PosetalkError
-from posetalk.types import Box, KeyPoints
+from posetalk.types import Box, Poses
 
 NAMES = ("left hand", "right hand", "nose")
 LIMBS = ((0, 2), (1, 2))
@@ -22,9 +22,9 @@ def grey(w: int = 800, h: int = 700) -> np.ndarray:
     return np.full((h, w, 3), 100, np.uint8)
 
 
-def points(*xy: tuple[float, float], names=NAMES, score: float = 1.0, **more) -> KeyPoints:
+def points(*xy: tuple[float, float], names=NAMES, score: float = 1.0, **more) -> Poses:
     n = len(xy) // len(names)
-    return KeyPoints(
+    return Poses(
         xy=np.array(xy, float).reshape(n, len(names), 2),
         score=np.full((n, len(names)), score),
         names=tuple(names),
@@ -176,7 +176,7 @@ wild = st.floats(-1e12, 1e12) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0])
     words=st.text(min_size=1, max_size=40),
 )
 def test_nothing_is_too_wild(xy: list, score: float, std: float | None, w: int, h: int, words: str) -> None:
-    wild_points = KeyPoints(
+    wild_points = Poses(
         xy=np.array(xy).reshape(2, 3, 2),
         score=np.full((2, 3), score),
         names=("a", "left b", words),

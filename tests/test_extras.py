@@ -61,7 +61,7 @@ print("\\n".join(check(here, Path("."))) or "nothing is wrong")
     [
         ("accelerate", "train --preset posellm-7b --annotations a --images b --out o", "train"),
         ("trl", "tune a --images b --preset tiny --out o", "tune"),
-        ("pyarrow", "export a o --form parquet --images b", "export"),
+        ("pyarrow", "export a o --format parquet --images b", "export"),
     ],
 )
 def test_a_single_missing_package_is_named(blocked: str, words: str, extra: str, tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ class Desk:
         settings = {
             "data": data,
             "start": str(model),
-            "steps": 1,
+            "max_steps": 1,
             "bf16": False,
-            "batch": 4,
-            "device_batch": 4,
+            "batch_size": 4,
+            "per_device_batch_size": 4,
         }
         (at / "run.toml").write_text(tomli_w.dumps(settings))
 

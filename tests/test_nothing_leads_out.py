@@ -13,13 +13,13 @@ from tests.bench.desk import settings
 from tests.bench.people import question
 from tests.llm.server import Act, Body, running, said
 
-from posetalk.bench.answers.answer import asked_of, file_of
-from posetalk.bench.questions.build import Built
-from posetalk.bench.report.cards import Photos
+from posetalk.bench.answers.answer import asked_questions, file_of
+from posetalk.bench.questions.build import ClosedSet
+from posetalk.bench.report.cards import Thumbnails
 from posetalk.bench.report.export import export_lmms, export_vlmeval
 from posetalk.bench.run import answer_remote
 from posetalk.errors import PosetalkError
-from posetalk.llm.request import Photo
+from posetalk.llm.request import ImagePart
 from posetalk.write.samples.export import export
 from posetalk.write.samples.sample import Sample
 
@@ -61,14 +61,14 @@ def held(path: Path) -> bytes:
 
 def test_a_server_is_sent_pictures_of_the_folder_alone(images: Path, tmp_path: Path) -> None:
     questions = [question(key, image=name) for key, name in names(images).items()]
-    asked, [note] = asked_of([question("good", image="good.jpg"), *questions], None, images)
+    asked, [note] = asked_questions([question("good", image="good.jpg"), *questions], None, images)
     assert [one.id for one in asked if one.id != "text"] == ["good"]
     assert note.startswith("5 questions are not asked") and note.isprintable()
 
     def script(body: Body, came: int) -> Act:
         return said("yes")
 
-    Built((), {}, ()).save(tmp_path / "bench")
+    ClosedSet((), {}, ()).save(tmp_path / "bench")
     with running(script) as server:
         found, _ = answer_remote(asked, settings(server.url), tmp_path / "bench", "m")
     [body] = server.seen
@@ -81,14 +81,14 @@ def test_a_server_is_sent_pictures_of_the_folder_alone(images: Path, tmp_path: P
 def test_a_photo_is_a_picture_of_a_form_that_servers_take(images: Path) -> None:
     for name in ("text.jpg", "gone.jpg"):
         with pytest.raises(PosetalkError, match=name):
-            Photo.of(images / name)
-    photo = Photo.of(images / "good.jpg")
+            ImagePart.of(images / name)
+    photo = ImagePart.of(images / "good.jpg")
     (images / "good.jpg").write_bytes(SECRET)  # between the question and its answer
     with pytest.raises(PosetalkError, match="cannot be read as a picture"):
         photo.url()
     for form, kind in (("PNG", "png"), ("BMP", "jpeg"), ("WEBP", "webp")):
         Image.new("RGB", (6, 5)).save(images / "any.dat", form)
-        assert Photo.of(images / "any.dat").url().startswith(f"data:image/{kind};base64,")
+        assert ImagePart.of(images / "any.dat").url().startswith(f"data:image/{kind};base64,")
 
 
 def test_benchmarks_that_are_exported(images: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_benchmarks_that_are_exported(images: Path, tmp_path: Path) -> None:
 
 
 def test_a_page_shows_pictures_of_the_folder_alone(images: Path) -> None:
-    photos = Photos(images)
+    photos = Thumbnails(images)
     assert photos("good.jpg").startswith("<img")
     assert [photos(name) for name in names(images).values()] == [""] * len(BAD)
     assert len(photos.faults) == 1 and "text.jpg" in photos.faults[0]

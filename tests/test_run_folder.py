@@ -169,14 +169,14 @@ def test_names_of_what_is_built_in_are_no_paths(tmp_path: Path, monkeypatch: pyt
     for name in ("posetalk", "coco17", "bundled", "text"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    model = ModelSettings(vision="me/tower", text="text")
+    model = ModelSettings(vision_encoder="me/tower", language_model="text")
     data = (DataSettings(annotations="a.json", images="i", skeleton="own.toml"),)
-    assert ModelSettings()._absolute()["vision"] == ""
+    assert ModelSettings()._absolute()["vision_encoder"] == ""
     TrainSettings(data=data, model=model, start="bundled").save("run.toml")
     LocateSettings(model="bundled", keypoints=("chin: below the mouth",)).save("locate.toml")
     found = TrainSettings.load("run.toml")
     assert found.model is not None and found.start == "bundled" and found.model.wording == "posetalk"
-    assert (found.model.vision, found.model.text) == ("me/tower", str(tmp_path / "text"))
+    assert (found.model.vision_encoder, found.model.language_model) == ("me/tower", str(tmp_path / "text"))
     assert found.data[0].skeleton == str(tmp_path / "own.toml")
     assert LocateSettings.load("locate.toml").model == "bundled"
 

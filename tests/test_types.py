@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError, need
-from posetalk.types import Box, KeyPoints, Person, PoseImage, PoseSet, frozen_array
+from posetalk.types import Box, Person, PoseImage, Poses, PoseSet, frozen_array
 
 coordinates = st.floats(-1e4, 1e4)
 sides = st.floats(0.01, 1e4)
@@ -77,7 +77,7 @@ def test_the_people_of_a_set() -> None:
     assert [(image.id, p.id) for image, p in people.people()] == [(2, 1), (2, 1)]
 
 
-def two_people(**changes: object) -> KeyPoints:
+def two_people(**changes: object) -> Poses:
     given: dict[str, object] = {
         "xy": np.arange(12.0).reshape(2, 3, 2),
         "score": np.full((2, 3), 0.5),
@@ -85,7 +85,7 @@ def two_people(**changes: object) -> KeyPoints:
         "boxes": (Box(0, 0, 5, 5), Box(1, 2, 30, 40)),
         **changes,
     }
-    return KeyPoints(**given)  # type: ignore[arg-type]
+    return Poses(**given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -134,16 +134,16 @@ def test_found_keypoints_as_coco_results() -> None:
 
 
 def test_joined_keypoints() -> None:
-    joined = KeyPoints.concat([two_people(), two_people()])
+    joined = Poses.concat([two_people(), two_people()])
     assert len(joined) == 4
     assert joined.std is None
     assert joined["nose"].tolist() == [[0, 1], [6, 7]] * 2
     spread = two_people(std=np.ones((2, 3, 2)), visible=np.ones((2, 3), bool))
-    both = KeyPoints.concat([spread, spread])
+    both = Poses.concat([spread, spread])
     assert both.std is not None and both.std.shape == (4, 3, 2)
     assert both.visible is not None and both.visible.all()
     with pytest.raises(PosetalkError, match="different keypoint names"):
-        KeyPoints.concat([two_people(), two_people(names=("a", "b", "c"))])
+        Poses.concat([two_people(), two_people(names=("a", "b", "c"))])
 
 
 def test_a_missing_package_is_said_with_its_extra() -> None:

@@ -25,7 +25,7 @@ Run = Callable[[list[str]], tuple[int, str]]
 # Words of a command -> the extra it needs ("" where it needs none). A row may read what an earlier one wrote.
 FIRST = {
     "write people.json --captions captions.json --out written --images photos": "",
-    "bench build people.json --captions captions.json --images photos --out asked --pictures 2": "",
+    "bench build people.json --captions captions.json --images photos --out asked --max-images 2": "",
     "export written llava": "",
 }
 THEN = {
@@ -41,14 +41,14 @@ THEN = {
     "write people.json --captions captions.json --out served --writer openai --model m"
     " --base-url http://127.0.0.1:9/v1": "write",
     "screen llava/train.json screened --annotations people.json": "",
-    "export written llama --form llama-factory": "",
-    "export written swift --form swift --images photos": "",
-    "export written parquet --form parquet --images photos": "export",
-    "export written vision --form finevision --images photos": "export",
+    "export written llama --format llama-factory": "",
+    "export written swift --format swift --images photos": "",
+    "export written parquet --format parquet --images photos": "export",
+    "export written vision --format finevision --images photos": "export",
     "bench report asked": "",
     "bench report asked --images photos": "",
     "bench export asked lmms --images photos": "",
-    "bench export asked table.tsv --images photos --form vlmevalkit": "",
+    "bench export asked table.tsv --images photos --format vlmevalkit": "",
     "bench answer asked --images photos --model tiny --limit 1": "model",
     "bench answer asked --images photos --model n --limit 1 --base-url http://127.0.0.1:9/v1": "write",
     "bench judge priced --model m --dry-run": "",

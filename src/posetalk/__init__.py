@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from posetalk.score.evaluate import evaluate
     from posetalk.settings import TrainSettings
     from posetalk.skeleton import Keypoint, Skeleton
-    from posetalk.types import Box, KeyPoints
+    from posetalk.types import Box, Poses
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Box": "types",
-    "KeyPoints": "types",
+    "Poses": "types",
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
     "PosetalkError": "errors",
@@ -32,9 +32,9 @@ _HOMES = {
 
 __all__ = [
     "Box",
-    "KeyPoints",
     "Keypoint",
     "Localizer",
+    "Poses",
     "PosetalkError",
     "Skeleton",
     "TrainSettings",

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializationInfo, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from posetalk.errors import PosetalkError
 from posetalk.lock import only_run
@@ -39,7 +48,16 @@ TomlName = Annotated[str, PlainSerializer(_resolved_toml)]  # a file, or the nam
 class Settings(BaseModel):
     """The base of all settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    renamed: ClassVar[Mapping[str, str]] = {}  # keys that had another name before, and the name they have now
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_names(cls, data: Any) -> Any:
+        for old in data if isinstance(data, Mapping) else ():
+            if old in cls.renamed:
+                raise PydanticCustomError("renamed", f"{old!r} is called {cls.renamed[old]!r} now")
+        return data
 
     def save(self, path: str | Path) -> None:
         """Write a TOML file, in one piece; paths as absolute ones, so that it means the same read from any folder."""
@@ -141,30 +159,36 @@ def _shown(value: Any) -> str:
 
 
 class CropSettings(Settings):
-    """How a person becomes a square picture.
-
-    size:    side of the square, px (224 in LocLLM).
-    padding: the square's side is the longer side of the box times this: 1.0 in LocLLM, 1.25 in most others.
-    pixels:  statistics the tower is fed with: `clip` is what LocLLM fed to DINOv2, `imagenet` what DINOv2 was
-             trained with, `half` maps 0..255 to -1..1 (MobileNet towers).
-    """
+    """How a person becomes a square picture."""
 
     size: int = Field(224, ge=16, le=2048)
+    """Side of the square, px (224 in LocLLM)."""
     padding: float = Field(1.0, ge=0.5, le=4)
+    """The square's side is the longer side of the box times this: 1.0 in LocLLM, 1.25 in most others."""
     pixels: Literal["clip", "imagenet", "half"] = "clip"
+    """Mean and standard deviation that pixels are normalised by: `clip` is what LocLLM fed to DINOv2, `imagenet`
+    what DINOv2 was trained with, `half` maps 0..255 to -1..1 (MobileNet encoders)."""
+    """Statistics the tower is fed with: `clip` is what LocLLM fed to DINOv2, `imagenet` what DINOv2 was trained
+    with, `half` maps 0..255 to -1..1 (MobileNet towers)."""
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters on the query and value projections of both towers (LocLLM's numbers).
+    """Low-rank adapters on the query and value projections of both towers (LocLLM's numbers)."""
 
-    targets: the ends of the names of the linear layers that get an adapter (q_proj, v_proj in language models;
-             query, value in DINOv2 and ViT).
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "r": "rank",
+        "targets": "target_modules",
+    }
 
-    r: int = Field(8, ge=1)
+    rank: int = Field(8, ge=1)
+    """Rank of the adapters."""
     alpha: float = Field(16, gt=0)
+    """Scale of the adapters; they are multiplied by alpha / rank."""
     dropout: float = Field(0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = ("q_proj", "v_proj", "query", "value")
+    """Dropout in the adapters."""
+    target_modules: tuple[str, ...] = ("q_proj", "v_proj", "query", "value")
+    """The ends of the names of the linear layers that get an adapter (q_proj, v_proj in language models; query,
+    value in DINOv2 and ViT)."""
 
 
 Tuning = Literal["frozen", "lora", "layers"]
@@ -172,151 +196,217 @@ Readout = Literal["digits", "point"]
 
 
 class ModelSettings(Settings):
-    """The network: a vision tower, a connector and a causal language model.
+    """The network: a vision tower, a connector and a causal language model."""
 
-    vision, text: a folder or hub id that `AutoModel` / `AutoModelForCausalLM` knows; needed to build a network, and not
-                  where a saved one is trained further.
-    connector:    `linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained.
-    wording:      `posetalk`, or the path of a wording TOML; saved inside the model.
-    readout:      `digits`: coordinates as text (both papers); `point`: the hidden state at a question's end points into
-                  the image tokens, one pass and no decoding. A model with `point` can be asked for `digits` too.
-    reading:      `inline`: a question's words stand behind the picture (both papers); `once`: they are read without
-                  the picture, once for all people, and stand behind it as one word.
-    cells:        for `point`, each image token is cut into cells x cells places.
-    tune_vision, tune_text: `lora`, `layers` (every weight but the word embeddings) or `frozen`; None for `lora`,
-                  and for `frozen` where a saved model is trained further whose tower has no layer of lora.targets.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "vision": "vision_encoder",
+        "text": "language_model",
+        "tune_vision": "tune_vision_encoder",
+        "tune_text": "tune_language_model",
+    }
 
-    vision: ModelName = ""
-    text: ModelName = ""
+    vision_encoder: ModelName = ""
+    """A folder or hub id that `AutoModel` knows. Needed to build a network, not to train a saved one further."""
+    language_model: ModelName = ""
+    """A folder or hub id that `AutoModelForCausalLM` knows. Needed to build a network, not to train a saved one
+    further."""
     connector: Literal["linear", "mlp"] = "mlp"
+    """`linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained."""
     crop: CropSettings = CropSettings()
+    """How a person is cut out of the image."""
     wording: TomlName = "posetalk"
+    """`posetalk`, or the path of a wording TOML; saved inside the model."""
     readout: Readout = "digits"
+    """`digits`: coordinates as text (both papers); `point`: the hidden state at a question's end points into the
+    image tokens, one pass and no decoding. A model with `point` can be asked for `digits` too."""
     reading: Literal["inline", "once"] = "inline"
+    """`inline`: a question's words stand behind the picture (both papers); `once`: they are read without the
+    picture, once for all people, and stand behind it as one word."""
     cells: int = Field(4, ge=1, le=16)
-    tune_vision: Tuning | None = None
-    tune_text: Tuning | None = None
+    """For `point`, each image token is cut into cells x cells places."""
+    tune_vision_encoder: Tuning | None = None
+    """What is trained of the vision encoder: `lora` (adapters), `layers` (every weight but the word embeddings) or
+    `frozen` (nothing). None means `lora`, or `frozen` where a saved model is trained further whose encoder has no
+    layer of `lora.target_modules`."""
+    tune_language_model: Tuning | None = None
+    """What is trained of the language model; values as for `tune_vision_encoder`."""
     lora: LoraSettings = LoraSettings()
+    """The adapters."""
 
 
 class AugmentSettings(Settings):
-    """Random views of a person; LocLLM's numbers for COCO.
-
-    scale:    the square's side is multiplied by clip(N(1, scale), 1 - scale, 1 + scale).
-    rotation: degrees, uniform in +-rotation, used half of the time.
-    flip:     chance of a mirrored view.
-    shift:    the square's centre moves by up to this share of its side (0 in LocLLM).
-    """
+    """Random views of a person; LocLLM's numbers for COCO."""
 
     scale: float = Field(0.3, ge=0, lt=1)
+    """The square's side is multiplied by clip(N(1, scale), 1 - scale, 1 + scale)."""
     rotation: float = Field(40.0, ge=0, le=180)
+    """Degrees, uniform in +-rotation, used half of the time."""
     flip: float = Field(0.5, ge=0, le=1)
+    """Chance of a mirrored view."""
     shift: float = Field(0.0, ge=0, lt=1)
+    """The square's centre moves by up to this share of its side (0 in LocLLM)."""
 
 
 class DataSettings(Settings):
-    """People to learn from.
-
-    annotations, images: the label file (COCO, MPII or LSP form) and the folder its pictures lie in.
-    skeleton:   which keypoints the labels are, a built-in name or a TOML file.
-    first, last: for LSP, the range of pictures (1-based, both included).
-    repeat:     how often each person is seen per epoch.
-    """
+    """People to learn from."""
 
     annotations: LocalPath
+    """The label file, in COCO's, MPII's or LSP's format."""
     images: LocalPath
+    """The folder of the images."""
     skeleton: TomlName = "coco17"
+    """The labelled keypoints: a built-in name or a TOML file."""
     first: int = Field(1, ge=1)
+    """First image of the range to use, counted from 1 (LSP only)."""
     last: int | None = None
+    """Last image of the range to use; None for all (LSP only)."""
     repeat: int = Field(1, ge=1)
+    """How often each person is seen per epoch."""
 
 
 class TrainSettings(Settings):
-    """A training run. The defaults are LocLLM's recipe for COCO (PoseLLM changes the connector alone).
+    """A training run. The defaults are LocLLM's recipe for COCO (PoseLLM changes the connector alone)."""
 
-    start:       continue from a saved model (`bundled`, a folder, a hub id) instead of building `model` from its parts;
-                 `model`, where it is given too, says what is tuned.
-    bf16:        mixed precision; None where the machine multiplies in bfloat16 itself.
-    batch:       people per gradient step over all processes; `device_batch` at a time on each of them.
-    packing:     `block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row).
-    questions:   at most this many keypoints of a person per view, drawn at random; `chain` never takes over five.
-    text_rate, vision_rate: the towers' learning rates as shares of `rate`.
-    digit_sigma: 0 for plain cross-entropy; above, digit targets are those of a Gaussian of this width (in crop
-                 sides) around the label, so that 0.199 is close to 0.200 (number-token losses do the same).
-    align:       steps before the run that teach the connector alone to say, at the image token under a keypoint, the
-                 keypoint's name (LLaVA's first stage in small); 0 for none (the papers').
-    guide:       weight of a helping loss that draws some heads of the last layers to the image token under the
-                 keypoint, where the digits stand to be read; 0 for none (the papers').
-    point_sigma: width of the heat map that `point` learns, in crop sides.
-    digits_too:  a model whose readout is `point` learns to write the digits in the same pass.
-    between:     so many questions a view about points on the line between two labelled keypoints ("halfway between the
-                 left wrist and the nose"), which teach what words mean beyond the names of a data set; 0 for none.
-    name_only:   share of the questions that leave the description out, so that the model can be asked either way.
-    without_keypoints: names left out of training, to be asked for later (zero-shot).
-    features:    a folder for what a frozen tower sees in the run's views, computed once before the first step; later
-                 epochs, the resumed run and other runs of the same views find it there. None: nothing is kept.
-    steps:       gradient steps; None for `epochs` passes over the data.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "rate": "learning_rate",
+        "text_rate": "language_lr_scale",
+        "vision_rate": "vision_lr_scale",
+        "batch": "batch_size",
+        "device_batch": "per_device_batch_size",
+        "clip": "max_grad_norm",
+        "warmup": "warmup_ratio",
+        "steps": "max_steps",
+        "questions": "keypoints_per_view",
+        "align": "alignment_steps",
+        "guide": "attention_loss_weight",
+        "point_sigma": "heatmap_sigma",
+        "digits_too": "learn_digits",
+        "between": "interpolated_keypoints",
+        "name_only": "name_only_share",
+        "features": "feature_cache",
+        "workers": "num_workers",
+        "form": "save_format",
+        "augment": "augmentation",
+    }
 
     data: tuple[DataSettings, ...] = Field(min_length=1)
+    """The labelled people; several data sets are mixed."""
     model: ModelSettings | None = None
+    """The network to build, or, beside `start`, what to tune of it."""
     start: ModelName | None = None
+    """Continue from a saved model (`bundled`, a folder, a hub id) instead of building `model` from its parts;
+    `model`, where it is given too, says what is tuned."""
     epochs: float = Field(12, gt=0)
-    steps: int | None = Field(None, ge=1)
-    batch: int = Field(64, ge=1)
-    device_batch: int = Field(1, ge=1)
-    rate: float = Field(5e-4, gt=0)
-    text_rate: float = Field(1.0, gt=0)
-    vision_rate: float = Field(1.0, gt=0)
+    """Passes over the data."""
+    max_steps: int | None = Field(None, ge=1)
+    """Gradient steps; None for `epochs` passes over the data."""
+    batch_size: int = Field(64, ge=1)
+    """People per gradient step over all processes."""
+    per_device_batch_size: int = Field(1, ge=1)
+    """People per forward pass on each device; gradients are accumulated up to `batch_size`."""
+    learning_rate: float = Field(5e-4, gt=0)
+    """Peak learning rate (AdamW); it falls as a cosine."""
+    language_lr_scale: float = Field(1.0, gt=0)
+    """The language model's learning rate as a share of `learning_rate`."""
+    vision_lr_scale: float = Field(1.0, gt=0)
+    """The vision encoder's learning rate as a share of `learning_rate`."""
     weight_decay: float = Field(0.05, ge=0)
-    warmup: float = Field(0.03, ge=0, lt=1)
-    clip: float = Field(1.0, gt=0)
+    """AdamW's weight decay."""
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
     bf16: bool | None = None
+    """Mixed precision; None where the machine multiplies in bfloat16 itself."""
     packing: Literal["block", "chain"] = "block"
-    questions: int | None = Field(None, ge=1)
+    """`block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row)."""
+    keypoints_per_view: int | None = Field(None, ge=1)
+    """At most this many keypoints of a person per view, drawn at random; `chain` never takes over five."""
     digit_sigma: float = Field(0.0, ge=0, lt=1)
-    align: int = Field(0, ge=0)
-    guide: float = Field(0.0, ge=0)
-    point_sigma: float = Field(0.02, gt=0, lt=1)
-    digits_too: bool = False
-    between: int = Field(0, ge=0)
-    name_only: float = Field(0.0, ge=0, le=1)
-    augment: AugmentSettings = AugmentSettings()
+    """0 for plain cross-entropy; above, digit targets are those of a Gaussian of this width (in crop sides) around
+    the label, so that 0.199 is close to 0.200 (number-token losses do the same)."""
+    alignment_steps: int = Field(0, ge=0)
+    """Steps before the run that train the connector alone to name, at each keypoint's image token, the keypoint
+    (LLaVA's first stage in small); 0 for none (the papers')."""
+    attention_loss_weight: float = Field(0.0, ge=0)
+    """Weight of an auxiliary loss that draws some attention heads of the last layers to the image token under the
+    keypoint while the digits are written; 0 for none (the papers')."""
+    heatmap_sigma: float = Field(0.02, gt=0, lt=1)
+    """Width of the heat map that `point` learns, in crop sides."""
+    learn_digits: bool = False
+    """A model whose readout is `point` learns to write the digits in the same pass."""
+    interpolated_keypoints: int = Field(0, ge=0)
+    """Questions per view about points on the line between two labelled keypoints ("halfway between the left wrist
+    and the nose"), which teach what words mean beyond the names of a data set; 0 for none."""
+    name_only_share: float = Field(0.0, ge=0, le=1)
+    """Share of the questions that leave the description out, so that the model can be asked either way."""
+    augmentation: AugmentSettings = AugmentSettings()
+    """Random views of each person."""
     without_keypoints: tuple[str, ...] = ()
-    features: LocalPath | None = None
+    """Names of keypoints left out of training, to be asked for later (zero-shot)."""
+    feature_cache: LocalPath | None = None
+    """A folder that keeps what a frozen vision encoder computes for the run's views. Later epochs, the resumed run
+    and other runs of the same views read it. None: nothing is kept."""
     seed: int = 42
-    workers: int = Field(2, ge=0)
+    """Seed of the views and of new weights."""
+    num_workers: int = Field(2, ge=0)
+    """Processes that load data."""
     save_steps: int = Field(500, ge=1)
+    """Steps between two checkpoints."""
     log_steps: int = Field(10, ge=1)
-    form: Literal["adapters", "merged"] = "merged"
+    """Steps between two lines of log.jsonl."""
+    save_format: Literal["adapters", "merged"] = "merged"
+    """What is saved at the end: the whole model (`merged`) or the adapters alone (`adapters`)."""
 
 
 class EvaluateSettings(Settings):
     """What an evaluation's predictions were made with; a resumed one must be of the same."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "box_form": "box_format",
+        "flip": "flip_test",
+    }
+
     model: ModelName
+    """A folder or hub id of a PoseLLM, or `bundled`."""
     annotations: LocalPath
+    """The label file, in COCO's, MPII's or LSP's format."""
     images: LocalPath
+    """The folder of the images."""
     skeleton: TomlName | None = None
+    """The labelled keypoints; None for those that the labels name."""
     boxes: LocalPath | None = None
-    box_form: Literal["xywh", "xyxy"] = "xywh"
+    """A detector's boxes (COCO results); None for the labelled boxes."""
+    box_format: Literal["xywh", "xyxy"] = "xywh"
+    """Format of these boxes: left, top, width, height or left, top, right, bottom; px."""
     heads: LocalPath | None = None
+    """MPII's gt_valid.mat, with the head sizes of PCKh."""
     first: int = 1
+    """First image of the range to score, counted from 1 (LSP only)."""
     last: int | None = None
+    """Last image of the range to score; None for all (LSP only)."""
     readout: Readout | None = None
+    """Point at the place (`point`) or write its digits (`digits`); None for the model's own."""
     decoding: Literal["greedy", "expected"] = "expected"
-    flip: bool = False
+    """Of digits, the likeliest (`greedy`) or the mean of their distribution (`expected`)."""
+    flip_test: bool = False
+    """Average with the answer for the mirrored crop."""
 
 
 class LocateSettings(Settings):
-    """What a folder of photos was asked for; photos may be added to a resumed run, nothing else may change.
+    """What a folder of photos was asked for; photos may be added to a resumed run, nothing else may change."""
 
-    keypoints: "name: description" each.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "flip": "flip_test",
+    }
 
     model: ModelName
+    """A folder or hub id of a PoseLLM, or `bundled`."""
     keypoints: tuple[str, ...]
+    """What is looked for, "name: description" each."""
     readout: Readout | None = None
+    """Point at the place (`point`) or write its digits (`digits`); None for the model's own."""
     decoding: Literal["greedy", "expected"] = "expected"
-    flip: bool = False
+    """Of digits, the likeliest (`greedy`) or the mean of their distribution (`expected`)."""
+    flip_test: bool = False
+    """Average with the answer for the mirrored crop."""

@@ -160,8 +160,8 @@ class PoseSet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KeyPoints:
-    """Found keypoints of n people: what `Localizer.locate` returns.
+class Poses:
+    """Found poses of n people: what `Localizer.locate` returns.
 
     xy:      (n, k, 2) px of the full image, origin top left.
     score:   (n, k) in 0..1, how sure the answer is.
@@ -205,7 +205,7 @@ class KeyPoints:
             raise NoSuchKeypoint.among(self.names, name, "was asked for")
         return np.asarray(self.xy[:, self.names.index(name)])
 
-    def people(self, start: int, end: int) -> KeyPoints:
+    def people(self, start: int, end: int) -> Poses:
         """The people start, ..., end - 1, as they are in `boxes`."""
         some = slice(start, end)
         return replace(
@@ -260,7 +260,7 @@ class KeyPoints:
         return rows
 
     @classmethod
-    def concat(cls, parts: Sequence[KeyPoints]) -> KeyPoints:
+    def concat(cls, parts: Sequence[Poses]) -> Poses:
         """The people of all parts, which must share their names."""
         first = parts[0]
         if any(p.names != first.names for p in parts):

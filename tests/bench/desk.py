@@ -11,11 +11,11 @@ from PIL import Image
 from tests.bench.people import pictures, question
 from tests.llm.server import Act, Body, said
 
-from posetalk.bench.answers.answer import Asked, answer_here, asked_of, file_of
-from posetalk.bench.questions.build import Built
-from posetalk.bench.questions.openset import CATEGORIES, Context, Open, OpenSet
+from posetalk.bench.answers.answer import AskedQuestion, answer_here, asked_questions, file_of
+from posetalk.bench.questions.build import ClosedSet
+from posetalk.bench.questions.openset import CATEGORIES, ImageContext, OpenQuestion, OpenSet
 from posetalk.bench.run import read_set
-from posetalk.llm.client import WriterSettings
+from posetalk.llm.client import ServerSettings
 
 PICTURES = 8
 
@@ -33,11 +33,11 @@ def bench(folder: Path) -> Path:
             closed.append(question(f"{number}-{i}", "yes" if i % 2 else "no", text, image=name))
         for category in CATEGORIES.values():
             named = f"{number}-{category}"
-            opened.append(Open(named, name, f"What of {named}?", category, f"reference of {named}"))
-        contexts[name] = Context(
+            opened.append(OpenQuestion(named, name, f"What of {named}?", category, f"reference of {named}"))
+        contexts[name] = ImageContext(
             name, (f"A caption of {number}.",), (("person", (0.1, 0.2, 0.3, 0.4)),), "so: x"
         )
-    Built(tuple(closed), {q.id: 0.5 for q in closed}, ()).save(out)
+    ClosedSet(tuple(closed), {q.id: 0.5 for q in closed}, ()).save(out)
     OpenSet(tuple(opened), contexts).save(out)
     return folder
 
@@ -63,10 +63,10 @@ def coco(folder: Path, many: int = 40) -> list[str]:
     return [f"{folder}/people.json", "--captions", f"{folder}/captions.json"]
 
 
-def asked_in(folder: Path) -> list[Asked]:
+def asked_in(folder: Path) -> list[AskedQuestion]:
     """All questions of `bench`."""
     found = read_set(folder / "bench")
-    return asked_of(found.closed.questions, found.opened, folder / "photos")[0]
+    return asked_questions(found.closed.questions, found.opened, folder / "photos")[0]
 
 
 def spoken(folder: Path, text: str = "m says of {}") -> None:
@@ -96,5 +96,5 @@ def scored(body: Body, reference: float, candidate: float, bonus: float = 0) -> 
     return said(json.dumps({"why": f"{first} first", "first": int(one + bonus), "second": int(two)}))
 
 
-def settings(url: str, **more: object) -> WriterSettings:
-    return WriterSettings.check({"model": "judge", "base_url": url, "pause": 0.01, **more}, "the test")
+def settings(url: str, **more: object) -> ServerSettings:
+    return ServerSettings.check({"model": "judge", "base_url": url, "pause": 0.01, **more}, "the test")

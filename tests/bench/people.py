@@ -9,8 +9,8 @@ import numpy as np
 from tests.facts.figures import figure
 
 from posetalk.bench.questions.questions import Evidence, Kind, Question
+from posetalk.formats.annotated import AnnotatedImage
 from posetalk.formats.objects import Thing
-from posetalk.formats.pictures import Picture
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 
@@ -32,7 +32,7 @@ def person(draw: random.Random, number: int, unlabelled: bool = False) -> Person
     return Person(number, Box.around(xy), frozen_array(xy), frozen_array(flags), 1e5)
 
 
-def pictures(start: int, end: int, bare: bool = True) -> list[Picture]:
+def pictures(start: int, end: int, bare: bool = True) -> list[AnnotatedImage]:
     """One or two people each; with `bare`, one picture more whose only person has no keypoints."""
     found = []
     for number in range(start, end):
@@ -40,10 +40,10 @@ def pictures(start: int, end: int, bare: bool = True) -> list[Picture]:
         people = tuple(person(draw, i) for i in range(1 + number % 2))
         image = PoseImage(1000 + number, Path(f"{1000 + number:012d}.jpg"), 1000, 700, people)
         things = (Thing("umbrella", Box(250, 100, 40, 40)),) if number % 3 == 0 else ()
-        found.append(Picture(image, CAPTIONS, things))
+        found.append(AnnotatedImage(image, CAPTIONS, things))
     if bare:
         nobody = (person(random.Random(0), 0, unlabelled=True),)
-        found.append(Picture(PoseImage(9, Path("000000000009.jpg"), 1000, 700, nobody), CAPTIONS))
+        found.append(AnnotatedImage(PoseImage(9, Path("000000000009.jpg"), 1000, 700, nobody), CAPTIONS))
     return found
 
 

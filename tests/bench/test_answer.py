@@ -24,7 +24,7 @@ from posetalk.bench.run import answer_remote
 from posetalk.bench.run import asked_in as asked_of_folder
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
-from posetalk.model.fingerprint import weights_of
+from posetalk.model.fingerprint import weights_fingerprint
 
 ALL = 6 * PICTURES  # three closed and three open questions each
 
@@ -55,7 +55,7 @@ def test_every_question_is_answered_in_batches_of_like_length(folder: Path) -> N
     kept = read_answers(path)
     assert len(kept) == ALL and len({answer.id for answer in kept.values()}) == ALL
     for one in asked_in(folder):
-        assert kept[one.id].text.startswith(f"{one.photo.name}: {one.prompt}")
+        assert kept[one.id].text.startswith(f"{one.image.name}: {one.prompt}")
         assert kept[one.id].prompt == one.prompt and kept[one.id].model == "m"
     assert all(len({words for *_, words in call}) == 1 and len(call) <= 7 for call in voice.calls)
     assert Counter(words for call in voice.calls for *_, words in call) == {
@@ -95,19 +95,23 @@ def test_a_spoilt_photo_costs_its_own_questions_alone(folder: Path, llava: Path)
 
     (folder / "photos/3.jpg").write_bytes(b"no photo")
     chat = Chat.from_pretrained(llava)
-    closed = [one for one in asked_in(folder) if one.words == CLOSED_WORDS]
+    closed = [one for one in asked_in(folder) if one.max_tokens == CLOSED_WORDS]
     found = answer_here(closed, chat.answer, folder / "answers/m.jsonl", "m")
     assert found.new == len(closed) - 3 and len(found.skipped) == 3
     assert all(line.startswith("3-") and "3.jpg" in line for line in found.skipped)
-    alone = {one.id: chat.answer([(one.photo, one.prompt)], CLOSED_WORDS)[0] for one in closed[:4]}
+    alone = {one.id: chat.answer([(one.image, one.prompt)], CLOSED_WORDS)[0] for one in closed[:4]}
     kept = read_answers(folder / "answers/m.jsonl")
     assert all(kept[name].text == text for name, text in alone.items() if name in kept)
 
 
 def test_other_answers_are_not_gone_on_with(folder: Path, llava: Path, tmp_path: Path) -> None:
     path, asked = folder / "answers/m.jsonl", asked_in(folder)
-    mark = weights_of(llava)
-    assert len(mark) == 16 and mark == weights_of(llava) and weights_of(tmp_path / "none") == ""
+    mark = weights_fingerprint(llava)
+    assert (
+        len(mark) == 16
+        and mark == weights_fingerprint(llava)
+        and weights_fingerprint(tmp_path / "none") == ""
+    )
     answer_here(asked, Voice(), path, "m", weights=mark)
     with pytest.raises(PosetalkError, match="has answers of m, not of n; give the model another name"):
         answer_here(asked, Voice(), path, "n", weights=mark)
@@ -115,7 +119,7 @@ def test_other_answers_are_not_gone_on_with(folder: Path, llava: Path, tmp_path:
     before = weights.read_bytes()
     try:
         weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-        assert weights_of(llava) != mark
+        assert weights_fingerprint(llava) != mark
     finally:
         weights.write_bytes(before)
     with pytest.raises(PosetalkError, match="answers of another model of the name m"):
@@ -127,8 +131,8 @@ def test_other_answers_are_not_gone_on_with(folder: Path, llava: Path, tmp_path:
 
 def test_a_limit_takes_whole_pictures_of_open_questions(folder: Path) -> None:
     found, notes = asked_of_folder(folder / "bench", folder / "photos", limit=6)
-    assert not notes and Counter(one.words for one in found) == {CLOSED_WORDS: 6, OPEN_WORDS: 6}
-    assert len({one.photo for one in found if one.words == OPEN_WORDS}) == 2
+    assert not notes and Counter(one.max_tokens for one in found) == {CLOSED_WORDS: 6, OPEN_WORDS: 6}
+    assert len({one.image for one in found if one.max_tokens == OPEN_WORDS}) == 2
     more, _ = asked_of_folder(folder / "bench", folder / "photos", limit=12)
     assert {one.id for one in found} < {one.id for one in more}
     (folder / "photos/0.jpg").unlink()
@@ -176,7 +180,7 @@ def test_a_server_sees_the_photo(folder: Path) -> None:
             "6-complex",
             "5-complex",
         ):  # 5-conv, 5-detail were cut off, and are there
-            assert kept[one.id].text == f"{60 + int(one.photo.stem)} {one.prompt}"
+            assert kept[one.id].text == f"{60 + int(one.image.stem)} {one.prompt}"
     assert kept["6-detail"].text == "" and kept["6-complex"].text == "I do not speak of people."
     assert report.totals.answers == ALL - 1 and {body["max_tokens"] for body in server.seen} == {
         CLOSED_WORDS,
@@ -191,7 +195,7 @@ def test_what_a_dying_server_answered_is_in_the_file(folder: Path) -> None:
         )
 
     with running(script) as server, pytest.raises(PosetalkError, match="refuses the key"):
-        asked = sorted(asked_in(folder), key=lambda one: one.photo)  # the last ones are refused
+        asked = sorted(asked_in(folder), key=lambda one: one.image)  # the last ones are refused
         answer_remote(asked, settings(server.url, concurrency=1), folder / "bench", "m")
     kept = read_answers(folder / "bench/answers/m.jsonl")
     assert len(kept) == server.paid.total() and 0 < len(kept) < ALL
@@ -213,7 +217,7 @@ def test_killed_a_tiny_llava_goes_on_where_it_was(folder: Path, llava: Path, tmp
     def words(name: str) -> list[str]:
         return [
             "bench", "answer", str(folder / "bench"), "--images", str(folder / "photos"), "--model", str(llava),
-            "--name", name, "--batch", "2", "--only", "closed",
+            "--name", name, "--batch-size", "2", "--only", "closed",
         ]  # fmt: skip
 
     path, whole = (folder / "bench" / "answers" / f"{name}.jsonl" for name in ("killed", "whole"))

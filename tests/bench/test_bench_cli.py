@@ -44,7 +44,7 @@ def test_each_is_how_many_have_the_same_words_and_answer(tmp_path: Path) -> None
     most = {}
     for each in (1, 2):
         out = tmp_path / f"out{each}"
-        assert run("build", *coco(tmp_path), "--out", out, "--each", each) == 0
+        assert run("build", *coco(tmp_path), "--out", out, "--max-per-answer", each) == 0
         asked = Counter((row["question"], row["right"]) for row in _in_words(rows(out / "closed.jsonl")))
         most[each] = max(asked.values())
     assert most == {1: 1, 2: 2}
@@ -84,7 +84,7 @@ def test_one_command_builds_answers_and_reports(
             tmp_path / "t.tsv",
             "--images",
             tmp_path / "photos",
-            "--form",
+            "--format",
             "vlmevalkit",
         )
         == 0
@@ -197,9 +197,9 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
         (["answer", "{}/made/bench", *HERE], "there is no folder .*nowhere"),
         (["answer", "{}/made/bench", "--images", "{}", "--model", "m"], "has no photo of these questions"),
         (["answer", "{}/made/bench", *HERE, "--limit", "0"], "a limit of 0 leaves no question"),
-        (["answer", "{}/made/bench", *HERE, "--batch", "0"], "--batch 0 asks nothing"),
+        (["answer", "{}/made/bench", *HERE, "--batch-size", "0"], "--batch-size 0 asks nothing"),
         (["answer", "{}/made/bench", *HERE, "--only", "all"], "all"),
-        (["answer", "{}/made/bench", *HERE, "--money", "5"], "go with --base-url or --settings"),
+        (["answer", "{}/made/bench", *HERE, "--max-cost-usd", "5"], "go with --base-url or --settings"),
         (["answer", "{}/bare", *HERE, "--only", "open"], "has no open questions; build it with --captions"),
         (["answer", "{}/broken", *HERE], r"broken/closed.jsonl, line 1: it has no 'choices'"),
         (["answer", "{}/made/bench", "--images", "{}/made/photos", *SERVER, "--name", "new"], "cannot reach http"),
@@ -211,9 +211,9 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
         (["report", "{}/nowhere"], "has no benchmark"),
         (["report", "{}/broken-answers"], "line 49"),
         (["export", "{}/made/bench", "{}/task", "--images", "{}"], "has no photo of these questions"),
-        ([*BUILD, "--training", "{}/train.json"], "trained on 41 of the pictures"),
+        ([*BUILD, "--training-data", "{}/train.json"], "trained on 41 of the pictures"),
         ([*BUILD, "--images", "{}/made"], "has no photo of"),
-        ([*BUILD, "--each", "0"], "each"),
+        ([*BUILD, "--max-per-answer", "0"], "each"),
         ([*BUILD, "--first", "3"], "takes no first and last"),
         ([*BUILD, "--captions", "{}/file"], "file"),
         ([*BUILD, "--skeleton", "octopus"], "octopus"),
@@ -264,7 +264,7 @@ def test_what_a_server_never_did_is_no_success(
 
 def few(folder: Path) -> None:
     """Have m answer the questions about one picture."""
-    some = [one for one in asked_in(folder) if one.photo.name == "0.jpg"]
+    some = [one for one in asked_in(folder) if one.image.name == "0.jpg"]
     answer_here(some, lambda some, words: ["m says"] * len(some), file_of(folder / "bench", "m"), "m")
 
 

@@ -14,20 +14,20 @@ import pytest
 from tests.bench.people import NAMES, pictures
 
 from posetalk.bench.questions.ask import questions_of
-from posetalk.bench.questions.build import Built, balanced, build, read_closed
+from posetalk.bench.questions.build import ClosedSet, balanced, build_closed, read_closed
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question, read_questions
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_of
-from posetalk.formats.pictures import Picture, Pictures
+from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.types import frozen_array
 
 
 @pytest.fixture(scope="module")
-def built() -> Built:
-    return build(pictures(0, 120), NAMES)
+def built() -> ClosedSet:
+    return build_closed(pictures(0, 120), NAMES)
 
 
-def test_no_answer_is_more_frequent_than_another(built: Built) -> None:
+def test_no_answer_is_more_frequent_than_another(built: ClosedSet) -> None:
     """For each wording, which says whom it is about: whoever knows the words alone knows nothing."""
     answers: dict[tuple[str, frozenset[str]], Counter[str]] = defaultdict(Counter)
     for question in built.questions:
@@ -40,13 +40,13 @@ def test_no_answer_is_more_frequent_than_another(built: Built) -> None:
     assert max(letters.values()) / letters.total() < 0.25 + 3 * (0.25 * 0.75 / letters.total()) ** 0.5
 
 
-def test_every_kind_is_asked_about(built: Built) -> None:
+def test_every_kind_is_asked_about(built: ClosedSet) -> None:
     assert {q.kind for q in built.questions} == set(KINDS)
     assert len({q.id for q in built.questions}) == len(built.questions)
     assert not [q for q in built.questions if "{" in q.prompt or "  " in q.prompt]
 
 
-def test_answers_are_what_the_facts_say(built: Built) -> None:
+def test_answers_are_what_the_facts_say(built: ClosedSet) -> None:
     """Worked out again from the scene, choice by choice, from the conditions in questions.toml."""
     rows = tomllib.loads(files("posetalk.bench.questions").joinpath("questions.toml").read_text())["choice"]
     conditions = {}
@@ -62,11 +62,11 @@ def test_answers_are_what_the_facts_say(built: Built) -> None:
             figure = next((f for f in scene.people if f.name == one.who), None)
             if figure is not None and ":" in one.key and not one.key.startswith("person"):
                 fact = figure.facts[one.key]
-                assert fact.holds is one.holds and fact.numbers == one.numbers
+                assert fact.value is one.value and fact.numbers == one.numbers
         if not question.choices:
-            assert [one.holds for one in question.evidence] == [question.answer == "yes"]
+            assert [one.value for one in question.evidence] == [question.answer == "yes"]
         elif question.form in conditions and "{" not in "".join(conditions[question.form]):
-            held = {one.key: one.holds for one in question.evidence}
+            held = {one.key: one.value for one in question.evidence}
             for letter, choice in zip(LETTERS, question.choices, strict=True):
                 keys = conditions[question.form][choice]
                 if any(key.startswith(("S ", "T ", "not S")) for key in keys):
@@ -90,7 +90,7 @@ def test_what_is_false_by_a_little_is_not_asked_about() -> None:
             (f.name, fact.key): dict(fact.numbers)["distance"]
             for f in scene.people
             for fact in f.facts
-            if " hand: at the " in fact.key and fact.holds is False
+            if " hand: at the " in fact.key and fact.value is False
         }
         near += sum(distance < 0.8 for distance in denied.values())
         for question in questions_of(picture, scene):
@@ -101,7 +101,7 @@ def test_what_is_false_by_a_little_is_not_asked_about() -> None:
     assert near > 20 and asked > 100
 
 
-def test_who_is_named_is_who_is_meant(built: Built) -> None:
+def test_who_is_named_is_who_is_meant(built: ClosedSet) -> None:
     left_right = [q for q in built.questions if "-p1-" in q.id and "p2" not in q.id and q.image_id % 2]
     assert left_right and all("the person on the left" in q.text for q in left_right)
     assert all(
@@ -110,7 +110,7 @@ def test_who_is_named_is_who_is_meant(built: Built) -> None:
 
 
 def test_other_pictures_change_no_question() -> None:
-    def made(of: list[Picture], seed: int = 0) -> list[Question]:
+    def made(of: list[AnnotatedImage], seed: int = 0) -> list[Question]:
         found = [q for p in of for q in questions_of(p, scene_of(p.image, NAMES, p.things), seed)]
         return balanced(found, seed, each=10_000)
 
@@ -123,7 +123,7 @@ def test_other_pictures_change_no_question() -> None:
     assert made(pictures(0, 40)[::-1]) == few
 
 
-def test_guessing_is_at_chance_and_said(built: Built) -> None:
+def test_guessing_is_at_chance_and_said(built: ClosedSet) -> None:
     for words, chance in (("yes or no", 0.5), ("four choices", 0.25)):
         [line] = [note for note in built.notes if f"guessed without the picture, {words}" in note]
         low, high = (float(end) for end in line.split("(")[1].split(",")[0].split(" to "))
@@ -131,7 +131,7 @@ def test_guessing_is_at_chance_and_said(built: Built) -> None:
     assert any("gave their answer away" in note for note in built.notes)
 
 
-def _with(picture: Picture, **changes: object) -> Picture:
+def _with(picture: AnnotatedImage, **changes: object) -> AnnotatedImage:
     people = tuple(replace(p, **changes) for p in picture.image.people)
     return replace(picture, image=replace(picture.image, people=people))
 
@@ -157,8 +157,8 @@ def test_unclear_pictures_are_not_asked_about(spoil) -> None:  # type: ignore[no
 
 
 def test_people_are_only_counted_where_the_labels_name_all() -> None:
-    assert not [q for q in build(pictures(0, 24, bare=False), NAMES).questions if "-all-" in q.id]
-    found = build(pictures(0, 24), NAMES)
+    assert not [q for q in build_closed(pictures(0, 24, bare=False), NAMES).questions if "-all-" in q.id]
+    found = build_closed(pictures(0, 24), NAMES)
     assert [q for q in found.questions if "-all-" in q.id and "more than one person" in q.text]
 
 
@@ -167,7 +167,7 @@ def test_training_pictures_are_refused(tmp_path: Path) -> None:
     file.write_text(
         '[{"image": "coco/COCO_train2014_000000001000.jpg"}, {"image": "000000001001.jpg"}, {"id": 1}]'
     )
-    found = build(pictures(0, 24), NAMES, training=[file])
+    found = build_closed(pictures(0, 24), NAMES, training=[file])
     assert f"{file} was trained on 2 of the pictures, which are refused" in found.notes
     assert not {1000, 1001} & {q.image_id for q in found.questions}
     lines = tmp_path / "samples.jsonl"
@@ -175,13 +175,13 @@ def test_training_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         PosetalkError, match=r"samples\.jsonl was trained on 24 of the pictures.*none is left"
     ):
-        build(pictures(0, 24, bare=False), NAMES, training=[lines])
+        build_closed(pictures(0, 24, bare=False), NAMES, training=[lines])
     file.write_text("[{}]")
     with pytest.raises(PosetalkError, match="names no picture"):
-        build(pictures(0, 2), NAMES, training=[file])
+        build_closed(pictures(0, 2), NAMES, training=[file])
 
 
-def test_files_are_read_as_they_were_written(built: Built, tmp_path: Path) -> None:
+def test_files_are_read_as_they_were_written(built: ClosedSet, tmp_path: Path) -> None:
     built.save(tmp_path)
     again = read_closed(tmp_path)
     assert again.questions == built.questions and again.solved == built.solved
@@ -213,7 +213,7 @@ def test_bad_lines_are_one_sentence(tmp_path: Path, line: str, said: str) -> Non
 
 def test_nothing_to_ask_is_said() -> None:
     with pytest.raises(PosetalkError, match="no question is left"):
-        build(pictures(0, 1), NAMES)
+        build_closed(pictures(0, 1), NAMES)
 
 
 @pytest.mark.realdata
@@ -223,8 +223,8 @@ def test_nothing_to_ask_is_said() -> None:
 def test_real_labels_make_a_set_at_chance() -> None:
     folder = Path(os.environ["POSETALK_DATA"]) / "coco_people/annotations"
     kinds = ("person_keypoints", "captions", "instances")
-    data = Pictures(*(next(folder.glob(f"{kind}*val2017.json")) for kind in kinds))
-    found = build(data, data.keypoint_names)
+    data = AnnotatedImages(*(next(folder.glob(f"{kind}*val2017.json")) for kind in kinds))
+    found = build_closed(data, data.keypoint_names)
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for question in found.questions:
         answers[question.text][question.answer] += not question.choices

@@ -11,7 +11,7 @@ import pytest
 from tests.bench.desk import PICTURES, bench, marks, scored, settings, spoken
 from tests.llm.server import Act, Body, error, running, said
 
-from posetalk.bench.report.report import Relative
+from posetalk.bench.report.report import RelativeScores
 from posetalk.bench.run import judge_folder, report_folder
 from posetalk.errors import PosetalkError
 from posetalk.llm.pricing import Price
@@ -29,7 +29,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "reviews/m.jsonl").read_text().splitlines()]
 
 
-def relative(folder: Path) -> Relative:
+def relative(folder: Path) -> RelativeScores:
     return report_folder(folder)[0].relative["m"]
 
 

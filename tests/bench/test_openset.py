@@ -13,7 +13,7 @@ from tests.bench.people import NAMES, pictures
 
 from posetalk.bench.questions.openset import CONTEXTS, QUESTIONS, REFERENCES, OpenSet, build_open, read_open
 from posetalk.errors import PosetalkError
-from posetalk.facts.claims import check, claims_of
+from posetalk.facts.claims import check_claim, claims_of
 from posetalk.facts.scene import scene_of
 
 
@@ -48,7 +48,7 @@ def test_references_agree_with_the_facts(made: OpenSet) -> None:
     scenes = {p.image.path.name: scene_of(p.image, NAMES, p.things) for p in pictures(0, 60)}
     claims = [(q, claim) for q in made.questions for claim in claims_of(q.reference)]
     assert len(claims) > 50
-    assert not [(q, c) for q, c in claims if check(c, scenes[q.image]) == "contradicts"]
+    assert not [(q, c) for q, c in claims if check_claim(c, scenes[q.image]) == "contradicts"]
 
 
 def test_contexts_are_for_who_does_not_see(made: OpenSet) -> None:

@@ -12,9 +12,9 @@ from PIL import Image
 from tests.bench.people import question
 from tests.bench.test_review import opened, review
 
-from posetalk.bench.answers.review import Answer
+from posetalk.bench.answers.review import ModelAnswer
 from posetalk.bench.report.page import write_page
-from posetalk.bench.report.report import Model, report
+from posetalk.bench.report.report import ModelResults, report
 from posetalk.errors import PosetalkError
 
 EVIL = "<script>alert(1)</script> \"'><img src=x onerror=alert(1)> $title \ud800"
@@ -52,10 +52,10 @@ def page(tmp_path: Path, photos: bool = True) -> tuple[str, list[str]]:
     closed = [question(f"q{i}", text=f"{EVIL} {i}") for i in range(4)]
     models = []
     for name in ("<b>one", "two"):
-        said = {q.id: Answer(q.id, "", EVIL, q.id, name) for q in closed}
-        said |= {str(q): Answer(str(q), "", f"{EVIL} {q}", str(q), name) for q in range(9)}
+        said = {q.id: ModelAnswer(q.id, "", EVIL, q.id, name) for q in closed}
+        said |= {str(q): ModelAnswer(str(q), "", f"{EVIL} {q}", str(q), name) for q in range(9)}
         judged = [replace(review(q, (9, 1 + q)), content=EVIL) for q in range(9)]
-        models.append(Model(name, said, judged))
+        models.append(ModelResults(name, said, judged))
     sets = opened(9)
     sets = replace(sets, questions=tuple(replace(q, text=EVIL, reference=EVIL) for q in sets.questions))
     found = report(models, closed, {q.id: 0.4 for q in closed}, sets)
@@ -85,7 +85,7 @@ def test_best_and_worst_are_shown(tmp_path: Path) -> None:
 
 def test_one_set_alone_is_enough(tmp_path: Path) -> None:
     closed = [question("a"), question("b", "no")]
-    model = Model("m", {q.id: Answer(q.id, "", "yes", q.id, "m") for q in closed})
+    model = ModelResults("m", {q.id: ModelAnswer(q.id, "", "yes", q.id, "m") for q in closed})
     write_page(report([model], closed), tmp_path / "r.html", [model], closed)
     text = (tmp_path / "r.html").read_text()
     assert "Open answers" not in text and "Questions with one right answer" in text

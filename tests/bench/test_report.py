@@ -12,8 +12,8 @@ from rich.console import Console
 from tests.bench.people import question
 from tests.bench.test_review import opened, review
 
-from posetalk.bench.answers.review import Answer
-from posetalk.bench.report.report import Model, Report, report
+from posetalk.bench.answers.review import ModelAnswer
+from posetalk.bench.report.report import BenchReport, ModelResults, report
 from posetalk.bench.report.stats import swap_test
 from posetalk.bench.report.table import tables
 from posetalk.errors import PosetalkError
@@ -21,19 +21,19 @@ from posetalk.errors import PosetalkError
 HANDS = ("both", "left", "right", "neither")
 
 
-def answers(texts: dict[str, str], model: str = "m") -> dict[str, Answer]:
-    return {name: Answer(name, "", text, name, model) for name, text in texts.items()}
+def answers(texts: dict[str, str], model: str = "m") -> dict[str, ModelAnswer]:
+    return {name: ModelAnswer(name, "", text, name, model) for name, text in texts.items()}
 
 
 def test_failures_count_nowhere() -> None:
     """LLaVA averages them in as -1, so that nothing but failures scores 100."""
     reviews = [review(0, (8, 4)), review(1, (8, 4)), review(2, None), review(3, None)]
-    found = report([Model("m", reviews=reviews)], opened=opened(4)).relative["m"]
+    found = report([ModelResults("m", reviews=reviews)], opened=opened(4)).relative["m"]
     assert (found.judged, found.failed, found.left_out) == (2, 2, 2)
     assert {n.kind: (n.n, n.value) for n in found.numbers} == {
         "conv": (1, 50.0), "detail": (1, 50.0), "all": (2, 50.0),
     }  # fmt: skip
-    nothing = report([Model("m", reviews=[review(0, None)])], opened=opened(1)).relative["m"]
+    nothing = report([ModelResults("m", reviews=[review(0, None)])], opened=opened(1)).relative["m"]
     assert nothing.numbers == () and nothing.failed == 1
 
 
@@ -44,7 +44,7 @@ def test_a_question_with_one_failed_order_counts_nowhere() -> None:
         review(1, (8, 8)),
         review(1, (8, 8), "candidate"),
     ]
-    found = report([Model("m", reviews=reviews)], opened=opened(2)).relative["m"]
+    found = report([ModelResults("m", reviews=reviews)], opened=opened(2)).relative["m"]
     assert (found.judged, found.failed, found.left_out) == (3, 1, 1)
     assert found.numbers[-1].value == 100.0
 
@@ -52,10 +52,10 @@ def test_a_question_with_one_failed_order_counts_nowhere() -> None:
 def test_position_is_measured() -> None:
     """A judge who gives two points more to whoever is first."""
     reviews = [r for q in range(12) for r in (review(q, (9, 5)), review(q, (7, 7), "candidate"))]
-    found = report([Model("m", reviews=reviews)], opened=opened(12)).relative["m"]
+    found = report([ModelResults("m", reviews=reviews)], opened=opened(12)).relative["m"]
     assert found.first is not None and found.first.value == 2 and found.first.interval == (2, 2)
     assert found.numbers[-1].value == pytest.approx(75)
-    alone = report([Model("m", reviews=reviews[::2])], opened=opened(12)).relative["m"]
+    alone = report([ModelResults("m", reviews=reviews[::2])], opened=opened(12)).relative["m"]
     assert alone.first is None
 
 
@@ -67,7 +67,7 @@ def test_answers_are_counted_by_kind() -> None:
     ]  # fmt: skip
     said = answers({"a": "Yes.", "b": "Yes, sure", "c": "(C)", "d": "A cat?"})
     solved = {"a": 1.0, "b": 0.0, "c": 0.2, "d": 0.4, "e": 0.5}
-    found = report([Model("m", said)], closed, solved)
+    found = report([ModelResults("m", said)], closed, solved)
     one = found.accuracy["m"]
     assert (one.unreadable, one.missing) == (1, 1)
     values = {n.kind: (n.n, n.value) for n in one.numbers}
@@ -91,7 +91,7 @@ def test_intervals_are_over_pictures() -> None:
             many.append(question(name, image=f"{picture}.jpg"))
         single.append(many[-1])
     wide, same = (
-        report([Model("m", answers(texts))], some).accuracy["m"].numbers[-1] for some in (many, single)
+        report([ModelResults("m", answers(texts))], some).accuracy["m"].numbers[-1] for some in (many, single)
     )
     assert wide.interval is not None and same.interval is not None
     assert wide.value == same.value == 0.5
@@ -107,7 +107,7 @@ def test_two_models_are_compared_on_what_both_have() -> None:
         "good": [review(q, (8, 8)) for q in range(24)],
         "bad": [review(q, (8, 4)) for q in range(12, 36)],
     }
-    models = [Model("bad", bad, reviews["bad"]), Model("good", good, reviews["good"])]
+    models = [ModelResults("bad", bad, reviews["bad"]), ModelResults("good", good, reviews["good"])]
     found = report(models, closed, opened=opened(36))
     tests = {test.what: test for test in found.tests}
     relative, accuracy = tests["relative score"], tests["accuracy"]
@@ -115,7 +115,7 @@ def test_two_models_are_compared_on_what_both_have() -> None:
     assert relative.difference == pytest.approx(50) and relative.interval == pytest.approx((50, 50))
     assert accuracy.difference == pytest.approx(0.5) and accuracy.p is not None and accuracy.p < 0.001
     assert accuracy.interval is not None and 0.3 < accuracy.interval[0] < 0.5 < accuracy.interval[1] < 0.7
-    same = report([Model("a", good), Model("b", good)], closed).tests[0]
+    same = report([ModelResults("a", good), ModelResults("b", good)], closed).tests[0]
     assert (same.difference, same.p) == (0, 1)
 
 
@@ -134,11 +134,13 @@ def test_p_is_that_of_all_exchanges() -> None:
     assert swap_test(np.zeros((0, 2)), np.zeros((0, 2))) is None
 
 
-def both() -> Report:
+def both() -> BenchReport:
     closed = [question(str(i), "yes" if i % 2 else "no") for i in range(10)]
     solved = {q.id: 0.5 for q in closed}
     models = [
-        Model(name, answers({str(i): text for i in range(10)}, name), [review(q, scores) for q in range(9)])
+        ModelResults(
+            name, answers({str(i): text for i in range(10)}, name), [review(q, scores) for q in range(9)]
+        )
         for name, text, scores in (("small", "yes", (8, 4)), ("large", "perhaps", (8, 6)))
     ]
     return report(models, closed, solved, opened(9))
@@ -177,12 +179,12 @@ def test_report_json(tmp_path: Path) -> None:
     ("models", "said"),
     [
         ([], "0 models"),
-        ([Model("a"), Model("a")], "cannot be told apart"),
-        ([Model("a")], "neither an answer"),
-        ([Model("a", answers({"zzz": "yes"}))], "neither an answer"),
-        ([Model("a", reviews=[review(99, (8, 8))])], "a question 99 that is not in the benchmark"),
+        ([ModelResults("a"), ModelResults("a")], "cannot be told apart"),
+        ([ModelResults("a")], "neither an answer"),
+        ([ModelResults("a", answers({"zzz": "yes"}))], "neither an answer"),
+        ([ModelResults("a", reviews=[review(99, (8, 8))])], "a question 99 that is not in the benchmark"),
     ],
 )
-def test_nothing_to_report_is_said(models: list[Model], said: str) -> None:
+def test_nothing_to_report_is_said(models: list[ModelResults], said: str) -> None:
     with pytest.raises(PosetalkError, match=said):
         report(models, [question("1")], opened=opened(3))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posetalk.bench.answers.review import (
-    Answer,
+    ModelAnswer,
     Review,
     read_answers,
     read_reviews,
@@ -20,8 +20,8 @@ from posetalk.bench.answers.review import (
     write_reviews,
 )
 from posetalk.bench.questions.lines import LONGEST
-from posetalk.bench.questions.openset import Open, OpenSet
-from posetalk.bench.report.report import Model, report
+from posetalk.bench.questions.openset import OpenQuestion, OpenSet
+from posetalk.bench.report.report import ModelResults, report
 from posetalk.errors import PosetalkError
 
 CATEGORIES = ("conv", "detail", "complex")
@@ -35,7 +35,10 @@ def review(question: int, scores: tuple[float, float] | None, first: Order = "re
 
 def opened(questions: int) -> OpenSet:
     return OpenSet(
-        tuple(Open(str(q), f"{q // 3}.jpg", "What?", CATEGORIES[q % 3], "That.") for q in range(questions)),
+        tuple(
+            OpenQuestion(str(q), f"{q // 3}.jpg", "What?", CATEGORIES[q % 3], "That.")
+            for q in range(questions)
+        ),
         {},
     )
 
@@ -58,7 +61,7 @@ def test_keys_are_llavas(tmp_path: Path) -> None:
     assert [list(row) for row in rows] == [keys, [*keys, "first"], keys]
     assert [row["tuple"] for row in rows] == [[8, 6], [7, 7], [-1, -1]]
     assert [row["id"] for row in rows] == [1, 2, 3]
-    write_answers([Answer("0", "What?", "That.", "a0", "small", {"seed": 1})], tmp_path / "a.jsonl")
+    write_answers([ModelAnswer("0", "What?", "That.", "a0", "small", {"seed": 1})], tmp_path / "a.jsonl")
     keys = ["question_id", "prompt", "text", "answer_id", "model_id", "metadata"]
     assert list(json.loads((tmp_path / "a.jsonl").read_text())) == keys
     assert read_answers(tmp_path / "a.jsonl")["0"].metadata == {"seed": 1}
@@ -78,7 +81,7 @@ def test_numbers_are_those_of_llavas_summary(
     if twice:
         reviews += [review(q, pair[1], "candidate") for q, pair in enumerate(drawn)]
     write_reviews(reviews, path)
-    found = report([Model("small", reviews=read_reviews(path))], opened=opened(len(drawn)))
+    found = report([ModelResults("small", reviews=read_reviews(path))], opened=opened(len(drawn)))
     ours = {number.kind: number.value for number in found.relative["small"].numbers}
     theirs = llava_summary(path)
     assert set(ours) == set(theirs)
@@ -140,9 +143,9 @@ def test_two_of_one_are_refused(tmp_path: Path) -> None:
     write_reviews([review(0, (8, 6)), review(0, (8, 6))], path)
     with pytest.raises(PosetalkError, match="reviews 0 twice with the reference first"):
         read_reviews(path)
-    write_answers([Answer("0", "", "a", "1", "m"), Answer("0", "", "b", "2", "m")], path)
+    write_answers([ModelAnswer("0", "", "a", "1", "m"), ModelAnswer("0", "", "b", "2", "m")], path)
     with pytest.raises(PosetalkError, match="answers 0 twice"):
         read_answers(path)
-    write_answers([Answer("0", "", "a", "1", "m"), Answer("1", "", "b", "2", "n")], path)
+    write_answers([ModelAnswer("0", "", "a", "1", "m"), ModelAnswer("1", "", "b", "2", "n")], path)
     with pytest.raises(PosetalkError, match="answers of m and n"):
         read_answers(path)

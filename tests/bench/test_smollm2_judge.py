@@ -17,7 +17,7 @@ from posetalk.bench.answers import judge
 from posetalk.bench.answers.answer import answer_here, file_of
 from posetalk.bench.questions.source import BuildSettings
 from posetalk.bench.run import asked_in, build_folder, judge_folder, read_set, report_folder
-from posetalk.llm.client import WriterSettings
+from posetalk.llm.client import ServerSettings
 
 pytestmark = _marks
 __all__ = ["server"]
@@ -35,11 +35,11 @@ def test_a_small_judge_scores_or_fails(
     )
     contexts = read_set(tmp_path).opened.contexts  # type: ignore[union-attr]
     least = min(contexts, key=lambda name: len(contexts[name].facts))  # reading is what takes the time
-    asked = [one for one in asked_in(tmp_path, photos, "open")[0] if one.photo.name == least]
+    asked = [one for one in asked_in(tmp_path, photos, "open")[0] if one.image.name == least]
     assert len(asked) == QUESTIONS
     answer_here(asked, lambda some, _: ["The person stands." for _ in some], file_of(tmp_path, "m"), "m")
     monkeypatch.setattr(judge, "WORDS", 12)  # enough for two numbers
-    how = WriterSettings(model="smollm2", base_url=server, temperature=0, again=0, timeout=600)
+    how = ServerSettings(model="smollm2", base_url=server, temperature=0, max_revisions=0, timeout=600)
     told = judge_folder(tmp_path, how)
     before = (tmp_path / "reviews/m.jsonl").read_text()
     assert judge_folder(tmp_path, how) == told and (tmp_path / "reviews/m.jsonl").read_text() == before

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.facts.figures import figure
 
-from posetalk.facts.claims import check, claims_of
+from posetalk.facts.claims import check_claim, claims_of
 from posetalk.facts.ordinals import ordinal, place
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.facts.who import meant
@@ -91,7 +91,7 @@ SAID: list[tuple[str, list[str]]] = [
 
 def words(text: str) -> list[str]:
     return [
-        ("" if c.holds else "not ") + c.key + (f" {c.number}" if c.number is not None else "")
+        ("" if c.value else "not ") + c.key + (f" {c.number}" if c.number is not None else "")
         for c in claims_of(text)
     ]
 
@@ -111,7 +111,7 @@ def test_numbers_of_people_in_words() -> None:
 def test_a_claim_knows_whom_it_means() -> None:
     first, second, third = claims_of("Person 2 sits while person 1 kneels. He faces the camera.")
     assert (first.who, second.who, third.who) == ("person 2", "person 1", None)
-    assert first.words == "sits"
+    assert first.text == "sits"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
 )
 def test_claims_against_facts(text: str, poses: list[dict[str, object]], verdict: str) -> None:
     [claim] = claims_of(text)
-    assert check(claim, scene(*poses)) == verdict
+    assert check_claim(claim, scene(*poses)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_whom_a_claim_is_held_against(
 ) -> None:
     """Who may be nobody of the labelled is not held against anybody else."""
     [claim] = claims_of(text)
-    assert check(claim, scene(*poses, unlabelled=unlabelled)) == verdict
+    assert check_claim(claim, scene(*poses, unlabelled=unlabelled)) == verdict
 
 
 @pytest.mark.parametrize("unlabelled", [0, 2])
@@ -292,14 +292,14 @@ def test_long_texts_are_read_at_once(piece: str) -> None:
 
 def test_somebody_without_labels_may_be_meant() -> None:
     [claim] = claims_of("A man sits.")
-    assert check(claim, scene({}, unlabelled=1)) == "cannot tell"
+    assert check_claim(claim, scene({}, unlabelled=1)) == "cannot tell"
     [count] = claims_of("There are two people.")
-    assert check(count, scene({}, unlabelled=1)) == "agrees"
+    assert check_claim(count, scene({}, unlabelled=1)) == "agrees"
 
 
 def test_what_is_not_known_is_not_contradicted() -> None:
     [claim] = claims_of("He is sitting.")
-    assert check(claim, scene()) == "cannot tell"
+    assert check_claim(claim, scene()) == "cannot tell"
 
 
 def test_what_a_wrist_does_not_show_is_not_denied() -> None:
@@ -308,11 +308,11 @@ def test_what_a_wrist_does_not_show_is_not_denied() -> None:
     distance = dict(near.people[0].facts["right hand: at the face"].numbers)["distance"]
     far = scene({})
     [claim] = claims_of("Her right hand is at her mouth.")
-    assert 0.5 < distance < 0.8 and near.people[0].facts.holds("right hand: at the face") is False
-    assert check(claim, near) == "cannot tell" and check(claim, far) == "contradicts"
+    assert 0.5 < distance < 0.8 and near.people[0].facts.value("right hand: at the face") is False
+    assert check_claim(claim, near) == "cannot tell" and check_claim(claim, far) == "contradicts"
     [left], [right] = claims_of("She is facing left."), claims_of("She is facing right.")
     looks = scene({"nose": (-25, 0)})
-    assert check(left, looks) == "cannot tell" and check(right, looks) == "contradicts"
+    assert check_claim(left, looks) == "cannot tell" and check_claim(right, looks) == "contradicts"
 
 
 @pytest.mark.realdata

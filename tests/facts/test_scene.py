@@ -36,7 +36,7 @@ def test_people_are_named_from_the_left_whatever_the_order() -> None:
     found = scene(people)
     assert [f.box.center[0] for f in found.people] == sorted(p.box.center[0] for p in people)
     assert found.people[0].name == "person 1"
-    assert scene(people[::-1]).facts.holds("person 1, person 3: first on the left") is True
+    assert scene(people[::-1]).facts.value("person 1, person 3: first on the left") is True
 
 
 def test_crowds_are_left_out_and_people_without_labels_are_counted() -> None:
@@ -45,8 +45,8 @@ def test_crowds_are_left_out_and_people_without_labels_are_counted() -> None:
         [person(1, figure()), person(2, figure(), visible=none), person(3, figure(), is_crowd=True)]
     )
     assert len(found.people) == 1 and found.others == 1
-    assert found.facts.holds("picture: several people") is True
-    assert scene([person(1, figure())]).facts.holds("picture: one person") is True
+    assert found.facts.value("picture: several people") is True
+    assert scene([person(1, figure())]).facts.value("picture: one person") is True
 
 
 LEFT, RIGHT = {"wide": 10, "nose": (-25, 0)}, {"wide": 10, "nose": (25, 0)}
@@ -65,14 +65,14 @@ LEFT, RIGHT = {"wide": 10, "nose": (-25, 0)}, {"wide": 10, "nose": (25, 0)}
 )
 def test_two_people(first: dict[str, object], second: dict[str, object], key: str, holds: bool) -> None:
     pair = [person(1, figure(**first)), person(2, figure(**({"at": (500, 300)} | second)))]  # type: ignore[arg-type]
-    assert scene(pair).facts.holds(f"person 1, person 2: {key}") is holds
+    assert scene(pair).facts.value(f"person 1, person 2: {key}") is holds
 
 
 def test_the_larger_of_two_is_nearer() -> None:
     small = {name: xy * 0.4 for name, xy in figure().items()}
     facts = scene([person(1, small), person(2, figure(at=(800, 300)))]).facts
-    assert facts.holds("person 1, person 2: second is nearer") is True
-    assert facts.holds("person 1, person 2: first is nearer") is False
+    assert facts.value("person 1, person 2: second is nearer") is True
+    assert facts.value("person 1, person 2: first is nearer") is False
 
 
 HAND = figure()["left wrist"]
@@ -97,30 +97,30 @@ HAND = figure()["left wrist"]
 )
 def test_objects(pose: dict[str, object], thing: Thing, key: str, holds: bool | None) -> None:
     facts = scene([person(1, figure(**pose))], thing).facts  # type: ignore[arg-type]
-    assert facts.holds(f"person 1, {thing.name}: {key}") is holds, facts[f"person 1, {thing.name}: {key}"]
+    assert facts.value(f"person 1, {thing.name}: {key}") is holds, facts[f"person 1, {thing.name}: {key}"]
 
 
 def test_of_several_objects_of_a_kind_one_is_enough() -> None:
     near, far = Thing("bottle", Box(*(HAND - 5), 20, 60)), Thing("bottle", Box(600, 100, 20, 60))
     for things in ((near, far), (far, near)):
-        assert scene([person(1, figure())], *things).facts.holds("person 1, bottle: carried") is True
+        assert scene([person(1, figure())], *things).facts.value("person 1, bottle: carried") is True
 
 
 def test_an_object_in_someone_elses_box_is_not_surely_ones_own() -> None:
     at = figure()["left wrist"] + (20, -5)
     other = person(2, figure(at=(340, 300)))
     facts = scene([person(1, figure()), other], Thing("bottle", Box(*at, 20, 20))).facts
-    assert facts.holds("person 1, bottle: carried") is not True
+    assert facts.value("person 1, bottle: carried") is not True
 
 
 def test_a_hand_holds_one_kind_of_thing() -> None:
     cup, book = Thing("cup", Box(*(HAND - 5), 20, 30)), Thing("book", Box(*(HAND - 9), 40, 30))
     facts = scene([person(1, figure())], cup, book).facts
     for thing in ("cup", "book"):
-        assert facts.holds(f"person 1, {thing}: at the left hand") is None
-        assert facts.holds(f"person 1, {thing}: carried") is None
+        assert facts.value(f"person 1, {thing}: at the left hand") is None
+        assert facts.value(f"person 1, {thing}: carried") is None
     tie = scene([person(1, figure())], cup, Thing("tie", cup.box)).facts
-    assert tie.holds("person 1, cup: at the left hand") is True
+    assert tie.value("person 1, cup: at the left hand") is True
 
 
 def test_who_is_before_somebody_else_has_no_place_of_their_own() -> None:

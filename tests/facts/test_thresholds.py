@@ -81,13 +81,13 @@ def test_facts_follow_from_their_numbers(drawn: list[Facts], key: str) -> None:
             parts.append(True if up * value > up * true else False if up * value < up * false else None)
         else:
             holds = False if False in parts else None if None in parts else True
-            assert facts[key].holds is holds, facts[key]
+            assert facts[key].value is holds, facts[key]
             seen[holds] += 1
     assert min(seen[True], seen[False], seen[None]) >= 5, seen
 
 
 def holds(key: str, **pose: object) -> bool | None:
-    return facts_of(body(**pose)).holds(key)
+    return facts_of(body(**pose)).value(key)
 
 
 # In degrees: the elbow's angle is 180 less what the forearm turns.
@@ -124,7 +124,7 @@ def test_how_far_one_may_be_turned_from_the_camera(
     wide: float, front: bool | None, roughly: bool | None
 ) -> None:
     facts = facts_of(body(wide=wide))
-    assert (facts.holds("body: facing the camera"), facts.holds("body: facing roughly the camera")) == (
+    assert (facts.value("body: facing the camera"), facts.value("body: facing roughly the camera")) == (
         front, roughly,
     )  # fmt: skip
 
@@ -166,7 +166,7 @@ def test_how_near_people_touch(gap: float, touching: bool | None) -> None:
     hand, there = reach["left wrist"], figure()["right wrist"]
     at = np.array((300.0, 300.0)) + hand - there + (gap / 100 * size, 0)
     found = pair({"uppers": (90, 0), "fores": (90, 0)}, {"at": tuple(at)})
-    assert found.holds("person 1, person 2: touching") is touching
+    assert found.value("person 1, person 2: touching") is touching
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_how_near_people_touch(gap: float, touching: bool | None) -> None:
     ],
 )  # fmt: skip
 def test_how_much_larger_the_nearer_looks(by: float, key: str, wanted: bool | None) -> None:
-    assert pair({}, {"at": (900, 300)}, by).holds(f"person 1, person 2: {key}") is wanted
+    assert pair({}, {"at": (900, 300)}, by).value(f"person 1, person 2: {key}") is wanted
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_how_far_apart_somebody_is_on_the_left(share: float, wanted: bool | None
     """Centres of boxes that are equally wide."""
     wide = Box.around(np.array([figure()[name] for name in NAMES])).w
     found = pair({}, {"at": (300 + share * wide, 300)})
-    assert found.holds("person 1, person 2: first on the left") is wanted
+    assert found.value("person 1, person 2: first on the left") is wanted
 
 
 def thing(make: Callable[[np.ndarray, float], Thing]) -> Facts:
@@ -207,7 +207,7 @@ def thing(make: Callable[[np.ndarray, float], Thing]) -> Facts:
 )
 def test_how_far_from_the_wrist_a_thing_is_held(away: float, wanted: bool | None) -> None:
     facts = thing(lambda wrist, size: Thing("bottle", Box(wrist[0] + away * size, wrist[1] - 20, 30, 40)))
-    assert facts.holds("person 1, bottle: at the left hand") is wanted
+    assert facts.value("person 1, bottle: at the left hand") is wanted
 
 
 @pytest.mark.parametrize(
@@ -219,4 +219,4 @@ def test_how_far_from_the_wrist_a_thing_is_held(away: float, wanted: bool | None
 )  # fmt: skip
 def test_how_long_a_thing_in_a_hand_looks(name: str, long: float, wanted: bool | None) -> None:
     facts = thing(lambda wrist, size: Thing(name, Box(wrist[0] - 5, wrist[1] - 5, 10, long * size)))
-    assert facts.holds(f"person 1, {name}: at the left hand") is wanted
+    assert facts.value(f"person 1, {name}: at the left hand") is wanted

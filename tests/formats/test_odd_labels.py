@@ -12,10 +12,10 @@ import pytest
 from scipy.io import savemat
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.coco import picture_path, read_coco
 from posetalk.formats.dataset import read_people
 from posetalk.formats.paths import find_picture
-from posetalk.formats.pictures import Pictures
 from posetalk.types import Person
 
 Make = Callable[..., Any]
@@ -24,7 +24,7 @@ NAN = float("nan")
 
 def both(path: Path, images: Path) -> tuple[list[Person], set[str], list[str]]:
     """The people, sentences and notes of a file, which must be the same read whole and picture by picture."""
-    whole, one_by_one = read_coco(path, images), Pictures(path, images=images)
+    whole, one_by_one = read_coco(path, images), AnnotatedImages(path, images=images)
     people = [person for _, person in whole.people()]
     again = [person for picture in one_by_one for person in picture.image.people]
     assert [p.id for p in people] == [p.id for p in again]
@@ -116,7 +116,7 @@ def test_a_picture_that_cannot_be_is_left_out_and_the_next_goes_on(
     assert any(says in sentence and ": image" in sentence for sentence in skipped), skipped
     assert all(sentence.isprintable() for sentence in skipped)
     file["annotations"] = file["annotations"][1:]
-    for read in (lambda: read_coco(write(file), images), lambda: Pictures(write(file), images=images)):
+    for read in (lambda: read_coco(write(file), images), lambda: AnnotatedImages(write(file), images=images)):
         with pytest.raises(PosetalkError, match="none of the records"):
             read()
 
@@ -144,7 +144,7 @@ def test_where_nobody_is_called_person_the_categories_are_named(
 ) -> None:
     categories = [{"id": 5, "name": "human"}, {"id": 6, "name": "dog"}]
     path = write(coco([coco_person(category_id=5)], categories=categories))
-    for read in (lambda: read_coco(path, tmp_path), lambda: Pictures(path)):
+    for read in (lambda: read_coco(path, tmp_path), lambda: AnnotatedImages(path)):
         with pytest.raises(PosetalkError, match=r"called person; there are human \(id 5\), dog \(id 6\)"):
             read()
 
@@ -245,7 +245,7 @@ def test_labels_that_mean_nothing_are_refused(
     count: int, change: Any, says: str, write: Make, coco: Make, coco_person: Make, tmp_path: Path
 ) -> None:
     path = write(crowd(coco, coco_person, count, change))
-    for read in (lambda: read_people(path, tmp_path), lambda: Pictures(path)):
+    for read in (lambda: read_people(path, tmp_path), lambda: AnnotatedImages(path)):
         with pytest.raises(PosetalkError) as caught:
             read()
         assert says in str(caught.value) and str(path) in str(caught.value)

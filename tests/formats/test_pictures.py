@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 from posetalk.formats.objects import read_objects
-from posetalk.formats.pictures import Pictures
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 
@@ -50,7 +50,7 @@ def files(folder: Path, pictures: int) -> tuple[Path, Path, Path]:
 
 def test_they_equal_the_whole_files(tmp_path: Path) -> None:
     people, captions, objects = files(tmp_path, 5)
-    pictures = Pictures(people, captions, objects)
+    pictures = AnnotatedImages(people, captions, objects)
     whole, texts, things = read_coco(people, tmp_path), read_captions(captions)[0], read_objects(objects)[0]
     expected = [image for image in whole.images if image.people]
     found = list(pictures)
@@ -74,7 +74,7 @@ def test_real_files_too() -> None:
     )
     expected = [image for image in read_coco(people, folder).images if image.people]
     things = read_objects(objects)[0]
-    found = list(Pictures(people, captions, objects))
+    found = list(AnnotatedImages(people, captions, objects))
     assert [p.image.id for p in found] == sorted(image.id for image in expected)
     assert all(p.things == things.get(p.image.id, ()) and len(p.captions) >= 5 for p in found)
 
@@ -87,7 +87,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         (tmp_path / str(pictures)).mkdir()
         people, captions, objects = files(tmp_path / str(pictures), pictures)
         tracemalloc.start()
-        assert sum(1 for _ in Pictures(people, captions, objects)) == pictures
+        assert sum(1 for _ in AnnotatedImages(people, captions, objects)) == pictures
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     gc.unfreeze()
@@ -101,4 +101,4 @@ def test_a_file_without_records_is_refused(tmp_path: Path, what: str) -> None:
     whole = json.loads(given[what].read_text())
     given[what].write_text(json.dumps(whole | {"annotations": []}))
     with pytest.raises(PosetalkError, match=f"holds no {what}"):
-        Pictures(given["people"], given["captions"], given["objects"])
+        AnnotatedImages(given["people"], given["captions"], given["objects"])

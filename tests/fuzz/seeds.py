@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from posetalk.llm.client import Answer
+from posetalk.llm.client import Completion
 from posetalk.llm.ledger import Ledger
 from posetalk.locate.predictions import Prediction, PredictionLog
 from posetalk.skeleton import skeleton
@@ -219,7 +219,7 @@ def ledger() -> list[bytes]:
         path = Path(folder) / "ledger.sqlite"
         with Ledger(path) as made:
             made.mark([("key", "1-detail"), ("other", "2-detail")], "waiting")
-            made.answer([("key", "1-detail", Answer("yes", "whole", 3, 4, True), 0.5)])
+            made.answer([("key", "1-detail", Completion("yes", "whole", 3, 4, True), 0.5)])
         sql = sqlite3.connect(path)
         sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         sql.close()

@@ -23,20 +23,20 @@ from posetalk.errors import PosetalkError, shown
 from posetalk.facts.claims import claims_of
 from posetalk.facts.scene import Scene
 from posetalk.facts.show import lines_of, scenes, to_dict
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 from posetalk.formats.detections import read_boxes
 from posetalk.formats.lsp import read_lsp
 from posetalk.formats.mpii import read_mpii
 from posetalk.formats.objects import read_objects
-from posetalk.formats.pictures import Pictures
 from posetalk.images.opening import read_image
 from posetalk.llm.batch_files import read_batch
-from posetalk.llm.client import WriterSettings
+from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import price_of
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.locate.predictions import read_predictions
 from posetalk.prompt.coordinate import read as read_place
 from posetalk.prompt.wording import wording
@@ -83,7 +83,7 @@ def _facts(path: Path) -> None:
 
 def _pictures(path: Path) -> None:
     given = (path.with_name(name) for name in ("people.json", "captions.json", "instances.json"))
-    _all(Pictures(*given))
+    _all(AnnotatedImages(*given))
 
 
 def _ledger(path: Path) -> None:
@@ -161,7 +161,7 @@ READERS = {
     "skeleton": Reader("s.toml", Skeleton.from_toml, _given(seeds.SKELETON)),
     "train-settings": Reader("run.toml", TrainSettings.load, _given(seeds.TRAIN)),
     "tune-settings": Reader("run.toml", TuneSettings.load, _given(seeds.TUNE)),
-    "writer-settings": Reader("run.toml", WriterSettings.load, _given(seeds.WRITER)),
+    "writer-settings": Reader("run.toml", ServerSettings.load, _given(seeds.WRITER)),
     "wording": Reader("words.toml", wording, _given(seeds.WORDING)),
     "prices": Reader("prices.toml", lambda p: price_of("m", p), _given(seeds.PRICES)),
     "samples": Reader("samples.jsonl", lambda p: _all(read_samples(p)), _given(seeds.SAMPLES)),
@@ -243,7 +243,7 @@ def _scene() -> Scene:
 
 def _reply(text: str) -> None:
     for kind in KINDS:
-        job = Job(f"1-{kind}", 1, "1.jpg", kind, (), schema(kind, 5, "How do they stand?"))
+        job = ChatRequest(f"1-{kind}", 1, "1.jpg", kind, (), schema(kind, 5, "How do they stand?"))
         _refused(lambda job=job: parse(job, text), Rejected)
 
 

@@ -18,13 +18,13 @@ from tests.llm.test_generate import accept, jobs, settings
 import posetalk.llm.batch_files as batch
 from posetalk.errors import PosetalkError
 from posetalk.llm.batch_files import read_batch, write_batch
-from posetalk.llm.client import WriterSettings, key
+from posetalk.llm.client import ServerSettings, key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request_state import results
 from posetalk.llm.runner import generate
 
-SETTINGS = WriterSettings(model="m", base_url="http://localhost:1/v1")
+SETTINGS = ServerSettings(model="m", base_url="http://localhost:1/v1")
 
 
 @pytest.fixture

@@ -20,29 +20,31 @@ import pytest
 from tests.llm.server import Body, Server, asked, echo, error, running, said
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Client, Trouble, WriterSettings, answer_of, tokens
+from posetalk.llm.client import Client, RequestError, ServerSettings, completion_of, tokens
 from posetalk.llm.fault import Fault, Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price, estimate, price_of
-from posetalk.llm.rate_limits import Limits, Window
-from posetalk.llm.request import Job
-from posetalk.llm.request_state import Outcome, Report, results
+from posetalk.llm.rate_limits import RateLimiter, SlidingWindow
+from posetalk.llm.request import ChatRequest
+from posetalk.llm.request_state import Outcome, RunReport, results
 from posetalk.llm.runner import GIVE_UP, generate
 from posetalk.write.samples.sample import Turns
 
 SECRET = "sk-very-secret-0123456789"
 
 
-def make(number: int, words: int = 64) -> Job:
+def make(number: int, words: int = 64) -> ChatRequest:
     messages = ({"role": "system", "content": "write"}, {"role": "user", "content": f"picture {number}"})
-    return Job(f"{number}-detail", number, f"{number}.jpg", "detail", messages, {"type": "object"}, words)
+    return ChatRequest(
+        f"{number}-detail", number, f"{number}.jpg", "detail", messages, {"type": "object"}, words
+    )
 
 
-def jobs(number: int, words: int = 64) -> Iterator[Job]:
+def jobs(number: int, words: int = 64) -> Iterator[ChatRequest]:
     return (make(i, words) for i in range(number))
 
 
-def accept(job: Job, reply: str) -> Turns:
+def accept(job: ChatRequest, reply: str) -> Turns:
     """Everything but what is bad."""
     if "bad" in reply:
         raise Rejected((Fault("leak", "it is bad"), Fault("length", "it is long")))
@@ -55,12 +57,12 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield found
 
 
-def settings(server: Server, **more: Any) -> WriterSettings:
+def settings(server: Server, **more: Any) -> ServerSettings:
     given = {"model": "m", "base_url": server.url, "pause": 0.01, "timeout": 5.0, "concurrency": 8}
-    return WriterSettings(**given | more)
+    return ServerSettings(**given | more)
 
 
-def outcomes(number: int, ledger: Ledger, given: WriterSettings) -> list[Outcome]:
+def outcomes(number: int, ledger: Ledger, given: ServerSettings) -> list[Outcome]:
     found = list(results(jobs(number), ledger, given, accept))
     assert [job.id for job, _ in found] == [job.id for job in jobs(number)]
     return [outcome for _, outcome in found]
@@ -104,7 +106,7 @@ def test_as_many_are_in_flight_as_allowed_and_no_more(ledger: Ledger) -> None:
 def test_jobs_are_taken_as_there_is_room(ledger: Ledger) -> None:
     ahead = 0
 
-    def counted() -> Iterator[Job]:
+    def counted() -> Iterator[ChatRequest]:
         nonlocal ahead
         for number, job in enumerate(jobs(200)):
             ahead = max(ahead, number - len(server.seen))
@@ -270,7 +272,7 @@ def test_two_jobs_with_the_same_words_are_paid_once(ledger: Ledger) -> None:
 
 
 def test_answers_are_judged_anew_without_being_asked_for(ledger: Ledger) -> None:
-    def strict(job: Job, reply: str) -> Turns:
+    def strict(job: ChatRequest, reply: str) -> Turns:
         raise Rejected((Fault("guess", "all is guessed"),))
 
     with running(echo) as server:
@@ -327,12 +329,12 @@ def test_a_server_that_answers_nothing_any_more_ends_the_run(ledger: Ledger) -> 
 def test_a_mistake_of_the_callers_is_raised_after_what_is_in_flight_has_come_in(
     where: str, ledger: Ledger
 ) -> None:
-    def broken() -> Iterator[Job]:
+    def broken() -> Iterator[ChatRequest]:
         yield from jobs(6)
         if where == "jobs":
             raise PosetalkError("picture 6 has no size")
 
-    def judge(job: Job, reply: str) -> Turns:
+    def judge(job: ChatRequest, reply: str) -> Turns:
         if where == "accept" and job.image_id == 0:
             raise ZeroDivisionError
         return accept(job, reply)
@@ -411,20 +413,20 @@ def test_the_second_interrupt_stops_at_once_and_keeps_what_came_in(tmp_path: Pat
 
 
 def test_a_window_holds_its_limit_in_any_minute() -> None:
-    window, now, spent = Window(100), 0.0, []
+    window, now, spent = SlidingWindow(100), 0.0, []
     for amount in [30, 30, 30, 30, 5, 5, 90, 200, 1, 50, 50]:
         while wait := window.wait(amount, now):
             now += wait
         window.spend(amount, now)
         spent.append((now, amount))
         for start, _ in spent:
-            inside = [a for at, a in spent if start <= at < start + Window.SECONDS]
+            inside = [a for at, a in spent if start <= at < start + SlidingWindow.SECONDS]
             assert sum(inside) <= 100 or inside == [200]  # what is larger than the limit goes alone
     assert now == pytest.approx(300)
 
 
 def test_a_window_is_corrected_when_the_truth_is_known() -> None:
-    window = Window(100)
+    window = SlidingWindow(100)
     first = window.spend(90, 0.0)
     assert window.wait(50, 1.0) == 59.0
     window.correct(first, 20)
@@ -439,7 +441,7 @@ def test_a_window_is_corrected_when_the_truth_is_known() -> None:
 def test_no_more_is_asked_in_a_minute_than_allowed(
     limit: dict[str, int], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Window, "SECONDS", 1.0)
+    monkeypatch.setattr(SlidingWindow, "SECONDS", 1.0)
     with running(echo) as server:
         assert generate(jobs(75), ledger, settings(server, **limit), accept).done == 75
         for begin in server.times:
@@ -465,21 +467,21 @@ def test_the_money_is_not_overspent_and_the_run_ends_cleanly(ledger: Ledger) -> 
 
 
 def test_a_request_in_flight_is_reckoned_at_its_worst() -> None:
-    given = WriterSettings(model="m", base_url="http://a/v1", money=1.0)
-    limits, job = Limits(given, Price(0, 1e6 / 100), 0.0), make(0, words=60)  # 0.6 dollars at most
+    given = ServerSettings(model="m", base_url="http://a/v1", max_cost_usd=1.0)
+    limits, job = RateLimiter(given, Price(0, 1e6 / 100), 0.0), make(0, words=60)  # 0.6 dollars at most
     assert limits.wait(job) == 0
     slip = limits.begin(job)
     assert limits.wait(job) == 0.05  # it may turn out cheaper
-    assert limits.end(slip, answer_of(json.loads(said("x").body))) == pytest.approx(0.2)
+    assert limits.end(slip, completion_of(json.loads(said("x").body))) == pytest.approx(0.2)
     limits.end(limits.begin(job), None)
     assert limits.spent == pytest.approx(0.2) and limits.wait(job) == 0
-    limits.end(limits.begin(job), answer_of(json.loads(said("x").body)))
+    limits.end(limits.begin(job), completion_of(json.loads(said("x").body)))
     limits.spent += 0.1
     assert limits.wait(job) is None
 
 
 def test_estimates(tmp_path: Path) -> None:
-    given = WriterSettings(model="gpt-4o")
+    given = ServerSettings(model="gpt-4o")
     told = sum(len(m["content"]) for m in make(1).messages)
     found = estimate(jobs(10), given, Price(2.0, 10.0))
     assert (found.requests, found.tokens_in, found.tokens_out) == (10, 10 * tokens("x" * told), 640)
@@ -547,23 +549,23 @@ def test_no_key_is_needed_for_a_server_of_ones_own(ledger: Ledger, monkeypatch: 
         assert generate(jobs(1), ledger, settings(server), accept).done == 1
         assert server.tokens == ["Bearer none"]
     with pytest.raises(PosetalkError, match="set OPENAI_API_KEY in the environment"):
-        generate(jobs(1), ledger, WriterSettings(model="m"), accept)
+        generate(jobs(1), ledger, ServerSettings(model="m"), accept)
     monkeypatch.setenv("OPENAI_API_KEY", "schlüssel")
     with pytest.raises(PosetalkError, match="holds characters that no key has"):
-        generate(jobs(1), ledger, WriterSettings(model="m"), accept)
+        generate(jobs(1), ledger, ServerSettings(model="m"), accept)
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@host/v1", "http://host/v1?key=secret", "localhost:8000"])
 def test_an_address_with_a_password_is_refused(url: str) -> None:
     with pytest.raises(PosetalkError, match="base_url"):
-        WriterSettings.check({"model": "m", "base_url": url}, "settings.toml")
+        ServerSettings.check({"model": "m", "base_url": url}, "settings.toml")
 
 
 def test_the_newer_name_of_the_limit_is_for_openai_alone() -> None:
     from posetalk.llm.client import body
 
-    ours = body(make(1), WriterSettings(model="m", base_url="http://a/v1"), False)
-    theirs = body(make(1), WriterSettings(model="m"), False)
+    ours = body(make(1), ServerSettings(model="m", base_url="http://a/v1"), False)
+    theirs = body(make(1), ServerSettings(model="m"), False)
     assert ours["max_tokens"] == theirs["max_completion_tokens"] == 64
     assert "max_tokens" not in theirs and "max_completion_tokens" not in ours
 
@@ -575,16 +577,16 @@ def test_messages_that_cannot_be_sent_are_said(monkeypatch: pytest.MonkeyPatch) 
             client = Client(settings(server))
             try:
                 broken = ({"role": "user", "content": "half a \ud800 pair"},)
-                await client.ask(Job("1", 1, "1.jpg", "detail", broken, {}))
+                await client.ask(ChatRequest("1", 1, "1.jpg", "detail", broken, {}))
             finally:
                 await client.close()
 
-        with pytest.raises(Trouble, match="broken characters"):
+        with pytest.raises(RequestError, match="broken characters"):
             asyncio.run(ask())
 
 
 def test_a_report_reads_well() -> None:
-    report = Report(done=1200)
+    report = RunReport(done=1200)
     for reason in ("leak", "leak", "length"):
         report.add(Outcome(faults=(Fault(reason, "x"),)))  # type: ignore[arg-type]
     report.add(Outcome(failure="timeout: no whole answer in 3 s"))

@@ -25,9 +25,9 @@ from typing import Any
 from tests.llm.server import Body, asked, echo, error, running, said
 from tests.llm.test_generate import accept, jobs, make
 
-from posetalk.llm.client import WriterSettings, key
+from posetalk.llm.client import ServerSettings, key
 from posetalk.llm.ledger import Ledger
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import results
 from posetalk.llm.runner import generate
 from posetalk.write.samples.sample import Turns
@@ -46,8 +46,8 @@ def script(body: Body, came: int) -> Any:
     return type(found)(found.body, delay=0.02 + 0.03 * (number % 5) / 5)
 
 
-def given(url: str) -> WriterSettings:
-    return WriterSettings(model="m", base_url=url, concurrency=AT_ONCE, pause=0.02, again=1)
+def given(url: str) -> ServerSettings:
+    return ServerSettings(model="m", base_url=url, concurrency=AT_ONCE, retry_delay=0.02, max_revisions=1)
 
 
 def answered(path: Path) -> list[str]:
@@ -61,15 +61,15 @@ def answered(path: Path) -> list[str]:
         sql.close()
 
 
-def ended(path: Path, settings: WriterSettings) -> str:
+def ended(path: Path, settings: ServerSettings) -> str:
     """What came of all jobs."""
     with Ledger(path) as ledger:
         lines = "\n".join(f"{job.id} {found}" for job, found in results(jobs(JOBS), ledger, settings, accept))
     return f"{lines.count('turns=((')} {hashlib.sha256(lines.encode()).hexdigest()}"
 
 
-def child(path: Path, settings: WriterSettings, pipe: int) -> None:
-    def told(job: Job, reply: str) -> Turns:
+def child(path: Path, settings: ServerSettings, pipe: int) -> None:
+    def told(job: ChatRequest, reply: str) -> Turns:
         os.write(pipe, b".")
         return accept(job, reply)
 

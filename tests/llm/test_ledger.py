@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Answer, WriterSettings, key
+from posetalk.llm.client import Completion, ServerSettings, key
 from posetalk.llm.fault import Fault
 from posetalk.llm.ledger import Ledger
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 
-ANSWER = Answer("a reply", "whole", 10, 5, True)
+ANSWER = Completion("a reply", "whole", 10, 5, True)
 
 
-def job(number: int = 0, **more: Any) -> Job:
-    found = Job(
+def job(number: int = 0, **more: Any) -> ChatRequest:
+    found = ChatRequest(
         f"{number}-detail",
         number,
         f"{number}.jpg",
@@ -203,7 +203,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
 
 # The key.
 
-SETTINGS = WriterSettings(model="m", base_url="http://localhost:1/v1")
+SETTINGS = ServerSettings(model="m", base_url="http://localhost:1/v1")
 texts = st.text(max_size=20)
 messages = st.lists(
     st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": texts}),
@@ -213,7 +213,7 @@ schemas = st.dictionaries(
     texts, st.one_of(texts, st.booleans(), st.dictionaries(texts, texts, max_size=2)), max_size=3
 )
 jobs = st.builds(
-    Job,
+    ChatRequest,
     id=texts,
     image_id=st.integers(0, 9),
     image=texts,
@@ -223,7 +223,7 @@ jobs = st.builds(
     words=st.integers(1, 4096),
 )
 shapes = st.builds(
-    WriterSettings,
+    ServerSettings,
     model=st.sampled_from(["m", "n"]),
     base_url=st.sampled_from([None, "http://a:1/v1", "https://b/v1"]),
     temperature=st.one_of(st.none(), st.sampled_from([0, 0.5, 1])),
@@ -237,21 +237,25 @@ shapes = st.builds(
 )
 
 
-def shaping(job: Job, settings: WriterSettings) -> str:
+def shaping(job: ChatRequest, settings: ServerSettings) -> str:
     """What shapes an answer, and that alone."""
-    schema = job.schema if settings.structured else None
+    schema = job.schema if settings.structured_output else None
     told = [[m["role"], m["content"]] for m in job.messages]
-    return json.dumps([settings.model, told, schema, job.words, settings.temperature, settings.seed])
+    return json.dumps([settings.model, told, schema, job.max_tokens, settings.temperature, settings.seed])
 
 
 @given(jobs, shapes, jobs, shapes, st.data())
 def test_the_key_is_another_where_what_shapes_the_answer_is_and_only_then(
-    job: Job, settings: WriterSettings, other: Job, others: WriterSettings, data: st.DataObject
+    job: ChatRequest,
+    settings: ServerSettings,
+    other: ChatRequest,
+    others: ServerSettings,
+    data: st.DataObject,
 ) -> None:
     # of two wholly random pairs none are alike, so most fields are taken from the first
-    kept = data.draw(st.sets(st.sampled_from([f.name for f in dataclasses.fields(Job)])))
+    kept = data.draw(st.sets(st.sampled_from([f.name for f in dataclasses.fields(ChatRequest)])))
     other = dataclasses.replace(other, **{name: getattr(job, name) for name in kept})
-    kept = data.draw(st.sets(st.sampled_from(sorted(WriterSettings.model_fields))))
+    kept = data.draw(st.sets(st.sampled_from(sorted(ServerSettings.model_fields))))
     others = others.model_copy(update={name: getattr(settings, name) for name in kept})
     same = shaping(job, settings) == shaping(other, others)
     assert (key(job, settings) == key(other, others)) is same
@@ -259,7 +263,7 @@ def test_the_key_is_another_where_what_shapes_the_answer_is_and_only_then(
 
 
 @given(jobs, st.text(max_size=9), st.text(max_size=9))
-def test_asking_again_is_another_request(job: Job, reply: str, reason: str) -> None:
+def test_asking_again_is_another_request(job: ChatRequest, reply: str, reason: str) -> None:
     again = job.again(reply, reason)
     assert key(again, SETTINGS) not in (key(job, SETTINGS), key(again.again(reply, reason), SETTINGS))
 

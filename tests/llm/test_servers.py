@@ -16,11 +16,11 @@ from tests.llm.server import Act, Body, Server, asked, echo, error, running, sai
 from tests.llm.test_generate import accept, jobs, make, outcomes, settings
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Answer, Client, Trouble, WriterSettings, key
+from posetalk.llm.client import Client, Completion, RequestError, ServerSettings, key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price, estimate
-from posetalk.llm.rate_limits import Limits
-from posetalk.llm.request import Job
+from posetalk.llm.rate_limits import RateLimiter
+from posetalk.llm.request import ChatRequest
 from posetalk.llm.runner import generate
 
 SECRET = "sk-very-secret-0123456789"
@@ -32,17 +32,19 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield found
 
 
-def ask(server: Server, job: Job | None = None, times: int = 1, **more: Any) -> list[Answer | Trouble]:
+def ask(
+    server: Server, job: ChatRequest | None = None, times: int = 1, **more: Any
+) -> list[Completion | RequestError]:
     """What one client gets for a job, asked so often."""
 
-    async def run() -> list[Answer | Trouble]:
-        client, found = Client(settings(server, **more)), list[Answer | Trouble]()
+    async def run() -> list[Completion | RequestError]:
+        client, found = Client(settings(server, **more)), list[Completion | RequestError]()
         try:
             for _ in range(times):
-                after = found[-1] if found and isinstance(found[-1], Trouble) else None
+                after = found[-1] if found and isinstance(found[-1], RequestError) else None
                 try:
                     found.append(await client.ask(job or make(0), after))
-                except Trouble as trouble:
+                except RequestError as trouble:
                     found.append(trouble)
         finally:
             await client.close()
@@ -76,7 +78,7 @@ def test_a_redirect_to_anywhere_is_one_sentence(location: str) -> None:
     act = Act(b"", 307, {"Location": location.encode("utf-8", "replace").decode()})
     with running(lambda *_: act) as server:
         [found] = ask(server)
-        assert isinstance(found, Trouble) and found.then == "stop" and len(server.seen) == 1
+        assert isinstance(found, RequestError) and found.then == "stop" and len(server.seen) == 1
         assert "sends all requests on to" in found.words
 
 
@@ -106,14 +108,14 @@ def test_no_more_is_read_than_can_be_an_answer(name: str) -> None:
     with running(lambda *_: act) as server:
         begun = time.monotonic()
         [found] = ask(server)
-        assert isinstance(found, Trouble) and words in found.words and time.monotonic() - begun < 4
+        assert isinstance(found, RequestError) and words in found.words and time.monotonic() - begun < 4
 
 
 @pytest.mark.parametrize(("pack", "name"), [(gzip.compress, "gzip"), (zlib.compress, "deflate")])
 def test_a_packed_answer_is_read_all_the_same(pack: Callable[[bytes], bytes], name: str) -> None:
     with running(lambda *_: Act(pack(ANSWER), headers={"Content-Encoding": name})) as server:
         [found] = ask(server)
-        assert isinstance(found, Answer) and found.reply == "x"
+        assert isinstance(found, Completion) and found.reply == "x"
 
 
 def test_a_server_that_sends_without_end_is_given_up_and_the_others_go_on(ledger: Ledger) -> None:
@@ -166,7 +168,7 @@ def test_openai_as_it_was_named_by_others(ledger: Ledger, monkeypatch: pytest.Mo
 def test_a_limit_that_is_too_large_is_said_and_not_renamed() -> None:
     with running(lambda *_: error(400, "max_tokens must be at most 64")) as server:
         [found] = ask(server, structured=False)
-        assert isinstance(found, Trouble) and "at most 64" in found.words and len(server.seen) == 1
+        assert isinstance(found, RequestError) and "at most 64" in found.words and len(server.seen) == 1
 
 
 def test_a_server_that_refuses_both_gets_neither(ledger: Ledger) -> None:
@@ -207,8 +209,8 @@ def test_the_limit_of_an_answer_can_be_set(ledger: Ledger) -> None:
     assert key(make(0, words=9000), plain) == key(make(0), given)
     price = Price(0, 1e6)
     assert estimate(jobs(2), given, price).tokens_out == 18_000
-    assert Limits(given.model_copy(update={"money": 8_999}), price, 0.0).wait(make(0)) is None
-    assert Limits(given.model_copy(update={"money": 9_000}), price, 0.0).wait(make(0)) == 0
+    assert RateLimiter(given.model_copy(update={"max_cost_usd": 8_999}), price, 0.0).wait(make(0)) is None
+    assert RateLimiter(given.model_copy(update={"max_cost_usd": 9_000}), price, 0.0).wait(make(0)) == 0
 
 
 def test_a_model_that_thinks_is_read_like_any_other(ledger: Ledger) -> None:
@@ -249,7 +251,7 @@ def test_half_characters_and_marks_of_layout_in_errors(status: int, ledger: Ledg
 
 def test_marks_of_layout_in_what_is_counted(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     with running(lambda body, n: said("x")) as server:
-        given = WriterSettings(model="m[/red]", base_url=server.url, money=0.0)
+        given = ServerSettings(model="m[/red]", base_url=server.url, max_cost_usd=0.0)
         report = generate(jobs(3), ledger, given, accept, Price(1.0, 1.0))
         assert report.stopped and not server.seen
     ledger.notes.append("the row of [/red] is odd")
@@ -262,7 +264,7 @@ def test_marks_of_layout_in_what_is_counted(ledger: Ledger, capsys: pytest.Captu
 def test_errors_that_are_hardly_words(body: bytes) -> None:
     with running(lambda *_: Act(body, 500)) as server:
         [found] = ask(server, retries=0)
-        assert isinstance(found, Trouble) and len(found.words) < 400
+        assert isinstance(found, RequestError) and len(found.words) < 400
         found.words.encode()
 
 
@@ -287,4 +289,4 @@ def test_errors_that_are_hardly_words(body: bytes) -> None:
 def test_nobody_waits_longer_than_an_hour(said_to_wait: str, seconds: float) -> None:
     with running(lambda *_: error(429, headers={"Retry-After": said_to_wait})) as server:
         [found] = ask(server)
-        assert isinstance(found, Trouble) and found.wait == seconds
+        assert isinstance(found, RequestError) and found.wait == seconds

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posetalk.llm.client import Trouble, answer_of, spoken
-from posetalk.llm.request import Job
+from posetalk.llm.client import RequestError, completion_of, spoken
+from posetalk.llm.request import ChatRequest
 from posetalk.write.from_model.reply import parse, schema
 
 TEXTS = [
@@ -70,7 +70,7 @@ TEXTS = [
 def test_what_is_said(text: str, said: str) -> None:
     assert spoken(text) == said
     message = {"message": {"content": text, "reasoning_content": "Hm, hm."}, "finish_reason": "stop"}
-    assert answer_of({"choices": [message]}).reply == said
+    assert completion_of({"choices": [message]}).reply == said
 
 
 @given(st.text(max_size=60))
@@ -95,28 +95,28 @@ CONTENTS = [
 
 @pytest.mark.parametrize(("content", "said"), CONTENTS, ids=range(len(CONTENTS)))
 def test_content_in_parts(content: object, said: str) -> None:
-    assert answer_of({"choices": [{"message": {"content": content}}]}).reply == said
+    assert completion_of({"choices": [{"message": {"content": content}}]}).reply == said
 
 
 @pytest.mark.parametrize(
     "content", [7, {"text": "x"}, [7], [{"type": "text", "text": 7}], [{"type": "text"}]]
 )
 def test_content_that_is_none(content: object) -> None:
-    with pytest.raises(Trouble, match="is no chat completion"):
-        answer_of({"choices": [{"message": {"content": content}}]})
+    with pytest.raises(RequestError, match="is no chat completion"):
+        completion_of({"choices": [{"message": {"content": content}}]})
 
 
 def test_what_was_thought_is_counted_though_not_kept() -> None:
     thought = {"message": {"content": "<think>" + "hm " * 400 + "</think>Up."}}
-    assert answer_of({"choices": [thought]}).tokens_out > 300
+    assert completion_of({"choices": [thought]}).tokens_out > 300
 
 
 def test_a_reply_without_end_is_cut_off() -> None:
-    answer = answer_of({"choices": [{"message": {"content": "x" * 300_000}, "finish_reason": "stop"}]})
+    answer = completion_of({"choices": [{"message": {"content": "x" * 300_000}, "finish_reason": "stop"}]})
     assert len(answer.reply) == 100_000 and answer.end == "cut off"
 
 
 def test_replies_of_older_ledgers_and_of_others_are_read_the_same() -> None:
-    job = Job("1-detail", 1, "1.jpg", "detail", (), schema("detail", 1, "How?"))
+    job = ChatRequest("1-detail", 1, "1.jpg", "detail", (), schema("detail", 1, "How?"))
     for thought in ("<think>{}</think>", '<think>{"answer": "No."}</think>'):
         assert parse(job, thought + json.dumps({"answer": "He stands."})) == (("How?", "He stands."),)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from posetalk.locate.ahead import AHEAD, ToRead, pixel_bytes, read_ahead
+from posetalk.locate.ahead import AHEAD, ReadTask, pixel_bytes, read_ahead
 
 
 class Held:
@@ -37,9 +37,11 @@ class One:
             self.held.now -= self.size
 
 
-def asked(sizes: list[int], held: Held, group: int) -> Iterator[ToRead[One]]:
+def asked(sizes: list[int], held: Held, group: int) -> Iterator[ReadTask[One]]:
     for n, size in enumerate(sizes, 1):
-        yield ToRead(np.empty((size // 3, 1, 3), np.uint8), lambda size=size: held.read(size), n % group == 0)  # type: ignore[misc]
+        yield ReadTask(
+            np.empty((size // 3, 1, 3), np.uint8), lambda size=size: held.read(size), n % group == 0
+        )  # type: ignore[misc]
 
 
 SIZES = {  # sizes in 300 bytes, groups of four -> the lists that come of a limit of 1,000 such
@@ -69,7 +71,7 @@ def test_lists_follow_from_sizes_and_memory_is_bounded(
 def test_many_small_pictures_are_read_ahead_by_number() -> None:
     held, given = Held(), 0
 
-    def stream() -> Iterator[ToRead[One]]:
+    def stream() -> Iterator[ReadTask[One]]:
         nonlocal given
         for one in asked([300] * 1000, held, 2):
             given += 1

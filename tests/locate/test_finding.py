@@ -11,10 +11,10 @@ import pytest
 import skimage
 
 from posetalk.cli import main
+from posetalk.locate.image_files import find_images
+from posetalk.locate.jobs import image_jobs, run_jobs
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.photos import find_photos
 from posetalk.locate.predictions import MODEL, read_predictions
-from posetalk.locate.sweep import photo_jobs, sweep
 from posetalk.skeleton import Keypoint, skeleton
 
 CAMERA = Path(skimage.__path__[0]) / "data" / "camera.png"
@@ -65,8 +65,8 @@ def test_a_found_box_is_the_models_own_and_no_label(bundled: Localizer, tmp_path
     assert found.to_dicts()[0]["box_score"] == pytest.approx(whole.score.mean(), abs=1e-3)
     assert bundled.locate([BOX], ["chin"]).box_scores is None
     assert "box_score" not in bundled.locate([BOX], ["chin"]).to_dicts()[0]
-    jobs = photo_jobs(find_photos([CAMERA]).photos)
-    (one,), _ = sweep(bundled, jobs, [Keypoint("chin")], tmp_path / "predictions.jsonl")
+    jobs = image_jobs(find_images([CAMERA]).photos)
+    (one,), _ = run_jobs(bundled, jobs, [Keypoint("chin")], tmp_path / "predictions.jsonl")
     assert (one.box_source, one.box_score) == (MODEL, pytest.approx(found.box_scores[0], abs=1e-5))
     assert one.score == pytest.approx(found.box_scores[0] * found.score[0, 0], abs=1e-5) and one.score < 1
     (line,) = (tmp_path / "predictions.jsonl").read_text().splitlines()
@@ -86,14 +86,14 @@ def test_nothing_takes_a_found_box_for_a_labelled_one(
     labels.write_text(json.dumps({
         "images": [{"id": 1, "file_name": "camera.png", "width": 512, "height": 512}], "annotations": [person],
         "categories": [{"id": 1, "name": "person", "keypoints": names}]}))  # fmt: skip
-    jobs = photo_jobs(find_photos([CAMERA]).photos)
+    jobs = image_jobs(find_images([CAMERA]).photos)
     points = skeleton("coco17").keypoints
-    sweep(bundled, jobs, points, tmp_path / "located.jsonl")
+    run_jobs(bundled, jobs, points, tmp_path / "located.jsonl")
     line = json.loads((tmp_path / "located.jsonl").read_text()) | {"image_id": 1}
     (tmp_path / "located.jsonl").write_text(json.dumps(line) + "\n")
     words = ["evaluate", "--annotations", labels, "--images", CAMERA.parent, "--out", tmp_path / "out"]
     with pytest.raises(SystemExit) as stop:
-        main([*map(str, words), "--beside", str(tmp_path / "located.jsonl")])
+        main([*map(str, words), "--compare", str(tmp_path / "located.jsonl")])
     assert stop.value.code == 2 and "the model found itself" in capsys.readouterr().err
 
 

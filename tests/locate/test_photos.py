@@ -11,9 +11,9 @@ from PIL import features
 
 from posetalk.errors import PosetalkError
 from posetalk.locate import photos
-from posetalk.locate.photos import NUMBERED, find_photos, image_ids, picture_suffixes
+from posetalk.locate.image_files import NUMBERED, find_images, image_ids, picture_suffixes
+from posetalk.locate.jobs import _left, image_jobs
 from posetalk.locate.predictions import readable
-from posetalk.locate.sweep import _left, photo_jobs
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -43,16 +43,16 @@ def test_keys(given: list[str], keys: list[str], tmp_path: Path, monkeypatch: py
     if given != ["."]:
         touched(tmp_path, "c/1.jpg", "c/3.jpg")
     monkeypatch.chdir(tmp_path)
-    found = find_photos(Path(path) for path in given)
+    found = find_images(Path(path) for path in given)
     assert [photo.key for photo in found.photos] == keys
     assert all(photo.path.name == photo.key.rpartition("/")[2] for photo in found.photos)
 
 
 def test_names_too_short_for_a_key_are_told(tmp_path: Path) -> None:
     touched(tmp_path, "a/1.jpg", "b/1.jpg", "b/2.jpg")
-    found = find_photos([tmp_path / "a", tmp_path / "b"])
+    found = find_images([tmp_path / "a", tmp_path / "b"])
     assert found.shared == {"1.jpg"}
-    assert find_photos([tmp_path]).shared == set()
+    assert find_images([tmp_path]).shared == set()
 
 
 def test_what_is_passed_over_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_what_is_passed_over_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     touched(tmp_path, "old/run.toml", "old/1.png", "out/drawn/2.png", "circle/3.jpg")
     (tmp_path / "circle" / "again").symlink_to(tmp_path)
     monkeypatch.setattr(photos, "picture_suffixes", lambda: frozenset({".jpg", ".png"}))
-    found = find_photos([tmp_path], leave=[tmp_path / "out"])
+    found = find_images([tmp_path], leave=[tmp_path / "out"])
     assert [photo.key for photo in found.photos] == ["1.jpg", "circle/3.jpg"]
     assert found.passed is not None and found.passed.startswith("7 files passed over: .txt 3, ")
     for part in (
@@ -70,7 +70,7 @@ def test_what_is_passed_over_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         assert part in found.passed
     assert found.passed.endswith("; folders passed over: old (a run's own)")
-    assert find_photos([tmp_path / "1.jpg"]).passed is None
+    assert find_images([tmp_path / "1.jpg"]).passed is None
 
 
 def test_nothing_to_look_at_is_one_sentence(tmp_path: Path) -> None:
@@ -78,11 +78,11 @@ def test_nothing_to_look_at_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(
         PosetalkError, match=r"no picture in the folder .*2 files passed over: \.txt 1, \.heic 1"
     ):
-        find_photos([tmp_path])
+        find_images([tmp_path])
     with pytest.raises(PosetalkError, match=r"no picture matches .*\.txt 1"):
-        find_photos([tmp_path / "*.txt"])
+        find_images([tmp_path / "*.txt"])
     with pytest.raises(PosetalkError, match="no file matches"):
-        find_photos([tmp_path / "*.jpg"])
+        find_images([tmp_path / "*.jpg"])
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,17 +95,17 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
 
     real = os.scandir
     monkeypatch.setattr(os, "scandir", scandir)
-    found = find_photos([tmp_path])
+    found = find_images([tmp_path])
     assert [photo.key for photo in found.photos] == ["1.jpg"]
     assert found.passed == "folders passed over: shut (Permission denied)"
     with pytest.raises(PosetalkError, match=r"cannot look into the folder .*shut: Permission denied"):
-        find_photos([tmp_path / "shut"])
+        find_images([tmp_path / "shut"])
 
 
 def test_names_that_are_no_text_and_names_that_are_too_long(tmp_path: Path) -> None:
     for name in (b"a\xff.jpg", b"a\\xff.jpg", b"[/red].jpg", b"a\nb.jpg"):
         touched(tmp_path, os.fsdecode(name))
-    found = find_photos([tmp_path, tmp_path / ("x" * 300 + ".jpg")])
+    found = find_images([tmp_path, tmp_path / ("x" * 300 + ".jpg")])
     keys = [photo.key for photo in found.photos]
     short = ["[/red].jpg", r"a\\xff.jpg", r"a\u000ab.jpg", r"a\xff.jpg"]
     assert sorted(keys)[:4] == short and len(keys[4]) == 304
@@ -152,7 +152,7 @@ def test_a_made_id_is_the_same_whatever_lies_beside() -> None:
 def test_many_photos_are_told_apart_in_linear_time() -> None:
     given = [Path(f"{n % 7}/{n}.jpg") for n in range(20_000)]
     begun = time.perf_counter()
-    jobs = photo_jobs(find_photos(given).photos)
+    jobs = image_jobs(find_images(given).photos)
     assert [job.image.id for job in jobs] == list(range(20_000))
     left = _left(jobs, frozenset((n, 1) for n in range(15_000)), 8)
     assert [one.job.image.id for one in left] == list(range(15_000, 20_000))

@@ -17,7 +17,7 @@ from posetalk.locate.predictions import (
     read_predictions,
     scored_people,
 )
-from posetalk.types import Box, KeyPoints, Person, PoseImage, PoseSet, frozen_array
+from posetalk.types import Box, Person, PoseImage, Poses, PoseSet, frozen_array
 
 finite = st.floats(-1e6, 1e6)
 
@@ -167,7 +167,7 @@ def test_a_wrong_record_is_refused(rows: list, std: list | None, box_score: floa
 
 def test_records_of_what_was_found() -> None:
     image = PoseImage(5, Path("deep/folder/a.jpg"), None, None, ())
-    found = KeyPoints(
+    found = Poses(
         xy=np.array([[[1.23456, 2]], [[3, 4]]]),
         score=np.array([[0.5], [0.25]]),
         names=("nose",),

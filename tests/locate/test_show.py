@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from posetalk.cli import main
-from posetalk.locate.photos import NUMBERED
+from posetalk.locate.image_files import NUMBERED
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
 from posetalk.skeleton import Keypoint, asked_keypoints, skeleton
-from posetalk.types import Box, KeyPoints
+from posetalk.types import Box, Poses
 
 NOISE = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)
 BOX = Box(10, 10, 40, 60)
@@ -85,7 +85,7 @@ def test_what_cannot_be_asked(asked: object, says: str, looking: Localizer) -> N
 )  # fmt: skip
 def test_one_box_or_a_list_of_them(boxes: object, looking: Localizer) -> None:
     (found,) = looking.locate_all([(NOISE, boxes)], NOSE)  # type: ignore[list-item]
-    assert isinstance(found, KeyPoints) and found.boxes == (BOX,)
+    assert isinstance(found, Poses) and found.boxes == (BOX,)
     if not hasattr(boxes, "__next__"):
         assert looking.set_image(NOISE).locate(boxes, NOSE).boxes == (BOX,)  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_a_wrong_box_is_one_sentence_and_the_other_pictures_go_on(
     with pytest.raises(PosetalkError, match=says):
         looking.set_image(NOISE).locate(boxes, NOSE)  # type: ignore[arg-type]
     first, wrong, last = looking.locate_all([(NOISE, BOX), (NOISE, boxes), (NOISE, BOX)], NOSE)  # type: ignore[list-item]
-    assert isinstance(wrong, PosetalkError) and isinstance(first, KeyPoints) and isinstance(last, KeyPoints)
+    assert isinstance(wrong, PosetalkError) and isinstance(first, Poses) and isinstance(last, Poses)
 
 
 def test_arrays_of_grey_and_rgba(looking: Localizer) -> None:
@@ -177,7 +177,7 @@ def test_threads_get_their_own_answers(looking: Localizer) -> None:
     alone = [looking.set_image(picture).locate(None, NOSE) for picture in pictures]
     start = Barrier(4)
 
-    def work(n: int) -> list[KeyPoints]:
+    def work(n: int) -> list[Poses]:
         start.wait()
         found = []
         for _ in range(4):

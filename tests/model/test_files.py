@@ -20,7 +20,12 @@ def test_presets_train_as_many_numbers_as_the_papers(name: str, connector: int) 
     config = make_config(PRESETS[name], *preset_configs())
     with torch.device("meta"):
         model = set_trainable(PoseLLM(config), PRESETS[name])
-    assert trainable(model) == {"connector": connector, "readout": 0, "text": 4_194_304, "vision": 786_432}
+    assert trainable(model) == {
+        "connector": connector,
+        "readout": 0,
+        "language_model": 4_194_304,
+        "vision_encoder": 786_432,
+    }
 
 
 def test_merged_and_adapters_answer_alike(tiny_settings: ModelSettings, tmp_path: Path) -> None:

@@ -227,7 +227,12 @@ def test_a_sure_heat_map_is_sure_and_a_flat_one_is_not() -> None:
 def test_it_learns_to_point(tiny_settings: ModelSettings) -> None:
     torch.manual_seed(0)
     settings = tiny_settings.model_copy(
-        update={"readout": "point", "reading": "once", "tune_text": "layers", "tune_vision": "layers"}
+        update={
+            "readout": "point",
+            "reading": "once",
+            "tune_language_model": "layers",
+            "tune_vision_encoder": "layers",
+        }
     )
     model, tokenizer = build(settings)
     network = set_trainable(model, settings)

@@ -106,7 +106,9 @@ def settings(folder: Path, tiny_parts: tuple[Path, Path], vision: object, text: 
         text(len(tokenizer)).save_pretrained(parts[1])  # type: ignore[operator]
         tokenizer.save_pretrained(parts[1])
     crop = CropSettings(size=SIZE if vision else 56)
-    return ModelSettings(vision=parts[0], text=parts[1], crop=crop, lora=LoraSettings(dropout=0.0))
+    return ModelSettings(
+        vision_encoder=parts[0], language_model=parts[1], crop=crop, lora=LoraSettings(dropout=0.0)
+    )
 
 
 CASES = [  # tower, language model, how each is tuned, image tokens
@@ -121,11 +123,11 @@ CASES = [  # tower, language model, how each is tuned, image tokens
 ]
 
 
-@pytest.mark.parametrize(("vision", "text", "tune_vision", "tune_text", "tokens"), CASES)
+@pytest.mark.parametrize(("vision", "text", "tune_vision_encoder", "tune_language_model", "tokens"), CASES)
 def test_it_learns_and_comes_back_from_its_folder(
     tiny_parts: tuple[Path, Path], tmp_path: Path, vision, text, tune_vision: str, tune_text: str, tokens: int
 ) -> None:
-    tuned = {"tune_vision": tune_vision, "tune_text": tune_text}
+    tuned = {"tune_vision_encoder": tune_vision, "tune_language_model": tune_text}
     chosen = settings(tmp_path, tiny_parts, vision, text).model_copy(update=tuned)
     model, tokenizer = build(chosen)
     talk = conversation(model.config, tokenizer)
@@ -133,7 +135,8 @@ def test_it_learns_and_comes_back_from_its_folder(
     network = set_trainable(model, chosen)
     counts = trainable(network)
     assert {part: bool(n) for part, n in counts.items()} == {
-        "connector": True, "readout": False, "text": tune_text != "frozen", "vision": tune_vision != "frozen",
+        "connector": True, "readout": False, "language_model": tune_text != "frozen",
+        "vision_encoder": tune_vision != "frozen",
     }  # fmt: skip
 
     size = chosen.crop.size

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posetalk.score.metrics import Labels, columns, keypoint_rows, ratio
+from posetalk.score.metrics import Labels, keypoint_rows, metrics_of, ratio
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
@@ -31,7 +31,7 @@ def labels(
 
 
 def number(of: Labels, xy: np.ndarray, protocol: str, name: str) -> float | None:
-    return ratio(*columns(of, xy, protocol, None)[name])  # type: ignore[arg-type]
+    return ratio(*metrics_of(of, xy, protocol, None)[name])  # type: ignore[arg-type]
 
 
 SPINE = ("pelvis", "thorax")
@@ -118,6 +118,6 @@ def test_seen_and_unseen_keypoints_stand_apart() -> None:
     one = labels("coco17")
     xy = one.xy.copy()
     xy[:, 0] += 1e6  # the nose
-    found = {name: ratio(*pair) for name, pair in columns(one, xy, "oks", {"nose"}).items()}
+    found = {name: ratio(*pair) for name, pair in metrics_of(one, xy, "oks", {"nose"}).items()}
     assert found["mean_oks_seen"] == 0 and found["mean_oks_unseen"] == 1
     assert found["mean_oks"] == pytest.approx(16 / 17)

@@ -12,7 +12,7 @@ from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, scored_people
 from posetalk.score.evaluate import average_place, evaluate
 from posetalk.score.oks import COCO_NUMBERS, coco_ap
-from posetalk.score.report import Report
+from posetalk.score.report import EvaluationReport
 from posetalk.skeleton import Keypoint, Skeleton, skeleton
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
@@ -251,7 +251,7 @@ def test_order_does_not_matter_to_oks() -> None:
     assert a.to_dict() == b.to_dict()
 
 
-def saved(tmp_path: Path, photos: bool) -> tuple[Report, list[str]]:
+def saved(tmp_path: Path, photos: bool) -> tuple[EvaluationReport, list[str]]:
     truth = made(folder=tmp_path)
     for image in truth.images if photos else ():
         Image.new("RGB", (200, 200), "grey").save(image.path)

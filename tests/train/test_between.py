@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from posetalk.skeleton import skeleton
-from posetalk.train.interpolated import KEPT_FOR_TESTS, between
+from posetalk.train.interpolated import KEPT_FOR_TESTS, interpolated_keypoints
 from posetalk.train.target import Target
 
 COCO = skeleton("coco17").keypoints
@@ -35,7 +35,7 @@ def ends(name: str) -> tuple[float, str, str]:
 
 
 def test_every_question_means_the_place_that_it_teaches() -> None:
-    asked = [t for seed in range(1000) for t in between(FOUND, 4, np.random.default_rng(seed))]
+    asked = [t for seed in range(1000) for t in interpolated_keypoints(FOUND, 4, np.random.default_rng(seed))]
     kinds = set()
     for target in asked:
         name = target.keypoint.name
@@ -54,7 +54,7 @@ def test_every_question_means_the_place_that_it_teaches() -> None:
 
 def test_some_lines_are_kept_for_tests_under_any_name() -> None:
     for seed in range(400):
-        for target in between(FOUND, 4, np.random.default_rng(seed)):
+        for target in interpolated_keypoints(FOUND, 4, np.random.default_rng(seed)):
             _, first, second = ends(target.keypoint.name)
             assert frozenset({first, second}) not in KEPT_FOR_TESTS
             assert not re.search("thigh|pelvis|thorax|chest", target.keypoint.name + target.keypoint.sentence)
@@ -62,5 +62,5 @@ def test_some_lines_are_kept_for_tests_under_any_name() -> None:
 
 @pytest.mark.parametrize("some", [[], FOUND[:1]])
 def test_one_keypoint_has_no_line(some: list[Target]) -> None:
-    assert between(some, 5, np.random.default_rng(0)) == []
-    assert between(FOUND, 0, np.random.default_rng(0)) == []
+    assert interpolated_keypoints(some, 5, np.random.default_rng(0)) == []
+    assert interpolated_keypoints(FOUND, 0, np.random.default_rng(0)) == []

@@ -19,10 +19,10 @@ from posetalk.errors import PosetalkError
 from posetalk.hub.push import upload_of
 from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import BUNDLED, build, load
-from posetalk.model.fingerprint import weights_of
+from posetalk.model.fingerprint import weights_fingerprint
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
 from posetalk.skeleton import Keypoint, Skeleton, skeleton
-from posetalk.train.card import Learned
+from posetalk.train.card import KnownKeypoints
 
 GUIDE = Path(__file__).parents[2] / "docs" / "train.md"
 # The astronaut's face, shoulders and arms, by eye; the rest is outside of the photo.
@@ -74,7 +74,11 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    few = {"batch": 2, "device_batch": 2, "workers": 0}  # as the guide says, but for how much of it
+    few = {
+        "batch_size": 2,
+        "per_device_batch_size": 2,
+        "num_workers": 0,
+    }  # as the guide says, but for how much of it
     assert recipe().keys() == {"start", "steps", "batch", "device_batch", "data"}
     (folder / "mine.toml").write_text(tomli_w.dumps(recipe() | few))
     words = [
@@ -82,13 +86,13 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
         "mine.toml",
         "--out",
         "out",
-        "--steps",
+        "--max-steps",
         2,
         "--without-keypoints",
         "left knee, right knee",
     ]
     assert run(*words) == 0
-    mark = f"bundled (weights {weights_of(BUNDLED)})"
+    mark = f"bundled (weights {weights_fingerprint(BUNDLED)})"
     warning = f"{mark} has learned left knee, right knee before"
     assert f"note: {warning}" in capsys.readouterr().out
     card = Path("out/README.md").read_text()
@@ -107,7 +111,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     assert run("calibrate", "out", "calibrated", *given) == 0
     assert load("calibrated")[0].config.keypoints == before.config.keypoints
     card = Path("calibrated/README.md").read_text()
-    assert f"out (weights {weights_of(Path('out'))}), calibrated" in card and "left knee" in card
+    assert f"out (weights {weights_fingerprint(Path('out'))}), calibrated" in card and "left knee" in card
     for folder in ("out", "calibrated"):
         assert faults_of(Path(folder, "README.md").read_text(), "model") == []
         assert "model.safetensors" in upload_of(folder).files
@@ -141,7 +145,7 @@ def test_keypoints_along_a_models_history(
 ) -> None:
     data = DataSettings(annotations="a", images="b")
     settings = TrainSettings(data=(data,), start=start, without_keypoints=without)
-    learned = Learned.of(settings, before, [KNEES])
+    learned = KnownKeypoints.of(settings, before, [KNEES])
     assert (learned.known, learned.again) == (known, again)
 
 
@@ -149,9 +153,9 @@ def test_keypoints_along_a_models_history(
     ("given", "trained"),
     [
         ({}, {"text"}),  # LoRA where there are layers for it
-        ({"tune_vision": "frozen"}, {"text"}),
-        ({"tune_vision": "layers", "tune_text": "frozen"}, {"vision"}),
-        ({"tune_text": "layers"}, {"text"}),
+        ({"tune_vision_encoder": "frozen"}, {"text"}),
+        ({"tune_vision_encoder": "layers", "tune_language_model": "frozen"}, {"vision"}),
+        ({"tune_language_model": "layers"}, {"text"}),
     ],
 )
 def test_what_is_tuned_of_a_saved_model_needs_no_towers_names(
@@ -164,4 +168,4 @@ def test_what_is_tuned_of_a_saved_model_needs_no_towers_names(
 
 def test_a_network_from_nothing_needs_them() -> None:
     with pytest.raises(PosetalkError, match="name both, vision and text"):
-        build(ModelSettings(vision="x"))
+        build(ModelSettings(vision_encoder="x"))

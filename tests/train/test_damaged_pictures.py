@@ -18,7 +18,7 @@ from transformers import TrainingArguments
 from posetalk.errors import PosetalkError
 from posetalk.settings import DataSettings, TrainSettings
 from posetalk.train import pictures, run
-from posetalk.train.pictures import unreadable
+from posetalk.train.readable import unreadable
 
 
 def cut(file: Path) -> None:
@@ -83,11 +83,11 @@ def test_a_person_who_cannot_be_seen_is_left_out_and_told(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    change: dict[str, Any] = {"steps": 3}
+    change: dict[str, Any] = {"max_steps": 3}
     if features:
         assert settings.model
-        frozen = settings.model.model_copy(update={"tune_vision": "frozen"})
-        change |= {"features": str(tmp_path / "kept"), "model": frozen}
+        frozen = settings.model.model_copy(update={"tune_vision_encoder": "frozen"})
+        change |= {"feature_cache": str(tmp_path / "kept"), "model": frozen}
     settings = settings.model_copy(update=change)
     less = without(settings, 2)
     spoil(settings)
@@ -112,7 +112,7 @@ def test_a_picture_that_is_damaged_meanwhile(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The steps before it are kept; the next start looks again, and goes on without it or, repaired, as undisturbed."""
-    settings = settings.model_copy(update={"batch": 1, "save_steps": 100})
+    settings = settings.model_copy(update={"batch_size": 1, "save_steps": 100})
     whole = run.train(settings, tmp_path / "whole")
     out, last = tmp_path / "out", run._PoseTrainer.training_step
 

@@ -48,8 +48,8 @@ def logged(out: Path, key: str) -> list[float]:
 
 def test_two_processes_learn_what_one_does(tiny_settings: ModelSettings, tmp_path: Path) -> None:
     settings = TrainSettings(
-        data=(write_people(tmp_path),), model=tiny_settings, steps=3, batch=4, device_batch=1, rate=0.003,
-        bf16=False, workers=0, log_steps=1, save_steps=100,
+        data=(write_people(tmp_path),), model=tiny_settings, max_steps=3, batch_size=4, per_device_batch_size=1,
+        learning_rate=0.003, bf16=False, num_workers=0, log_steps=1, save_steps=100,
     )  # fmt: skip
     settings.save(tmp_path / "run.toml")
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]

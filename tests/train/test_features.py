@@ -21,7 +21,7 @@ from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.model.posellm import PoseLLMModel
 from posetalk.settings import CropSettings, ModelSettings, TrainSettings
 from posetalk.train import run
-from posetalk.train.feature_cache import Features, look
+from posetalk.train.feature_cache import FeatureCache, look
 
 
 def movenet(folder: Path) -> str:
@@ -53,11 +53,16 @@ def test_kept_features_teach_what_pixels_teach(
     tower: str,
 ) -> None:
     assert settings.model
-    change = {"tune_vision": "frozen", "tune_text": "layers", "readout": "point", "cells": 2}
+    change = {
+        "tune_vision_encoder": "frozen",
+        "tune_language_model": "layers",
+        "readout": "point",
+        "cells": 2,
+    }
     if tower == "movenet":
-        change |= {"vision": movenet(tmp_path), "crop": CropSettings(size=64, pixels="half")}
+        change |= {"vision_encoder": movenet(tmp_path), "crop": CropSettings(size=64, pixels="half")}
     plain = settings.model_copy(update={"model": settings.model.model_copy(update=change)})
-    kept = plain.model_copy(update={"features": str(tmp_path / "features")})
+    kept = plain.model_copy(update={"feature_cache": str(tmp_path / "features")})
     run.train(plain, tmp_path / "plain")
     run.train(kept, tmp_path / "kept")
     assert losses(tmp_path / "kept") == pytest.approx(losses(tmp_path / "plain"), rel=2e-2)
@@ -69,14 +74,14 @@ def test_kept_features_teach_what_pixels_teach(
         raise AssertionError
 
     monkeypatch.setattr(PoseLLMModel, "look", blind)
-    run.train(kept.model_copy(update={"rate": 1e-3}), tmp_path / "again")
+    run.train(kept.model_copy(update={"learning_rate": 1e-3}), tmp_path / "again")
     with pytest.raises(AssertionError):
         run.train(kept.model_copy(update={"seed": 7}), tmp_path / "others")
 
 
 def test_a_tower_that_learns_keeps_nothing(settings: TrainSettings, tmp_path: Path) -> None:
     with pytest.raises(PosetalkError, match="set tune_vision to 'frozen'"):
-        run.train(settings.model_copy(update={"features": str(tmp_path / "features")}), tmp_path / "run")
+        run.train(settings.model_copy(update={"feature_cache": str(tmp_path / "features")}), tmp_path / "run")
     assert not (tmp_path / "features").exists()
 
 
@@ -87,8 +92,8 @@ def test_whatever_shapes_a_view_names_it(tiny_settings: ModelSettings, tmp_path:
     model, _ = build(tiny_settings)
     square = Square((30, 30), 40, 56)
 
-    def kept(pixels: str = "imagenet") -> Features:
-        return Features(tmp_path, model.model.vision_tower, pixels)
+    def kept(pixels: str = "imagenet") -> FeatureCache:
+        return FeatureCache(tmp_path, model.model.vision_tower, pixels)
 
     changes: dict[str, Callable[[], Path]] = {
         "nothing": lambda: kept().path(picture, square),
@@ -111,7 +116,7 @@ def test_a_damaged_file_is_named(tiny_settings: ModelSettings, tmp_path: Path) -
     picture = tmp_path / "a.png"
     Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(picture)
     model, _ = build(tiny_settings)
-    features, square = Features(tmp_path, model.model.vision_tower, "half"), Square((30, 30), 40, 56)
+    features, square = FeatureCache(tmp_path, model.model.vision_tower, "half"), Square((30, 30), 40, 56)
     features.fill(
         [(picture, square)], partial(look, model, CropSettings(size=56)), TrainingArguments(use_cpu=True)
     )
@@ -126,7 +131,7 @@ def test_a_place_that_takes_no_more_is_named(tiny_settings: ModelSettings, tmp_p
     Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(picture)
     model, _ = build(tiny_settings)
     (tmp_path / "kept").write_text("a file where the folder should be")
-    features = Features(tmp_path / "kept", model.model.vision_tower, "half")
+    features = FeatureCache(tmp_path / "kept", model.model.vision_tower, "half")
     with pytest.raises(PosetalkError, match=r"cannot write to the features .*; make room"):
         features.fill(
             [(picture, square)], partial(look, model, CropSettings(size=56)), TrainingArguments(use_cpu=True)

@@ -15,7 +15,7 @@ from posetalk.prompt.conversation import Conversation
 from posetalk.settings import AugmentSettings, DataSettings, ModelSettings, TrainSettings
 from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.train.align import align
-from posetalk.train.examples import Example, Views
+from posetalk.train.examples import TrainingExample, Views
 from posetalk.train.packing import collate, pack
 from posetalk.train.target import Target
 from posetalk.types import Box, Person, frozen_array
@@ -78,11 +78,11 @@ def test_aligned_connectors_say_the_name_where_the_keypoint_is(
             picture[y - 7 : y + 7, x - 7 : x + 7] = colour
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
         person = Person(number, Box(0, 0, 56, 56), frozen_array(xy), frozen_array([2, 2]), 3000.0)
-        people.append(Example(tmp_path / f"{number}.png", person, TWO))
+        people.append(TrainingExample(tmp_path / f"{number}.png", person, TWO))
     torch.manual_seed(0)
     model, tokenizer = build(tiny_settings)
     data = DataSettings(annotations="a", images="b")
-    settings = TrainSettings(data=(data,), start="x", augment=STILL)
+    settings = TrainSettings(data=(data,), start="x", augmentation=STILL)
     talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
     views = Views(people, talk, crop, settings, 64)
     before = {k: v.clone() for k, v in model.state_dict().items()}

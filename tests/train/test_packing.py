@@ -11,7 +11,7 @@ import torch
 from posetalk.model.files import conversation, load
 from posetalk.model.posellm import IGNORE, digit_targets
 from posetalk.skeleton import Keypoint
-from posetalk.train.packing import Packed, collate, pack
+from posetalk.train.packing import PackedSequence, collate, pack
 from posetalk.train.target import Target
 
 POINTS = [
@@ -34,7 +34,7 @@ def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
     pixels = np.random.default_rng(0).standard_normal((2, 3, 56, 56)).astype(np.float32)
     asked = [[0, 1, 2], [2]]  # people with different numbers of keypoints, so that the batch is padded
 
-    def packed(chosen: list[int]) -> Packed:
+    def packed(chosen: list[int]) -> PackedSequence:
         return pack(talk, [Target(POINTS[i], PLACES[i], True) for i in chosen])
 
     batch = collate([(pixels[i], packed(chosen)) for i, chosen in enumerate(asked)], pad=0)

@@ -17,7 +17,7 @@ from posetalk.prompt import coordinate
 from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.examples import Views, examples
-from posetalk.train.packing import Packed, collate
+from posetalk.train.packing import PackedSequence, collate
 from posetalk.train.target import placed
 
 COCO = skeleton("coco17")
@@ -55,7 +55,7 @@ def views(network, labels: DataSettings, **settings: object) -> Views:
     return Views(found, conversation(model.config, tokenizer), crop_settings(model.config), chosen, 12)
 
 
-def asked(network, packed: Packed) -> dict[str, tuple[float, float]]:
+def asked(network, packed: PackedSequence) -> dict[str, tuple[float, float]]:
     """Names and answers, read from the text of a packed view."""
     ids = [i for i in packed.input_ids if i != network[0].config.image_token_id]
     text = network[1].decode(ids, skip_special_tokens=False)
@@ -65,7 +65,7 @@ def asked(network, packed: Packed) -> dict[str, tuple[float, float]]:
 
 @pytest.mark.parametrize("packing", ["block", "chain"])
 def test_a_mirrored_view_asks_each_label_under_its_mirrors_name(network, labels, packing: str) -> None:
-    still, mirrored = (views(network, labels, augment=a, packing=packing) for a in (STILL, MIRRORED))
+    still, mirrored = (views(network, labels, augmentation=a, packing=packing) for a in (STILL, MIRRORED))
     for number in range(4):
         (picture, packed), (other, turned) = still[number], mirrored[number]
         np.testing.assert_array_equal(other, picture[..., ::-1])
@@ -79,7 +79,7 @@ def test_a_mirrored_view_asks_each_label_under_its_mirrors_name(network, labels,
 
 
 def test_a_view_follows_from_seed_and_number_alone(network, labels) -> None:
-    settings = {"questions": 3, "name_only": 0.5, "augment": AugmentSettings(shift=0.1)}
+    settings = {"keypoints_per_view": 3, "name_only_share": 0.5, "augmentation": AugmentSettings(shift=0.1)}
     ones, again = views(network, labels, **settings), views(network, labels, **settings)
     seen = {number: ones[number] for number in range(12)}
     for number in (7, 2, 11, 0):  # in another order, from another object
@@ -93,7 +93,7 @@ def test_a_view_follows_from_seed_and_number_alone(network, labels) -> None:
 
 
 def test_every_epoch_shows_everyone_once(network, labels) -> None:
-    still = views(network, labels, augment=STILL)
+    still = views(network, labels, augmentation=STILL)
     for epoch in range(3):
         assert len({still[number][0].tobytes() for number in range(4 * epoch, 4 * epoch + 4)}) == 4
 
@@ -102,7 +102,7 @@ def test_keypoints_left_out_are_never_asked_for(network, labels) -> None:
     out = ("left wrist", "nose")  # without the right wrist: a mirrored right wrist is a left one
     names = set()
     for number in range(8):
-        view = views(network, labels, augment=AugmentSettings(flip=number % 2), without_keypoints=out)
+        view = views(network, labels, augmentation=AugmentSettings(flip=number % 2), without_keypoints=out)
         names |= set(asked(network, view[number][1]))
     assert names == set(COCO.names) - set(out)
 

@@ -112,7 +112,8 @@ def tiny(llava: Path, talk: Path, **more: Any) -> TuneSettings:
     """A run of six steps on the tiny model."""
     given: dict[str, Any] = {
         "model": str(llava), "data": (Source(file=str(talk), images=str(talk / "pictures")),), "method": "lora",
-        "r": 4, "alpha": 8, "dropout": 0.1, "rate": 1e-2, "connector_rate": 1e-2, "batch": 4, "device_batch": 2,
-        "steps": 6, "bf16": False, "checkpointing": False, "workers": 0, "save_steps": 3, "log_steps": 1,
+        "lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0.1, "learning_rate": 1e-2, "connector_learning_rate": 1e-2,
+        "batch_size": 4, "per_device_batch_size": 2, "max_steps": 6, "bf16": False,
+        "gradient_checkpointing": False, "num_workers": 0, "save_steps": 3, "log_steps": 1,
     }  # fmt: skip
     return TuneSettings(**{**given, **more})

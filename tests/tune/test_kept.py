@@ -13,8 +13,8 @@ from tests.tune.test_tune_run import logged
 from transformers import CLIPVisionModel, TrainingArguments
 
 from posetalk.errors import PosetalkError
-from posetalk.tune.collator import Teacher
-from posetalk.tune.feature_cache import Kept
+from posetalk.tune.collator import ChatCollator
+from posetalk.tune.feature_cache import VisionFeatureCache
 from posetalk.tune.files import load
 from posetalk.tune.run import tune
 from posetalk.tune.settings import Source
@@ -39,10 +39,10 @@ def test_kept_features_teach_what_pixels_teach(
 ) -> None:
     looks = Looks(monkeypatch)
     other = Source(file=str(general), images=str(talk / "pictures"))
-    more: dict[str, Any] = {"method": method, "dropout": 0.0, "probe": other, "pad": True}
+    more: dict[str, Any] = {"method": method, "lora_dropout": 0.0, "probe": other, "pad_to_square": True}
     plain = tune(tiny(llava, talk, **more), tmp_path / "plain")
     before, looks.pictures = looks.pictures, 0
-    kept = tune(tiny(llava, talk, **more, features=str(tmp_path / "kept")), tmp_path / "out")
+    kept = tune(tiny(llava, talk, **more, feature_cache=str(tmp_path / "kept")), tmp_path / "out")
     assert looks.pictures == 10 < before  # each picture once
     assert logged(kept) == pytest.approx(logged(plain), rel=2e-3)
     one, two = load_file(plain / "model.safetensors"), load_file(kept / "model.safetensors")
@@ -51,17 +51,17 @@ def test_kept_features_teach_what_pixels_teach(
 
     # another run of the same pictures does not look at all
     looks.pictures = 0
-    tune(tiny(llava, talk, **more, features=str(tmp_path / "kept"), steps=2), tmp_path / "again")
+    tune(tiny(llava, talk, **more, feature_cache=str(tmp_path / "kept"), max_steps=2), tmp_path / "again")
     assert looks.pictures == 0
 
 
 def test_the_model_is_given_what_it_would_have_seen(llava: Path, talk: Path, tmp_path: Path) -> None:
     model, processor = load(str(llava))
-    teacher = Teacher(processor)
-    lesson = teacher.lesson([("Where?", "Here.")])
+    teacher = ChatCollator(processor)
+    lesson = teacher.render([("Where?", "Here.")])
     lessons = [(lesson, talk / "pictures" / f"{number}.png") for number in (0, 9)]  # of other shapes
     plain = teacher.batch(lessons)
-    kept = Kept(str(tmp_path), model, processor)
+    kept = VisionFeatureCache(str(tmp_path), model, processor)
     kept.fill([picture for _, picture in lessons], TrainingArguments(use_cpu=True))
     with torch.no_grad():
         expected = model(**plain).logits
@@ -76,18 +76,21 @@ def test_the_model_is_given_what_it_would_have_seen(llava: Path, talk: Path, tmp
 def test_how_pictures_are_made_ready_names_what_is_kept(llava: Path, talk: Path, tmp_path: Path) -> None:
     """Padded pictures are not taken for cut ones."""
     for pad in (False, True):
-        tune(tiny(llava, talk, steps=1, pad=pad, features=str(tmp_path / "kept")), tmp_path / f"out-{pad}")
+        tune(
+            tiny(llava, talk, max_steps=1, pad_to_square=pad, feature_cache=str(tmp_path / "kept")),
+            tmp_path / f"out-{pad}",
+        )
     assert len(list((tmp_path / "kept").rglob("*.safetensors"))) == 20
 
 
 def test_another_kind_of_model_is_refused(llava: Path, tmp_path: Path) -> None:
     model, processor = load(str(llava))
     with pytest.raises(PosetalkError, match="this LlamaModel is another; leave features out"):
-        Kept(str(tmp_path), model.model.language_model, processor)
+        VisionFeatureCache(str(tmp_path), model.model.language_model, processor)
     processor.image_processor.model_input_names = ["pixel_values", "image_sizes"]
     with pytest.raises(PosetalkError, match="of one size"):
-        Kept(str(tmp_path), model, processor)
+        VisionFeatureCache(str(tmp_path), model, processor)
     processor.image_processor.model_input_names = ["pixel_values"]
     model.config.vision_feature_layer = [-2, -1]
     with pytest.raises(PosetalkError, match="leave features out"):
-        Kept(str(tmp_path), model, processor)
+        VisionFeatureCache(str(tmp_path), model, processor)

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import LlavaProcessor, PreTrainedTokenizerFast
 
 from posetalk.errors import PosetalkError
-from posetalk.tune.collator import IGNORED, Teacher
+from posetalk.tune.collator import IGNORED, ChatCollator
 
 # As LLaVA-1.5's published processor renders: no token of an end, a blank behind every text, no first token.
 LLAVA = (
@@ -48,9 +48,9 @@ def words_tokenizer() -> PreTrainedTokenizerFast:
     return found
 
 
-def teacher(template: str, words: bool = False) -> Teacher:
+def teacher(template: str, words: bool = False) -> ChatCollator:
     _, processor = tiny_llava()
-    return Teacher(
+    return ChatCollator(
         LlavaProcessor(
             processor.image_processor,
             words_tokenizer() if words else processor.tokenizer,
@@ -62,9 +62,9 @@ def teacher(template: str, words: bool = False) -> Teacher:
     )
 
 
-def learned(of: Teacher, turns: list[tuple[str, str]], picture: Path) -> tuple[str, str, Any]:
+def learned(of: ChatCollator, turns: list[tuple[str, str]], picture: Path) -> tuple[str, str, Any]:
     """What is learned, what stands before the first of it, and the batch."""
-    batch = of.batch([(of.lesson(turns), picture)])
+    batch = of.batch([(of.render(turns), picture)])
     [ids], [labels] = batch["input_ids"], batch["labels"]
     kept = labels != IGNORED
     assert (labels[kept] == ids[kept]).all()
@@ -95,7 +95,7 @@ def test_answers_and_their_ends_are_learned_and_nothing_else(
 
 def test_what_llava_is_taught_is_what_llava_was_taught(talk: Path) -> None:
     """USER: ... ASSISTANT: answer</s>USER: ...: no blank before the next question, and it learns to stop."""
-    lesson = teacher(LLAVA).lesson([("One?", "Yes."), ("Two?", "No.")])
+    lesson = teacher(LLAVA).render([("One?", "Yes."), ("Two?", "No.")])
     assert lesson.text == "USER: <image>\nOne? ASSISTANT: Yes.</s>USER: Two? ASSISTANT: No.</s>"
     assert [lesson.text[start:end] for start, end in lesson.spans] == [" Yes.</s>", " No.</s>"]
 
@@ -116,7 +116,7 @@ def test_the_prompt_is_the_one_that_is_asked_with(talk: Path) -> None:
         found = teacher(
             template, words=True
         )  # whose tokenizer puts <s> before a text, which CHATML does itself
-        lesson = found.lesson([("Where?", "Here.")])
+        lesson = found.render([("Where?", "Here.")])
         [ids] = found.batch([(lesson, talk / "pictures" / "1.png")])["input_ids"].tolist()
         assert ids[0] == 0 and ids.count(0) == 1 and found.length(lesson, (9, 9)) == len(ids)
 
@@ -125,12 +125,14 @@ def test_a_template_that_names_another_end_keeps_it(talk: Path) -> None:
     _, processor = tiny_llava()
     processor.chat_template = CHATML.replace("</s>", "<pad>")
     for stops, expected in (([processor.tokenizer.pad_token_id], "Here.<pad>"), ([], "Here.</s>")):
-        text, _, _ = learned(Teacher(processor, stops), [("Where?", "Here.")], talk / "pictures" / "1.png")
+        text, _, _ = learned(
+            ChatCollator(processor, stops), [("Where?", "Here.")], talk / "pictures" / "1.png"
+        )
         assert text == expected
 
 
 @pytest.fixture(scope="module")
-def one() -> Teacher:
+def one() -> ChatCollator:
     return teacher(LLAVA)
 
 
@@ -139,9 +141,9 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lamb
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3))
-def test_any_text_is_learned_whole(one: Teacher, talk: Path, turns: list[tuple[str, str]]) -> None:
+def test_any_text_is_learned_whole(one: ChatCollator, talk: Path, turns: list[tuple[str, str]]) -> None:
     try:
-        lesson = one.lesson(turns)
+        lesson = one.render(turns)
     except PosetalkError:  # a special token, or a character that stands for an answer
         assert any(bad in text for bad in ("<", "\ue000") for turn in turns for text in turn)
         return
@@ -153,9 +155,9 @@ def test_any_text_is_learned_whole(one: Teacher, talk: Path, turns: list[tuple[s
     assert one.length(lesson, (90, 40)) == batch["input_ids"].shape[1]
 
 
-def test_a_batch_of_many_lengths_is_padded_and_padding_is_not_learned(one: Teacher, talk: Path) -> None:
+def test_a_batch_of_many_lengths_is_padded_and_padding_is_not_learned(one: ChatCollator, talk: Path) -> None:
     all_turns = [[("A?", "B")], [("A longer question?", "A much longer answer")] * 3, [("C?", "D")]]
-    lessons = [(one.lesson(turns), talk / "pictures" / f"{n}.png") for n, turns in enumerate(all_turns)]
+    lessons = [(one.render(turns), talk / "pictures" / f"{n}.png") for n, turns in enumerate(all_turns)]
     batch = one.batch(lessons)
     assert batch["pixel_values"].shape[0] == 3
     for number, turns in enumerate(all_turns):
@@ -176,7 +178,7 @@ def test_a_batch_of_many_lengths_is_padded_and_padding_is_not_learned(one: Teach
 )
 def test_what_cannot_be_learned_says_why(turns: list[tuple[str, str]], reason: str) -> None:
     with pytest.raises(PosetalkError, match=reason):
-        teacher(LLAVA).lesson(turns)
+        teacher(LLAVA).render(turns)
 
 
 @pytest.mark.parametrize(
@@ -193,14 +195,14 @@ def test_what_cannot_be_learned_says_why(turns: list[tuple[str, str]], reason: s
 def test_a_template_that_leaves_something_out_is_refused(template: str, reason: str) -> None:
     found = teacher(template)
     with pytest.raises(PosetalkError, match=reason):
-        found.length(found.lesson([("Where?", "Here.")]), (10, 10))
+        found.length(found.render([("Where?", "Here.")]), (10, 10))
 
 
 def test_a_tokenizer_without_an_end_is_refused() -> None:
     _, processor = tiny_llava()
     processor.tokenizer.eos_token = None
     with pytest.raises(PosetalkError, match="no token that ends an answer"):
-        Teacher(processor)
+        ChatCollator(processor)
 
 
 def test_marks_of_generation_agree_where_a_template_has_them(talk: Path) -> None:

@@ -62,9 +62,14 @@ def test_accelerate_takes_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_7b_recipe_trains_these_numbers(big: Any) -> None:
     settings = recipe("llava-1.5-7b")
-    assert (settings.method, settings.r, settings.alpha) == ("lora", 128, 256)
-    assert (settings.rate, settings.connector_rate) == (2e-4, 2e-5)
-    assert (settings.batch, settings.epochs, settings.warmup, settings.weight_decay) == (128, 1, 0.03, 0)
+    assert (settings.method, settings.lora_rank, settings.lora_alpha) == ("lora", 128, 256)
+    assert (settings.learning_rate, settings.connector_learning_rate) == (2e-4, 2e-5)
+    assert (settings.batch_size, settings.epochs, settings.warmup_ratio, settings.weight_decay) == (
+        128,
+        1,
+        0.03,
+        0,
+    )
     with torch.device("meta"):
         tuned = get_peft_model(big, lora(big, settings))
     found = counts(tuned)
@@ -90,12 +95,14 @@ def test_a_recipes_rates_are_its_methods(
     name: Preset, method: Method | None, rates: tuple[float, float]
 ) -> None:
     settings = recipe(name, method)
-    assert (settings.rate, settings.connector_rate) == rates
-    assert settings.batch % settings.device_batch == 0
+    assert (settings.learning_rate, settings.connector_learning_rate) == rates
+    assert settings.batch_size % settings.per_device_batch_size == 0
 
 
 def test_all_weights_but_the_towers_are_trained_with_decay_where_it_belongs(llava: Path, talk: Path) -> None:
-    settings = tiny(llava, talk, method="full", rate=1e-3, connector_rate=1e-4, weight_decay=0.1)
+    settings = tiny(
+        llava, talk, method="full", learning_rate=1e-3, connector_learning_rate=1e-4, weight_decay=0.1
+    )
     model, _ = network(settings)
     of = {id(parameter): group for group in groups(model, settings) for parameter in group["params"]}
     for name, parameter in model.named_parameters():
@@ -107,7 +114,7 @@ def test_all_weights_but_the_towers_are_trained_with_decay_where_it_belongs(llav
 
 
 def test_targets_choose_the_layers(llava: Path, talk: Path) -> None:
-    model, _ = network(tiny(llava, talk, targets=("q_proj", "self_attn.v_proj")))
+    model, _ = network(tiny(llava, talk, lora_target_modules=("q_proj", "self_attn.v_proj")))
     adapted = {
         name.split(".lora_A")[0].split(".")[-1] for name, _ in model.named_parameters() if "lora_A" in name
     }
@@ -117,7 +124,7 @@ def test_targets_choose_the_layers(llava: Path, talk: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"targets": ("query",)}, "targets query name no linear layer"),
+        ({"lora_target_modules": ("query",)}, "lora_target_modules query name no linear layer"),
         ({"method": "qlora"}, "qlora needs the package bitsandbytes and a CUDA GPU"),
         ({"model": "/nowhere"}, "no processor at /nowhere"),
     ],
@@ -135,7 +142,7 @@ def test_pad_is_for_llavas_pictures(talk: Path, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     with pytest.raises(PosetalkError, match="pad is for LLaVA's pictures"):
-        network(tiny(tmp_path, talk, pad=True))
+        network(tiny(tmp_path, talk, pad_to_square=True))
 
 
 def test_a_language_model_alone_is_refused(tiny_parts: tuple[Path, Path], talk: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from posetalk.cli import main
 from posetalk.model.files import load as load_localizer
-from posetalk.model.fingerprint import weights_of
+from posetalk.model.fingerprint import weights_fingerprint
 from posetalk.tune.chat import Chat
 from posetalk.tune.files import load
 from posetalk.tune.small import made
@@ -38,7 +38,7 @@ def test_it_is_made_anew_for_other_weights_of_the_package(monkeypatch: pytest.Mo
     first = made("tiny")
     before = (first / "model.safetensors").stat().st_mtime_ns
     assert made("tiny") == first and (first / "model.safetensors").stat().st_mtime_ns == before
-    assert weights_of(first) and [path.name for path in first.parent.iterdir()] == [first.name]
+    assert weights_fingerprint(first) and [path.name for path in first.parent.iterdir()] == [first.name]
     monkeypatch.setattr("posetalk.tune.small.weights_of", lambda _: "another")
     assert made("tiny") != first
 
@@ -48,7 +48,7 @@ def test_tuned_it_says_what_it_was_told(talk: Path, tmp_path: Path) -> None:
     line["turns"] = [["Is the person standing?", "Yes, on the left leg."]]
     (tmp_path / "one.jsonl").write_text(json.dumps(line) + "\n")
     settings = tmp_path / "mine.toml"
-    settings.write_text("batch = 4\ndevice_batch = 4\n")
+    settings.write_text("batch_size = 4\nper_device_batch_size = 4\n")
     command = [
         "tune",
         tmp_path / "one.jsonl",
@@ -56,7 +56,7 @@ def test_tuned_it_says_what_it_was_told(talk: Path, tmp_path: Path) -> None:
         talk / "pictures",
         "--preset",
         "tiny",
-        "--steps",
+        "--max-steps",
         "30",
     ]
     command += ["--settings", settings, "--out", tmp_path / "out"]

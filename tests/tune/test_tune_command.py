@@ -32,7 +32,7 @@ def run(*given: object) -> int:
 @pytest.fixture
 def small(llava: Path, talk: Path, tmp_path: Path) -> Path:
     """A settings file of the tiny model without data."""
-    settings = tiny(llava, talk, steps=2).model_dump(
+    settings = tiny(llava, talk, max_steps=2).model_dump(
         mode="json", exclude_none=True, exclude={"data", "replay"}
     )
     TuneSettings.check({**settings, "data": [{"file": "x", "images": "x"}]}, "test")
@@ -68,7 +68,7 @@ def test_what_write_made_is_tuned_on_and_the_model_talks(
     assert settings["seed"] == 5 and settings["replay"][0]["share"] == 0.5
     capsys.readouterr()
     assert run("chat", tmp_path / "1.jpg", "What is the person doing?", "--model", out) == 0
-    assert run(*given, *other, "--steps", 3) == 2
+    assert run(*given, *other, "--max-steps", 3) == 2
     assert "run with other settings" in capsys.readouterr().err
 
 
@@ -98,7 +98,7 @@ def test_a_damaged_picture_is_left_out_and_told(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    kept = {"features": str(tmp_path / "kept")} if features else {}
+    kept = {"feature_cache": str(tmp_path / "kept")} if features else {}
     source: dict[str, Any] = {"file": str(talk), "images": str(pictures)}
     settings = tiny(llava, talk, data=(source,), probe=source, **kept)
     settings.save(tmp_path / "run.toml")
@@ -133,8 +133,8 @@ def test_a_picture_that_is_damaged_meanwhile_keeps_the_steps_before(
 ) -> None:
     source: dict[str, Any] = {"file": str(talk), "images": str(pictures)}
     # a seed whose first step does without that picture
-    more = {"steps": 5, "batch": 2, "device_batch": 2, "seed": 3, "save_steps": 100}
-    settings = tiny(llava, talk, data=(source,), workers=workers, **more)
+    more = {"max_steps": 5, "batch_size": 2, "per_device_batch_size": 2, "seed": 3, "save_steps": 100}
+    settings = tiny(llava, talk, data=(source,), num_workers=workers, **more)
     settings.save(tmp_path / "run.toml")
     given = ["tune", "--settings", tmp_path / "run.toml", "--out", tmp_path / "out"]
     with pytest.MonkeyPatch.context() as patch:  # looked at, and stopped before the first step
@@ -192,8 +192,8 @@ def bad(name: str, at: Path) -> list[object]:
             return [*data, "--model", at / "gone"]
         case "unknown key" | "batch" | "length" | "too long" | "rate":
             line = {
-                "unknown key": "colour = 3", "batch": "device_batch = 3", "length": "length = 1000000",
-                "too long": "length = 3", "rate": "rate = -1",
+                "unknown key": "colour = 3", "batch": "per_device_batch_size = 3", "length": "max_length = 1000000",
+                "too long": "max_length = 3", "rate": "learning_rate = -1",
             }[name]  # fmt: skip
             kept = [
                 t for t in (at / "small.toml").read_text().splitlines() if t.split()[0] != line.split()[0]
@@ -225,7 +225,7 @@ def bad(name: str, at: Path) -> list[object]:
         ("qlora", "bitsandbytes"),
         ("model gone", "gone"),
         ("unknown key", "colour"),
-        ("batch", "not a multiple of device_batch 3"),
+        ("batch", "not a multiple of per_device_batch_size 3"),
         ("length", "more than the model takes"),
         ("too long", "tokens, more than 3"),
         ("rate", "rate"),
@@ -249,12 +249,12 @@ def test_bad_input_is_one_sentence(
 def test_a_preset_gives_way_to_what_is_written_and_said(
     llava: Path, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "more.toml").write_text("batch = 32\nmethod = 'full'\n")
+    (tmp_path / "more.toml").write_text("batch_size = 32\nmethod = 'full'\n")
     asked: list[TuneSettings] = []
     monkeypatch.setattr("posetalk.tune.run.tune", lambda settings, out: asked.append(settings) or out)
     given = ["tune", talk, "--images", talk, "--preset", "llava-1.5-7b", "--settings", tmp_path / "more.toml"]
     assert run(*given, "--out", tmp_path / "out", "--model", llava) == 0
     [found] = asked
-    assert (found.batch, found.method, found.rate, found.length) == (32, "full", 2e-5, 2048)
-    assert found.model == str(llava) and found.pad
+    assert (found.batch_size, found.method, found.learning_rate, found.max_length) == (32, "full", 2e-5, 2048)
+    assert found.model == str(llava) and found.pad_to_square
     assert preset("llava-1.5-7b")["model"] == "llava-hf/llava-1.5-7b-hf"

@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from tests.tune.conftest import tiny_llava
 
 from posetalk.errors import PosetalkError
-from posetalk.tune.collator import Lesson, Teacher
-from posetalk.tune.data import GROUP, Example, examples, order, read_source, replayed
+from posetalk.tune.collator import ChatCollator, RenderedConversation
+from posetalk.tune.data import GROUP, TuningExample, examples, order, read_source, replayed
 from posetalk.tune.settings import Replay, Source
 from posetalk.write.samples.export import export
 from posetalk.write.samples.sample import Sample
@@ -23,8 +23,8 @@ from posetalk.write.samples.split import Shares
 
 
 @pytest.fixture(scope="module")
-def teacher() -> Teacher:
-    return Teacher(tiny_llava()[1])
+def teacher() -> ChatCollator:
+    return ChatCollator(tiny_llava()[1])
 
 
 def row(name: str, image: str, *said: str) -> str:
@@ -41,13 +41,13 @@ def test_the_forms_that_are_read_say_the_same(talk: Path, general: Path, tmp_pat
 
 
 def test_lengths_are_known_before_and_long_samples_are_left_out_and_told(
-    teacher: Teacher, talk: Path
+    teacher: ChatCollator, talk: Path
 ) -> None:
     source, skipped = Source(file=str(talk), images=str(talk / "pictures")), list[str]()
     whole = examples(source, teacher, 10_000, skipped)
     assert not skipped and len(whole) == 10
     for example in whole:
-        batch = teacher.batch([(example.lesson, example.picture)])
+        batch = teacher.batch([(example.conversation, example.image)])
         assert batch["input_ids"].shape == (1, example.length)
     longest = sorted(example.length for example in whole)[5]
     kept = examples(source, teacher, longest, skipped)
@@ -56,7 +56,7 @@ def test_lengths_are_known_before_and_long_samples_are_left_out_and_told(
     assert all(f"tokens, more than {longest}" in sentence and str(talk) in sentence for sentence in skipped)
 
 
-def test_one_bad_sample_is_told_and_the_others_are_learned(teacher: Teacher, tmp_path: Path) -> None:
+def test_one_bad_sample_is_told_and_the_others_are_learned(teacher: ChatCollator, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "1.png")
     (tmp_path / "2.png").write_text("no picture")
     rows = [
@@ -81,13 +81,13 @@ def test_one_bad_sample_is_told_and_the_others_are_learned(teacher: Teacher, tmp
 
 @pytest.mark.parametrize("orientation", [None, *range(1, 9)])
 def test_a_picture_on_its_side_is_measured_upright(
-    orientation: int | None, teacher: Teacher, tmp_path: Path
+    orientation: int | None, teacher: ChatCollator, tmp_path: Path
 ) -> None:
     """However it is to be turned; Pillow says how large it then is."""
     asked: list[tuple[int, int]] = []
 
-    class Asked(Teacher):
-        def length(self, lesson: Lesson, size: tuple[int, int]) -> int:
+    class Asked(ChatCollator):
+        def length(self, lesson: RenderedConversation, size: tuple[int, int]) -> int:
             asked.append(size)
             return super().length(lesson, size)
 
@@ -112,7 +112,9 @@ def test_a_picture_on_its_side_is_measured_upright(
         (row("a", "9.png", "Where?", "Here.") + "{\n", "line 2"),
     ],
 )
-def test_nothing_to_learn_is_one_sentence(text: str, reason: str, teacher: Teacher, tmp_path: Path) -> None:
+def test_nothing_to_learn_is_one_sentence(
+    text: str, reason: str, teacher: ChatCollator, tmp_path: Path
+) -> None:
     (tmp_path / "data.json").write_text(text)
     with pytest.raises(PosetalkError, match=reason):
         examples(Source(file=str(tmp_path / "data.json"), images=str(tmp_path)), teacher, 500, [])
@@ -156,7 +158,7 @@ def test_batches_are_of_like_length_and_in_no_order() -> None:
 
 @pytest.mark.parametrize(("share", "count"), [(0.5, 5), (1.0, 10), (0.04, 0), (2.5, 25)])
 def test_a_share_is_samples_for_each_of_ours(share: float, count: int) -> None:
-    other = [Example(str(number), Path("x"), Lesson("", ()), 1) for number in range(8)]
+    other = [TuningExample(str(number), Path("x"), RenderedConversation("", ()), 1) for number in range(8)]
     replay = Replay(file="other.json", images="x", share=share)
     found = [example.id for example in replayed(10, other, replay, seed=0)]
     assert len(found) == count

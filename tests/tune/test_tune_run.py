@@ -21,7 +21,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from posetalk.errors import PosetalkError
 from posetalk.tune.chat import Chat
-from posetalk.tune.collator import IGNORED, Teacher
+from posetalk.tune.collator import IGNORED, ChatCollator
 from posetalk.tune.data import examples
 from posetalk.tune.merge import merge
 from posetalk.tune.run import tune
@@ -54,9 +54,9 @@ def test_the_merged_model_is_the_adapted_one_in_a_plain_folder(done: Path, llava
     """What transformers loads from the run's folder answers as the adapters on their model do, and not as before."""
     processor, merged = AutoProcessor.from_pretrained(done), AutoModelForImageTextToText.from_pretrained(done)
     plain = AutoModelForImageTextToText.from_pretrained(llava)
-    teacher = Teacher(processor)
+    teacher = ChatCollator(processor)
     found = examples(tiny(llava, talk).data[0], teacher, 500, [])
-    batch = teacher.batch([(example.lesson, example.picture) for example in found[:3]])
+    batch = teacher.batch([(example.conversation, example.image) for example in found[:3]])
     before = plain(**batch).logits
     adapted = PeftModel.from_pretrained(plain, done / "adapters").eval()
     with torch.no_grad():
@@ -99,7 +99,9 @@ def test_the_tower_is_frozen_and_connector_and_language_move(done: Path, llava: 
 # of a random network adapters can change little: its words and its head stay as they are
 @pytest.mark.parametrize(("method", "share"), [("lora", 0.97), ("full", 0.8)])
 def test_the_loss_falls(method: Any, share: float, llava: Path, talk: Path, tmp_path: Path) -> None:
-    out = tune(tiny(llava, talk, method=method, steps=20, dropout=0.0, save_steps=100), tmp_path / "out")
+    out = tune(
+        tiny(llava, talk, method=method, max_steps=20, lora_dropout=0.0, save_steps=100), tmp_path / "out"
+    )
     losses = logged(out)
     assert len(losses) == 20 and sum(losses[-3:]) < share * sum(losses[:3])
     if method == "full":
@@ -116,18 +118,20 @@ def test_the_loss_is_the_models_own_of_all_answers(
     method: Any, llava: Path, talk: Path, tmp_path: Path
 ) -> None:
     """Though the head is run for what is learned alone."""
-    settings = tiny(llava, talk, method=method, batch=10, device_batch=5, steps=1, dropout=0.0)
+    settings = tiny(
+        llava, talk, method=method, batch_size=10, per_device_batch_size=5, max_steps=1, lora_dropout=0.0
+    )
     out = tune(settings, tmp_path / "out")
     model = AutoModelForImageTextToText.from_pretrained(llava)
-    teacher = Teacher(AutoProcessor.from_pretrained(llava))
+    teacher = ChatCollator(AutoProcessor.from_pretrained(llava))
     every = examples(settings.data[0], teacher, 500, [])
     with torch.no_grad():
-        loss = model(**teacher.batch([(one.lesson, one.picture) for one in every])).loss
+        loss = model(**teacher.batch([(one.conversation, one.image) for one in every])).loss
     assert logged(out) == pytest.approx([float(loss)], rel=1e-5)
 
 
 def test_the_connector_has_its_own_rate(llava: Path, talk: Path, tmp_path: Path) -> None:
-    out = tune(tiny(llava, talk, steps=2, connector_rate=1e-30), tmp_path / "out")
+    out = tune(tiny(llava, talk, max_steps=2, connector_learning_rate=1e-30), tmp_path / "out")
     before, after = weights(llava), weights(out)
     for name, weight in before.items():
         if "projector" in name:
@@ -145,11 +149,11 @@ def test_a_seed_is_a_run(done: Path, llava: Path, talk: Path, tmp_path: Path) ->
 def test_activations_computed_again_change_nothing(
     done: Path, llava: Path, talk: Path, tmp_path: Path
 ) -> None:
-    same(tune(tiny(llava, talk, checkpointing=True), tmp_path / "again"), done)
+    same(tune(tiny(llava, talk, gradient_checkpointing=True), tmp_path / "again"), done)
 
 
 def test_killed_and_resumed_is_undisturbed(llava: Path, talk: Path, tmp_path: Path) -> None:
-    settings = tiny(llava, talk, steps=24, save_steps=4)
+    settings = tiny(llava, talk, max_steps=24, save_steps=4)
     settings.save(tmp_path / "run.toml")
     command = [sys.executable, "-m", "posetalk", "tune", "--settings", str(tmp_path / "run.toml"), "--out"]
     out = tmp_path / "killed"
@@ -178,7 +182,7 @@ def test_killed_and_resumed_is_undisturbed(llava: Path, talk: Path, tmp_path: Pa
 def test_a_finished_run_is_not_run_again_and_other_settings_are_refused(
     llava: Path, talk: Path, tmp_path: Path
 ) -> None:
-    settings = tiny(llava, talk, steps=2)
+    settings = tiny(llava, talk, max_steps=2)
     out = tune(settings, tmp_path / "out")
     log, model = (out / "log.jsonl").read_text(), weights(out)
     (out / "model.safetensors").unlink()  # killed before it was merged
@@ -186,7 +190,7 @@ def test_a_finished_run_is_not_run_again_and_other_settings_are_refused(
     assert (out / "log.jsonl").read_text() == log
     assert all(torch.equal(weight, model[name]) for name, weight in weights(out).items())
     with pytest.raises(PosetalkError, match="run with other settings"):
-        tune(tiny(llava, talk, steps=3), out)
+        tune(tiny(llava, talk, max_steps=3), out)
 
 
 def test_ctrl_c_leaves_a_checkpoint(llava: Path, talk: Path, tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ def test_ctrl_c_leaves_a_checkpoint(llava: Path, talk: Path, tmp_path: Path) -> 
 
 def test_replay_and_probe_are_on_the_card(llava: Path, talk: Path, general: Path, tmp_path: Path) -> None:
     other = {"file": str(general), "images": str(talk / "pictures")}
-    more: dict[str, Any] = {"probe": Source(**other), "dropout": 0.0, "steps": 10, "save_steps": 100}
+    more: dict[str, Any] = {"probe": Source(**other), "lora_dropout": 0.0, "max_steps": 10, "save_steps": 100}
     plain = tune(tiny(llava, talk, **more), tmp_path / "plain")
     mixed = tune(tiny(llava, talk, **more, replay=(Replay(**other, share=2.0),)), tmp_path / "mixed")
     probes = [json.loads((out / "probe.json").read_text()) for out in (plain, mixed)]
@@ -221,9 +225,9 @@ def test_replay_and_probe_are_on_the_card(llava: Path, talk: Path, general: Path
     # the same number by other means: the model's own loss, one sample at a time
     for when, folder in (("before", llava), ("after", mixed)):
         model = AutoModelForImageTextToText.from_pretrained(folder)
-        teacher, total, tokens = Teacher(AutoProcessor.from_pretrained(folder)), 0.0, 0
+        teacher, total, tokens = ChatCollator(AutoProcessor.from_pretrained(folder)), 0.0, 0
         for example in examples(Source(**other), teacher, 500, []):
-            batch = teacher.batch([(example.lesson, example.picture)])
+            batch = teacher.batch([(example.conversation, example.image)])
             count = int((batch["labels"] != IGNORED).sum())
             with torch.no_grad():
                 total, tokens = total + float(model(**batch).loss) * count, tokens + count
@@ -233,7 +237,7 @@ def test_replay_and_probe_are_on_the_card(llava: Path, talk: Path, general: Path
 def test_left_out_samples_are_told(
     llava: Path, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tune(tiny(llava, talk, length=100, steps=1, form="adapters"), tmp_path / "out")
+    out = tune(tiny(llava, talk, max_length=100, max_steps=1, save_format="adapters"), tmp_path / "out")
     lines = (out / "skipped.txt").read_text().splitlines()
     assert lines and all("more than 100" in line for line in lines)
     assert f"{len(lines)} samples left out, the first: {lines[0]}" in capsys.readouterr().out
@@ -246,19 +250,19 @@ def test_left_out_samples_are_told(
 
 
 def test_pictures_padded_in_tuning_are_padded_in_use(llava: Path, talk: Path, tmp_path: Path) -> None:
-    out = tune(tiny(llava, talk, pad=True, steps=1), tmp_path / "out")
-    wide = Teacher(AutoProcessor.from_pretrained(out))
-    lesson = wide.lesson([("Where?", "Here.")])
+    out = tune(tiny(llava, talk, pad_to_square=True, max_steps=1), tmp_path / "out")
+    wide = ChatCollator(AutoProcessor.from_pretrained(out))
+    lesson = wide.render([("Where?", "Here.")])
     [pixels] = wide.batch([(lesson, talk / "pictures" / "0.png")])["pixel_values"]  # 90 x 40
     assert pixels[:, 0].std(dim=1).max() < 0.02  # the first row is the mean colour, all of it
-    [cut] = Teacher(AutoProcessor.from_pretrained(llava)).batch([(lesson, talk / "pictures" / "0.png")])[
+    [cut] = ChatCollator(AutoProcessor.from_pretrained(llava)).batch([(lesson, talk / "pictures" / "0.png")])[
         "pixel_values"
     ]
     assert cut[:, 0].std(dim=1).min() > 0.1
 
 
 def test_all_weights_of_a_checkpoint_are_taken_up_again(llava: Path, talk: Path, tmp_path: Path) -> None:
-    settings = tiny(llava, talk, method="full", steps=4, save_steps=2)
+    settings = tiny(llava, talk, method="full", max_steps=4, save_steps=2)
     out = tune(settings, tmp_path / "out")
     whole, losses = weights(out), logged(out)
     start = load_file(llava / "model.safetensors")

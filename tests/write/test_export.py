@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.write.samples.card import Made
+from posetalk.write.samples.card import Provenance
 from posetalk.write.samples.export import export
 from posetalk.write.samples.sample import KINDS, Sample
 from posetalk.write.samples.split import SPLITS, Shares, split_of
@@ -161,7 +161,7 @@ def test_swift_has_whole_paths_where_the_folder_is_known(samples: Path, tmp_path
 def test_the_card_says_what_is_in_it_and_how_it_was_made(samples: Path, tmp_path: Path) -> None:
     source = tmp_path / "person_keypoints.json"
     source.write_text("{}")
-    made = Made("grounded", 7, (source,))
+    made = Provenance("grounded", 7, (source,))
     export(samples, tmp_path / "out", "llava", shares=Shares(0.2, 0), seed=3, made=made)
     card = (tmp_path / "out" / "README.md").read_text()
     head = card.split("---\n")[1]

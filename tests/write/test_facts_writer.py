@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.facts.figures import figure
 
-from posetalk.facts.claims import check, claims_of
+from posetalk.facts.claims import check_claim, claims_of
 from posetalk.facts.fact import Facts, fact
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.formats.captions import read_captions
@@ -20,8 +20,8 @@ from posetalk.formats.coco import read_coco
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_facts import writer as facts_writer
-from posetalk.write.from_facts.conservative import sure
-from posetalk.write.from_facts.phrases import said
+from posetalk.write.from_facts.conservative import conservatively_true
+from posetalk.write.from_facts.phrases import statements
 from posetalk.write.from_facts.sentences import caption_sentence
 from posetalk.write.from_facts.speaker import FORMS, Subject, subjects
 from posetalk.write.from_facts.writer import write
@@ -87,7 +87,7 @@ def test_nothing_contradicts_the_facts(samples: list[tuple[Scene, Kind, Turns]])
             continue
         for _, answer in turns:
             for claim in claims_of(answer):
-                verdict = check(claim, of)
+                verdict = check_claim(claim, of)
                 assert verdict != "contradicts", (claim, answer)
                 claims += 1
                 agreed += verdict == "agrees"
@@ -152,9 +152,9 @@ def test_a_sample_does_not_contradict_itself(
     for of, _, turns in samples:
         if len(of.people) > 1:
             continue
-        said: dict[str, bool] = {}
+        statements: dict[str, bool] = {}
         for claim in (claim for _, answer in turns for claim in claims_of(answer)):
-            assert said.setdefault(claim.key, claim.holds) is claim.holds, (claim, turns)
+            assert statements.setdefault(claim.key, claim.value) is claim.value, (claim, turns)
 
 
 def test_every_phrase_is_true_of_whom_it_names() -> None:
@@ -163,12 +163,12 @@ def test_every_phrase_is_true_of_whom_it_names() -> None:
     for number in range(150):
         of = scene(number, 1 + number % 3)
         for person, subject in zip(of.people, subjects(of, CAPTIONS), strict=True):
-            for one in said(sure(person, SEATED), subject, random.Random(number)):
+            for one in statements(conservatively_true(person, SEATED), subject, random.Random(number)):
                 for form in ("say", "no")[not one.true : 2 - one.true]:
                     for claim in claims_of(one.draw(form, random.Random(number))):
                         claim = replace(claim, who=person.name)
-                        assert check(claim, of) != "contradicts", (one, claim)
-                        checked += check(claim, of) == "agrees"
+                        assert check_claim(claim, of) != "contradicts", (one, claim)
+                        checked += check_claim(claim, of) == "agrees"
     assert checked > 1000
 
 
@@ -188,8 +188,8 @@ def test_knees_drawn_up_are_a_seat_where_captions_say_so(captions: list[str], si
     xy = np.array([points[name] for name in NAMES])
     person = Person(1, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5)
     [seated] = scene_of(PoseImage(1, Path("a.jpg"), 900, 600, (person,)), NAMES).people
-    assert seated.facts.holds("body: sitting") is True
-    assert sure(seated, captions).facts.holds("body: sitting") is (True if sits else None)
+    assert seated.facts.value("body: sitting") is True
+    assert conservatively_true(seated, captions).facts.value("body: sitting") is (True if sits else None)
 
 
 @pytest.mark.parametrize(

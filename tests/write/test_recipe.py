@@ -17,14 +17,14 @@ from tests.facts.figures import figure
 
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.objects import Thing
-from posetalk.formats.pictures import Pictures
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_model.context import grounded
 from posetalk.write.from_model.presets import PRESETS, Preset
-from posetalk.write.from_model.recipe import RECIPES, Recipe, jobs, prompt, told
+from posetalk.write.from_model.recipe import RECIPES, Recipe, given_facts, jobs, prompt
 from posetalk.write.from_model.reply import parse
 from posetalk.write.samples.sample import KINDS, Kind, Sample
 from posetalk.write.screening.screen import faults_of
@@ -32,7 +32,7 @@ from posetalk.write.screening.screen import faults_of
 NAMES = skeleton("coco17").names
 EVERY = [(recipe, kind) for recipe in RECIPES for kind in KINDS]
 CAPTIONS = ("A surfer rides a wave.", "Somebody surfs {context} in {joints}.")
-Made = Callable[..., Pictures]
+Made = Callable[..., AnnotatedImages]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def made(tmp_path: Path) -> Made:
         image: dict[int, dict[str, Any]] | None = None,
         person: dict[int, dict[str, Any]] | None = None,
         without_captions: Sequence[int] = (),
-    ) -> Pictures:
+    ) -> AnnotatedImages:
         xy = np.array([figure(uppers=(180, 0), fores=(180, 0))[name] for name in NAMES])
         keypoints = np.column_stack([xy, np.full(17, 2)]).ravel().tolist()
         one = {"category_id": 1, "iscrowd": 0, "area": 1e4, "bbox": list(Box.around(xy).xywh)}
@@ -75,12 +75,12 @@ def made(tmp_path: Path) -> Made:
         }
         for name, data in files.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(data))
-        return Pictures(*(tmp_path / f"{name}.json" for name in files))
+        return AnnotatedImages(*(tmp_path / f"{name}.json" for name in files))
 
     return make
 
 
-def text_of(job: Job) -> str:
+def text_of(job: ChatRequest) -> str:
     return "\n".join(message["content"] for message in job.messages)
 
 
@@ -166,7 +166,9 @@ def test_a_picture_without_a_size_is_said_before_anything_is_asked(made: Made) -
 def test_questions_and_words_are_those_that_were_asked_for(made: Made) -> None:
     job = next(iter(jobs(made(), ["conversation"], preset=Preset(3), words=77)))
     turns = job.schema["properties"]["turns"]
-    assert (turns["minItems"], turns["maxItems"], job.words) == (2, 3, 77) and "3 questions" in text_of(job)
+    assert (turns["minItems"], turns["maxItems"], job.max_tokens) == (2, 3, 77) and "3 questions" in text_of(
+        job
+    )
 
 
 @given(
@@ -221,7 +223,7 @@ def drawn(context: str) -> tuple[PoseImage, Scene, list[str]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_examples_are_as_real_contexts_are_and_their_replies_would_be_kept(kind: Kind, made: Made) -> None:
-    job, own = next(iter(jobs(made(), [kind]))), told("grounded", kind)
+    job, own = next(iter(jobs(made(), [kind]))), given_facts("grounded", kind)
     [(context, reply)] = prompt("grounded", kind).examples
     image, scene, captions = drawn(context)
     assert grounded(image, scene, captions) == context
@@ -236,7 +238,7 @@ def test_instructions_are_sixteen_and_may_stand_as_questions(recipe: Recipe, kin
     assert len(set(parts.instructions)) == (16 if kind == "detail" else 0)
     answer = json.loads(prompt("grounded", "detail").examples[0][1])["answer"]
     for asked in parts.instructions:
-        assert asked not in told(recipe, kind)
+        assert asked not in given_facts(recipe, kind)
         assert faults_of(Sample("1", 1, "1.jpg", kind, ((asked, answer),), "example"), None) == ()
 
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from posetalk.llm.fault import Rejected
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.write.from_model.reply import LONGEST, parse, schema
 from posetalk.write.samples.sample import KINDS, Kind, Turns
 
@@ -21,8 +21,8 @@ TWO = (("Is he up?", "Yes, he stands."), ("Where is his hand?", 'At the man\'s s
 ONE = (("Why does he lean?", "To turn the board."),)
 
 
-def job(kind: Kind, questions: int = 5) -> Job:
-    return Job(f"1-{kind}", 1, "1.jpg", kind, (), schema(kind, questions, ASKED))
+def job(kind: Kind, questions: int = 5) -> ChatRequest:
+    return ChatRequest(f"1-{kind}", 1, "1.jpg", kind, (), schema(kind, questions, ASKED))
 
 
 def rows(turns: Turns) -> list[dict[str, str]]:

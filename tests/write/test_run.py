@@ -131,7 +131,7 @@ def test_photos_that_cannot_be_read_are_said(
 
 
 def test_so_many_pictures_of_each_kind(words: list[str], tmp_path: Path) -> None:
-    run([*words, "--pictures", "2", "--kinds", "conversation,detail"])
+    run([*words, "--max-images", "2", "--kinds", "conversation,detail"])
     kinds = [s.kind for s in samples(tmp_path / "out")]
     assert kinds.count("conversation") == kinds.count("detail") == 2 and len(kinds) == 4
 
@@ -225,7 +225,7 @@ def test_somebody_elses_samples_are_screened(
         (["--kinds", "poem"], "no kind 'poem'"),
         (["--writer", "openai"], "--model"),
         (["--model", "m"], "asks no model"),
-        (["--money", "5"], "asks no model"),
+        (["--max-cost-usd", "5"], "asks no model"),
         (["--writer", "openai", "--model", "m", "--answers", "a.jsonl"], "--answers goes with"),
         (["--writer", "openai", "--model", "m", "--base-url", "localhost"], "begins with http"),
         (["--writer", "openai", "--model", "m", "--base-url", "http://u:p@localhost/v1"], "password"),
@@ -233,7 +233,16 @@ def test_somebody_elses_samples_are_screened(
         (["--writer", "openai", "--model", "m"], "OPENAI_API_KEY"),
         (["--writer", "openai", "--model", "m", "--base-url", "http://127.0.0.1:9/v1"], "cannot reach"),
         (
-            ["--writer", "openai", "--model", "none", "--base-url", "http://127.0.0.1:9/v1", "--money", "1"],
+            [
+                "--writer",
+                "openai",
+                "--model",
+                "none",
+                "--base-url",
+                "http://127.0.0.1:9/v1",
+                "--max-cost-usd",
+                "1",
+            ],
             "price",
         ),
         (["--writer", "batch", "--model", "m", "--answers", "none.jsonl"], "none.jsonl"),
@@ -327,7 +336,7 @@ def test_the_limit_of_money_is_told_from_the_end(
 ) -> None:  # fmt: skip
     """An answer may cost 0.01024 dollars, and costs 0.0002."""
     (tmp_path / "prices.toml").write_text("[models]\nm = { in = 0, out = 10 }")
-    limits = ["--money", money, "--prices", str(tmp_path / "prices.toml")]
+    limits = ["--max-cost-usd", money, "--prices", str(tmp_path / "prices.toml")]
     with running(reply) as server:
         assert ends(asking(words, server.url, *how, *limits)) == code
     told = capsys.readouterr()
@@ -383,7 +392,7 @@ def test_a_dry_run_leaves_no_trace(
         dry[dry.index("openai")] = writer
         assert ends(dry) == 0 and not out.exists()
         assert capsys.readouterr().out.startswith("4 requests")
-        assert ends(asking(words, server.url, *how, "--pictures", "2")) == 0
+        assert ends(asking(words, server.url, *how, "--max-images", "2")) == 0
         before = state(out)
         assert ends(dry) == 0 and ends([*dry, "--seed", "7", "--recipe", "paper"]) == 0  # other settings
         assert state(out) == before

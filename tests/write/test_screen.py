@@ -18,7 +18,7 @@ from posetalk.llm.fault import Fault, Reason
 from posetalk.skeleton import skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_facts.writer import write
-from posetalk.write.from_model.recipe import RECIPES, prompt, told
+from posetalk.write.from_model.recipe import RECIPES, given_facts, prompt
 from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
 from posetalk.write.screening.rules import gives_away
 from posetalk.write.screening.screen import faults_of
@@ -332,7 +332,7 @@ def test_our_own_instructions_are_questions(recipe: str, kind: Kind) -> None:
 
 def test_what_the_facts_writer_writes_passes() -> None:
     captions = ["A person waits in a park.", "Somebody in a green park", "One person near a tree."]
-    words = {kind: told("grounded", kind) + told("paper", kind) for kind in KINDS}
+    words = {kind: given_facts("grounded", kind) + given_facts("paper", kind) for kind in KINDS}
     draw, passed = random.Random(0), 0
     for number in range(100):
         pair = lambda: (draw.uniform(-180, 180), draw.uniform(-180, 180))  # noqa: E731
@@ -379,8 +379,8 @@ _TEXT = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=30).map("".jo
 
 @given(turns=st.lists(st.tuples(_TEXT, _TEXT), max_size=4), kind=st.sampled_from(KINDS), told=_TEXT)
 @settings(max_examples=200, deadline=None)
-def test_no_text_is_too_odd(turns: list[tuple[str, str]], kind: Kind, told: str) -> None:
-    for fault in faults_of(sample(*turns, kind=kind), scene({}), told, ["A man"]):
+def test_no_text_is_too_odd(turns: list[tuple[str, str]], kind: Kind, given_facts: str) -> None:
+    for fault in faults_of(sample(*turns, kind=kind), scene({}), given_facts, ["A man"]):
         assert fault.reason in get_args(Reason) and fault.words
 
 

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import pytest
 
-from posetalk.formats.pictures import Pictures
-from posetalk.llm.client import WriterSettings
+from posetalk.formats.annotated import AnnotatedImages
+from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import results
 from posetalk.llm.runner import generate
 from posetalk.write.from_model.recipe import jobs
-from posetalk.write.run import REJECTED, SAMPLES, accept, keep, model_samples
+from posetalk.write.run import REJECTED, SAMPLES, accept, model_samples, write_screened
 from posetalk.write.samples.export import export
 from posetalk.write.samples.sample import read_samples
 
@@ -72,7 +72,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def plain(job: Job, pictures: Pictures) -> Job:
+def plain(job: ChatRequest, pictures: AnnotatedImages) -> ChatRequest:
     """The job as one short message, without a schema to follow."""
     picture = pictures.one(job.image_id)
     assert picture is not None
@@ -84,14 +84,14 @@ def test_everything_a_real_model_writes_is_kept_or_rejected_with_a_reason(
     server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = DATA / "coco_people" / "annotations"
-    pictures = Pictures(
+    pictures = AnnotatedImages(
         *(folder / f"{name}_val2017.json" for name in ("person_keypoints", "captions", "instances"))
     )
     asked = [
         plain(job, pictures) for job in islice(jobs(pictures, ["detail"], "paper", words=WORDS), PICTURES)
     ]
     assert len({job.image_id for job in asked}) == PICTURES
-    settings = WriterSettings(model="smollm2", base_url=server, temperature=0, again=0, timeout=1800)
+    settings = ServerSettings(model="smollm2", base_url=server, temperature=0, max_revisions=0, timeout=1800)
     judge = accept(pictures, "paper", settings.model)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         report = generate(asked, ledger, settings, judge, total=PICTURES)
@@ -102,7 +102,7 @@ def test_everything_a_real_model_writes_is_kept_or_rejected_with_a_reason(
     assert report.totals.estimated == 0 and PICTURES < report.totals.tokens_out <= PICTURES * WORDS
     assert all(outcome.turns or (outcome.faults and outcome.reply) for _, outcome in outcomes)
 
-    kept = keep(model_samples(outcomes, settings.model), tmp_path)
+    kept = write_screened(model_samples(outcomes, settings.model), tmp_path)
     samples = list(read_samples(tmp_path / SAMPLES))
     rejected = [json.loads(line) for line in (tmp_path / REJECTED).read_text().splitlines()]
     assert len(samples) == kept.kinds.total() and len(rejected) == kept.rejected.total()

@@ -13,47 +13,47 @@ from pathlib import Path
 from posetalk.bench.answers.answer import (
     ANSWERS,
     BATCH,
-    Answered,
-    Asked,
+    AnswerCounts,
+    AskedQuestion,
     Only,
     Speak,
     answer_by_server,
     answer_here,
-    asked_of,
+    asked_questions,
     file_of,
 )
 from posetalk.bench.answers.judge import Pair, accept, jobs_of, pairs_of, reviews_of
-from posetalk.bench.answers.review import Answer, read_answers, read_reviews, write_reviews
-from posetalk.bench.questions.build import CLOSED, Built, build, read_closed
+from posetalk.bench.answers.review import ModelAnswer, read_answers, read_reviews, write_reviews
+from posetalk.bench.questions.build import CLOSED, ClosedSet, build_closed, read_closed
 from posetalk.bench.questions.openset import QUESTIONS, OpenSet, build_open, read_open
 from posetalk.bench.questions.source import BuildSettings, pictures_of, with_photos
 from posetalk.bench.report.page import write_page
-from posetalk.bench.report.report import Model, Report, report
+from posetalk.bench.report.report import BenchReport, ModelResults, report
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import WriterSettings
+from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price, estimate
-from posetalk.llm.request_state import Report as Asking
+from posetalk.llm.request_state import RunReport as Asking
 from posetalk.llm.request_state import results
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
-from posetalk.model.fingerprint import weights_of
+from posetalk.model.fingerprint import weights_fingerprint
 
 REVIEWS, LEDGER = "reviews", "ledger.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
+class BenchSet:
     """The questions of a folder. opened: None where it has none."""
 
-    closed: Built
+    closed: ClosedSet
     opened: OpenSet | None
 
 
 def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[str]:
     """Write the questions; gives back what to tell, records that were skipped among it. anew: also where they are.
 
-    Errors: as the readers', `build` and `build_open`; the folder has a benchmark of other settings.
+    Errors: as the readers', `build_closed` and `build_open`; the folder has a benchmark of other settings.
     """
     with settings.claim(out):
         return [] if not anew and (out / CLOSED).exists() else _build(settings, out)
@@ -62,14 +62,14 @@ def build_folder(settings: BuildSettings, out: Path, anew: bool = True) -> list[
 def _build(settings: BuildSettings, out: Path) -> list[str]:
     pictures, names, told = pictures_of(settings)
     left_out: dict[str, None] = {}
-    training = [Path(path) for path in settings.training]
+    training = [Path(path) for path in settings.training_data]
     some = with_photos(pictures, settings, left_out)
-    closed = build(some, names, training=training, seed=settings.seed, each=settings.each)
+    closed = build_closed(some, names, training=training, seed=settings.seed, each=settings.max_per_answer)
     notes = [f"{len(closed.questions):,} questions with one right answer", *closed.notes]
     opened = None
     if settings.captions:
         some = with_photos(pictures, settings, left_out)
-        opened = build_open(some, names, training=training, seed=settings.seed, most=settings.pictures)
+        opened = build_open(some, names, training=training, seed=settings.seed, most=settings.max_images)
         notes += [f"{len(opened.questions):,} open questions", *opened.notes]
     else:
         notes.append("no open questions: they need captions (--captions)")
@@ -80,26 +80,26 @@ def _build(settings: BuildSettings, out: Path) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def read_set(folder: Path) -> Set:
+def read_set(folder: Path) -> BenchSet:
     """Errors: a folder without a benchmark, files that cannot be read."""
     if not (folder / CLOSED).exists():
         raise PosetalkError(f"{folder} has no benchmark ({CLOSED}); make one: posetalk bench build")
-    return Set(read_closed(folder), read_open(folder) if (folder / QUESTIONS).exists() else None)
+    return BenchSet(read_closed(folder), read_open(folder) if (folder / QUESTIONS).exists() else None)
 
 
 def asked_in(
     folder: Path, images: Path, only: Only | None = None, limit: int | None = None
-) -> tuple[list[Asked], list[str]]:
-    """What a model is asked of a folder's questions; as `asked_of`. Errors: also no questions of that sort."""
+) -> tuple[list[AskedQuestion], list[str]]:
+    """What a model is asked of a folder's questions; as `asked_questions`. Errors: also no questions of that sort."""
     found = read_set(folder)
     if only == "open" and found.opened is None:
         raise PosetalkError(f"{folder} has no open questions; build it with --captions")
     closed = () if only == "open" else found.closed.questions
-    return asked_of(closed, None if only == "closed" else found.opened, images, limit)
+    return asked_questions(closed, None if only == "closed" else found.opened, images, limit)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgeResult:
     """told: what to tell. scored: reviews with scores; None where nothing was to be asked."""
 
     told: list[str]
@@ -108,25 +108,25 @@ class Judged:
 
 
 def answer_local(
-    asked: list[Asked], speak: Speak, folder: Path, model: str, weights: Path, batch: int = BATCH
-) -> Answered:
+    asked: list[AskedQuestion], speak: Speak, folder: Path, model: str, weights: Path, batch: int = BATCH
+) -> AnswerCounts:
     """As `answer_here`, into the folder. weights: the folder of the model."""
     file = file_of(folder, model)
     with only_run(file):
-        return answer_here(asked, speak, file, model, weights=weights_of(weights), batch=batch)
+        return answer_here(asked, speak, file, model, weights=weights_fingerprint(weights), batch=batch)
 
 
 def answer_remote(
-    asked: list[Asked], settings: WriterSettings, folder: Path, model: str, price: Price | None = None
-) -> tuple[Answered, Asking]:
+    asked: list[AskedQuestion], settings: ServerSettings, folder: Path, model: str, price: Price | None = None
+) -> tuple[AnswerCounts, Asking]:
     """As `answer_by_server`, into the folder."""
     with Ledger(folder / LEDGER, (folder / REVIEWS).glob("*.jsonl")) as ledger:
         return answer_by_server(asked, ledger, settings, file_of(folder, model), model, price)
 
 
 def judge_folder(
-    folder: Path, settings: WriterSettings, price: Price | None = None, dry_run: bool = False
-) -> Judged:
+    folder: Path, settings: ServerSettings, price: Price | None = None, dry_run: bool = False
+) -> JudgeResult:
     """Have every open answer scored in both orders.
 
     The files of reviews are written anew from the ledger, in which what was asked before is not asked again. dry_run:
@@ -140,7 +140,7 @@ def judge_folder(
     contexts = opened.contexts
     if dry_run:
         with Ledger.copy_of(folder / LEDGER) as ledger:
-            return Judged([str(estimate(jobs_of(every, contexts), settings, price, ledger))])
+            return JudgeResult([str(estimate(jobs_of(every, contexts), settings, price, ledger))])
     reviewed = [folder / REVIEWS / path.name for path in models]
     with Ledger(folder / LEDGER, reviewed) as ledger:
         told, scored = [], 0
@@ -158,10 +158,10 @@ def judge_folder(
                     f"{pairs[0].answer.model}: {len(reviews) - failed:,} of {len(pairs):,} reviews have scores, "
                     f"{failed:,} failed"
                 )
-    return Judged([*told, spent(asking)], scored, asking)
+    return JudgeResult([*told, spent(asking)], scored, asking)
 
 
-def report_folder(folder: Path, images: Path | None = None) -> tuple[Report, list[str]]:
+def report_folder(folder: Path, images: Path | None = None) -> tuple[BenchReport, list[str]]:
     """Write report.json and report.html; gives back the numbers, and what to tell.
 
     Questions that no model answered are left out; of the others a missing answer counts as wrong. Errors: nothing to
@@ -181,7 +181,7 @@ def report_folder(folder: Path, images: Path | None = None) -> tuple[Report, lis
     return numbers, notes
 
 
-def models_of(folder: Path) -> list[Model]:
+def models_of(folder: Path) -> list[ModelResults]:
     """Every model that has answers or reviews. Errors: files that cannot be read, reviews of other answers."""
     reviewed = {path.stem: read_reviews(path) for path in sorted((folder / REVIEWS).glob("*.jsonl"))}
     found = []
@@ -192,8 +192,8 @@ def models_of(folder: Path) -> list[Model]:
                 raise PosetalkError(
                     f"{folder / REVIEWS / path.name} is of answers that were replaced since; judge again"
                 )
-        found.append(Model(next(iter(answers.values())).model, answers, reviews))
-    return found + [Model(name, {}, reviews) for name, reviews in reviewed.items()]
+        found.append(ModelResults(next(iter(answers.values())).model, answers, reviews))
+    return found + [ModelResults(name, {}, reviews) for name, reviews in reviewed.items()]
 
 
 def spent(asking: Asking) -> str:
@@ -215,7 +215,7 @@ def _pairs(folder: Path, opened: OpenSet) -> dict[Path, list[Pair]]:
     return {path: pairs for path, pairs in found.items() if pairs}
 
 
-def _answers(folder: Path) -> list[tuple[Path, dict[str, Answer]]]:
+def _answers(folder: Path) -> list[tuple[Path, dict[str, ModelAnswer]]]:
     """Of each model that has given any."""
     files = sorted((folder / ANSWERS).glob("*.jsonl"))
     return [(path, read_answers(path)) for path in files if path.stat().st_size]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnknownOptionError
 
 from posetalk.cli import bench, points, push, tune, words  # noqa: F401  (they add their commands)
 from posetalk.cli.app import app
@@ -16,6 +16,21 @@ from posetalk.errors import PosetalkError, missing_package
 # In the words of torch, safetensors and SQLite, whose errors for it are of many types.
 _FULL = ("no space left on device", "disk is full", "disk i/o error")
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+_RENAMED = {  # options that had another name before
+    "--batch": "--batch-size",
+    "--beside": "--compare",
+    "--box-form": "--box-format",
+    "--each": "--max-per-answer",
+    "--features": "--feature-cache",
+    "--flip": "--flip-test",
+    "--form": "--format",
+    "--money": "--max-cost-usd",
+    "--pictures": "--max-images",
+    "--steps": "--max-steps",
+    "--text": "--tokenizer",
+    "--training": "--training-data",
+    "--vision": "--vision-encoder",
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,6 +61,8 @@ def _code(step: Callable[[], object]) -> int:
 
 def _sentence(error: Exception) -> str | None:
     """What a user is told; None of what no user can mend."""
+    if isinstance(error, UnknownOptionError) and error.token.keyword in _RENAMED:
+        return f"{error.token.keyword} is called {_RENAMED[error.token.keyword]} now"
     if isinstance(error, PosetalkError | CycloptsError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):

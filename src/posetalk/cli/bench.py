@@ -16,7 +16,7 @@ from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
-    from posetalk.bench.answers.answer import Answered, Asked, Speak
+    from posetalk.bench.answers.answer import AnswerCounts, AskedQuestion, Speak
     from posetalk.tune.chat import Chat
 
 bench = App(
@@ -37,9 +37,9 @@ def build(
     skeleton: str | None = None,
     first: int = 1,
     last: int | None = None,
-    pictures: int = 90,
-    each: int = 10,
-    training: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    max_images: int = 90,
+    max_per_answer: int = 10,
+    training_data: Annotated[list[Path] | None, Parameter(negative=())] = None,
     seed: int = 0,
 ) -> None:
     """Make the questions: those with one right answer, and, from captions, open ones with references.
@@ -53,10 +53,10 @@ def build(
         skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
         first: of LSP, the first picture, counted from 1.
         last: of LSP, the last picture.
-        pictures: how many the open questions are about, three each.
-        each: questions of the same words and the same right answer, at most; more make intervals narrower.
-        training: a file that a model was trained on (LLaVA's JSON or samples.jsonl), whose pictures are refused; may be
-            given several times.
+        max_images: how many the open questions are about, three each.
+        max_per_answer: questions of the same words and the same right answer, at most; more make intervals narrower.
+        training_data: a file that a model was trained on (LLaVA's JSON or samples.jsonl), whose images are refused; may
+            be given several times.
         seed: of wording and choice; the same seed gives the same questions.
     """
     from posetalk.bench.questions.source import BuildSettings
@@ -70,9 +70,9 @@ def build(
         "skeleton": skeleton,
         "first": first,
         "last": last,
-        "pictures": pictures,
-        "each": each,
-        "training": [str(path) for path in training or ()],
+        "max_images": max_images,
+        "max_per_answer": max_per_answer,
+        "training_data": [str(path) for path in training_data or ()],
         "seed": seed,
     }
     settings = BuildSettings.check(given, "the options")
@@ -88,7 +88,7 @@ def answer(
     name: str | None = None,
     only: Literal["closed", "open"] | None = None,
     limit: int | None = None,
-    batch: int = 8,
+    batch_size: int = 8,
     server: Server = HERE,
 ) -> None:
     """Have a model answer the questions: answers/MODEL.jsonl. Run again, it goes on.
@@ -101,7 +101,7 @@ def answer(
         name: what the model is called in the report; by default its folder's name, or that on the server.
         only: the questions with one right answer (closed), or the open ones.
         limit: so many questions of each sort, drawn.
-        batch: questions at once, of a model in a folder.
+        batch_size: questions at once, of a model in a folder.
         server: how one is asked.
     """
     from posetalk.bench.questions.lines import plain
@@ -111,7 +111,7 @@ def answer(
     if not (server.base_url or server.settings):
         if server != HERE:
             raise PosetalkError("the options of a server go with --base-url or --settings; leave them away")
-        _answer_here(asked, folder, model, name, batch, notes)
+        _answer_here(asked, folder, model, name, batch_size, notes)
         return
     how = server.asks(model)
     called = plain(name or how.model)
@@ -167,7 +167,7 @@ def report(folder: Path, *, images: Path | None = None) -> None:
 
 @bench.command
 def export(
-    folder: Path, out: Path, *, images: Path, form: Literal["lmms-eval", "vlmevalkit"] = "lmms-eval"
+    folder: Path, out: Path, *, images: Path, format: Literal["lmms-eval", "vlmevalkit"] = "lmms-eval"
 ) -> None:
     """Turn the questions with one right answer into a task of another harness.
 
@@ -175,13 +175,13 @@ def export(
         folder: of a benchmark.
         out: a folder for lmms-eval, a file (.tsv) for VLMEvalKit.
         images: the folder of the photos.
-        form: lmms-eval (a task folder) or vlmevalkit (a table that holds the photos).
+        format: lmms-eval (a task folder) or vlmevalkit (a table that holds the photos).
     """
     from posetalk.bench.report.export import export_lmms, export_vlmeval
     from posetalk.bench.run import read_set
 
     questions = read_set(folder).closed.questions
-    run = export_lmms if form == "lmms-eval" else export_vlmeval
+    run = export_lmms if format == "lmms-eval" else export_vlmeval
     left_out = run(questions, images, out)
     print(f"{out}: {len(questions) - left_out:,} questions")
     tell_skipped(
@@ -198,7 +198,7 @@ def run(
     out: Path,
     captions: Path | None = None,
     objects: Path | None = None,
-    training: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    training_data: Annotated[list[Path] | None, Parameter(negative=())] = None,
     name: str | None = None,
     limit: int | None = None,
 ) -> None:
@@ -211,7 +211,7 @@ def run(
         out: the folder of the benchmark.
         captions: COCO's captions of the same pictures; without them there are no open questions.
         objects: COCO's instances of the same pictures.
-        training: a file that the model was trained on, whose pictures are refused; may be given several times.
+        training_data: a file that the model was trained on, whose pictures are refused; may be given several times.
         name: what the model is called in the report; by default its folder's name.
         limit: so many questions of each sort, drawn.
     """
@@ -224,7 +224,7 @@ def run(
         captions=str(captions) if captions else None,
         objects=str(objects) if objects else None,
         images=str(images),
-        training=tuple(str(path) for path in training or ()),
+        training_data=tuple(str(path) for path in training_data or ()),
     )
     _tell(build_folder(settings, out, anew=False))
     asked, notes = asked_in(out, images, limit=limit)
@@ -238,7 +238,7 @@ def _tell(notes: Sequence[str]) -> None:
 
 
 def _answer_here(
-    asked: list[Asked], folder: Path, model: str, name: str | None, batch: int, notes: Sequence[str]
+    asked: list[AskedQuestion], folder: Path, model: str, name: str | None, batch: int, notes: Sequence[str]
 ) -> None:
     """By a model in a folder, which is loaded when there is something to ask; `small` and `tiny` are made before."""
     from posetalk.bench.questions.lines import plain
@@ -257,7 +257,7 @@ def _answer_here(
 _NOTHING = "{} answered no question; why is said above"
 
 
-def _answers(found: Answered) -> bool:
+def _answers(found: AnswerCounts) -> bool:
     return bool(found.new or found.known)
 
 

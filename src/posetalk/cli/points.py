@@ -24,7 +24,7 @@ def locate(
     box: Annotated[list[str] | None, Parameter(negative=())] = None,
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
-    flip: bool = False,
+    flip_test: bool = False,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
     out: Path | None = None,
@@ -41,7 +41,7 @@ def locate(
             the whole picture.
         readout: point at the place, or write its digits; by default the model's own.
         decoding: of digits, the likeliest, or the mean of their distribution.
-        flip: look at the mirrored picture too, and average.
+        flip_test: look at the mirrored picture too, and average.
         json_out: where to write the answer as JSON.
         draw: where to write the picture with the answer drawn on it; for several photos a folder.
         out: the folder of a run over several photos: predictions.jsonl, keypoints.json (COCO results). Run again, it
@@ -61,7 +61,7 @@ def locate(
     if out is None:
         if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
-        localizer = _localizer(model, readout, decoding, flip)
+        localizer = _localizer(model, readout, decoding, flip_test)
         show(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawn=draw))
         return
     if boxes or json_out:
@@ -69,8 +69,12 @@ def locate(
     from posetalk.settings import LocateSettings
 
     asked = tuple(f"{p.name}: {p.sentence}" for p in points)
-    run = LocateSettings(model=model, keypoints=asked, readout=readout, decoding=decoding, flip=flip)
-    locate_many(lambda: _localizer(model, readout, decoding, flip), run, photos, points, limbs, out, draw)
+    run = LocateSettings(
+        model=model, keypoints=asked, readout=readout, decoding=decoding, flip_test=flip_test
+    )
+    locate_many(
+        lambda: _localizer(model, readout, decoding, flip_test), run, photos, points, limbs, out, draw
+    )
 
 
 @app.command
@@ -82,14 +86,14 @@ def evaluate(
     model: str = "bundled",
     skeleton: str | None = None,
     boxes: Path | None = None,
-    box_form: Literal["xywh", "xyxy"] = "xywh",
+    box_format: Literal["xywh", "xyxy"] = "xywh",
     heads: Path | None = None,
-    beside: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    compare: Annotated[list[Path] | None, Parameter(negative=())] = None,
     first: int = 1,
     last: int | None = None,
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
-    flip: bool = False,
+    flip_test: bool = False,
 ) -> None:
     """Score a model on labelled people.
 
@@ -100,14 +104,14 @@ def evaluate(
         model: a folder or hub id of a PoseLLM.
         skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
         boxes: a detector's boxes as COCO results; without it the labelled boxes.
-        box_form: what those boxes hold: left, top, width, height or (Human-Art's) left, top, right, bottom.
+        box_format: what those boxes hold: left, top, width, height or (Human-Art's) left, top, right, bottom.
         heads: MPII's gt_valid.mat.
-        beside: another's predictions.jsonl for the same people, scored in the same report; may be given several times.
+        compare: another's predictions.jsonl for the same people, scored in the same report; may be given several times.
         first: LSP: the first picture, from 1.
         last: LSP: the last picture.
         readout: point at the place, or write its digits; by default the model's own.
         decoding: of digits, the likeliest, or the mean of their distribution.
-        flip: look at the mirrored picture too, and average.
+        flip_test: look at the mirrored picture too, and average.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -118,15 +122,15 @@ def evaluate(
         images=str(images),
         skeleton=skeleton,
         boxes=str(boxes) if boxes else None,
-        box_form=box_form,
+        box_format=box_format,
         heads=str(heads) if heads else None,
         first=first,
         last=last,
         readout=readout,
         decoding=decoding,
-        flip=flip,
+        flip_test=flip_test,
     )
-    evaluate_model(settings, lambda: _localizer(model, readout, decoding, flip), out, beside or ())
+    evaluate_model(settings, lambda: _localizer(model, readout, decoding, flip_test), out, compare or ())
 
 
 @app.command
@@ -137,7 +141,7 @@ def train(
     preset: Literal["posellm-7b", "locllm-7b"] | None = None,
     annotations: Path | None = None,
     images: Path | None = None,
-    steps: int | None = None,
+    max_steps: int | None = None,
     seed: int | None = None,
     without_keypoints: str | None = None,
 ) -> None:
@@ -149,7 +153,7 @@ def train(
         preset: the papers' networks: PoseLLM's (two-layer connector) or LocLLM's (linear).
         annotations: the labels to learn from, where the settings name none or others.
         images: the folder of their pictures.
-        steps: gradient steps.
+        max_steps: gradient steps.
         seed: of views and weights.
         without_keypoints: names to leave out, separated by commas.
     """
@@ -173,7 +177,7 @@ def train(
         given["model"] = PRESETS[preset].model_dump(mode="json")
     if without_keypoints is not None:
         given["without_keypoints"] = [name.strip() for name in without_keypoints.split(",")]
-    given |= {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
+    given |= {key: value for key, value in (("max_steps", max_steps), ("seed", seed)) if value is not None}
     chosen = TrainSettings.check(given, str(settings or "the options"))
     from posetalk.train.run import train as run
 
@@ -229,8 +233,8 @@ def convert(
     source: Path,
     out: Path,
     *,
-    vision: str = "facebook/dinov2-large",
-    text: str = "lmsys/vicuna-7b-v1.5",
+    vision_encoder: str = "facebook/dinov2-large",
+    tokenizer: str = "lmsys/vicuna-7b-v1.5",
     wording: str = "posetalk",
 ) -> None:
     """Turn a LocLLM checkpoint folder into a PoseLLM folder, tensor by tensor.
@@ -238,14 +242,14 @@ def convert(
     Args:
         source: the folder with config.json and pytorch_model*.bin or safetensors.
         out: a new folder.
-        vision: where the vision tower's configuration is from.
-        text: where the tokenizer is from.
+        vision_encoder: where the vision tower's configuration is from.
+        tokenizer: where the tokenizer is from.
         wording: a TOML file with the words the checkpoint was trained with.
     """
     quiet()
     from posetalk.model.convert import convert as run
 
-    rows = run(source, out, vision=vision, text=text, wording=wording)
+    rows = run(source, out, vision=vision_encoder, text=tokenizer, wording=wording)
     for row in rows:
         shape = " x ".join(map(str, row.shape))
         print(f"{row.source} -> {row.target or 'left out'}  ({shape})  {row.note}".rstrip())
@@ -280,13 +284,13 @@ def _localizer(
     model: str,
     readout: Literal["point", "digits"] | None,
     decoding: Literal["greedy", "expected"],
-    flip: bool,
+    flip_test: bool,
 ) -> Any:
     quiet()
     keep_memory()
     from posetalk.locate.localizer import Localizer
 
-    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip=flip)
+    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip=flip_test)
 
 
 def _box(text: str) -> tuple[float, ...]:

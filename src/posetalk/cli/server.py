@@ -11,9 +11,9 @@ from cyclopts import Parameter
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
-    from posetalk.llm.client import WriterSettings
+    from posetalk.llm.client import ServerSettings
     from posetalk.llm.pricing import Price
-    from posetalk.llm.request_state import Report
+    from posetalk.llm.request_state import RunReport
 
 
 @Parameter(name="*")
@@ -26,7 +26,7 @@ class Server:
         settings: a TOML file with more of how the server is asked, see docs/write.md.
         concurrency: requests in flight at once.
         max_tokens: that an answer may have, thinking included; by default the task's own number.
-        money: dollars that all of the folder's requests together may cost.
+        max_cost_usd: dollars that all of the folder's requests together may cost.
         prices: a TOML table of prices, see docs/write.md.
     """
 
@@ -34,27 +34,27 @@ class Server:
     settings: Path | None = None
     concurrency: int | None = None
     max_tokens: int | None = None
-    money: float | None = None
+    max_cost_usd: float | None = None
     prices: Path | None = None
 
-    def asks(self, model: str | None) -> WriterSettings:
+    def asks(self, model: str | None) -> ServerSettings:
         """The file, and what is given beside it. Errors: as its own; no model."""
-        from posetalk.llm.client import WriterSettings
+        from posetalk.llm.client import ServerSettings
 
-        given = WriterSettings.read(self.settings) if self.settings else {}
+        given = ServerSettings.read(self.settings) if self.settings else {}
         beside = {
             "model": model,
             "base_url": self.base_url,
             "concurrency": self.concurrency,
             "max_tokens": self.max_tokens,
-            "money": self.money,
+            "max_cost_usd": self.max_cost_usd,
         }
         given |= {key: value for key, value in beside.items() if value is not None}
         if "model" not in given:
             raise PosetalkError(
                 "which model shall be asked? give --model NAME, and --base-url for a server of your own"
             )
-        return WriterSettings.check(given, str(self.settings or "the options"))
+        return ServerSettings.check(given, str(self.settings or "the options"))
 
     def price(self, model: str) -> Price | None:
         """What the model costs. Errors: a table that cannot be read."""
@@ -67,7 +67,7 @@ HERE = Server()  # nothing given
 STOPPED = 3  # the exit code of a run that a limit has ended before all was asked
 
 
-def leave(report: Report, made: bool, nothing: str) -> None:
+def leave(report: RunReport, made: bool, nothing: str) -> None:
     """After what was done is printed: end the command with the code that its run has earned, or go on where that is 0.
 
     made: there is something to show; nothing: a sentence for where there is not. Interrupted: 130; nothing: 2; ended by

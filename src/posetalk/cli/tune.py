@@ -21,9 +21,9 @@ def tune(
     preset: Literal["llava-1.5-7b", "bundled", "tiny"] | None = None,
     settings: Path | None = None,
     method: Literal["lora", "qlora", "full"] | None = None,
-    steps: int | None = None,
+    max_steps: int | None = None,
     seed: int | None = None,
-    features: Path | None = None,
+    feature_cache: Path | None = None,
     replay: Annotated[list[str] | None, Parameter(negative=())] = None,
     replay_images: Path | None = None,
     probe: Path | None = None,
@@ -39,9 +39,9 @@ def tune(
         preset: LLaVA-1.5's second stage, or one of the two small models on a CPU.
         settings: a TOML file of TuneSettings; what is given beside it takes the place of what it says.
         method: adapters, adapters on 4 bits, or all weights of the language model.
-        steps: gradient steps; by default one pass.
+        max_steps: gradient steps; by default one pass.
         seed: of order and weights.
-        features: a folder that keeps what the frozen tower sees in each picture, for later epochs and other runs.
+        feature_cache: a folder that keeps what the frozen tower sees in each picture, for later epochs and other runs.
         replay: "other.json:0.5" mixes in half as many samples of other data, against forgetting; may be given several
             times.
         replay_images: the folder of those pictures, where it is another.
@@ -69,8 +69,14 @@ def tune(
         given["replay"] = [_replay(text, replay_images or images) for text in replay]
     if probe:
         given["probe"] = {"file": str(probe), "images": str(probe_images or images)}
-    kept = str(features) if features else None
-    flags = (("model", model), ("method", method), ("steps", steps), ("seed", seed), ("features", kept))
+    kept = str(feature_cache) if feature_cache else None
+    flags = (
+        ("model", model),
+        ("method", method),
+        ("max_steps", max_steps),
+        ("seed", seed),
+        ("feature_cache", kept),
+    )
     given |= {key: value for key, value in flags if value is not None}
     chosen = TuneSettings.check(given, str(settings or "the options"))
     quiet()
@@ -81,11 +87,11 @@ def tune(
 
 
 @app.command
-def chat(photo: Path, question: str, *, model: str = "small") -> None:
+def chat(image: Path, question: str, *, model: str = "small") -> None:
     """Ask a model about a photo.
 
     Args:
-        photo: a picture.
+        image: a picture.
         question: what to ask about it.
         model: a folder of `posetalk tune`, a hub id, `small`, or `tiny`.
     """
@@ -93,7 +99,7 @@ def chat(photo: Path, question: str, *, model: str = "small") -> None:
     keep_memory()
     from posetalk.tune.chat import Chat
 
-    print(Chat.from_pretrained(model).ask(photo, question))
+    print(Chat.from_pretrained(model).ask(image, question))
 
 
 def _replay(text: str, images: Path | None) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def write(
     recipe: Literal["grounded", "paper"] = "grounded",
     preset: Literal["every-picture", "llava-pose"] = "every-picture",
     kinds: str = "conversation,detail,reasoning",
-    pictures: int | None = None,
+    max_images: int | None = None,
     seed: int = 0,
     model: str | None = None,
     server: Server = HERE,
@@ -91,7 +91,7 @@ def write(
         recipe: of a model: grounded (keypoints and facts for all kinds) or the paper's.
         preset: how many pictures of each kind: all, or as LLaVA-Pose.
         kinds: what to write, separated by commas: conversation, detail, reasoning.
-        pictures: of each kind at most so many, drawn by the seed.
+        max_images: of each kind at most so many, drawn by the seed.
         seed: of the wording and the choice; the same seed gives the same samples.
         model: its name on the server, OpenAI's without --base-url.
         server: how it is asked.
@@ -102,9 +102,9 @@ def write(
 
     from rich.progress import track
 
-    from posetalk.formats.pictures import Pictures
+    from posetalk.formats.annotated import AnnotatedImages
     from posetalk.images.fit import other_shapes
-    from posetalk.llm.request_state import Report
+    from posetalk.llm.request_state import RunReport
     from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_by_facts, write_by_model
     from posetalk.write.samples.sample import KINDS
 
@@ -128,10 +128,10 @@ def write(
         kinds=tuple(kind for kind in KINDS if kind in named),
         recipe=recipe if asked else None,
         preset=preset,
-        pictures=pictures,
+        max_images=max_images,
         seed=seed,
     )
-    data = Pictures(annotations, captions, objects, images=images)
+    data = AnnotatedImages(annotations, captions, objects, images=images)
     if images:
         tell(*other_shapes(data.some()))
     if asked is None:
@@ -139,7 +139,7 @@ def write(
         tell(*data.notes)
         tell_skipped(*data.skipped)
         return
-    price, report, kept = server.price(asked.model), Report(), None
+    price, report, kept = server.price(asked.model), RunReport(), None
     if dry_run:
         print(price_run(data, chosen, asked, out, price))
     elif writer == "batch":
@@ -164,7 +164,7 @@ def export(
     samples: Path,
     out: Path,
     *,
-    form: Literal["llava", "llama-factory", "parquet", "swift", "finevision"] = "llava",
+    format: Literal["llava", "llama-factory", "parquet", "swift", "finevision"] = "llava",
     images: Path | None = None,
     validation: float = 0.05,
     test: float = 0.05,
@@ -175,7 +175,7 @@ def export(
     Args:
         samples: a folder of `posetalk write` or `posetalk screen`, or a samples.jsonl.
         out: a new folder.
-        form: LLaVA's JSON, LLaMA-Factory's, parquet for TRL and datasets, ms-swift's JSONL, FineVision's columns.
+        format: LLaVA's JSON, LLaMA-Factory's, parquet for TRL and datasets, ms-swift's JSONL, FineVision's columns.
         images: the folder of the pictures; parquet and finevision hold the pictures themselves.
         validation: the share of the pictures kept back for validation.
         test: the share kept back for testing.
@@ -187,7 +187,7 @@ def export(
 
     file = samples / "samples.jsonl" if samples.is_dir() else samples
     shares = Shares(validation, test)
-    found = run(file, out, form, images=images, shares=shares, seed=seed, made=made_of(file.parent))
+    found = run(file, out, format, images=images, shares=shares, seed=seed, made=made_of(file.parent))
     for split, tally in found.tallies.items():
         print(f"{out}: {split}, {tally.samples:,} samples of {len(tally.images):,} pictures")
     tell_skipped(*found.skipped)
@@ -213,12 +213,12 @@ def screen(
         objects: COCO's instances of the same pictures.
         images: the folder of the pictures, for the report.
     """
-    from posetalk.formats.pictures import Pictures
+    from posetalk.formats.annotated import AnnotatedImages
     from posetalk.write.run import screen_file
 
     if annotations is None and (captions or objects):
         raise PosetalkError("captions and objects are looked at with the people; give --annotations too")
-    data = Pictures(annotations, captions, objects, images=images) if annotations else None
+    data = AnnotatedImages(annotations, captions, objects, images=images) if annotations else None
     kept, skipped = screen_file(published, data, out)
     print(f"{out}: {kept}")
     tell_skipped(*skipped)

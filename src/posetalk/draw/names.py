@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, blend, line, side_colour, window
-from posetalk.types import Floats, KeyPoints
+from posetalk.types import Floats, Poses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def write_names(
-    canvas: Pixels, points: KeyPoints, named: Sequence[int], limbs: Sequence[tuple[int, int]]
+    canvas: Pixels, points: Poses, named: Sequence[int], limbs: Sequence[tuple[int, int]]
 ) -> None:
     """The names of the keypoints `named` of every person, in place."""
     limit = (canvas.shape[1], canvas.shape[0])
@@ -47,7 +47,7 @@ def write_names(
 
 
 def place_names(
-    points: KeyPoints, named: Sequence[int], limbs: Sequence[tuple[int, int]], limit: tuple[int, int]
+    points: Poses, named: Sequence[int], limbs: Sequence[tuple[int, int]], limit: tuple[int, int]
 ) -> list[Name]:
     """Where each name goes in a picture of `limit` (w, h) px; joints outside of it are not named."""
     size = _size(limit)
@@ -70,7 +70,7 @@ def _size(limit: tuple[int, int]) -> float:
     return max(11.0, 0.024 * max(limit))
 
 
-def _body(points: KeyPoints, limbs: Sequence[tuple[int, int]]) -> Floats:
+def _body(points: Poses, limbs: Sequence[tuple[int, int]]) -> Floats:
     """Points all over the drawn people, which a name should not hide: (n, 2)."""
     joints = np.where(np.isfinite(points.xy).all(-1, keepdims=True), points.xy, np.nan)
     parts = [joints.reshape(-1, 2)]

@@ -12,14 +12,14 @@ from PIL import Image
 from posetalk.draw.names import write_names
 from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, ellipse, line, side_colour
 from posetalk.errors import PosetalkError
-from posetalk.types import Box, Floats, KeyPoints
+from posetalk.types import Box, Floats, Poses
 
 SMALL = 640  # px: a picture whose longer side is shorter is enlarged, or its lines would hide it
 
 
 def draw_pose(
     image: Pixels,
-    keypoints: KeyPoints,
+    keypoints: Poses,
     limbs: Sequence[tuple[int, int]] = (),
     *,
     labels: Literal["custom", "all", "none"] = "custom",
@@ -55,8 +55,8 @@ def draw_pose(
 
 def draw_pair(
     image: Pixels,
-    prediction: KeyPoints,
-    truth: KeyPoints,
+    prediction: Poses,
+    truth: Poses,
     limbs: Sequence[tuple[int, int]] = (),
     *,
     pane: tuple[int, int] = (240, 300),
@@ -71,7 +71,7 @@ def draw_pair(
     return np.concatenate([sides[0], np.full((pane[1], 3, 3), 255, np.uint8), sides[1]], axis=1)
 
 
-def _draw_person(canvas: Pixels, points: KeyPoints, i: int, limbs: Sequence[tuple[int, int]]) -> None:
+def _draw_person(canvas: Pixels, points: Poses, i: int, limbs: Sequence[tuple[int, int]]) -> None:
     xy, there = points.xy[i], np.isfinite(points.xy[i]).all(-1)
     if not there.any():
         return
@@ -124,13 +124,13 @@ def _resized(image: Pixels, factor: int) -> Pixels:
     return np.array(Image.fromarray(image).resize((w * factor, h * factor), Image.Resampling.BICUBIC))
 
 
-def _moved(points: KeyPoints, x: float, y: float, factor: float) -> KeyPoints:
+def _moved(points: Poses, x: float, y: float, factor: float) -> Poses:
     """The same keypoints in a picture cut at (x, y) and then scaled."""
     std = None if points.std is None else points.std * factor
     return replace(points, xy=(points.xy - (x, y)) * factor, std=std)
 
 
-def _around(image: Pixels, people: Sequence[KeyPoints], pane: tuple[int, int]) -> Box:
+def _around(image: Pixels, people: Sequence[Poses], pane: tuple[int, int]) -> Box:
     """A region of the pane's shape that shows the boxes and the keypoints near them."""
     corners = np.array([c for p in people for b in p.boxes for c in (b.xyxy[:2], b.xyxy[2:])]).reshape(-1, 2)
     low, high = corners.min(0), corners.max(0)

@@ -115,7 +115,7 @@ class Body:
         a, b, c = self[first], self[at], self[second]
         if a is None or b is None or c is None:
             return None
-        return between(a - b, c - b)
+        return between_points(a - b, c - b)
 
     def hand(self, side: str) -> Floats | None:
         """The middle of a hand: beyond the wrist, in line with the forearm. None where one of its ends is not known."""
@@ -140,7 +140,7 @@ def _norm(vector: Floats) -> float:
     return float(np.linalg.norm(vector))
 
 
-def between(a: Floats, b: Floats) -> float | None:
+def between_points(a: Floats, b: Floats) -> float | None:
     """The angle between two vectors, degrees; None where one of them has no length."""
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     if norms == 0:

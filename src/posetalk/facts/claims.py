@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from posetalk.facts.scene import Figure, Scene
+from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.facts.subject import PERSONS, of_a_person
 from posetalk.facts.who import Mentions, meant
 
-Verdict = Literal["agrees", "contradicts", "cannot tell"]
+ClaimVerdict = Literal["agrees", "contradicts", "cannot tell"]
 _SIDE = r"(?P<side>left|right)"
 _HIS = r"(?:(?:his|her|their|its|the|one's)\s+(?:own\s+)?)?"
 _BE = (
@@ -32,15 +32,15 @@ _A = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """key: of a fact; holds: what the text says of it; who: whom it means, as `Mentions.before`; words: its own.
+    """key: of a fact; value: what the text says of it; who: whom it means, as `Mentions.before`; text: its own.
 
     A claim about the number of people has the key `picture: people` and the number; of a thing, the key `umbrella:
     carried` and the thing's name.
     """
 
     key: str
-    holds: bool
-    words: str
+    value: bool
+    text: str
     who: str | None = None
     number: int | None = None
     thing: str | None = None
@@ -163,7 +163,7 @@ def _said(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> li
     ]
 
 
-def check(claim: Claim, scene: Scene) -> Verdict:
+def check_claim(claim: Claim, scene: Scene) -> ClaimVerdict:
     """Whether a claim is so in a scene.
 
     Where the text does not say whom it means, one person for whom it is so is enough to agree, and to contradict it
@@ -175,13 +175,13 @@ def check(claim: Claim, scene: Scene) -> Verdict:
         if people == claim.number:
             return "agrees"
         # two men may be there with a woman
-        some = claim.words.lower().endswith(("men", "children")) and claim.number < people
+        some = claim.text.lower().endswith(("men", "children")) and claim.number < people
         return "cannot tell" if some else "contradicts"
     who = claim.who
     values = [_value(figure, claim, scene) for figure in (scene.people if who is None else meant(who, scene))]
     if not values:
         return "cannot tell"
-    somebody = who is None or (who == "all" and not claim.holds)  # "not everyone"
+    somebody = who is None or (who == "all" and not claim.value)  # "not everyone"
     if somebody and True in values:
         return "agrees"
     if who in ("all", "none") and not somebody and False in values:
@@ -191,20 +191,20 @@ def check(claim: Claim, scene: Scene) -> Verdict:
     return "agrees" if {*values} == {True} else "contradicts" if {*values} == {False} else "cannot tell"
 
 
-def _value(figure: Figure, claim: Claim, scene: Scene) -> bool | None:
+def _value(figure: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
     if claim.thing is not None:
-        held = scene.facts.holds(f"{figure.name}, {claim.key}")
-        return None if held is None else held == claim.holds
-    value = figure.facts.holds(claim.key)
+        held = scene.facts.value(f"{figure.name}, {claim.key}")
+        return None if held is None else held == claim.value
+    value = figure.facts.value(claim.key)
     if value is None:
         return None
-    if claim.holds and not value:
+    if claim.value and not value:
         numbers = dict(figure.facts[claim.key].numbers)
         for doubt in _DOUBTS:
             number = numbers.get(doubt.number)
             if doubt.fact.fullmatch(claim.key) and (number is None or doubt.low < number < doubt.high):
                 return None
-    return value == claim.holds
+    return value == claim.value
 
 
 def _clauses(text: str) -> Iterator[tuple[int, str]]:

@@ -11,22 +11,22 @@ from posetalk.facts.body import Numbers
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """of: a part of the body (`body`, `left elbow`, `arms`); says: what of it; holds: True, False, None (not known).
+    """part: of the body (`body`, `left elbow`, `arms`); predicate: what of it; value: True, False, None (not known).
 
     numbers: what it was decided by: degrees of the projection (`angle`, `lean`), everything else in trunk lengths.
     """
 
-    of: str
-    says: str
-    holds: bool | None
+    part: str
+    predicate: str
+    value: bool | None
     numbers: tuple[tuple[str, float], ...] = ()
 
     @property
     def key(self) -> str:
-        return f"{self.of}: {self.says}"
+        return f"{self.part}: {self.predicate}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"of": self.of, "says": self.says, "holds": self.holds, "numbers": dict(self.numbers)}
+        return {"of": self.part, "says": self.predicate, "holds": self.value, "numbers": dict(self.numbers)}
 
 
 class Facts:
@@ -41,17 +41,17 @@ class Facts:
     def __len__(self) -> int:
         return len(self._facts)
 
-    def holds(self, key: str) -> bool | None:
+    def value(self, key: str) -> bool | None:
         """Whether `left elbow: straight` is so; None where that is not known, or no such fact was looked for."""
         fact = self._facts.get(key)
-        return None if fact is None else fact.holds
+        return None if fact is None else fact.value
 
     def __getitem__(self, key: str) -> Fact:
         return self._facts[key]
 
     @property
     def true(self) -> list[Fact]:
-        return [fact for fact in self if fact.holds]
+        return [fact for fact in self if fact.value]
 
 
 def fact(

@@ -44,7 +44,7 @@ HELD, HELD_LONG = (1.2, 1.8), (4.5, 6.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Figure:
+class ScenePerson:
     """A person of a scene. name: `person 1`, counted from the picture's left. facts: the person's own."""
 
     name: str
@@ -62,7 +62,7 @@ class Scene:
     """
 
     image_id: int
-    people: tuple[Figure, ...]
+    people: tuple[ScenePerson, ...]
     others: int
     things: tuple[Thing, ...]
     facts: Facts
@@ -81,8 +81,8 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
         facts_ = facts_of(body)
         if any(thing.name in MOUNTS and _above(body, thing.box) for thing in things):
             # a rider's legs hang down as if they stood
-            facts_ = Facts([replace(f, holds=None) if f.key in _OF_FEET else f for f in facts_])
-        figures.append(Figure(f"person {number}", person.box, body, facts_))
+            facts_ = Facts([replace(f, value=None) if f.key in _OF_FEET else f for f in facts_])
+        figures.append(ScenePerson(f"person {number}", person.box, body, facts_))
     facts = [
         fact("picture", "one person", len(people) == 1),
         fact("picture", "several people", len(people) > 1),
@@ -96,7 +96,7 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
     merged: dict[str, Fact] = {}
     for one in facts:
         before = merged.get(one.key)
-        if before is None or (before.holds is not True and either(before.holds, one.holds) == one.holds):
+        if before is None or (before.value is not True and either(before.value, one.value) == one.value):
             merged[one.key] = one
     return Scene(image.id, tuple(figures), len(people) - len(figures), tuple(things), Facts(merged.values()))
 
@@ -106,19 +106,19 @@ def placed(scene: Scene) -> frozenset[str]:
     level = {
         name
         for first, second in combinations(scene.people, 2)
-        if not scene.facts.holds(f"{first.name}, {second.name}: first on the left")
+        if not scene.facts.value(f"{first.name}, {second.name}: first on the left")
         for name in (first.name, second.name)
     }
     return frozenset(figure.name for figure in scene.people) - level
 
 
-def _pair(a: Figure, b: Figure) -> list[Fact]:
+def _pair(a: ScenePerson, b: ScenePerson) -> list[Fact]:
     of = f"{a.name}, {b.name}"
     gap = b.box.center[0] - a.box.center[0]
     wide = (a.box.w + b.box.w) / 2
     sizes = None if a.body.size is None or b.body.size is None else a.body.size / b.body.size
-    facing = [a.facts.holds("body: facing right"), b.facts.holds("body: facing left")]
-    turned = [a.facts.holds("body: facing left"), b.facts.holds("body: facing right")]
+    facing = [a.facts.value("body: facing right"), b.facts.value("body: facing left")]
+    turned = [a.facts.value("body: facing left"), b.facts.value("body: facing right")]
     reach = _reach(a, b)
     return [
         fact(of, "first on the left", judge(gap / wide, *LEFT), gap=gap / wide),
@@ -136,7 +136,7 @@ def _pair(a: Figure, b: Figure) -> list[Fact]:
     ]
 
 
-def _reach(a: Figure, b: Figure) -> float | None:
+def _reach(a: ScenePerson, b: ScenePerson) -> float | None:
     """The least distance of a hand of one to a joint of the other, in trunk lengths of the smaller."""
     found = []
     for one, other in ((a, b), (b, a)):
@@ -151,7 +151,7 @@ def _reach(a: Figure, b: Figure) -> float | None:
     return min(found) if found else None
 
 
-def _with(figure: Figure, thing: Thing, people: Sequence[Figure]) -> list[Fact]:
+def _with(figure: ScenePerson, thing: Thing, people: Sequence[ScenePerson]) -> list[Fact]:
     body, of = figure.body, f"{figure.name}, {thing.name}"
     found = []
     if thing.name in CARRIED:
@@ -172,12 +172,12 @@ def _with(figure: Figure, thing: Thing, people: Sequence[Figure]) -> list[Fact]:
     if thing.name in SEATS:
         beside = left - 0.2 * size < hips[0] < right + 0.2 * size
         at = bool(beside and top - 0.3 * size < hips[1] < bottom + 0.1 * size)
-        found.append(fact(of, "sat on", both(figure.facts.holds("body: sitting"), at)))
+        found.append(fact(of, "sat on", both(figure.facts.value("body: sitting"), at)))
     if thing.name in MOUNTS:
         feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
         below = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
         # Legs as straight as a stander's: beside the animal, or on it; the projection does not tell.
-        bent = None if facts_of(body).holds("body: standing") else True
+        bent = None if facts_of(body).value("body: standing") else True
         ridden = both(_above(body, thing.box), below, bent, _nobody_nearer(figure, thing, people))
         found.append(fact(of, "ridden", ridden))
     return found
@@ -187,18 +187,20 @@ def _one_thing_a_hand(facts: Sequence[Fact]) -> list[Fact]:
     """Where a hand looks to be at several kinds of things, it is not known which of them it holds."""
     at: dict[tuple[str, str], set[str]] = {}
     for one in facts:
-        if one.holds and one.says.startswith("at the "):
-            person, _, thing = one.of.partition(", ")
-            at.setdefault((person, one.says), set()).add(thing)
+        if one.value and one.predicate.startswith("at the "):
+            person, _, thing = one.part.partition(", ")
+            at.setdefault((person, one.predicate), set()).add(thing)
     unsure = {
         (person, thing)
         for (person, _), things in at.items()
         if len(things - WORN) > 1
         for thing in things - WORN
     }
-    held = [one for one in facts if one.says == "carried" or one.says.startswith("at the ")]
+    held = [one for one in facts if one.predicate == "carried" or one.predicate.startswith("at the ")]
     return [
-        replace(one, holds=None) if one.holds and one in held and tuple(one.of.split(", ")) in unsure else one
+        replace(one, value=None)
+        if one.value and one in held and tuple(one.part.split(", ")) in unsure
+        else one
         for one in facts
     ]
 
@@ -223,7 +225,7 @@ def _outside(body: Body, joint: str, box: Box) -> float | None:
     return float(np.hypot(dx, dy)) / size
 
 
-def _nobody_nearer(figure: Figure, thing: Thing, people: Sequence[Figure]) -> bool | None:
+def _nobody_nearer(figure: ScenePerson, thing: Thing, people: Sequence[ScenePerson]) -> bool | None:
     """False where someone else's box has more of the object in it; it may then be theirs."""
     own = _shared(figure.box, thing.box)
     others = max((_shared(p.box, thing.box) for p in people if p is not figure), default=0.0)

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 from posetalk.draw.pose import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.facts.fact import Fact, Facts
-from posetalk.facts.scene import Figure, Scene, scene_of
+from posetalk.facts.scene import Scene, ScenePerson, scene_of
 from posetalk.formats.objects import Thing
 from posetalk.images.fit import fitting
 from posetalk.images.opening import read_image
 from posetalk.skeleton import Skeleton
-from posetalk.types import Floats, KeyPoints, PoseImage, PoseSet
+from posetalk.types import Floats, PoseImage, Poses, PoseSet
 
 SIZE = 15  # px of the text beside a picture
 PANEL = 520  # px
@@ -53,7 +53,9 @@ def lines_of(scene: Scene) -> list[str]:
     found += [f"  {figure.name}: {', '.join(_words(figure.facts))}" for figure in scene.people]
     # people are named from the left, and carried is what is at a hand
     plain = ("first on the left", "carried")
-    found += [f"  {fact.key}" for fact in scene.facts.true if fact.of != "picture" and fact.says not in plain]
+    found += [
+        f"  {fact.key}" for fact in scene.facts.true if fact.part != "picture" and fact.predicate not in plain
+    ]
     return found
 
 
@@ -136,16 +138,16 @@ def _words(facts: Facts) -> list[str]:
 
 
 def _word(fact: Fact) -> str:
-    return fact.says if fact.of == "body" else f"{fact.of} {fact.says}"
+    return fact.predicate if fact.part == "body" else f"{fact.part} {fact.predicate}"
 
 
-def _keypoints(figure: Figure, points: Skeleton) -> KeyPoints:
+def _keypoints(figure: ScenePerson, points: Skeleton) -> Poses:
     xy = np.array([_place(figure, name) for name in points.names])
     shown = np.array([[name not in figure.body.hidden for name in points.names]])
-    return KeyPoints(xy[None], np.ones((1, len(points))), points.names, (figure.box,), visible=shown)
+    return Poses(xy[None], np.ones((1, len(points))), points.names, (figure.box,), visible=shown)
 
 
-def _place(figure: Figure, name: str) -> Floats:
+def _place(figure: ScenePerson, name: str) -> Floats:
     point = figure.body[name]
     return np.full(2, np.nan) if point is None else point
 

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 
 from posetalk.facts.ordinals import ORDINAL, place
-from posetalk.facts.scene import Figure, Scene, placed
+from posetalk.facts.scene import Scene, ScenePerson, placed
 from posetalk.facts.subject import PERSONS
 
 _ANY = "person|people|individuals?|figures?"  # who may be anybody; "the man on the left" is so among the men
@@ -63,7 +63,7 @@ class Mentions:
         return self._who[known - 1] if known else None
 
 
-def meant(who: str, scene: Scene) -> tuple[Figure, ...]:
+def meant(who: str, scene: Scene) -> tuple[ScenePerson, ...]:
     """The people of a scene of whom one is meant (of `all` and `none`: all); nobody where it may be somebody else.
 
     With people in the picture who have no keypoints nobody can count from the left, but for the clearly visible.
@@ -90,7 +90,7 @@ def meant(who: str, scene: Scene) -> tuple[Figure, ...]:
     return people
 
 
-def _at(number: int, scene: Scene) -> tuple[Figure, ...]:
+def _at(number: int, scene: Scene) -> tuple[ScenePerson, ...]:
     people = scene.people
     if not 1 <= abs(number) <= len(people):
         return ()

@@ -21,7 +21,7 @@ def tokens(text: str | int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Completion:
     """What a server wrote, and how it ended. counted: the server gave the tokens; else they are estimated."""
 
     reply: str
@@ -31,7 +31,7 @@ class Answer:
     counted: bool
 
 
-class Trouble(Exception):
+class RequestError(Exception):
     """A request without an answer.
 
     reason: in two or three words, to be counted. words: all that is known. then: `again` where sending it again may
@@ -53,7 +53,7 @@ class Trouble(Exception):
         self.reason, self.words, self.then, self.wait, self.status = reason, words, then, wait, status
 
 
-def answer_of(data: Any, job_tokens: int = 0, clean: Callable[[str], str] = str) -> Answer:
+def completion_of(data: Any, job_tokens: int = 0, clean: Callable[[str], str] = str) -> Completion:
     """The answer in a decoded chat completion, without what the model thought. job_tokens: what is taken for tokens_in
     where the server says none. clean: what the text goes through before it is cut.
 
@@ -68,14 +68,14 @@ def answer_of(data: Any, job_tokens: int = 0, clean: Callable[[str], str] = str)
         finish, usage = choice.get("finish_reason"), data.get("usage") or {}
         said = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise Trouble("unusable answer", "what the server sent is no chat completion") from None
+        raise RequestError("unusable answer", "what the server sent is no chat completion") from None
     refusal, content = (clean(whole(text)) for text in (refusal or "", spoken(written)))
     counted = all(isinstance(n, int) and 0 <= n < 2**40 for n in said)
     into, out = cast(tuple[int, int], said) if counted else (job_tokens, tokens(written))
     if refusal or finish == "content_filter":
-        return Answer((refusal or content)[:LONGEST], "refused", into, out, counted)
+        return Completion((refusal or content)[:LONGEST], "refused", into, out, counted)
     cut = finish == "length" or len(content) > LONGEST
-    return Answer(content[:LONGEST], "cut off" if cut else "whole", into, out, counted)
+    return Completion(content[:LONGEST], "cut off" if cut else "whole", into, out, counted)
 
 
 def whole(text: str) -> str:

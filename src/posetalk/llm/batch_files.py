@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TextIO
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.answer import Answer, Trouble, answer_of, words_of
-from posetalk.llm.client import WriterSettings, body
+from posetalk.llm.answer import Completion, RequestError, completion_of, words_of
+from posetalk.llm.client import ServerSettings, body
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
-from posetalk.llm.request import Job
-from posetalk.llm.request_state import Accept, Request, walk
+from posetalk.llm.request import ChatRequest
+from posetalk.llm.request_state import Accept, PendingRequest, walk
 from posetalk.llm.wire import MOST
 
 # OpenAI's limits for one file (Batch guide, 2025); vLLM has none.
@@ -25,7 +25,7 @@ AT_ONCE = 500  # lines that go into the ledger in one commit
 
 
 def write_batch(
-    jobs: Iterable[Job], ledger: Ledger, settings: WriterSettings, accept: Accept, out: Path
+    jobs: Iterable[ChatRequest], ledger: Ledger, settings: ServerSettings, accept: Accept, out: Path
 ) -> list[Path]:
     """Write what is to be asked next of each job that is not settled, a line each; returns the files.
 
@@ -41,7 +41,7 @@ def write_batch(
     try:
         for job in jobs:
             found = walk(job, ledger, settings, accept)
-            if not isinstance(found, Request) or found.key in keys:
+            if not isinstance(found, PendingRequest) or found.key in keys:
                 continue
             keys.add(found.key)
             line = _line(found, settings)
@@ -104,7 +104,7 @@ def read_batch(path: Path, ledger: Ledger, price: Price | None = None) -> BatchR
     cannot be read; single lines never are one.
     """
     report = BatchReport()
-    found: list[tuple[str, str, Answer, float]] = []
+    found: list[tuple[str, str, Completion, float]] = []
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(_lines(file), 1):
@@ -129,12 +129,12 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _line(request: Request, settings: WriterSettings) -> str:
+def _line(request: PendingRequest, settings: ServerSettings) -> str:
     row = {
         "custom_id": request.key,
         "method": "POST",
         "url": "/v1/chat/completions",
-        "body": body(request.job, settings, settings.structured),
+        "body": body(request.job, settings, settings.structured_output),
     }
     return json.dumps(row) + "\n"
 
@@ -144,7 +144,7 @@ def _whole(file: TextIO, path: Path) -> None:
     path.with_name(f"{path.name}.part").replace(path)
 
 
-def _keep(found: list[tuple[str, str, Answer, float]], ledger: Ledger, report: BatchReport) -> None:
+def _keep(found: list[tuple[str, str, Completion, float]], ledger: Ledger, report: BatchReport) -> None:
     new = ledger.answer(found) if found else 0
     report.answered += new
     report.known += len(found) - new
@@ -153,7 +153,7 @@ def _keep(found: list[tuple[str, str, Answer, float]], ledger: Ledger, report: B
 
 def _read(
     line: str, where: str, ledger: Ledger, price: Price | None, report: BatchReport
-) -> tuple[str, str, Answer, float] | None:
+) -> tuple[str, str, Completion, float] | None:
     """The answer of a line; None where there is none, which is counted."""
     try:
         row = json.loads(line)
@@ -171,11 +171,11 @@ def _read(
         return None
     try:
         if error or status != 200:
-            raise Trouble(
+            raise RequestError(
                 "failed in the batch", f"the server answered {status}: {words_of(error or inside)[:300]}"
             )
-        answer = answer_of(inside)
-    except Trouble as trouble:
+        answer = completion_of(inside)
+    except RequestError as trouble:
         report.failed += 1
         report.first = report.first or f"{where}: {trouble.words}"
         ledger.fail(key, f"{trouble.reason}: {trouble.words}")

@@ -11,19 +11,20 @@ import os
 import re
 import ssl
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from posetalk.errors import PosetalkError, need
-from posetalk.llm.answer import Answer as Answer
-from posetalk.llm.answer import Trouble as Trouble
-from posetalk.llm.answer import answer_of as answer_of
+from posetalk.llm.answer import Completion as Completion
+from posetalk.llm.answer import RequestError as RequestError
+from posetalk.llm.answer import completion_of as completion_of
 from posetalk.llm.answer import tokens as tokens
 from posetalk.llm.answer import whole, words_of
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.llm.spoken import spoken as spoken
 from posetalk.llm.wire import TooMuch, capped
 from posetalk.settings import Settings
@@ -41,39 +42,50 @@ _UNKNOWN = re.compile(
 )
 
 
-class WriterSettings(Settings):
-    """A language model that writes, and how it is asked.
+class ServerSettings(Settings):
+    """A language model behind a server, and how it is asked."""
 
-    model:       the name that the server knows it by.
-    base_url:    of any server with OpenAI's interface, `http://localhost:8000/v1`; None for OpenAI itself. The key is
-                 taken from the environment variable OPENAI_API_KEY.
-    temperature, seed: None for the server's own.
-    structured:  ask for JSON by the job's schema; a server that refuses it is asked without.
-    concurrency: requests in flight at once.
-    max_tokens:  that an answer may have, with what a model thinks before it; None for the job's own number. Another
-                 number makes other requests, which are asked and paid anew.
-    timeout:     seconds that an answer may take, from the first byte sent to the last received.
-    retries:     how often a request is sent again after 429, 5xx, a timeout, a cut connection or an unusable body.
-    again:       how often a job is asked anew after a refusal, a reply cut off or one not accepted; it is told why.
-    pause:       seconds before a request is sent again; doubled each time, up to a minute.
-    requests_a_minute, tokens_a_minute: in any 60 seconds; None for no limit.
-    money:       dollars that the ledger's answers may cost in all; None for no limit.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "structured": "structured_output",
+        "retries": "max_retries",
+        "again": "max_revisions",
+        "pause": "retry_delay",
+        "requests_a_minute": "requests_per_minute",
+        "tokens_a_minute": "tokens_per_minute",
+        "money": "max_cost_usd",
+    }
 
     model: str = Field(min_length=1)
+    """The name that the server knows the model by."""
     base_url: str | None = None
+    """Address of a server with OpenAI's API, `http://localhost:8000/v1`; None for OpenAI itself. The key is read
+    from the environment variable OPENAI_API_KEY."""
     temperature: float | None = Field(None, ge=0, le=2)
+    """Sampling temperature; None for the server's default."""
     seed: int | None = None
-    structured: bool = True
+    """Sampling seed; None for the server's default."""
+    structured_output: bool = True
+    """Ask for JSON by a schema. A server that refuses is asked without."""
     max_tokens: int | None = Field(None, ge=1)
+    """Longest answer in tokens, reasoning included; None for the task's own limit. Another number makes other
+    requests, which are asked and paid anew."""
     concurrency: int = Field(16, ge=1, le=1000)
+    """Requests in flight at once."""
     timeout: float = Field(300, gt=0)
-    retries: int = Field(6, ge=0)
-    again: int = Field(2, ge=0)
-    pause: float = Field(1.0, gt=0)
-    requests_a_minute: int | None = Field(None, ge=1)
-    tokens_a_minute: int | None = Field(None, ge=1)
-    money: float | None = Field(None, ge=0)
+    """Seconds that an answer may take, from the first byte sent to the last received."""
+    max_retries: int = Field(6, ge=0)
+    """How often a request is sent again after 429, 5xx, a timeout, a cut connection or an unusable body."""
+    max_revisions: int = Field(2, ge=0)
+    """How often a request is asked anew, with the reason, after a refusal or a reply that is cut off or not
+    accepted."""
+    retry_delay: float = Field(1.0, gt=0)
+    """Seconds before a request is sent again; doubled each time, up to a minute."""
+    requests_per_minute: int | None = Field(None, ge=1)
+    """Limit in any 60 seconds; None for none."""
+    tokens_per_minute: int | None = Field(None, ge=1)
+    """Limit in any 60 seconds; None for none."""
+    max_cost_usd: float | None = Field(None, ge=0)
+    """What all answers of the folder together may cost, in US dollars; None for no limit."""
 
     @field_validator("base_url")
     @classmethod
@@ -86,32 +98,32 @@ class WriterSettings(Settings):
         return url
 
 
-def key(job: Job, settings: WriterSettings) -> str:
+def key(job: ChatRequest, settings: ServerSettings) -> str:
     """SHA-256 of all that shapes the answer, as 64 hexadecimal digits. The server's address is no part of it."""
     shapes = (
         settings.model,
         [sorted(message.items()) for message in job.messages],
-        job.schema if settings.structured else None,
+        job.schema if settings.structured_output else None,
         limit(job, settings),
         settings.temperature,
         settings.seed,
-        *([job.photo.digest] if job.photo else []),
+        *([job.image_part.digest] if job.image_part else []),
     )
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
 
 
-def limit(job: Job, settings: WriterSettings) -> int:
+def limit(job: ChatRequest, settings: ServerSettings) -> int:
     """The largest number of tokens that the answer may have."""
-    return settings.max_tokens or job.words
+    return settings.max_tokens or job.max_tokens
 
 
-def limit_name(settings: WriterSettings) -> str:
+def limit_name(settings: ServerSettings) -> str:
     """What a server most likely calls the limit of an answer."""
     # OpenAI's reasoning models refuse the older name, many other servers do not know the newer one
     return _LIMITS[(settings.base_url or OPENAI).startswith(OPENAI)]
 
 
-def body(job: Job, settings: WriterSettings, structured: bool, limited: str = "") -> dict[str, Any]:
+def body(job: ChatRequest, settings: ServerSettings, structured: bool, limited: str = "") -> dict[str, Any]:
     """The request as JSON for /chat/completions. limited: the name of the limit, by default the likely one."""
     most = {limited or limit_name(settings): limit(job, settings)}
     found: dict[str, Any] = {"model": settings.model, "messages": _messages(job), **most}
@@ -125,25 +137,27 @@ def body(job: Job, settings: WriterSettings, structured: bool, limited: str = ""
     return found
 
 
-def _messages(job: Job) -> list[Any]:
+def _messages(job: ChatRequest) -> list[Any]:
     """As they are sent: the photo, if there is one, before the words of the first question."""
     found: list[Any] = list(job.messages)
-    if job.photo:
+    if job.image_part:
         place = next(i for i, message in enumerate(found) if message["role"] == "user")
-        image = {"type": "image_url", "image_url": {"url": job.photo.url()}}
+        image = {"type": "image_url", "image_url": {"url": job.image_part.url()}}
         found[place] = {"role": "user", "content": [image, {"type": "text", "text": found[place]["content"]}]}
     return found
 
 
-def tokens_in(job: Job) -> int:
+def tokens_in(job: ChatRequest) -> int:
     """An estimate of how many tokens a job's messages are, with its photo."""
-    return tokens(sum(len(message["content"]) for message in job.messages)) + PHOTO * (job.photo is not None)
+    return tokens(sum(len(message["content"]) for message in job.messages)) + PHOTO * (
+        job.image_part is not None
+    )
 
 
 class Client:
     """Asks one server. Errors: no key, no package `openai`."""
 
-    def __init__(self, settings: WriterSettings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.openai = need("openai", "write")
         self.httpx = need("httpx2", "write")  # what openai sends with
         self.settings = settings
@@ -153,7 +167,7 @@ class Client:
             raise PosetalkError(f"OpenAI wants a key: set {KEY} in the environment, or give a base_url")
         if not (self.secret or PLACEHOLDER).isascii():
             raise PosetalkError(f"{KEY} holds characters that no key has; set it anew")
-        self.takes_schema: bool | None = None if settings.structured else False
+        self.takes_schema: bool | None = None if settings.structured_output else False
         self.limited = limit_name(settings)
         self.better_without = (
             0  # requests that failed with a schema, as if the server were ill, and not without
@@ -176,7 +190,7 @@ class Client:
             ),
         )
 
-    async def ask(self, job: Job, after: Trouble | None = None) -> Answer:
+    async def ask(self, job: ChatRequest, after: RequestError | None = None) -> Completion:
         """The server's answer. after: why there was none the last time. Errors: Trouble.
 
         What a server refuses of a request, the schema or the name of the limit, is left out or named otherwise, and
@@ -189,7 +203,7 @@ class Client:
         while True:
             try:
                 answer = await self._post(job, schema, limited)
-            except Trouble as trouble:
+            except RequestError as trouble:
                 trouble.schema = schema
                 if trouble.status not in (400, 422):
                     raise
@@ -215,53 +229,55 @@ class Client:
         for server in self.pools:
             await server.close()
 
-    async def _post(self, job: Job, structured: bool, limited: str) -> Answer:
+    async def _post(self, job: ChatRequest, structured: bool, limited: str) -> Completion:
         asked = body(job, self.settings, structured, limited)
         try:
             async with asyncio.timeout(self.settings.timeout):
                 response = await next(self._turn).post(
                     "/chat/completions", cast_to=self.httpx.Response, body=asked
                 )
-            return answer_of(json.loads(response.content), tokens_in(job), self._clean)
+            return completion_of(json.loads(response.content), tokens_in(job), self._clean)
         except self.openai.APIStatusError as error:
             raise self._refused(error) from None
         except (TimeoutError, self.openai.APITimeoutError):
-            raise Trouble("timeout", f"no whole answer in {self.settings.timeout:g} s") from None
+            raise RequestError("timeout", f"no whole answer in {self.settings.timeout:g} s") from None
         except (TooMuch, self.openai.APIConnectionError) as error:
             cause = error if isinstance(error, TooMuch) else error.__cause__
             if isinstance(cause, TooMuch):
-                raise Trouble("unusable answer", str(cause)) from None
+                raise RequestError("unusable answer", str(cause)) from None
             if isinstance(cause, self.httpx.ConnectError):
-                raise Trouble("unreachable", f"cannot reach {self.where}") from None
-            raise Trouble("connection cut", "the connection was cut") from None
+                raise RequestError("unreachable", f"cannot reach {self.where}") from None
+            raise RequestError("connection cut", "the connection was cut") from None
         except UnicodeEncodeError:
-            raise Trouble("cannot be sent", "its messages hold broken characters", "never") from None
+            raise RequestError("cannot be sent", "its messages hold broken characters", "never") from None
         except (ValueError, RecursionError):  # of json
-            raise Trouble("unusable answer", "what the server sent is no JSON") from None
+            raise RequestError("unusable answer", "what the server sent is no JSON") from None
 
-    def _refused(self, error: Any) -> Trouble:
+    def _refused(self, error: Any) -> RequestError:
         status: int = error.status_code
         if 300 <= status < 400:
             to = self._elsewhere(error.response.headers.get("location", ""))
             sentence = f"{self.where} sends all requests on to {to} ({status}); the key goes to no address but the one"
-            return Trouble(
+            return RequestError(
                 "sent elsewhere", f"{sentence} that is given: look whether it is right", "stop", status=status
             )
         words = self._clean(words_of(error.body))[:300]
         code = str(getattr(error, "code", None))
         if status in (401, 403):
             sentence = f"{self.where} refuses the key ({status}); set {KEY} to one that may use {self.settings.model}"
-            return Trouble("refused key", sentence, "stop", status=status)
+            return RequestError("refused key", sentence, "stop", status=status)
         if status == 404:
             sentence = f"{self.where} knows no model {self.settings.model!r} (404: {words}); look at both"
-            return Trouble("unknown model", sentence, "stop", status=status)
+            return RequestError("unknown model", sentence, "stop", status=status)
         if status == 402 or code == "insufficient_quota":
             sentence = f"{self.where} wants to be paid first ({status}: {words}); nothing more can be asked"
-            return Trouble("no credit", sentence, "stop", status=status)
+            return RequestError("no credit", sentence, "stop", status=status)
         if status in (408, 409, 425, 429) or status >= 500:
             reason = "too many requests" if status == 429 else f"error {status}"
-            return Trouble(reason, f"the server answered {status}: {words}", wait=_wait(error), status=status)
-        return Trouble(
+            return RequestError(
+                reason, f"the server answered {status}: {words}", wait=_wait(error), status=status
+            )
+        return RequestError(
             f"refused with {status}", f"the server answered {status}: {words}", "never", status=status
         )
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal, Self
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.answer import Answer, tokens
+from posetalk.llm.answer import Completion, tokens
 from posetalk.llm.fault import Fault
 from posetalk.llm.request import Turns
 
@@ -26,7 +26,7 @@ State = Literal[
     "answered",
     "failed",  # given up, with a reason; the next run asks again
 ]
-Verdict = Turns | tuple[Fault, ...]
+ReplyVerdict = Turns | tuple[Fault, ...]
 
 _TABLE = """
 CREATE TABLE requests (
@@ -51,8 +51,8 @@ class Row:
     job: str
     state: State
     reason: str
-    answer: Answer | None
-    verdict: Verdict | None
+    answer: Completion | None
+    verdict: ReplyVerdict | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Ledger:
         if found is None:
             return None
         job, state, reason, reply, ended, into, out, counted, verdict = found
-        answer = Answer(reply, ended, into, out, bool(counted)) if state == "answered" else None
+        answer = Completion(reply, ended, into, out, bool(counted)) if state == "answered" else None
         return Row(job, state, str(reason or ""), answer, _verdict(verdict))
 
     def mark(self, requests: Iterable[tuple[str, str]], state: Literal["waiting", "asked"]) -> None:
@@ -229,7 +229,7 @@ class Ledger:
                 [(key, job, state) for key, job in requests],
             )
 
-    def answer(self, answers: Iterable[tuple[str, str, Answer, float]]) -> int:
+    def answer(self, answers: Iterable[tuple[str, str, Completion, float]]) -> int:
         """Keep answers, as (key, job, answer, dollars), for good, and return how many are new.
 
         A first answer is never replaced.
@@ -261,7 +261,7 @@ class Ledger:
                 (reason, key),
             )
 
-    def judge(self, key: str, verdict: Verdict) -> None:
+    def judge(self, key: str, verdict: ReplyVerdict) -> None:
         """Keep what became of an answer: turns, or faults."""
         with self._transaction():
             self._sql.execute("UPDATE requests SET verdict = ? WHERE key = ?", (_text(verdict), key))
@@ -331,14 +331,14 @@ class Ledger:
             raise PosetalkError(f"{self.path} {sentence}") from None
 
 
-def _text(verdict: Verdict) -> str:
+def _text(verdict: ReplyVerdict) -> str:
     if verdict and isinstance(verdict[0], Fault):
         faults = [(fault.reason, fault.words) for fault in verdict if isinstance(fault, Fault)]
         return json.dumps({"faults": faults}, ensure_ascii=False)
     return json.dumps({"turns": verdict}, ensure_ascii=False)
 
 
-def _verdict(text: object) -> Verdict | None:
+def _verdict(text: object) -> ReplyVerdict | None:
     """None where there is none that can be read: it can be made again."""
     try:
         found = json.loads(str(text or ""))

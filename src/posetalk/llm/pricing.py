@@ -9,9 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import WriterSettings, key, limit, tokens_in
+from posetalk.llm.client import ServerSettings, key, limit, tokens_in
 from posetalk.llm.ledger import Ledger
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.settings import Settings
 
 
@@ -46,7 +46,7 @@ def price_of(model: str, table: str | Path | None = None) -> Price | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class CostEstimate:
     """What jobs take if each is answered at the first time of asking.
 
     tokens_in: by the rule of four characters a token. tokens_out: the most that the jobs allow. dollars: of both; None
@@ -67,8 +67,8 @@ class Estimate:
 
 
 def estimate(
-    jobs: Iterable[Job], settings: WriterSettings, price: Price | None, ledger: Ledger | None = None
-) -> Estimate:
+    jobs: Iterable[ChatRequest], settings: ServerSettings, price: Price | None, ledger: Ledger | None = None
+) -> CostEstimate:
     """Count what is to be asked, asking nothing. ledger: what is answered in it is not counted."""
     requests = into = out = 0
     for job in jobs:
@@ -77,4 +77,4 @@ def estimate(
             requests += 1
             into += tokens_in(job)
             out += limit(job, settings)
-    return Estimate(requests, into, out, None if price is None else price.of(into, out))
+    return CostEstimate(requests, into, out, None if price is None else price.of(into, out))

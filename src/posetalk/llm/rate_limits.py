@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from posetalk.llm.client import Answer, WriterSettings, limit, tokens_in
+from posetalk.llm.client import Completion, ServerSettings, limit, tokens_in
 from posetalk.llm.pricing import Price
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class _Spent:
     amount: float
 
 
-class Window:
+class SlidingWindow:
     """No more than `most` in any 60 seconds, by the clock of the caller."""
 
     SECONDS = 60.0
@@ -59,7 +59,7 @@ class Window:
 
 
 @dataclass(slots=True)
-class Slip:
+class Reservation:
     """What one request in flight may take at most. estimate: of its messages, in tokens."""
 
     estimate: int
@@ -68,7 +68,7 @@ class Slip:
 
 
 @dataclass(slots=True)
-class Limits:
+class RateLimiter:
     """Requests and tokens a minute, money, and the time that a server asked to be left alone.
 
     spent: dollars of all answers, so far. Where money is concerned a request in flight is reckoned as if it wrote all
@@ -76,25 +76,25 @@ class Limits:
     as many times as any answer so far has shown.
     """
 
-    settings: WriterSettings
+    settings: ServerSettings
     price: Price | None
     spent: float
     clock: Callable[[], float] = time.monotonic
-    requests: Window = field(init=False)
-    tokens: Window = field(init=False)
+    requests: SlidingWindow = field(init=False)
+    tokens: SlidingWindow = field(init=False)
     open: int = 0
     in_flight: float = 0.0  # dollars
     swollen: float = 2.0
     not_before: float = 0.0
 
     def __post_init__(self) -> None:
-        self.requests = Window(self.settings.requests_a_minute)
-        self.tokens = Window(self.settings.tokens_a_minute)
+        self.requests = SlidingWindow(self.settings.requests_per_minute)
+        self.tokens = SlidingWindow(self.settings.tokens_per_minute)
 
-    def wait(self, job: Job) -> float | None:
+    def wait(self, job: ChatRequest) -> float | None:
         """Seconds to wait before asking; 0 for now; None where the money is at an end."""
         now = self.clock()
-        most = self.settings.money
+        most = self.settings.max_cost_usd
         if most is not None and self.spent + self.in_flight + self._dollars(job) > most:
             return 0.05 if self.open else None  # what is in flight may turn out to cost less
         return max(
@@ -104,16 +104,16 @@ class Limits:
             0,
         )
 
-    def begin(self, job: Job) -> Slip:
+    def begin(self, job: ChatRequest) -> Reservation:
         """A request is sent."""
         now, dollars = self.clock(), self._dollars(job)
         self.requests.spend(1, now)
         self.open += 1
         self.in_flight += dollars
         estimate = tokens_in(job)
-        return Slip(estimate, self.tokens.spend(estimate + limit(job, self.settings), now), dollars)
+        return Reservation(estimate, self.tokens.spend(estimate + limit(job, self.settings), now), dollars)
 
-    def end(self, slip: Slip, answer: Answer | None) -> float:
+    def end(self, slip: Reservation, answer: Completion | None) -> float:
         """A request is over. Returns the dollars it took."""
         self.open -= 1
         self.in_flight = max(0.0, self.in_flight - slip.dollars)
@@ -131,7 +131,7 @@ class Limits:
         anew, self.not_before = self.not_before <= now, max(self.not_before, now + seconds)
         return anew
 
-    def _dollars(self, job: Job) -> float:
+    def _dollars(self, job: ChatRequest) -> float:
         if self.price is None:
             return 0.0
         return self.price.of(self.swollen * tokens_in(job), limit(job, self.settings))

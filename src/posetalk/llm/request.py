@@ -16,14 +16,14 @@ Message = dict[str, str]  # role and content, as the chat interface of OpenAI ha
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class ImagePart:
     """A photo that goes with a question; its bytes are read when it is sent. digest: SHA-256, hexadecimal."""
 
     path: Path
     digest: str
 
     @classmethod
-    def of(cls, path: Path) -> Photo:
+    def of(cls, path: Path) -> ImagePart:
         """Errors: a file that cannot be read, or is no picture."""
         picture_bytes(path)
         return cls(path, hashlib.sha256(_bytes(path)).hexdigest())
@@ -35,12 +35,12 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ChatRequest:
     """One sample to be written.
 
     id: of the sample, `785-detail`. messages: all that the model is told. schema: the JSON schema of its reply, whose
-    title is its name for the server (else the kind); empty where plain text is asked for. words: the largest number of
-    tokens it may write. photo: shown with the first question.
+    title is its name for the server (else the kind); empty where plain text is asked for. max_tokens: of
+    the reply, at most. image_part: shown with the first question.
     """
 
     id: str
@@ -49,10 +49,10 @@ class Job:
     kind: str
     messages: tuple[Message, ...]
     schema: dict[str, Any]
-    words: int = 1024
-    photo: Photo | None = None
+    max_tokens: int = 1024
+    image_part: ImagePart | None = None
 
-    def again(self, reply: str, reason: str) -> Job:
+    def again(self, reply: str, reason: str) -> ChatRequest:
         """The job once more, after a reply that was not accepted: the model is shown it and told why."""
         more = (
             {"role": "assistant", "content": reply},

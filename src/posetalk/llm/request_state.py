@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from posetalk.llm.client import WriterSettings, key, limit
+from posetalk.llm.client import ServerSettings, key, limit
 from posetalk.llm.fault import Fault, Rejected
-from posetalk.llm.ledger import Ledger, Totals, Verdict
-from posetalk.llm.request import Job, Turns
+from posetalk.llm.ledger import Ledger, ReplyVerdict, Totals
+from posetalk.llm.request import ChatRequest, Turns
 
-Accept = Callable[[Job, str], Turns]
+Accept = Callable[[ChatRequest, str], Turns]
 """Turns a reply into turns, or raises Rejected. It must look at the job and the reply alone, never at other samples."""
 
 UNASKED = "not asked yet"  # the failure of a job that no request was sent for
@@ -21,11 +21,11 @@ _REFUSED = "the task is refused, though it is only to say how people stand and m
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PendingRequest:
     """What is to be asked next. job: with all that was said so far; failed: why it was given up before, if it was."""
 
     key: str
-    job: Job
+    job: ChatRequest
     failed: str
 
 
@@ -43,7 +43,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Report:
+class RunReport:
     """What became of the jobs that were looked at. rejected: by the first fault; failed: by reason.
 
     stopped: why the run ended before all jobs were settled; empty where they are. interrupted: by Ctrl-C. totals: of
@@ -79,13 +79,15 @@ class Report:
         return "; ".join(parts)
 
 
-def walk(job: Job, ledger: Ledger, settings: WriterSettings, accept: Accept) -> Request | Outcome:
+def walk(
+    job: ChatRequest, ledger: Ledger, settings: ServerSettings, accept: Accept
+) -> PendingRequest | Outcome:
     """Follow a job through the ledger, judging what is not yet judged, to its end or to what must be asked."""
-    for number in range(settings.again + 1):
+    for number in range(settings.max_revisions + 1):
         of = key(job, settings)
         row = ledger.row(of)
         if row is None or row.answer is None:
-            return Request(of, job, row.reason if row else "")
+            return PendingRequest(of, job, row.reason if row else "")
         answer = row.answer
         if answer.end == "refused":
             outcome = Outcome(failure=f"refused by the model: {answer.reply[:200]}", reply=answer.reply)
@@ -99,23 +101,23 @@ def walk(job: Job, ledger: Ledger, settings: WriterSettings, accept: Accept) -> 
                 return Outcome(turns=cast(Turns, verdict), reply=answer.reply)
             outcome = Outcome(faults=(faults := verdict), reply=answer.reply)
             reason = "; ".join(fault.words for fault in faults)
-        if number < settings.again:
+        if number < settings.max_revisions:
             job = job.again(answer.reply or _NOTHING, reason)
     return outcome
 
 
 def results(
-    jobs: Iterable[Job], ledger: Ledger, settings: WriterSettings, accept: Accept
-) -> Iterator[tuple[Job, Outcome]]:
+    jobs: Iterable[ChatRequest], ledger: Ledger, settings: ServerSettings, accept: Accept
+) -> Iterator[tuple[ChatRequest, Outcome]]:
     """What became of each job, in the order of the jobs, whatever order the answers came in. Asks nothing."""
     for job in jobs:
         found = walk(job, ledger, settings, accept)
-        if isinstance(found, Request):
+        if isinstance(found, PendingRequest):
             found = Outcome(failure=found.failed or UNASKED)
         yield job, found
 
 
-def _judged(job: Job, reply: str, cut_after: int | None, accept: Accept) -> Verdict:
+def _judged(job: ChatRequest, reply: str, cut_after: int | None, accept: Accept) -> ReplyVerdict:
     if cut_after is not None:
         return (Fault("length", f"the reply was cut off after {cut_after} tokens, it has to be shorter"),)
     try:

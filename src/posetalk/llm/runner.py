@@ -13,25 +13,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Answer, Client, Trouble, WriterSettings
+from posetalk.llm.client import Client, Completion, RequestError, ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
-from posetalk.llm.rate_limits import Limits
-from posetalk.llm.request import Job
-from posetalk.llm.request_state import Accept, Outcome, Report, Request, walk
-from posetalk.llm.store_worker import Clerk
+from posetalk.llm.rate_limits import RateLimiter
+from posetalk.llm.request import ChatRequest
+from posetalk.llm.request_state import Accept, Outcome, PendingRequest, RunReport, walk
+from posetalk.llm.store_worker import StoreWorker
 
 GIVE_UP = 20  # requests given up one after the other, none answered between: the server must be ill
 
 
 def generate(
-    jobs: Iterable[Job],
+    jobs: Iterable[ChatRequest],
     ledger: Ledger,
-    settings: WriterSettings,
+    settings: ServerSettings,
     accept: Accept,
     price: Price | None = None,
     total: int | None = None,
-) -> Report:
+) -> RunReport:
     """Ask for every job that the ledger does not hold an answer to, and judge the answers.
 
     jobs: taken one by one, as there is room. total: how many they are, for the time left. What came of them is then
@@ -39,7 +39,7 @@ def generate(
     (KeyboardInterrupt). Errors (PosetalkError), after what is in flight has come in: a refused key, an unknown model,
     a server that cannot be reached or answers nothing; the ledger's own.
     """
-    if settings.money is not None and price is None:
+    if settings.max_cost_usd is not None and price is None:
         raise PosetalkError(
             f"money is limited, and no price of {settings.model!r} is known; put it into the table of prices"
         )
@@ -51,17 +51,17 @@ class _Run:
 
     def __init__(
         self,
-        jobs: Iterable[Job],
+        jobs: Iterable[ChatRequest],
         ledger: Ledger,
-        settings: WriterSettings,
+        settings: ServerSettings,
         accept: Accept,
         price: Price | None,
     ) -> None:
         self.jobs, self.ledger, self.settings, self.accept = iter(jobs), ledger, settings, accept
         self.client = Client(settings)
-        self.clerk = Clerk(ledger)
-        self.report = Report(totals=self.clerk.totals)
-        self.limits = Limits(settings, price, self.clerk.totals.dollars)
+        self.clerk = StoreWorker(ledger)
+        self.report = RunReport(totals=self.clerk.totals)
+        self.limits = RateLimiter(settings, price, self.clerk.totals.dollars)
         self.room = asyncio.Semaphore(settings.concurrency)
         self.stop = asyncio.Event()
         self.error: Exception | None = None  # what is raised when all that is in flight has come in
@@ -69,7 +69,7 @@ class _Run:
         self.answered = False
         self.flying: dict[str, asyncio.Event] = {}
 
-    async def run(self, total: int | None) -> Report:
+    async def run(self, total: int | None) -> RunReport:
         whole, hours = (
             Column(no_wrap=True, min_width=width) for width in (13, 8)
         )  # the words take what is left
@@ -116,7 +116,7 @@ class _Run:
         except Exception as error:  # of the jobs, of `accept`, of the ledger
             self._end(error=error)  # what is in flight shall be stored
 
-    async def _settle(self, job: Job, request: Request | None) -> None:
+    async def _settle(self, job: ChatRequest, request: PendingRequest | None) -> None:
         """Ask for a job, and again, until it is settled, a request of it is given up or the run is stopped."""
         while request is not None and not self.stop.is_set():
             if request.key in self.flying:  # another job with the very same words
@@ -130,32 +130,34 @@ class _Run:
                     self.flying.pop(request.key).set()
             request = await self.clerk.do(self._walk, job)
 
-    async def _ask(self, request: Request) -> bool:
+    async def _ask(self, request: PendingRequest) -> bool:
         """Ask until there is an answer; False where the request is given up or the run is stopped."""
-        trouble: Trouble | None = None
-        for number in range(self.settings.retries + 1):
+        trouble: RequestError | None = None
+        for number in range(self.settings.max_retries + 1):
             found = await self._send(request, trouble)
             if found is None:
                 return False
-            if isinstance(found, Answer):
+            if isinstance(found, Completion):
                 self.answered, self.in_vain = True, 0
                 return True
             trouble = found
             if found.then == "stop" or (found.reason == "unreachable" and not self.answered):
                 self._end(error=PosetalkError(found.words))
                 return False
-            if found.then == "never" or number == self.settings.retries:
+            if found.then == "never" or number == self.settings.max_retries:
                 await self.clerk.do(self._fail, request, f"{found.reason}: {found.words}")
                 self._given_up(found)
                 return False
             if found.wait and self.limits.leave_alone(found.wait) and found.wait > 5:
                 self._tell(f"the server asks to be left alone for {found.wait:.0f} s")
-            pause = min(60.0, self.settings.pause * 2**number) * random.uniform(0.5, 1)
+            pause = min(60.0, self.settings.retry_delay * 2**number) * random.uniform(0.5, 1)
             if await self._stopped_within(pause):
                 return False
         raise AssertionError("the last round returns")
 
-    async def _send(self, request: Request, after: Trouble | None) -> Answer | Trouble | None:
+    async def _send(
+        self, request: PendingRequest, after: RequestError | None
+    ) -> Completion | RequestError | None:
         """Send a request once, as soon as there is room and the limits let it; None where the run is stopped.
 
         after: why the last time there was no answer.
@@ -167,14 +169,14 @@ class _Run:
             self.clerk.sent.append((request.key, request.job.id))
             try:
                 return (answer := await self.client.ask(request.job, after))
-            except Trouble as trouble:
+            except RequestError as trouble:
                 return trouble
             finally:
                 dollars = self.limits.end(slip, answer)
                 if answer is not None:
                     self.clerk.answers.append((request.key, request.job.id, answer, dollars))
 
-    def _given_up(self, trouble: Trouble) -> None:
+    def _given_up(self, trouble: RequestError) -> None:
         self.in_vain += 1
         if self.in_vain >= GIVE_UP:
             sentence = (
@@ -183,12 +185,12 @@ class _Run:
             )
             self._end(error=PosetalkError(sentence))
 
-    async def _may(self, job: Job) -> bool:
+    async def _may(self, job: ChatRequest) -> bool:
         """Wait until the limits let a request through; False where the run is stopped."""
         while not self.stop.is_set():
             seconds = self.limits.wait(job)
             if seconds is None:
-                self._end(f"the next request might pass the limit of ${self.settings.money:,.2f}")
+                self._end(f"the next request might pass the limit of ${self.settings.max_cost_usd:,.2f}")
                 return False
             if seconds == 0:
                 return True
@@ -234,7 +236,7 @@ class _Run:
 
     # In the clerk's rounds:
 
-    def _next(self) -> tuple[Job, Request] | int | None:
+    def _next(self) -> tuple[ChatRequest, PendingRequest] | int | None:
         """The next job with something to ask; how many were settled where none was found soon; None at the end."""
         for settled, job in enumerate(self.jobs, 1):
             request = self._walk(job)
@@ -244,15 +246,15 @@ class _Run:
                 return settled
         return None
 
-    def _walk(self, job: Job) -> Request | None:
+    def _walk(self, job: ChatRequest) -> PendingRequest | None:
         """What is to be asked next of a job; None where it is settled, which is then counted."""
         found = walk(job, self.ledger, self.settings, self.accept)
-        if isinstance(found, Request):
+        if isinstance(found, PendingRequest):
             return found
         self._settled(found)
         return None
 
-    def _fail(self, request: Request, reason: str) -> None:
+    def _fail(self, request: PendingRequest, reason: str) -> None:
         self.ledger.fail(request.key, reason)
         self._settled(Outcome(failure=reason))
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from posetalk.llm.client import Answer
+from posetalk.llm.client import Completion
 from posetalk.llm.ledger import Ledger, Totals
 
 ROUND = 0.01  # seconds between rounds: each costs a sync of the disk and a change of threads
@@ -19,7 +19,7 @@ LONG = 0.05  # seconds after which a round should end, as answers wait for the n
 T = TypeVar("T")
 
 
-class Clerk:
+class StoreWorker:
     """Does in rounds what it is given: what has come in is stored for good, then all calls are made.
 
     sent: (key, job) of requests on their way. answers: (key, job, answer, dollars) that have come in. Both are emptied
@@ -30,7 +30,7 @@ class Clerk:
         self.ledger = ledger
         self.totals = ledger.totals()
         self.sent: deque[tuple[str, str]] = deque()
-        self.answers: deque[tuple[str, str, Answer, float]] = deque()
+        self.answers: deque[tuple[str, str, Completion, float]] = deque()
         self._until = 0.0
         self._thread = ThreadPoolExecutor(1, "ledger")
         self._calls: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []

@@ -24,7 +24,7 @@ HELD = 2**29  # bytes of decoded pictures held at a time, read ahead or looked a
 
 
 @dataclass(frozen=True, slots=True)
-class ToRead(Generic[R]):
+class ReadTask(Generic[R]):
     """A picture, what reads it, and whether the list that it comes in ends with it."""
 
     picture: Picture
@@ -58,7 +58,7 @@ class _Room:
 class _Coming(Generic[R]):
     """A picture on its way: its size in bytes, as soon as its header was read, then what `read` gave."""
 
-    def __init__(self, asked: ToRead[R], room: _Room, reader: ThreadPoolExecutor) -> None:
+    def __init__(self, asked: ReadTask[R], room: _Room, reader: ThreadPoolExecutor) -> None:
         self.asked, self.room = asked, room
         self.given = 0 if isinstance(asked.picture, str | Path) else pixel_bytes(asked.picture)
         self.size: Future[int] = Future()
@@ -73,7 +73,7 @@ class _Coming(Generic[R]):
         return self.asked.read()
 
 
-def read_ahead(pictures: Iterable[ToRead[R]], limit: int | None = None) -> Generator[list[R], None, None]:
+def read_ahead(pictures: Iterable[ReadTask[R]], limit: int | None = None) -> Generator[list[R], None, None]:
     """What was read of each picture, in order, in lists that end where the caller says so, or before a picture with
     which a list would hold more than `limit` bytes of pixels (None: HELD).
 

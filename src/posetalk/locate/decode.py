@@ -51,7 +51,7 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class DecodedKeypoints:
     """Answers for P people and K questions, in 0..1 of the crop.
 
     xy:      (P, K, 2) the coordinates.
@@ -159,7 +159,7 @@ def decode(
     prefix: Prefix,
     questions: Sequence[Tensor],
     branches: int = 1,
-) -> Found:
+) -> DecodedKeypoints:
     """Ask `questions` (of `read`) of every person of a prefix, and have the coordinates written.
 
     branches: 1 for greedy decoding. Above, the digits' tree is followed along the likeliest `branches` values of each
@@ -174,7 +174,7 @@ def decode(
     link = torch.tensor(answer.middle, device=row.device).expand(*first.last.shape, -1)
     end = row.extend(torch.cat([first.last[..., None], link], 2), end[1], end[2])
     second, _ = _coordinate(row, end, head, digits, branches)
-    return Found(
+    return DecodedKeypoints(
         xy=torch.stack([first.value, second.value], -1),
         std=torch.stack([first.std, second.std], -1) if branches > 1 else None,
         score=(first.score + second.score) / 2,
@@ -190,7 +190,7 @@ def heat_maps(model: PoseLLM, prefix: Prefix, questions: Sequence[Tensor]) -> tu
     return heat.float(), visible.float()
 
 
-def settle(heat: Tensor, visible: Tensor, scale: Tensor) -> Found:
+def settle(heat: Tensor, visible: Tensor, scale: Tensor) -> DecodedKeypoints:
     """Where heat maps (P, K, S * S) point.
 
     scale: (P, K) the s of OKS, exp(-d^2 / (2 s^2)), in crop sides. The answer is the place of which the heat map
@@ -213,7 +213,7 @@ def settle(heat: Tensor, visible: Tensor, scale: Tensor) -> Found:
             x, y = (near.sum(-2) * centres).sum(-1) / total, (near.sum(-1) * centres).sum(-1) / total
     across, down = share.sum(-2), share.sum(-1)
     spread = [(((centres - v[..., None]) ** 2) * p).sum(-1).sqrt() for v, p in ((x, across), (y, down))]
-    return Found(torch.stack([x, y], -1), torch.stack(spread, -1), score, visible.sigmoid())
+    return DecodedKeypoints(torch.stack([x, y], -1), torch.stack(spread, -1), score, visible.sigmoid())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,14 +17,14 @@ import torch
 from posetalk.errors import PosetalkError
 from posetalk.images.affine import Square, square_of
 from posetalk.images.opening import Pixels, cut, normalise, read_image
-from posetalk.locate.ahead import Picture, ToRead, read_ahead
-from posetalk.locate.decode import Found, Prefix, decode, heat_maps, prefill, read, settle
-from posetalk.locate.opened import Boxes, Crop, Opened, Seen, as_list, listed
+from posetalk.locate.ahead import Picture, ReadTask, read_ahead
+from posetalk.locate.decode import DecodedKeypoints, Prefix, decode, heat_maps, prefill, read, settle
+from posetalk.locate.opened import Boxes, Crop, OpenedImage, Seen, as_list, listed
 from posetalk.model.files import PRESETS, conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
 from posetalk.skeleton import BUILT_IN, Asked, Keypoint, asked_keypoints, skeleton
-from posetalk.types import Box, Floats, KeyPoints, frozen_array
+from posetalk.types import Box, Floats, Poses, frozen_array
 
 Decoding = Literal["greedy", "expected"]
 BRANCHES = 3  # of each digit that `expected` follows; the rest counts with the middle of its interval
@@ -76,7 +76,7 @@ class Localizer:
         self.decoding, self.flip, self.batch = decoding, flip, batch
         self._maker = threading.get_ident()
         self._set = threading.local()  # `picture` of each thread
-        self._first: Opened | None = None
+        self._first: OpenedImage | None = None
         self._questions: dict[tuple[str, str], torch.Tensor] = {}
 
     @classmethod
@@ -111,14 +111,14 @@ class Localizer:
 
         In each thread anew, see `Localizer`.
         """
-        self._set.picture = Opened(read_image(image), seen={})
+        self._set.picture = OpenedImage(read_image(image), seen={})
         if threading.get_ident() == self._maker:
             self._first = self._set.picture
         return self
 
     @property
-    def _picture(self) -> Opened:
-        picture: Opened | None = getattr(self._set, "picture", self._first)
+    def _picture(self) -> OpenedImage:
+        picture: OpenedImage | None = getattr(self._set, "picture", self._first)
         if picture is None:
             raise PosetalkError("no picture yet; call set_image(picture) before locate")
         return picture
@@ -128,7 +128,7 @@ class Localizer:
         """The picture as (h, w, 3) uint8 RGB, upright."""
         return self._picture.image
 
-    def locate(self, boxes: Boxes | None = None, keypoints: Asked = "coco17") -> KeyPoints:
+    def locate(self, boxes: Boxes | None = None, keypoints: Asked = "coco17") -> Poses:
         """Find keypoints in each box.
 
         boxes:     a list of Box or (x, y, width, height) in px of the full image, or one of them. None: one person is
@@ -146,7 +146,7 @@ class Localizer:
 
     def locate_all(
         self, pictures: Iterable[tuple[Picture, Boxes | None]], keypoints: Asked = "coco17"
-    ) -> Generator[KeyPoints | PosetalkError, None, None]:
+    ) -> Generator[Poses | PosetalkError, None, None]:
         """Find keypoints in many pictures, each with its boxes (or None, see `locate`): an answer a picture, in order.
 
         People are asked `batch` at a time, whatever picture they are in, while the next pictures are read. What is
@@ -166,7 +166,7 @@ class Localizer:
 
     def locate_groups(
         self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], keypoints: Asked = "coco17"
-    ) -> Generator[KeyPoints | PosetalkError, None, None]:
+    ) -> Generator[Poses | PosetalkError, None, None]:
         """`locate_all` for a caller who says (True) after which pictures people are asked; no group crosses that.
 
         Numbers differ in the last digits with the company in which a person is asked: a run that goes on after a stop
@@ -207,21 +207,23 @@ class Localizer:
 
     def _all(
         self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], points: tuple[Keypoint, ...]
-    ) -> Generator[KeyPoints | PosetalkError, None, None]:
-        def opened(picture: Picture, boxes: Boxes | None) -> Opened | PosetalkError:
+    ) -> Generator[Poses | PosetalkError, None, None]:
+        def opened(picture: Picture, boxes: Boxes | None) -> OpenedImage | PosetalkError:
             try:
                 return self._opened(read_image(picture), listed(boxes))
             except PosetalkError as error:
                 return error
 
-        coming = (ToRead(picture, partial(opened, picture, boxes), last) for picture, boxes, last in pictures)
+        coming = (
+            ReadTask(picture, partial(opened, picture, boxes), last) for picture, boxes, last in pictures
+        )
         with closing(read_ahead(coming)) as lists:
             for some in lists:  # nothing here may keep a picture of `some` once the next is asked for
-                answers = iter(self._answers([one for one in some if isinstance(one, Opened)], points))
+                answers = iter(self._answers([one for one in some if isinstance(one, OpenedImage)], points))
                 yield from [one if isinstance(one, PosetalkError) else next(answers) for one in some]
 
-    def _opened(self, image: Pixels, boxes: list[Box] | None, seen: Seen | None = None) -> Opened:
-        opened = Opened(image, boxes, seen)
+    def _opened(self, image: Pixels, boxes: list[Box] | None, seen: Seen | None = None) -> OpenedImage:
+        opened = OpenedImage(image, boxes, seen)
         for box in boxes or ():
             if not opened.meets(box):
                 height, width = image.shape[:2]
@@ -229,7 +231,7 @@ class Localizer:
             self._square(box, mirrored=False)  # refuses what is too large or too small to be cut out
         return opened
 
-    def _answers(self, opened: list[Opened], points: tuple[Keypoint, ...]) -> list[KeyPoints]:
+    def _answers(self, opened: list[OpenedImage], points: tuple[Keypoint, ...]) -> list[Poses]:
         """The answers of some pictures, their people asked together; who has no box is found first."""
         lost = [one for one in opened if one.boxes is None]
         finding = self._finding(points)
@@ -263,18 +265,18 @@ class Localizer:
         known = {p.name: p for body in built_in for p in body.keypoints}
         return tuple(known.get(name) or Keypoint(name) for name in self.trained_keypoints)
 
-    def _located(self, opened: list[Opened], points: tuple[Keypoint, ...]) -> list[KeyPoints]:
+    def _located(self, opened: list[OpenedImage], points: tuple[Keypoint, ...]) -> list[Poses]:
         crops = [one.crops() for one in opened]
         people = [crop for some in crops for crop in some]
         names = tuple(p.name for p in points)
-        found = KeyPoints(np.zeros((0, len(points), 2)), np.zeros((0, len(points))), names, ())
+        found = Poses(np.zeros((0, len(points), 2)), np.zeros((0, len(points))), names, ())
         if people:
             batches = range(0, len(people), self.batch)
-            found = KeyPoints.concat([self._people(people[i : i + self.batch], points) for i in batches])
+            found = Poses.concat([self._people(people[i : i + self.batch], points) for i in batches])
         ends = np.cumsum([len(some) for some in crops])
         return [found.people(int(end) - len(some), int(end)) for some, end in zip(crops, ends, strict=True)]
 
-    def _people(self, people: list[Crop], points: tuple[Keypoint, ...]) -> KeyPoints:
+    def _people(self, people: list[Crop], points: tuple[Keypoint, ...]) -> Poses:
         xy, std, score, visible = self._look(people, points, mirrored=False)
         if self.flip:
             other = self._look(people, tuple(_mirrored(p, points) for p in points), mirrored=True)
@@ -286,7 +288,7 @@ class Localizer:
         if std is not None and self.readout == "digits":
             score = expected_oks(std, oks_scale(boxes, points))
         names = tuple(p.name for p in points)
-        return KeyPoints(xy, score, names, boxes, std, None if visible is None else visible > 0.5)
+        return Poses(xy, score, names, boxes, std, None if visible is None else visible > 0.5)
 
     def _look(
         self, people: list[Crop], points: tuple[Keypoint, ...], mirrored: bool
@@ -305,7 +307,7 @@ class Localizer:
 
     def _ask(
         self, people: list[Crop], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool
-    ) -> Found:
+    ) -> DecodedKeypoints:
         prefix = self._prefix(people, squares, mirrored)
         questions = self._read(points)
         if self.readout == "point":

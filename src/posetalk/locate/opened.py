@@ -26,7 +26,7 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
+class OpenedImage:
     """boxes: None where a person is to be looked for in the whole picture.
 
     seen: what was seen of the picture before, of one that may be asked again; None where nothing is kept.

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.types import Box, Floats, KeyPoints, Person, PoseImage, PoseSet, frozen_array
+from posetalk.types import Box, Floats, Person, PoseImage, Poses, PoseSet, frozen_array
 
 GROUND_TRUTH = "ground truth"  # boxes of the labels
 MODEL = "model"  # boxes that the model found itself, from the whole picture
@@ -65,9 +65,9 @@ class Prediction:
         """What ranks the person in AP: the box's score times the mean over keypoints."""
         return round(self.box_score * float(self.keypoints[:, 2].mean()), 6)
 
-    def to_keypoints(self) -> KeyPoints:
+    def to_keypoints(self) -> Poses:
         """What `Localizer.locate` gave for this person."""
-        return KeyPoints(
+        return Poses(
             xy=self.keypoints[None, :, :2],
             score=self.keypoints[None, :, 2],
             names=self.names,
@@ -89,7 +89,7 @@ class Prediction:
 def predictions_of(
     image: PoseImage,
     person_ids: Sequence[int],
-    found: KeyPoints,
+    found: Poses,
     box_source: str = GROUND_TRUTH,
     box_scores: Sequence[float] | None = None,
 ) -> list[Prediction]:

@@ -16,10 +16,10 @@ from rich.table import Table
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError, shown
 from posetalk.images.opening import read_image
+from posetalk.locate.image_files import ImageFile, find_images
+from posetalk.locate.jobs import image_jobs, run_jobs, write_results
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.photos import Photo, find_photos
 from posetalk.locate.predictions import Prediction, read_predictions, readable
-from posetalk.locate.sweep import photo_jobs, sweep, write_results
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
 
@@ -48,7 +48,7 @@ def locate_one(
     found = localizer.set_image(photo).locate(boxes, points)
     people = found.to_dicts()
     if json_out:
-        (one,) = find_photos([photo]).photos
+        (one,) = find_images([photo]).photos
         text = json.dumps({"image": one.key, "people": people}, indent=1) + "\n"
         _write(json_out, lambda path: path.write_text(text, encoding="utf-8"))
     if drawn:
@@ -80,7 +80,7 @@ def locate_many(
         raise PosetalkError(
             f"the drawings in {drawn} would be the next run's photos; choose another folder for --draw"
         )
-    found = find_photos(given, [out, *([drawn] if drawn else [])])
+    found = find_images(given, [out, *([drawn] if drawn else [])])
     pictures = _drawings(found.photos, drawn) if drawn else {}
     if found.passed:
         print(found.passed)
@@ -88,9 +88,9 @@ def locate_many(
         model = localizer()
         model.questions(points)
         _same_photos(found.photos, out / "photos.json")
-        predictions, told = sweep(
+        predictions, told = run_jobs(
             model,
-            partial(photo_jobs, found.photos),
+            partial(image_jobs, found.photos),
             points,
             out / "predictions.jsonl",
             track=partial(track, description="locating"),
@@ -108,7 +108,7 @@ def locate_many(
             print(readable(sentence))
 
 
-def _same_photos(photos: Sequence[Photo], file: Path) -> None:
+def _same_photos(photos: Sequence[ImageFile], file: Path) -> None:
     """Keep how large each photo is, by its key, in bytes. Errors: the run has answers of another photo of that key."""
     try:
         before = msgspec.json.decode(file.read_bytes(), type=dict[str, int]) if file.exists() else {}
@@ -136,7 +136,7 @@ def _size(path: Path) -> int:
         return -1
 
 
-def _drawings(photos: Sequence[Photo], folder: Path) -> dict[str, Path]:
+def _drawings(photos: Sequence[ImageFile], folder: Path) -> dict[str, Path]:
     """Where each photo is drawn, by key: sub/7.jpg to sub/7.png, or sub/7.jpg.png where two would be drawn there.
 
     Errors: a drawing would take the place of a photo.
@@ -162,7 +162,7 @@ def _drawings(photos: Sequence[Photo], folder: Path) -> dict[str, Path]:
 
 
 def _draw(
-    photos: Sequence[Photo], predictions: Sequence[Prediction], limbs: Limbs, pictures: Mapping[str, Path]
+    photos: Sequence[ImageFile], predictions: Sequence[Prediction], limbs: Limbs, pictures: Mapping[str, Path]
 ) -> list[str]:
     """Write the drawings; a sentence for each that could not be made."""
     told: list[str] = []

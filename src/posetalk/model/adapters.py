@@ -12,7 +12,7 @@ from posetalk.settings import ModelSettings, Tuning
 
 CONNECTOR = "multi_modal_projector"
 FRESH = (CONNECTOR, "question_reader", "point")  # what no pre-trained part brings is always trained in full
-TOWERS = {"vision": "vision_tower", "text": "language_model"}
+TOWERS = {"vision_encoder": "vision_tower", "language_model": "language_model"}  # settings -> module
 
 
 def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftModel:
@@ -24,8 +24,8 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     """
     model.requires_grad_(False)
     tuning: dict[str, Tuning] = {
-        "vision": settings.tune_vision or "lora",
-        "text": settings.tune_text or "lora",
+        "vision_encoder": settings.tune_vision_encoder or "lora",
+        "language_model": settings.tune_language_model or "lora",
     }
     adapted = [TOWERS[name] for name, how in tuning.items() if how == "lora"]
     wrapped: Any = model
@@ -38,7 +38,7 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
         if how == "layers":
             tower = getattr(model.model, TOWERS[name])
             tower.requires_grad_(True)
-            if name == "text":
+            if name == "language_model":
                 tower.get_input_embeddings().requires_grad_(False)
     return wrapped
 
@@ -50,21 +50,21 @@ def fitting(model: PoseLLM, settings: ModelSettings) -> ModelSettings:
     for name, part in TOWERS.items():
         if getattr(settings, f"tune_{name}") is None:
             ends = {path.split(".")[-1] for path, _ in getattr(model.model, part).named_modules()}
-            chosen[f"tune_{name}"] = "lora" if ends & set(settings.lora.targets) else "frozen"
+            chosen[f"tune_{name}"] = "lora" if ends & set(settings.lora.target_modules) else "frozen"
     return settings.model_copy(update=chosen)
 
 
 def lora_config(model: PoseLLM, towers: list[str], settings: ModelSettings) -> LoraConfig:
-    names = [n for n, m in model.named_modules() if n.split(".")[-1] in settings.lora.targets]
+    names = [n for n, m in model.named_modules() if n.split(".")[-1] in settings.lora.target_modules]
     chosen = [n for n in names if any(f".{tower}." in f".{n}." for tower in towers)]
     for tower in towers:
         if not any(f".{tower}." in f".{n}." for n in chosen):
             raise PosetalkError(
-                f"LoRA finds no layer called {', '.join(settings.lora.targets)} in the {tower}; "
+                f"LoRA finds no layer called {', '.join(settings.lora.target_modules)} in the {tower}; "
                 "choose tune_vision/tune_text 'layers' or 'frozen', or other lora.targets"
             )
     return LoraConfig(
-        r=settings.lora.r,
+        r=settings.lora.rank,
         lora_alpha=settings.lora.alpha,
         lora_dropout=settings.lora.dropout,
         target_modules=chosen,
@@ -78,16 +78,16 @@ def fresh(model: PoseLLM) -> list[str]:
 
 
 def trainable(model: Any) -> dict[str, int]:
-    """How many trained numbers each part has: connector, readout (reader and point head), text, vision."""
-    counts = {"connector": 0, "readout": 0, "text": 0, "vision": 0}
+    """Trained parameters of each part: connector, readout (reader and point head), language model, vision encoder."""
+    counts = {"connector": 0, "readout": 0, "language_model": 0, "vision_encoder": 0}
     parts = {
         CONNECTOR: "connector",
         "question_reader": "readout",
         ".point.": "readout",
-        "vision_tower": "vision",
+        "vision_tower": "vision_encoder",
     }
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            part = next((part for key, part in parts.items() if key in f".{name}"), "text")
+            part = next((part for key, part in parts.items() if key in f".{name}"), "language_model")
             counts[part] += parameter.numel()
     return counts

@@ -51,7 +51,12 @@ class Converted:
 
 
 def convert(
-    source: Path, out: Path, *, vision: str = BASE.vision, text: str = BASE.text, wording: str = "posetalk"
+    source: Path,
+    out: Path,
+    *,
+    vision: str = BASE.vision_encoder,
+    text: str = BASE.language_model,
+    wording: str = "posetalk",
 ) -> list[Converted]:
     """Write the LocLLM checkpoint in the folder `source` as a merged model to the folder `out`.
 
@@ -66,7 +71,9 @@ def convert(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise PosetalkError(f"{out} is not an empty folder; choose another one for the converted model")
     crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
-    settings = ModelSettings(vision=vision, text=text, connector="linear", crop=crop, wording=wording)
+    settings = ModelSettings(
+        vision_encoder=vision, language_model=text, connector="linear", crop=crop, wording=wording
+    )
     tower = load_part(AutoConfig, vision, "vision tower's configuration")
     tokenizer = load_part(AutoTokenizer, text, "tokenizer")
     if tower.model_type != "dinov2":

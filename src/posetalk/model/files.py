@@ -23,7 +23,7 @@ from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's tower)
-from posetalk.model.fingerprint import weights_of
+from posetalk.model.fingerprint import weights_fingerprint
 from posetalk.model.folders import ADAPTERS, adapters_of, bounded, check_config, check_weights, told
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
@@ -34,9 +34,11 @@ BUNDLED = Path(str(files("posetalk").joinpath("bundled")))
 
 # DINOv2 ViT-L/14 with its final norm, 224 px -> 256 tokens; Vicuna-7B-v1.5 (PoseLLM section 3, LocLLM section 3).
 PRESETS = {
-    "posellm-7b": ModelSettings(vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="mlp"),
+    "posellm-7b": ModelSettings(
+        vision_encoder="facebook/dinov2-large", language_model="lmsys/vicuna-7b-v1.5", connector="mlp"
+    ),
     "locllm-7b": ModelSettings(
-        vision="facebook/dinov2-large", text="lmsys/vicuna-7b-v1.5", connector="linear"
+        vision_encoder="facebook/dinov2-large", language_model="lmsys/vicuna-7b-v1.5", connector="linear"
     ),
 }
 
@@ -80,8 +82,8 @@ def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrai
         connector=settings.connector,
         crop=settings.crop.model_dump(mode="json"),
         wording=wording(settings.wording).model_dump(mode="json"),
-        vision=settings.vision,
-        text=settings.text,
+        vision=settings.vision_encoder,
+        text=settings.language_model,
         readout=settings.readout,
         reading=settings.reading,
         cells=settings.cells if settings.readout == "point" else 0,
@@ -90,14 +92,14 @@ def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrai
 
 def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
     """A network from pre-trained towers (folders or hub ids), with a fresh connector, and its tokenizer."""
-    if not (settings.vision and settings.text):
+    if not (settings.vision_encoder and settings.language_model):
         raise PosetalkError(
             "a network is built from a vision tower and a language model; name both, vision and text"
         )
-    vision = load_part(AutoModel, settings.vision, "vision tower", dtype=torch.float32)
-    text = load_part(AutoModelForCausalLM, settings.text, "language model", dtype=torch.float32)
-    tokenizer = load_part(AutoTokenizer, settings.text, "tokenizer")
-    with told("vision tower", settings.vision):
+    vision = load_part(AutoModel, settings.vision_encoder, "vision tower", dtype=torch.float32)
+    text = load_part(AutoModelForCausalLM, settings.language_model, "language model", dtype=torch.float32)
+    tokenizer = load_part(AutoTokenizer, settings.language_model, "tokenizer")
+    with told("vision tower", settings.vision_encoder):
         config = make_config(settings, vision.config, text.config)
     model = PoseLLM(config)
     model.model.vision_tower = vision
@@ -105,7 +107,7 @@ def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
     model.lm_head = text.get_output_embeddings()
     if model.lm_head.bias is not None:
         raise PosetalkError(
-            f"the head of the language model {settings.text} has a bias, which a PoseLLM does not save; "
+            f"the head of the language model {settings.language_model} has a bias, which a PoseLLM does not save; "
             "choose another language model"
         )
     model.tie_weights()
@@ -174,7 +176,7 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
         model = load_part(PoseLLM, folder, "model", dtype=dtype)
     else:
         adapters_of(folder)
-        if not (settings.vision and settings.text):
+        if not (settings.vision_encoder and settings.language_model):
             raise PosetalkError(
                 f"{name} holds adapters and names no towers (vision, text in config.json); give a merged model"
             )
@@ -192,7 +194,7 @@ def place(name: str | Path) -> str:
 def named_weights(name: str | Path, folder: str | None = None) -> str:
     """A model's name and the mark of its weights, which tells it from another in the same place. folder: where they
     lie."""
-    mark = weights_of(Path(folder or place(name)))
+    mark = weights_fingerprint(Path(folder or place(name)))
     return f"{name} (weights {mark})" if mark else str(name)
 
 

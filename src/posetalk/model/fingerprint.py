@@ -8,7 +8,7 @@ from pathlib import Path
 _SAMPLES, _SAMPLE = 64, 2**14  # reading all of a large model takes as long as loading it
 
 
-def weights_of(folder: Path) -> str:
+def weights_fingerprint(folder: Path) -> str:
     """A mark of the weights in a folder, 16 hexadecimal digits, from samples of its files; none of a hub's name."""
     files = sorted(Path(folder).glob("*.safetensors"))
     if not files:

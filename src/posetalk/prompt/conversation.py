@@ -17,7 +17,7 @@ from posetalk.skeleton import Keypoint
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerTemplate:
     """The constant parts of an answer as token ids: `[0.`, `,0.`, `]` and the end, and the ten digits."""
 
     open: tuple[int, ...]
@@ -77,14 +77,14 @@ class Conversation:
             )
         return int(index)
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> AnswerTemplate:
         stem = self._encode(self.wording.answer)
         opened = self._encode(self.wording.answer + " [")
         # The bracket as it is written after `Answer:`; a tokenizer that joins across it gets the bare bracket.
         bracket = opened[len(stem) :] if opened[: len(stem)] == stem else [self._single("[")]
         zero, dot, comma = self._single("0"), self._single("."), self._single(",")
         end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
-        answer = Answer(
+        answer = AnswerTemplate(
             open=(*bracket, zero, dot),
             middle=(comma, zero, dot),
             close=(self._single("]"), *end),

@@ -32,7 +32,7 @@ TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))
 
 
 @dataclass(frozen=True, slots=True)
-class Calibrated:
+class CalibrationResult:
     """What was found: the heat map's temperature, factor and offset of the visible logit, and the errors it made.
 
     error_before, error_after: expected calibration error of scores on the people that were used.
@@ -45,7 +45,7 @@ class Calibrated:
     error_after: float
 
 
-def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> Calibrated:
+def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> CalibrationResult:
     """Write the model `name` (with the readout `point`) to the folder `out`, calibrated on the people of `truth`.
 
     The temperature of the heat maps is the one whose scores are nearest, in mean square, to the similarities that the
@@ -58,7 +58,7 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
         return _calibrate(name, truth, points, out)
 
 
-def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> Calibrated:
+def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> CalibrationResult:
     start = named_weights(name)
     model, tokenizer = load(name)
     if not model.config.cells:
@@ -109,7 +109,7 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
     )
     data = model_data(model.config.vision, model.config.text, name=Path(out).name, results=[error])
     save_card(Path(out), data, card)
-    return Calibrated(len(looked.heat), temperature, line, before, after)
+    return CalibrationResult(len(looked.heat), temperature, line, before, after)
 
 
 class _Looked(NamedTuple):

@@ -12,19 +12,19 @@ from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, readabl
 from posetalk.score.bootstrap import interval, resample
 from posetalk.score.calibration import reliability
 from posetalk.score.metrics import (
-    Columns,
     Labels,
+    Metrics,
     Protocol,
-    columns,
     keypoint_rows,
     keypoint_similarity,
+    metrics_of,
     person_scores,
     ratio,
 )
 from posetalk.score.oks import coco_ap
 from posetalk.score.pck import head_lengths, torso_lengths
-from posetalk.score.qualitative import ENOUGH, Case
-from posetalk.score.report import Report
+from posetalk.score.qualitative import ENOUGH, QualitativeCase
+from posetalk.score.report import EvaluationReport
 from posetalk.skeleton import Skeleton
 from posetalk.types import Box, Floats, PoseSet, frozen_array
 
@@ -39,7 +39,7 @@ def evaluate(
     box_source: str = GROUND_TRUTH,
     seen: Collection[str] | None = None,
     beside: Mapping[str, Sequence[Prediction]] | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Score `predictions` against `truth`, beside the average-place baseline in the same boxes.
 
     skeleton: the keypoints of `truth`, in order; mpii16 is scored with PCKh, lsp14 with PCK, others with OKS.
@@ -67,7 +67,7 @@ def evaluate(
         name: coco_ap(truth, some, skeleton.sigmas) if protocol == "oks" else {}
         for name, some in beside.items()
     }
-    report = Report(
+    report = EvaluationReport(
         data=truth.name,
         protocol=protocol,
         images=len(truth.images),
@@ -87,9 +87,9 @@ def evaluate(
         nothing: dict[str, float | None] = {"mean_oks": None, "mean_oks_large": None}
         return replace(report, numbers=numbers | nothing, baseline=baseline | nothing)
     ours, base = labels.found(predictions), labels.found(average)
-    our_columns, base_columns = (columns(labels, xy, protocol, seen) for xy in (ours, base))
+    our_columns, base_columns = (metrics_of(labels, xy, protocol, seen) for xy in (ours, base))
     other_columns = {
-        name: columns(labels, labels.found(some), protocol, seen) for name, some in beside.items()
+        name: metrics_of(labels, labels.found(some), protocol, seen) for name, some in beside.items()
     }
     scores, visible = labels.answers(predictions)
     labelled = (labels.labelled > 0) & np.isfinite(ours[..., 0])
@@ -202,7 +202,7 @@ def _left_out(lengths: Floats, what: str) -> list[str]:
     return [f"{count} of {len(lengths)} people have no {what} and are left out"] if count else []
 
 
-def _intervals(ours: Columns, others: Mapping[str, Columns]) -> dict[str, tuple[float, float]]:
+def _intervals(ours: Metrics, others: Mapping[str, Metrics]) -> dict[str, tuple[float, float]]:
     """Of each number, and of its lead over each of the others on the same draws of people."""
     names = list(ours)
     pairs = [ours[n] for n in names] + [other[n] for other in others.values() for n in names]
@@ -225,7 +225,7 @@ def _visible(labels: Labels, said: Floats) -> tuple[float, float] | None:
     return float((said[told] == truth[told]).mean()), float(truth[told].mean())
 
 
-def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tuple[Case, ...]:
+def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tuple[QualitativeCase, ...]:
     """The people that have a prediction, the best first; only large ones if there are enough."""
     by_key = {p.key: p for p in predictions}
     scores = person_scores(labels, xy)
@@ -235,5 +235,5 @@ def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tup
     for i in order:
         image, person = labels.people[i]
         if (image.id, person.id) in by_key:
-            cases.append(Case(image, person, by_key[image.id, person.id], float(scores[i])))
+            cases.append(QualitativeCase(image, person, by_key[image.id, person.id], float(scores[i])))
     return tuple(cases)

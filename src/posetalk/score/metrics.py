@@ -27,7 +27,7 @@ NEAR = 0.1  # of the longer side of the box: the share in the table of keypoints
 
 Protocol = Literal["oks", "pckh", "pck"]
 # name of a number -> each person's numerator and denominator (n,); the number is the ratio of their sums
-Columns = dict[str, tuple[Floats, Floats]]
+Metrics = dict[str, tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,7 @@ class KeypointRow:
     n: int
 
 
-def columns(labels: Labels, xy: Floats, protocol: Protocol, seen: Collection[str] | None) -> Columns:
+def metrics_of(labels: Labels, xy: Floats, protocol: Protocol, seen: Collection[str] | None) -> Metrics:
     """Every number of the protocol for the places `xy`; with `seen`, seen and unseen keypoints apart too."""
     names = labels.skeleton.names
     parts: dict[str, Sequence[int]] = {}  # suffix -> keypoints left out
@@ -118,7 +118,7 @@ def columns(labels: Labels, xy: Floats, protocol: Protocol, seen: Collection[str
             )
 
 
-def _oks_columns(labels: Labels, xy: Floats, parts: Mapping[str, Sequence[int]]) -> Columns:
+def _oks_columns(labels: Labels, xy: Floats, parts: Mapping[str, Sequence[int]]) -> Metrics:
     def mean(left_out: Sequence[int], people: Floats | None = None) -> tuple[Floats, Floats]:
         labelled = labels.labelled.copy()
         labelled[:, left_out] = 0
@@ -132,7 +132,7 @@ def _oks_columns(labels: Labels, xy: Floats, parts: Mapping[str, Sequence[int]])
 
 def _pck_columns(
     labels: Labels, xy: Floats, lengths: Floats, name: str, share: float, parts: Mapping[str, Sequence[int]]
-) -> Columns:
+) -> Metrics:
     labelled = labels.labelled * np.isfinite(lengths)[:, None]
     hits = within(xy, labels.xy, lengths, share)
     return {f"{name}{suffix}": counts(hits, labelled, left_out) for suffix, left_out in parts.items()}

@@ -12,7 +12,7 @@ from posetalk.draw import draw_pair, font
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.predictions import Prediction
-from posetalk.types import KeyPoints, Person, PoseImage
+from posetalk.types import Person, PoseImage, Poses
 
 PANE = (232, 290)  # px, each half of a case
 ACROSS, EACH = 3, 6  # cases in a row; cases of each kind
@@ -21,7 +21,7 @@ _GAP, _CAPTION, _HEADING = 18, 44, 62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class QualitativeCase:
     """A person with what was found for them and its OKS."""
 
     image: PoseImage
@@ -30,7 +30,9 @@ class Case:
     oks: float
 
 
-def draw_cases(cases: Sequence[Case], limbs: Sequence[tuple[int, int]]) -> tuple[Image.Image, list[str]]:
+def draw_qualitative_cases(
+    cases: Sequence[QualitativeCase], limbs: Sequence[tuple[int, int]]
+) -> tuple[Image.Image, list[str]]:
     """The page (prediction left, truth right), and a sentence for each picture that could not be read.
 
     cases: the best first; the first six and the last six are drawn, nobody twice.
@@ -69,10 +71,12 @@ def draw_cases(cases: Sequence[Case], limbs: Sequence[tuple[int, int]]) -> tuple
     return page, told
 
 
-def _tile(case: Case, limbs: Sequence[tuple[int, int]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _tile(
+    case: QualitativeCase, limbs: Sequence[tuple[int, int]]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     found, person = case.prediction, case.person
     labelled = person.labelled
-    truth = KeyPoints(
+    truth = Poses(
         xy=np.where(labelled[:, None], person.keypoints, np.nan)[None],
         score=np.ones((1, len(found.names))),
         names=found.names,

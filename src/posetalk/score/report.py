@@ -11,7 +11,7 @@ from typing import Any
 from posetalk.errors import PosetalkError
 from posetalk.score.calibration import Bin, draw_reliability
 from posetalk.score.metrics import KeypointRow, Protocol
-from posetalk.score.qualitative import ENOUGH, Case, draw_cases
+from posetalk.score.qualitative import ENOUGH, QualitativeCase, draw_qualitative_cases
 
 WHAT = {
     "oks": "AP and AR over object keypoint similarity (OKS) .50:.95 as COCO has them; mean_oks over people, "
@@ -24,7 +24,7 @@ WHAT = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report:
+class EvaluationReport:
     """The numbers of one run, shares and means in 0..1; None where there is nobody to measure.
 
     numbers:   by name; `baseline` has the same names for every keypoint at its average place in the box.
@@ -56,7 +56,7 @@ class Report:
     per_keypoint: tuple[KeypointRow, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    cases: tuple[Case, ...] = ()
+    cases: tuple[QualitativeCase, ...] = ()
     limbs: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Report:
             if self.calibration_error is not None:
                 draw_reliability(self.reliability, self.calibration_error, folder / "reliability.png")
             if self.cases:
-                page, told = draw_cases(self.cases, self.limbs)
+                page, told = draw_qualitative_cases(self.cases, self.limbs)
                 page.save(folder / "cases.png")
                 who = "large people" if self.people_large >= ENOUGH else "people"
                 text += f"\n## The best and the worst by OKS, of {len(self.cases)} {who}\n\n"

@@ -12,9 +12,9 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import labelled_skeleton, read_people
 from posetalk.formats.detections import read_boxes
 from posetalk.images.fit import fitting
+from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
-from posetalk.locate.sweep import Job, detected_jobs, labelled_jobs, sweep
 from posetalk.score.evaluate import evaluate
 from posetalk.settings import EvaluateSettings
 from posetalk.skeleton import skeleton
@@ -47,16 +47,16 @@ def evaluate_model(
         if truth.name in ("mpii", "lsp"):
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
         sizes = {i.id: (i.width, i.height) for i in truth.images if i.width and i.height}
-        found = read_boxes(Path(settings.boxes), form=settings.box_form, sizes=sizes)
+        found = read_boxes(Path(settings.boxes), form=settings.box_format, sizes=sizes)
     others, told = _others(beside)
     with settings.claim(out):
         model = localizer()
-        jobs: list[Job] = (
+        jobs: list[LocateJob] = (
             labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
         )
         source = GROUND_TRUTH if found is None else _box_source(Path(str(settings.boxes)))
         points = named or labelled_skeleton(truth)
-        predictions, skipped = sweep(
+        predictions, skipped = run_jobs(
             model,
             jobs,
             points.keypoints,

@@ -15,7 +15,7 @@ from posetalk.skeleton import Skeleton
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class KnownKeypoints:
     """names: the keypoints of this run. before: those of the model that it started from, None where nobody knows.
     start: which model that was, None for a network built from parts. again: left out of this run and known from before.
     """
@@ -51,7 +51,7 @@ class Learned:
 def write_card(
     out: Path,
     settings: TrainSettings,
-    learned: Learned,
+    learned: KnownKeypoints,
     people: int,
     counts: dict[str, int],
     steps: int,
@@ -61,7 +61,7 @@ def write_card(
     lines = [
         "# Model card",
         "",
-        f"Trained with posetalk for {steps} steps of {settings.batch} people, packing "
+        f"Trained with posetalk for {steps} steps of {settings.batch_size} people, packing "
         f"`{settings.packing}`, seed {settings.seed}; every setting is in run.toml, the loss curve in log.jsonl.",
         "",
         f"- People: {people} per epoch, from {', '.join(shown_path(d.annotations) for d in settings.data)}",

@@ -15,15 +15,15 @@ from posetalk.images.augment import augment
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout, TrainSettings
 from posetalk.skeleton import Skeleton
-from posetalk.train.feature_cache import Features, Looked, pixels_of
-from posetalk.train.interpolated import between
-from posetalk.train.packing import CHAIN, Packed, pack
+from posetalk.train.feature_cache import FeatureCache, VisionFeatures, pixels_of
+from posetalk.train.interpolated import interpolated_keypoints
+from posetalk.train.packing import CHAIN, PackedSequence, pack
 from posetalk.train.target import Target, placed
 from posetalk.types import Person, PoseSet
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Example:
+class TrainingExample:
     """A person to learn from: where the picture is, the labels, and whose keypoints they are."""
 
     image: Path
@@ -33,7 +33,7 @@ class Example:
 
 def examples(
     data: PoseSet, skeleton: Skeleton, without: Sequence[str] = (), padding: float = 1.0
-) -> list[Example]:
+) -> list[TrainingExample]:
     """The people of a data set with at least one labelled keypoint that is not left out; crowds are left out.
 
     padding: the model's own (CropSettings.padding); boxes that are padded already are not padded again.
@@ -45,13 +45,13 @@ def examples(
         )
     kept = np.array([name not in without for name in skeleton.names])
     return [
-        Example(image.path, replace(person, box=data.cropped(person.box, padding)), skeleton)
+        TrainingExample(image.path, replace(person, box=data.cropped(person.box, padding)), skeleton)
         for image, person in data.people()
         if not person.is_crowd and bool((person.labelled & kept).any())
     ]
 
 
-def targets(example: Example, square: Square, without: Sequence[str] = ()) -> list[Target]:
+def targets(example: TrainingExample, square: Square, without: Sequence[str] = ()) -> list[Target]:
     """Every keypoint that is not left out; one without label, or outside the square, has no place and is not visible.
 
     In a mirrored square a left wrist is a right one: each label is asked for under its mirror's name.
@@ -69,7 +69,7 @@ def targets(example: Example, square: Square, without: Sequence[str] = ()) -> li
     return found
 
 
-class Views(Dataset[tuple[np.ndarray | Looked, Packed]]):
+class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
     """All views of a run in order: epoch after epoch, each a new permutation, each view newly augmented.
 
     View number i depends on the seed and i alone, so a run continues after a kill with the views it would have seen,
@@ -77,11 +77,11 @@ class Views(Dataset[tuple[np.ndarray | Looked, Packed]]):
     them.
     """
 
-    features: Features | None = None
+    features: FeatureCache | None = None
 
     def __init__(
         self,
-        people: Sequence[Example],
+        people: Sequence[TrainingExample],
         talk: Conversation,
         crop: CropSettings,
         settings: TrainSettings,
@@ -94,15 +94,15 @@ class Views(Dataset[tuple[np.ndarray | Looked, Packed]]):
     def __len__(self) -> int:
         return self.views
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray | Looked, Packed]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray | VisionFeatures, PackedSequence]:
         example, rng = self._drawn(number)
         square, found = self._square(example, rng)
         if self.features:
             kept = self.features.read(example.image, square)
-            return Looked(kept["tokens"], kept.get("fine")), self._packed(found, rng)
+            return VisionFeatures(kept["tokens"], kept.get("fine")), self._packed(found, rng)
         return pixels_of(example.image, square, self.crop), self._packed(found, rng)
 
-    def _drawn(self, number: int) -> tuple[Example, np.random.Generator]:
+    def _drawn(self, number: int) -> tuple[TrainingExample, np.random.Generator]:
         epoch, place = divmod(number, len(self.people))
         order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.people))
         return self.people[order[place]], np.random.default_rng((self.settings.seed, epoch, place))
@@ -118,27 +118,27 @@ class Views(Dataset[tuple[np.ndarray | Looked, Packed]]):
         square, found = self._square(example, rng)
         return pixels_of(example.image, square, self.crop), found
 
-    def _packed(self, found: list[Target], rng: np.random.Generator) -> Packed:
+    def _packed(self, found: list[Target], rng: np.random.Generator) -> PackedSequence:
         settings = self.settings
         if self.readout == "digits":
             found = placed(found)  # there is no answer that says "nowhere"
-        limit = settings.questions or len(found)
+        limit = settings.keypoints_per_view or len(found)
         if settings.packing == "chain":
             limit = min(limit, CHAIN)
         if settings.packing == "chain" or limit < len(found):
             found = [found[i] for i in rng.permutation(len(found))[:limit]]
-        bare = rng.random(len(found)) < settings.name_only
+        bare = rng.random(len(found)) < settings.name_only_share
         found = [
             replace(t, keypoint=replace(t.keypoint, sentence="")) if b else t
             for t, b in zip(found, bare, strict=True)
         ]
-        found += between(placed(found), settings.between, rng)
-        return pack(self.talk, found, settings.packing, self.readout, settings.digits_too)
+        found += interpolated_keypoints(placed(found), settings.interpolated_keypoints, rng)
+        return pack(self.talk, found, settings.packing, self.readout, settings.learn_digits)
 
-    def _square(self, example: Example, rng: np.random.Generator) -> tuple[Square, list[Target]]:
+    def _square(self, example: TrainingExample, rng: np.random.Generator) -> tuple[Square, list[Target]]:
         settings = self.settings
         plain = square_of(example.person.box, self.crop.size, self.crop.padding)
-        square = augment(plain, settings.augment, rng)
+        square = augment(plain, settings.augmentation, rng)
         found = targets(example, square, settings.without_keypoints)
         if not placed(found):  # turned out of the picture: the plain view, or the whole of what is labelled
             square = plain

@@ -29,14 +29,14 @@ BATCH = 16
 S = TypeVar("S", bound=Square | None)
 
 
-class Looked(NamedTuple):
+class VisionFeatures(NamedTuple):
     """The tower's output for one view, float16: tokens (n, hidden) and fine maps (C, h, w) or None."""
 
     tokens: np.ndarray
     fine: np.ndarray | None
 
 
-class Features:
+class FeatureCache:
     """A folder with one file a view, named after all that shapes it: tower, picture, square, how pixels are made.
 
     Half precision; 0.7 MB a view with MoveNet's tower. Files are written in one piece, so that several runs may share a
@@ -122,7 +122,7 @@ class Features:
 
 
 def look(model: PoseLLM, crop: CropSettings, views: Sequence[tuple[Path, Square]]) -> dict[str, torch.Tensor]:
-    """What the localiser's tower sees in squares of pictures: `Looked`'s fields, but for a `fine` that is None."""
+    """The vision encoder's output for squares of images: the fields of `VisionFeatures`; `fine` only if not None."""
     pixels = np.stack([pixels_of(image, square, crop) for image, square in views])
     device = next(model.model.vision_tower.parameters()).device
     seen = model.model.look(torch.from_numpy(pixels).to(device))

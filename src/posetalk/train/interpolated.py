@@ -32,7 +32,7 @@ SHARES = {
 }
 
 
-def between(found: Sequence[Target], count: int, rng: np.random.Generator) -> list[Target]:
+def interpolated_keypoints(found: Sequence[Target], count: int, rng: np.random.Generator) -> list[Target]:
     """`count` questions about points on lines between targets that have a place; none where there are under two.
 
     A point can be seen where both its ends can.

@@ -18,7 +18,7 @@ from posetalk.model.posellm import IGNORE
 from posetalk.prompt import coordinate
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import Readout
-from posetalk.train.feature_cache import Looked
+from posetalk.train.feature_cache import VisionFeatures
 from posetalk.train.target import Target
 
 Packing = Literal["block", "chain"]
@@ -26,7 +26,7 @@ CHAIN = 5  # LocLLM: `self.num_joints = 5` conversation rounds for COCO
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedSequence:
     """One sequence of T tokens with K questions.
 
     input_ids, position_ids, segments: T each. labels: T, -100 where nothing is learned; for `point` a label stands at
@@ -57,10 +57,10 @@ def pack(
     packing: Packing = "block",
     readout: Readout = "digits",
     digits_too: bool = False,
-) -> Packed:
+) -> PackedSequence:
     """The questions for `found` in one row; answers stand behind those with a place where digits are learned."""
     start = len(talk.prefix)
-    row = Packed(
+    row = PackedSequence(
         list(talk.prefix), [IGNORE] * start, list(range(start)), [0] * start, [NO_DIGIT] * start, [], [], [],
         once=talk.question_token is not None,
     )  # fmt: skip
@@ -103,7 +103,9 @@ def _truth(talk: Conversation, x: float, y: float) -> list[tuple[float, ...]]:
 
 
 def collate(
-    examples: Sequence[tuple[np.ndarray | Looked, Packed]], pad: int, readout: Readout = "digits"
+    examples: Sequence[tuple[np.ndarray | VisionFeatures, PackedSequence]],
+    pad: int,
+    readout: Readout = "digits",
 ) -> dict[str, Any]:
     """Pictures (3, S, S), or what a tower saw in them, and sequences -> a batch padded on the right."""
     length = max(len(p.input_ids) for _, p in examples)
@@ -137,10 +139,10 @@ def collate(
     return batch
 
 
-def _stacked(views: Sequence[np.ndarray | Looked]) -> dict[str, torch.Tensor]:
-    looked = [view for view in views if isinstance(view, Looked)]
+def _stacked(views: Sequence[np.ndarray | VisionFeatures]) -> dict[str, torch.Tensor]:
+    looked = [view for view in views if isinstance(view, VisionFeatures)]
     if not looked:
-        pixels = [view for view in views if not isinstance(view, Looked)]
+        pixels = [view for view in views if not isinstance(view, VisionFeatures)]
         return {"pixel_values": torch.from_numpy(np.stack(pixels))}
     batch = {"features": torch.from_numpy(np.stack([view.tokens for view in looked])).float()}
     fine = [view.fine for view in looked if view.fine is not None]

@@ -20,7 +20,7 @@ from posetalk.train.steps import forget_after
 KEYS = ("loss", "learning_rate", "grad_norm", "mean_token_accuracy")
 
 
-class Report(TrainerCallback):
+class ProgressCallback(TrainerCallback):
     """Progress on the screen, and log.jsonl, a line per logged step.
 
     batch: how many of `unit` ("people") a step takes.
@@ -64,7 +64,7 @@ class Report(TrainerCallback):
         self.progress.stop()
 
 
-class Stop(TrainerCallback):
+class StopCallback(TrainerCallback):
     """The first Ctrl-C ends the run after its step, with a checkpoint; the second ends it at once.
 
     For a run of one process: several would see it at different steps and wait for each other.
@@ -101,7 +101,7 @@ class Stop(TrainerCallback):
         self.asked = True
 
 
-def take_steps(trainer: Trainer, checkpoint: str | None, stop: Stop) -> None:
+def take_steps(trainer: Trainer, checkpoint: str | None, stop: StopCallback) -> None:
     """Errors: KeyboardInterrupt; a picture that was damaged meanwhile, with a checkpoint of the steps before it."""
     try:
         with stop.listening(trainer.args.world_size):

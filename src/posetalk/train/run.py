@@ -20,12 +20,12 @@ from posetalk.model.files import build, conversation, crop_settings, load, save
 from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.align import align
-from posetalk.train.card import Learned, write_card
-from posetalk.train.examples import Example, Views, examples, targets
-from posetalk.train.feature_cache import Features, look
+from posetalk.train.card import KnownKeypoints, write_card
+from posetalk.train.examples import TrainingExample, Views, examples, targets
+from posetalk.train.feature_cache import FeatureCache, look
 from posetalk.train.packing import collate
-from posetalk.train.pictures import looked_at_again, unreadable
-from posetalk.train.progress import Report, Stop, take_steps
+from posetalk.train.progress import ProgressCallback, StopCallback, take_steps
+from posetalk.train.readable import looked_at_again, unreadable
 from posetalk.train.steps import arguments_of, last_checkpoint
 from posetalk.train.target import placed
 
@@ -47,28 +47,28 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     model, tokenizer = _model(settings)
     crop, pictures = crop_settings(model.config), out / "pictures.json"
     people = _people(settings, crop, pictures, arguments)
-    learned = Learned.of(settings, model.config.keypoints, (e.skeleton for e in people))
+    learned = KnownKeypoints.of(settings, model.config.keypoints, (e.skeleton for e in people))
     if learned.again and arguments.process_index == 0:
         print(f"note: {learned.warning}")
     model.config.keypoints = learned.known
     talk = conversation(model.config, tokenizer)
     model.digit_ids, model.digit_sigma = talk.answer.digits, settings.digit_sigma
     model.guide, model.point_sigma, model.digits_too = (
-        settings.guide,
-        settings.point_sigma,
-        settings.digits_too,
+        settings.attention_loss_weight,
+        settings.heatmap_sigma,
+        settings.learn_digits,
     )
-    if settings.guide:
+    if settings.attention_loss_weight:
         model.set_attn_implementation("eager")  # the others keep no attention weights
     tuned = settings.model or ModelSettings()
     network = set_trainable(model, fitting(model, tuned) if settings.start else tuned)
-    steps = settings.steps or math.ceil(len(people) * settings.epochs / settings.batch)
+    steps = settings.max_steps or math.ceil(len(people) * settings.epochs / settings.batch_size)
     arguments.max_steps = steps
     readout = model.config.readout
-    views = Views(people, talk, crop, settings, steps * settings.batch, readout)
-    report, stop = Report(out / "log.jsonl", steps, settings.batch, "people"), Stop()
+    views = Views(people, talk, crop, settings, steps * settings.batch_size, readout)
+    report, stop = ProgressCallback(out / "log.jsonl", steps, settings.batch_size, "people"), StopCallback()
     with looked_at_again(pictures):
-        if settings.features:
+        if settings.feature_cache:
             views.features = _features(settings, model, views, arguments)
         trainer = _PoseTrainer(
             network,
@@ -76,30 +76,32 @@ def _run(settings: TrainSettings, out: Path) -> Path:
             train_dataset=views,
             data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
             callbacks=[report, stop],
-            shares={"language_model": settings.text_rate, "vision_tower": settings.vision_rate},
+            shares={"language_model": settings.language_lr_scale, "vision_tower": settings.vision_lr_scale},
         )
         # the first process alone makes it, perhaps later than this one looks
         (out / "checkpoints").mkdir(exist_ok=True)
         checkpoint = last_checkpoint(out / "checkpoints", arguments)
-        if settings.align and checkpoint is None:
-            align(model, tokenizer, views, settings.align, partial(track, description="aligning"))
+        if settings.alignment_steps and checkpoint is None:
+            align(model, tokenizer, views, settings.alignment_steps, partial(track, description="aligning"))
         try:
             take_steps(trainer, checkpoint, stop)
         finally:
             report.progress.stop()
     if trainer.is_world_process_zero():
         counts = trainable(network)  # before LoRA is merged
-        save(network, tokenizer, out, settings.form)
+        save(network, tokenizer, out, settings.save_format)
         write_card(out, settings, learned, len(people), counts, trainer.state.global_step, model.config)
     return out
 
 
-def _features(settings: TrainSettings, model: Any, views: Views, arguments: TrainingArguments) -> Features:
+def _features(
+    settings: TrainSettings, model: Any, views: Views, arguments: TrainingArguments
+) -> FeatureCache:
     """The tower's output for every view of the run."""
-    assert settings.features
+    assert settings.feature_cache
     if any(p.requires_grad for p in model.model.vision_tower.parameters()):
         raise PosetalkError("features can only be kept of a frozen tower; set tune_vision to 'frozen'")
-    kept = Features(settings.features, model.model.vision_tower, views.crop.pixels)
+    kept = FeatureCache(settings.feature_cache, model.model.vision_tower, views.crop.pixels)
     places = [views.place(number) for number in range(len(views))]
     kept.fill(places, partial(look, model.eval(), views.crop), arguments)
     return kept
@@ -129,14 +131,14 @@ class _PoseTrainer(Trainer):
 
 def _people(
     settings: TrainSettings, crop: CropSettings, pictures: Path, arguments: TrainingArguments
-) -> list[Example]:
+) -> list[TrainingExample]:
     """Those to learn from. Who is left out is told: a bad record, a picture that cannot be read, a person without a
     keypoint inside its box."""
     skeletons = {data.skeleton: skeleton(data.skeleton) for data in settings.data}
     for name in settings.without_keypoints:
         if all(name not in named.names for named in skeletons.values()):
             raise PosetalkError(f"--without-keypoints: no data set has a keypoint {name!r}")
-    read: list[tuple[DataSettings, list[Example]]] = []
+    read: list[tuple[DataSettings, list[TrainingExample]]] = []
     skipped: dict[str, None] = {}
     notes: dict[str, None] = {}
     for data in settings.data:
@@ -151,7 +153,7 @@ def _people(
         read.append((data, examples(people, named, settings.without_keypoints, crop.padding)))
     damaged = unreadable((e.image for _, some in read for e in some), pictures, arguments)
     skipped |= dict.fromkeys(damaged.values())
-    found: list[Example] = []
+    found: list[TrainingExample] = []
     for data, some in read:
         kept = []
         for example in some:

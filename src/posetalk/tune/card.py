@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import EvalResult
 
 from posetalk.hub.card import model_data, save_card, shown_path
-from posetalk.tune.data import Example
+from posetalk.tune.data import TuningExample
 from posetalk.tune.settings import TuneSettings
 
 _TASK = "image-text-to-text"
@@ -23,7 +23,7 @@ _METHODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TuningSummary:
     """own, again: samples of one's own data and of replays; left_out: of all files; lengths: tokens of the samples of
     both; probed: what is measured before and after."""
 
@@ -31,22 +31,22 @@ class Told:
     again: int
     left_out: int
     lengths: Sequence[int]
-    probed: Sequence[Example]
+    probed: Sequence[TuningExample]
 
 
 def write_card(
-    out: Path, settings: TuneSettings, start: str, told: Told, steps: int, counts: dict[str, int]
+    out: Path, settings: TuneSettings, start: str, told: TuningSummary, steps: int, counts: dict[str, int]
 ) -> None:
     """README.md in the folder of a run, and beside adapters that are not merged.
 
     start: the model that was tuned, with the mark of its weights.
     """
     trained = counts["language"] + counts["connector"]
-    seen = "padded to a square" if settings.pad else "as the model's own processor prepares them"
+    seen = "padded to a square" if settings.pad_to_square else "as the model's own processor prepares them"
     lines = [
         "# Model card",
         "",
-        f"{shown_path(start)}, tuned with posetalk for {steps:,} steps of {settings.batch} samples, seed "
+        f"{shown_path(start)}, tuned with posetalk for {steps:,} steps of {settings.batch_size} samples, seed "
         f"{settings.seed}; every setting is in run.toml, the loss curve in log.jsonl. The licences of that model and "
         "of the data hold.",
         "",
@@ -73,7 +73,7 @@ def write_card(
             file = shown_path(found["file"])
             name, value = "loss a token of the answers", round(found["after"], 4)
             results.append(EvalResult(_TASK, file, file, "loss", value, metric_name=name))
-    alone = settings.method != "full" and settings.form == "adapters"
+    alone = settings.method != "full" and settings.save_format == "adapters"
     data = model_data(
         settings.model,
         name=out.name,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
-from posetalk.tune.feature_cache import Kept
+from posetalk.tune.feature_cache import VisionFeatureCache
 
 IGNORED = -100  # the label of a token that is not learned
 _BLANK = Image.new("RGB", (8, 8))  # takes as many tokens as any picture, where features are kept
@@ -23,14 +23,14 @@ _Turns = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class RenderedConversation:
     """text: a whole conversation in the model's template. spans: [start, end) characters of what is learned."""
 
     text: str
     spans: tuple[tuple[int, int], ...]
 
 
-class Teacher:
+class ChatCollator:
     """Turns conversations into what a model is trained on, with its own processor and chat template.
 
     What is learned of an answer is what the model must write after the template's prompt: the answer and the token
@@ -62,7 +62,7 @@ class Teacher:
         prompt, alone = self._render(asked, add_generation_prompt=True), self._render(asked)
         self._invites = prompt[len(alone) :] if prompt.startswith(alone) else ""
 
-    def lesson(self, turns: _Turns) -> Lesson:
+    def render(self, turns: _Turns) -> RenderedConversation:
         """Errors: PosetalkError with the reason alone: an empty text, a special token in one, a template that leaves
         an answer out."""
         for text in (text for turn in turns for text in turn):
@@ -90,9 +90,9 @@ class Teacher:
                 text += self.tokenizer.eos_token
                 end, text = len(text), text + piece.lstrip(" ")
             spans.append((start, end))
-        return Lesson(text, tuple(spans))
+        return RenderedConversation(text, tuple(spans))
 
-    def length(self, lesson: Lesson, size: tuple[int, int]) -> int:
+    def length(self, lesson: RenderedConversation, size: tuple[int, int]) -> int:
         """Tokens of a lesson about a picture of (width, height) pixels, the picture's own included."""
         ids = self.tokenizer(lesson.text, add_special_tokens=self._bare(lesson.text)).input_ids
         if ids.count(self._picture_id) != 1:
@@ -107,7 +107,7 @@ class Teacher:
             ) from None
 
     def batch(
-        self, lessons: Sequence[tuple[Lesson, Path]], kept: Kept | None = None
+        self, lessons: Sequence[tuple[RenderedConversation, Path]], kept: VisionFeatureCache | None = None
     ) -> dict[str, torch.Tensor]:
         """What the model's forward takes: input_ids, labels and others (n, tokens), the pictures' pixels, or what is
         kept of them. Errors: a picture that cannot be read.

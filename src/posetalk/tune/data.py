@@ -13,7 +13,7 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.coco import picture_path
 from posetalk.formats.files import read_start
 from posetalk.images.opening import upright_size
-from posetalk.tune.collator import Lesson, Teacher
+from posetalk.tune.collator import ChatCollator, RenderedConversation
 from posetalk.tune.settings import Replay, Source
 from posetalk.write.samples.sample import Sample, read_samples
 from posetalk.write.screening.published import read_published
@@ -24,12 +24,12 @@ Track = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class TuningExample:
     """id: the sample's. length: tokens, those of the picture included."""
 
     id: str
-    picture: Path
-    lesson: Lesson
+    image: Path
+    conversation: RenderedConversation
     length: int
 
 
@@ -52,40 +52,40 @@ def read_source(file: str | Path, skipped: list[str]) -> Iterator[Sample]:
 
 
 def examples(
-    source: Source, teacher: Teacher, longest: int, skipped: list[str], track: Track = iter
-) -> list[Example]:
+    source: Source, teacher: ChatCollator, longest: int, skipped: list[str], track: Track = iter
+) -> list[TuningExample]:
     """What a model learns from a source. In `skipped` a sentence for each sample that is left out: unreadable, longer
     than `longest` tokens, a picture that is not there. Errors: as `read_source`; no sample that can be learned."""
     sizes: dict[Path, tuple[int, int]] = {}
-    found: list[Example] = []
+    found: list[TuningExample] = []
     for sample in track(read_source(source.file, skipped)):
         try:
             picture = picture_path(Path(source.images), sample.image)
             if picture not in sizes:
                 sizes[picture] = upright_size(picture)
-            lesson = teacher.lesson(sample.turns)
+            lesson = teacher.render(sample.turns)
             length = teacher.length(lesson, sizes[picture])
             if length > longest:
                 raise PosetalkError(f"it has {length:,} tokens, more than {longest:,}")
         except PosetalkError as error:
             skipped.append(f"{source.file}: sample {sample.id}: {error}")
         else:
-            found.append(Example(sample.id, picture, lesson, length))
+            found.append(TuningExample(sample.id, picture, lesson, length))
     if not found:
         raise _none(source, skipped)
     return found
 
 
 def without(
-    damaged: dict[Path, str], source: Source, found: Sequence[Example], skipped: list[str]
-) -> list[Example]:
+    damaged: dict[Path, str], source: Source, found: Sequence[TuningExample], skipped: list[str]
+) -> list[TuningExample]:
     """Those whose picture can be read. damaged: of the others a sentence each, which goes into `skipped` for each of
     their samples. Errors: none is left."""
-    kept = [example for example in found if example.picture not in damaged]
+    kept = [example for example in found if example.image not in damaged]
     skipped += [
-        f"{source.file}: sample {example.id}: {damaged[example.picture]}"
+        f"{source.file}: sample {example.id}: {damaged[example.image]}"
         for example in found
-        if example.picture in damaged
+        if example.image in damaged
     ]
     if not kept:
         raise _none(source, skipped)
@@ -97,7 +97,7 @@ def _none(source: Source, skipped: Sequence[str]) -> PosetalkError:
     return PosetalkError(f"{source.file} holds no sample that can be learned{why}; check it and its pictures")
 
 
-def replayed(ours: int, other: Sequence[Example], replay: Replay, seed: int) -> list[Example]:
+def replayed(ours: int, other: Sequence[TuningExample], replay: Replay, seed: int) -> list[TuningExample]:
     """`share` samples of the other data for each of our own; each at most once more often than another."""
     count = round(ours * replay.share)
     return [other[number] for number in stream(len(other), count, np.random.default_rng([seed, 1]))]

@@ -15,10 +15,10 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
-from posetalk.train.feature_cache import Features
+from posetalk.train.feature_cache import FeatureCache
 
 
-class Kept:
+class VisionFeatureCache:
     """A folder of what the tower sees (`train.feature_cache`), which the model then takes in place of pixels."""
 
     def __init__(self, folder: str, model: Any, processor: Any) -> None:
@@ -36,7 +36,7 @@ class Kept:
                 f"one size, and this {type(whole).__name__} is another; leave features out"
             )
         self._tower = whole.model.vision_tower
-        self._features = Features(folder, self._tower, f"{self._layer} {self._images.to_json_string()}")
+        self._features = FeatureCache(folder, self._tower, f"{self._layer} {self._images.to_json_string()}")
 
     def fill(self, pictures: Iterable[Path], arguments: TrainingArguments) -> None:
         """Look at the pictures that are not there yet. Errors: a picture that cannot be read."""

@@ -28,7 +28,7 @@ def network(settings: TuneSettings) -> tuple[Any, Any]:
     """
     folder = base(settings.model)
     processor = processor_of(folder)
-    if settings.pad:
+    if settings.pad_to_square:
         _pad(processor)
     model = _load(settings, folder)
     check_parts(model, settings.model)
@@ -37,7 +37,9 @@ def network(settings: TuneSettings) -> tuple[Any, Any]:
             parameter.requires_grad_(part(name) != "rest")
     else:
         if settings.method == "qlora":
-            model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=settings.checkpointing)
+            model = prepare_model_for_kbit_training(
+                model, use_gradient_checkpointing=settings.gradient_checkpointing
+            )
         model = get_peft_model(model, lora(model, settings))
     for parameter in model.parameters():
         if parameter.requires_grad:  # small steps are lost in bfloat16
@@ -75,17 +77,18 @@ def lora(model: Any, settings: TuneSettings) -> LoraConfig:
         if last := next((piece for piece in name.split(".") if piece in CONNECTORS), None):
             connector.add(last)
         elif isinstance(module, torch.nn.Linear) and part(name) == "language" and not name.endswith(HEAD):
-            ends = settings.targets or (name,)
+            ends = settings.lora_target_modules or (name,)
             targets += [name for end in ends if f".{name}".endswith(f".{end}")]
     if not targets:
         raise PosetalkError(
-            f"targets {', '.join(settings.targets)} name no linear layer of {settings.model}'s language model; "
+            f"lora_target_modules {', '.join(settings.lora_target_modules)} name no linear layer of {settings.model}'s "
+            "language model; "
             "leave them out for all of them"
         )
     return LoraConfig(
-        r=settings.r,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
         target_modules=targets,
         modules_to_save=sorted(connector),
     )
@@ -97,7 +100,7 @@ def groups(model: Any, settings: TuneSettings) -> list[dict[str, Any]]:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             found.setdefault((part(name), parameter.ndim > 1), []).append(parameter)
-    rates = {"language": settings.rate, "connector": settings.connector_rate}
+    rates = {"language": settings.learning_rate, "connector": settings.connector_learning_rate}
     return [
         {"params": found[key], "lr": rates[key[0]], "weight_decay": settings.weight_decay * key[1]}
         for key in sorted(found, reverse=True)  # the language model first: its rate is the one that is logged

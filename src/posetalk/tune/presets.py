@@ -14,34 +14,34 @@ Preset = Literal["llava-1.5-7b", "bundled", "tiny"]
 # LoRA 128/256 2e-4 and the connector at 2e-5.
 _LLAVA: dict[str, Any] = {
     "model": "llava-hf/llava-1.5-7b-hf",
-    "batch": 128,
-    "device_batch": 16,
+    "batch_size": 128,
+    "per_device_batch_size": 16,
     "epochs": 1,
-    "warmup": 0.03,
-    "length": 2048,
-    "pad": True,
-    "connector_rate": 2e-5,
+    "warmup_ratio": 0.03,
+    "max_length": 2048,
+    "pad_to_square": True,
+    "connector_learning_rate": 2e-5,
 }
-_LORA: dict[str, Any] = {"r": 128, "alpha": 256, "dropout": 0.05, "rate": 2e-4}
+_LORA: dict[str, Any] = {"lora_rank": 128, "lora_alpha": 256, "lora_dropout": 0.05, "learning_rate": 2e-4}
 
 # The small model on a CPU.
 _BUNDLED: dict[str, Any] = {
     "model": "small",
-    "batch": 16,
-    "device_batch": 8,
+    "batch_size": 16,
+    "per_device_batch_size": 8,
     "epochs": 1,
-    "warmup": 0.03,
-    "checkpointing": False,
-    "workers": 0,
+    "warmup_ratio": 0.03,
+    "gradient_checkpointing": False,
+    "num_workers": 0,
     "save_steps": 100,
 }
 
 # The bundled localiser on a CPU: matrices so small that bfloat16 gains nothing.
 _TINY: dict[str, Any] = _BUNDLED | {
     "model": "tiny",
-    "device_batch": 16,
-    "rate": 1e-3,
-    "connector_rate": 1e-3,
+    "per_device_batch_size": 16,
+    "learning_rate": 1e-3,
+    "connector_learning_rate": 1e-3,
     "bf16": False,
 }
 
@@ -51,11 +51,15 @@ def preset(name: Preset, method: Method | None = None) -> dict[str, Any]:
     match name:
         case "llava-1.5-7b":
             chosen = method or "lora"
-            return _LLAVA | {"method": chosen} | ({"rate": 2e-5} if chosen == "full" else _LORA)
+            return _LLAVA | {"method": chosen} | ({"learning_rate": 2e-5} if chosen == "full" else _LORA)
         case "bundled":
             chosen = method or "full"
-            rates = {"rate": 1e-4} if chosen == "full" else {"rate": 5e-4, "r": 16, "alpha": 32}
+            rates = (
+                {"learning_rate": 1e-4}
+                if chosen == "full"
+                else {"learning_rate": 5e-4, "lora_rank": 16, "lora_alpha": 32}
+            )
             mixed = {"bf16": fast_bfloat16()}
-            return _BUNDLED | mixed | {"method": chosen, "connector_rate": 1e-4} | rates
+            return _BUNDLED | mixed | {"method": chosen, "connector_learning_rate": 1e-4} | rates
         case "tiny":
             return _TINY | {"method": method or "full"}

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from posetalk.tune.data import Example
+from posetalk.tune.data import TuningExample
 
 
 def answer_loss(
-    trainer: Any, examples: Sequence[Example], collate: Callable[[Sequence[Example]], dict[str, Any]]
+    trainer: Any,
+    examples: Sequence[TuningExample],
+    collate: Callable[[Sequence[TuningExample]], dict[str, Any]],
 ) -> float:
     """Mean negative log-likelihood of a token of the answers, in nats; by all processes of a run together."""
     model, accelerator = trainer.model_wrapped, trainer.accelerator
@@ -48,8 +50,8 @@ class Probe(TrainerCallback):
         self,
         file: Path,
         name: str,
-        examples: Sequence[Example],
-        collate: Callable[[Sequence[Example]], dict[str, Any]],
+        examples: Sequence[TuningExample],
+        collate: Callable[[Sequence[TuningExample]], dict[str, Any]],
     ) -> None:
         self.file, self.name, self.examples, self.collate = file, name, examples, collate
         self.trainer: Any = None

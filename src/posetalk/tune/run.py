@@ -17,13 +17,13 @@ from trl import SFTConfig, SFTTrainer
 
 from posetalk.errors import PosetalkError
 from posetalk.model.files import load_part, named_weights
-from posetalk.train.pictures import looked_at_again, unreadable
-from posetalk.train.progress import Report, Stop, take_steps
+from posetalk.train.progress import ProgressCallback, StopCallback, take_steps
+from posetalk.train.readable import looked_at_again, unreadable
 from posetalk.train.steps import arguments_of, last_checkpoint
-from posetalk.tune.card import Told, write_card
-from posetalk.tune.collator import IGNORED, Teacher
-from posetalk.tune.data import Example, Track, examples, order, replayed, without
-from posetalk.tune.feature_cache import Kept
+from posetalk.tune.card import TuningSummary, write_card
+from posetalk.tune.collator import IGNORED, ChatCollator
+from posetalk.tune.data import Track, TuningExample, examples, order, replayed, without
+from posetalk.tune.feature_cache import VisionFeatureCache
 from posetalk.tune.files import place
 from posetalk.tune.merge import merge
 from posetalk.tune.network import counts, groups, network
@@ -49,15 +49,15 @@ def _run(settings: TuneSettings, out: Path) -> Path:
     set_seed(settings.seed)
     start = named_weights(settings.model, place(settings.model))
     model, processor = network(settings)
-    teacher = Teacher(processor, _stops(model))
+    teacher = ChatCollator(processor, _stops(model))
     arguments = _arguments(settings, out)
     own, told = _read(settings, teacher, _longest(settings, model), out, arguments)
-    steps = settings.steps or math.ceil(len(own) * settings.epochs / settings.batch)
+    steps = settings.max_steps or math.ceil(len(own) * settings.epochs / settings.batch_size)
     arguments.max_steps = steps
-    report, stop = Report(out / "log.jsonl", steps, settings.batch, "samples"), Stop()
+    report, stop = ProgressCallback(out / "log.jsonl", steps, settings.batch_size, "samples"), StopCallback()
     with looked_at_again(out / PICTURES):
         kept = None
-        if settings.features:
+        if settings.feature_cache:
             kept = _kept(settings, model, processor, arguments, [*own, *told.probed])
         collate = partial(_collate, teacher, kept)
         callbacks: list[Any] = [report, stop]
@@ -86,7 +86,7 @@ class _Tuner(SFTTrainer):
         self,
         model: Any,
         arguments: SFTConfig,
-        own: Sequence[Example],
+        own: Sequence[TuningExample],
         collate: Any,
         callbacks: list[Any],
         processor: Any,
@@ -94,7 +94,7 @@ class _Tuner(SFTTrainer):
         steps: int,
     ) -> None:
         self.settings = settings
-        places = order([example.length for example in own], settings.batch, steps, settings.seed)
+        places = order([example.length for example in own], settings.batch_size, steps, settings.seed)
         # SFTTrainer knows a data set with pictures by the column `images`, and then leaves it as it is
         rows = Dataset.from_dict({"images": list(map(str, range(len(own))))}).select(places)
         super().__init__(
@@ -149,29 +149,31 @@ class _Tuner(SFTTrainer):
 
 
 def _kept(
-    settings: TuneSettings, model: Any, processor: Any, arguments: SFTConfig, chosen: Sequence[Example]
-) -> Kept:
+    settings: TuneSettings, model: Any, processor: Any, arguments: SFTConfig, chosen: Sequence[TuningExample]
+) -> VisionFeatureCache:
     """What the tower sees in the run's pictures; the model does not look again."""
-    kept = Kept(str(settings.features), model.eval(), processor)
-    kept.fill(dict.fromkeys(example.picture for example in chosen), arguments)
+    kept = VisionFeatureCache(str(settings.feature_cache), model.eval(), processor)
+    kept.fill(dict.fromkeys(example.image for example in chosen), arguments)
     kept.replace_tower()
     return kept
 
 
-def _collate(teacher: Teacher, kept: Kept | None, chosen: Sequence[Example]) -> dict[str, Any]:
-    return teacher.batch([(example.lesson, example.picture) for example in chosen], kept)
+def _collate(
+    teacher: ChatCollator, kept: VisionFeatureCache | None, chosen: Sequence[TuningExample]
+) -> dict[str, Any]:
+    return teacher.batch([(example.conversation, example.image) for example in chosen], kept)
 
 
 def _read(
-    settings: TuneSettings, teacher: Teacher, longest: int, out: Path, arguments: SFTConfig
-) -> tuple[list[Example], Told]:
+    settings: TuneSettings, teacher: ChatCollator, longest: int, out: Path, arguments: SFTConfig
+) -> tuple[list[TuningExample], TuningSummary]:
     """What is learned, and what there is to tell of it; the first process shows it and writes skipped.txt."""
     skipped: list[str] = []
     first = arguments.process_index == 0
     show: Track = partial(track, description="reading", disable=not first)
     sources = [*settings.data, *settings.replay, *([settings.probe] if settings.probe else [])]
     read = [examples(source, teacher, longest, skipped, show) for source in sources]
-    damaged = unreadable((example.picture for some in read for example in some), out / PICTURES, arguments)
+    damaged = unreadable((example.image for some in read for example in some), out / PICTURES, arguments)
     read = [without(damaged, *pair, skipped) for pair in zip(sources, read, strict=True)]
     own = [example for some in read[: len(settings.data)] for example in some]
     count, again = len(own), []
@@ -183,7 +185,9 @@ def _read(
         if skipped:
             print(f"{len(skipped):,} samples left out, the first: {skipped[0]}; all of them are in {file}")
     lengths = [example.length for example in own + again]
-    return own + again, Told(count, len(again), len(skipped), lengths, read[-1] if settings.probe else [])
+    return own + again, TuningSummary(
+        count, len(again), len(skipped), lengths, read[-1] if settings.probe else []
+    )
 
 
 def _stops(model: Any) -> list[int]:
@@ -193,9 +197,9 @@ def _stops(model: Any) -> list[int]:
 
 def _longest(settings: TuneSettings, model: Any) -> int:
     takes = int(model.config.get_text_config().max_position_embeddings)
-    if settings.length and settings.length > takes:
-        raise PosetalkError(f"length {settings.length:,} is more than the model takes; at most {takes:,}")
-    return settings.length or takes
+    if settings.max_length and settings.max_length > takes:
+        raise PosetalkError(f"length {settings.max_length:,} is more than the model takes; at most {takes:,}")
+    return settings.max_length or takes
 
 
 def _arguments(settings: TuneSettings, out: Path) -> SFTConfig:
@@ -204,7 +208,7 @@ def _arguments(settings: TuneSettings, out: Path) -> SFTConfig:
         settings,
         out,
         max_length=None,  # nothing is cut: image tokens would be
-        activation_checkpointing=settings.checkpointing,
+        activation_checkpointing=settings.gradient_checkpointing,
         ddp_find_unused_parameters=False,  # each lesson has a picture, so that all parts are used
     )
 
@@ -217,6 +221,6 @@ def _save(trainer: SFTTrainer, processor: Any, settings: TuneSettings, out: Path
         processor.save_pretrained(place)
         for name in ("training_args.bin", "README.md"):  # a pickle, and a form that nobody has filled in
             (place / name).unlink(missing_ok=True)
-        if settings.method != "full" and settings.form == "merged":
+        if settings.method != "full" and settings.save_format == "merged":
             merge(place, out)
     trainer.accelerator.wait_for_everyone()

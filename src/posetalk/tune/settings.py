@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,71 +14,104 @@ MADE = ("small", "tiny")  # models that are made on the spot, see `tune.small`
 
 
 class Source(Settings):
-    """Conversations about pictures.
-
-    file:   a folder of `posetalk write`, `screen` or `export --form llava`, a samples.jsonl, or LLaVA's JSON list.
-    images: the folder that the pictures' names belong to.
-    """
+    """Conversations about pictures."""
 
     file: LocalPath
+    """A folder of `posetalk write`, `screen` or `export --format llava`, a samples.jsonl, or LLaVA's JSON list."""
     images: LocalPath
+    """The folder that the names of the images belong to."""
+    """The folder that the pictures' names belong to."""
 
 
 class Replay(Source):
-    """Other conversations mixed in against forgetting: share samples for each of our own, drawn by the seed."""
+    """Other conversations mixed in against forgetting, drawn by the seed."""
 
     share: float = Field(gt=0)
+    """Samples drawn from this file for each sample of our own."""
 
 
 class TuneSettings(Settings):
-    """A tuning run. The defaults are LLaVA-1.5's second stage with LoRA. The vision tower is frozen, as it was there.
+    """A tuning run. The defaults are LLaVA-1.5's second stage with LoRA, where the vision encoder is frozen."""
 
-    model:          a folder or hub id that `AutoModelForImageTextToText` knows; `small`, `tiny`: see `tune.small`.
-    method:         `lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits, which
-                    needs bitsandbytes and a GPU; `full`: every weight of the language model. All three train the
-                    whole connector.
-    r, alpha, dropout: of the adapters. targets: the ends of the names of the linear layers that get one; all linear
-                    layers of the language model where it is empty.
-    rate:           peak learning rate of the adapters or the language model; connector_rate: the connector's.
-    batch:          samples per gradient step over all processes; `device_batch` at a time on each of them.
-    steps:          gradient steps; None for `epochs` passes over the data.
-    warmup:         share of the steps in which the rate rises; then it falls as a cosine.
-    length:         tokens of a sample, those of the picture included; longer ones are left out, never cut. None: as
-                    many as the model takes.
-    pad:            pictures become square by padding, as LLaVA-1.5 was trained, and not by cutting the middle out, as
-                    its published processor does; saved with the model. For LLaVA alone.
-    features:       a folder for what the frozen tower sees in the pictures, looked at once before the first step; later
-                    epochs and other runs find it there. Of models built as LLaVA-1.5 alone. None: looked at in each
-                    step.
-    checkpointing:  activations are computed again in the backward pass, which saves memory and costs time.
-    form:           `merged`: a whole model in the run's folder, beside adapters/; `adapters`: those alone.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "r": "lora_rank",
+        "alpha": "lora_alpha",
+        "dropout": "lora_dropout",
+        "targets": "lora_target_modules",
+        "rate": "learning_rate",
+        "connector_rate": "connector_learning_rate",
+        "batch": "batch_size",
+        "device_batch": "per_device_batch_size",
+        "steps": "max_steps",
+        "warmup": "warmup_ratio",
+        "clip": "max_grad_norm",
+        "length": "max_length",
+        "pad": "pad_to_square",
+        "features": "feature_cache",
+        "checkpointing": "gradient_checkpointing",
+        "workers": "num_workers",
+        "form": "save_format",
+    }
 
     model: ModelName
+    """A folder or hub id that `AutoModelForImageTextToText` knows; `small`, `tiny`: see `tune.small`."""
     data: tuple[Source, ...] = Field(min_length=1)
+    """The conversations to learn; several files are mixed."""
     replay: tuple[Replay, ...] = ()
+    """Other conversations mixed in against forgetting."""
     probe: Source | None = None
+    """Conversations on which the loss is measured before and after."""
     method: Method = "lora"
-    r: int = Field(128, ge=1)
-    alpha: float = Field(256, gt=0)
-    dropout: float = Field(0.05, ge=0, lt=1)
-    targets: tuple[str, ...] = ()
-    rate: float = Field(2e-4, gt=0)
-    connector_rate: float = Field(2e-5, gt=0)
-    batch: int = Field(128, ge=1)
-    device_batch: int = Field(1, ge=1)
+    """`lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits, which needs
+    bitsandbytes and a GPU; `full`: every weight of the language model. All three train the whole connector."""
+    lora_rank: int = Field(128, ge=1)
+    """Rank of the adapters."""
+    lora_alpha: float = Field(256, gt=0)
+    """Scale of the adapters; they are multiplied by lora_alpha / lora_rank."""
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    """Dropout in the adapters."""
+    lora_target_modules: tuple[str, ...] = ()
+    """The ends of the names of the linear layers that get an adapter; empty for all linear layers of the language
+    model."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Peak learning rate of the adapters or the language model (AdamW); it falls as a cosine."""
+    connector_learning_rate: float = Field(2e-5, gt=0)
+    """Peak learning rate of the connector."""
+    batch_size: int = Field(128, ge=1)
+    """Samples per gradient step over all processes."""
+    per_device_batch_size: int = Field(1, ge=1)
+    """Samples per forward pass on each device; gradients are accumulated up to `batch_size`."""
     epochs: float = Field(1, gt=0)
-    steps: int | None = Field(None, ge=1)
-    warmup: float = Field(0.03, ge=0, lt=1)
+    """Passes over the data."""
+    max_steps: int | None = Field(None, ge=1)
+    """Gradient steps; None for `epochs` passes over the data."""
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
     weight_decay: float = Field(0.0, ge=0)
-    clip: float = Field(1.0, gt=0)
-    length: int | None = Field(None, ge=1)
-    pad: bool = False
+    """AdamW's weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    max_length: int | None = Field(None, ge=1)
+    """Longest sample in tokens, those of the image included. Longer ones are left out, never cut. None: as many as
+    the model takes."""
+    pad_to_square: bool = False
+    """Images become square by padding, as LLaVA-1.5 was trained, not by cropping the centre, as its published
+    processor does; saved with the model. LLaVA only."""
     bf16: bool = True
-    features: LocalPath | None = None
-    checkpointing: bool = True
+    """Mixed precision in bfloat16."""
+    feature_cache: LocalPath | None = None
+    """A folder that keeps what the frozen vision encoder computes for each image, once before the first step. Later
+    epochs and other runs read it. Models built as LLaVA-1.5 only. None: the encoder runs in each step."""
+    gradient_checkpointing: bool = True
+    """Recompute activations in the backward pass: saves memory, costs time."""
     seed: int = 42
-    workers: int = Field(2, ge=0)
+    """Seed of the order and of new weights."""
+    num_workers: int = Field(2, ge=0)
+    """Processes that load data."""
     save_steps: int = Field(500, ge=1)
+    """Steps between two checkpoints."""
     log_steps: int = Field(10, ge=1)
-    form: Literal["merged", "adapters"] = "merged"
+    """Steps between two lines of log.jsonl."""
+    save_format: Literal["merged", "adapters"] = "merged"
+    """What is saved at the end: the whole model in the run's folder, beside adapters/ (`merged`), or the adapters
+    alone (`adapters`)."""

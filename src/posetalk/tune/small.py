@@ -32,7 +32,7 @@ from transformers import (
 from posetalk.errors import PosetalkError
 from posetalk.model.files import BUNDLED, load_part
 from posetalk.model.files import load as load_localizer
-from posetalk.model.fingerprint import weights_of
+from posetalk.model.fingerprint import weights_fingerprint
 from posetalk.tune.smollm2 import once, smollm2
 
 IMAGE = "<image>"
@@ -57,7 +57,7 @@ def made(name: str) -> Path:
         processor.save_pretrained(folder)
         model.save_pretrained(folder)
 
-    return once(f"{name}-llava-{weights_of(BUNDLED)}", make)  # another release has other weights
+    return once(f"{name}-llava-{weights_fingerprint(BUNDLED)}", make)  # another release has other weights
 
 
 def make_small(text: str | Path) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:

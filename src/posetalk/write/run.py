@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
-from posetalk.formats.pictures import Picture, Pictures
+from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.llm.batch_files import read_batch, write_batch
-from posetalk.llm.client import WriterSettings
+from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Fault, Reason, Rejected
 from posetalk.llm.ledger import Ledger
-from posetalk.llm.pricing import Estimate, Price, estimate
-from posetalk.llm.request import Job
-from posetalk.llm.request_state import UNASKED, Accept, Outcome, Report, results
+from posetalk.llm.pricing import CostEstimate, Price, estimate
+from posetalk.llm.request import ChatRequest
+from posetalk.llm.request_state import UNASKED, Accept, Outcome, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
 from posetalk.settings import LocalPath, Settings
 from posetalk.write.from_facts.writer import write
 from posetalk.write.from_model.presets import PRESETS, Preset
-from posetalk.write.from_model.recipe import Recipe, jobs, told
+from posetalk.write.from_model.recipe import Recipe, given_facts, jobs
 from posetalk.write.from_model.reply import parse
 from posetalk.write.report.page import write_page
-from posetalk.write.samples.card import Made
+from posetalk.write.samples.card import Provenance
 from posetalk.write.samples.sample import Kind, Sample, Turns, kind_of
 from posetalk.write.screening.duplicates import Duplicates
 from posetalk.write.screening.published import read_published
@@ -42,32 +42,40 @@ _NO_REPLY = '"reply": ""}'  # how a line of rejected.jsonl ends where no answer 
 
 
 class WriteSettings(Settings):
-    """What shapes the samples of a folder; a resumed run must be of the same.
+    """What shapes the samples of a folder; a resumed run must have the same."""
 
-    writer:   `facts`, or the name of a model.
-    recipe, preset: of a model's; see recipe.py and presets.py.
-    pictures: for each kind as many, drawn by the seed; None for all, or as many as the preset says.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "max_images",
+    }
 
     writer: str
+    """`facts`, or the name of a model."""
     annotations: LocalPath
+    """COCO's person keypoints."""
     captions: LocalPath
+    """COCO's captions of the same images."""
     objects: LocalPath | None = None
+    """COCO's instances of the same images."""
     kinds: tuple[Kind, ...]
+    """What is written: conversation, detail, reasoning."""
     recipe: Recipe | None = None
+    """The prompts that a model is given: `grounded` or `paper`; None for the facts writer."""
     preset: Literal["every-picture", "llava-pose"] = "every-picture"
-    pictures: int | None = None
+    """How many images of each kind: all, or as many as LLaVA-Pose."""
+    max_images: int | None = None
+    """At most so many images of each kind, drawn by the seed; None for as many as the preset says."""
     seed: int = 0
+    """Seed of the wording and the choice."""
 
     def counts(self) -> Preset:
         preset = PRESETS[self.preset]
-        if self.pictures is None:
+        if self.max_images is None:
             return preset
-        return Preset(preset.questions, dict.fromkeys(self.kinds, self.pictures))
+        return Preset(preset.questions, dict.fromkeys(self.kinds, self.max_images))
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScreenedSample:
     """A sample that was written, and what is wrong with it. reply: as the model wrote it."""
 
     sample: Sample
@@ -76,7 +84,7 @@ class Judged:
 
 
 @dataclass(slots=True)
-class Kept:
+class ScreeningResult:
     """How many samples of each kind were kept, and how many were rejected for their first reason.
 
     unread: a sentence for each photo that cannot be shown in the report.
@@ -96,8 +104,8 @@ class Kept:
 
 
 def facts_samples(
-    pictures: Pictures, settings: WriteSettings, track: Callable[[Sequence[int]], Iterable[int]]
-) -> Iterator[Judged]:
+    pictures: AnnotatedImages, settings: WriteSettings, track: Callable[[Sequence[int]], Iterable[int]]
+) -> Iterator[ScreenedSample]:
     """What the facts say of each picture, screened like anybody's words; nothing where too little is known."""
     ids, counts = pictures.ids(), settings.counts()
     wanted = {kind: counts.chosen(ids, kind, settings.seed) for kind in settings.kinds}
@@ -112,14 +120,14 @@ def facts_samples(
             if turns is not None:
                 name = picture.image.name
                 sample = Sample(f"{image_id}-{kind}", image_id, name, kind, turns, settings.writer)
-                yield Judged(sample, faults_of(sample, scene, captions=picture.captions))
+                yield ScreenedSample(sample, faults_of(sample, scene, captions=picture.captions))
 
 
-def accept(pictures: Pictures, recipe: Recipe, model: str) -> Accept:
+def accept(pictures: AnnotatedImages, recipe: Recipe, model: str) -> Accept:
     """How a model's reply is judged: read, then screened with the facts and captions of its picture."""
-    last: list[tuple[Picture, Scene]] = []  # the kinds of a picture come one after the other
+    last: list[tuple[AnnotatedImage, Scene]] = []  # the kinds of a picture come one after the other
 
-    def judge(job: Job, reply: str) -> Turns:
+    def judge(job: ChatRequest, reply: str) -> Turns:
         turns = parse(job, reply)  # first: what cannot be read needs no picture
         if not last or last[0][0].image.id != job.image_id:
             picture = pictures.one(job.image_id)
@@ -127,31 +135,33 @@ def accept(pictures: Pictures, recipe: Recipe, model: str) -> Accept:
             last[:] = [(picture, scene_of(picture.image, pictures.keypoint_names, picture.things))]
         picture, scene = last[0]
         sample = Sample(job.id, job.image_id, job.image, kind_of(job.kind), turns, model)
-        if faults := faults_of(sample, scene, told(recipe, kind_of(job.kind)), picture.captions):
+        if faults := faults_of(sample, scene, given_facts(recipe, kind_of(job.kind)), picture.captions):
             raise Rejected(faults)
         return turns
 
     return judge
 
 
-def model_samples(outcomes: Iterable[tuple[Job, Outcome]], model: str) -> Iterator[Judged]:
+def model_samples(outcomes: Iterable[tuple[ChatRequest, Outcome]], model: str) -> Iterator[ScreenedSample]:
     """What became of the jobs of a model."""
     for job, outcome in outcomes:
         faults = outcome.faults
         if outcome.failure:
             faults = (Fault("not asked" if outcome.failure == UNASKED else "failed", outcome.failure),)
         sample = Sample(job.id, job.image_id, job.image, kind_of(job.kind), outcome.turns, model)
-        yield Judged(sample, faults, outcome.reply)
+        yield ScreenedSample(sample, faults, outcome.reply)
 
 
-def keep(found: Iterable[Judged], out: Path, borne_out: Callable[[Sample], bool] = lambda _: True) -> Kept:
+def write_screened(
+    found: Iterable[ScreenedSample], out: Path, borne_out: Callable[[Sample], bool] = lambda _: True
+) -> ScreeningResult:
     """Write samples.jsonl and rejected.jsonl into the folder, as they come; of alike samples the first is kept.
 
     borne_out: whether a short text that recurs is true of its own picture too; what the facts writer wrote always is.
     Both take their names when they are whole, and memory hardly grows with them (see `Duplicates`). Errors: the disk,
     nothing that can be kept.
     """
-    kept, duplicates = Kept(), Duplicates(borne_out)
+    kept, duplicates = ScreeningResult(), Duplicates(borne_out)
     parts = {name: out / f"{name}.part" for name in (SAMPLES, REJECTED)}
     try:
         with (
@@ -181,14 +191,14 @@ def keep(found: Iterable[Judged], out: Path, borne_out: Callable[[Sample], bool]
 
 
 def write_by_facts(
-    pictures: Pictures,
+    pictures: AnnotatedImages,
     settings: WriteSettings,
     out: Path,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
-) -> Kept:
+) -> ScreeningResult:
     """Write a folder without any model: samples.jsonl, rejected.jsonl, report.html, run.toml."""
     with settings.claim(out):
-        kept = keep(facts_samples(pictures, settings, track), out)
+        kept = write_screened(facts_samples(pictures, settings, track), out)
         if not kept.kinds:
             raise PosetalkError(
                 f"too little is known of the people of {settings.annotations} to write anything of them"
@@ -198,8 +208,12 @@ def write_by_facts(
 
 
 def write_by_model(
-    pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path, price: Price | None = None
-) -> tuple[Report, Kept]:
+    pictures: AnnotatedImages,
+    settings: WriteSettings,
+    asked: ServerSettings,
+    out: Path,
+    price: Price | None = None,
+) -> tuple[RunReport, ScreeningResult]:
     """Have a language model write a folder: as `write_by_facts`, and ledger.sqlite with every answer.
 
     Run again it goes on: what is answered is not asked again. Errors: as `generate`; what was answered is kept.
@@ -215,13 +229,13 @@ def write_by_model(
 
 
 def write_by_batch(
-    pictures: Pictures,
+    pictures: AnnotatedImages,
     settings: WriteSettings,
-    asked: WriterSettings,
+    asked: ServerSettings,
     out: Path,
     price: Price | None = None,
     answers: Path | None = None,
-) -> tuple[list[str], Kept | None]:
+) -> tuple[list[str], ScreeningResult | None]:
     """Have a model write a folder by files: requests.jsonl for OpenAI's Batch interface or `vllm run-batch`.
 
     answers: what came back. It is taken into the ledger, the samples are written, and requests.jsonl holds what is
@@ -244,27 +258,32 @@ def write_by_batch(
 
 
 def price_run(
-    pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path, price: Price | None
-) -> Estimate:
+    pictures: AnnotatedImages, settings: WriteSettings, asked: ServerSettings, out: Path, price: Price | None
+) -> CostEstimate:
     """What `write_by_model` would ask for and cost, asking nothing; what the ledger holds is not counted."""
     with Ledger.copy_of(out / LEDGER) as ledger:
         return estimate(_jobs(pictures, settings), asked, price, ledger)
 
 
-def _jobs(pictures: Pictures, settings: WriteSettings) -> Iterator[Job]:
+def _jobs(pictures: AnnotatedImages, settings: WriteSettings) -> Iterator[ChatRequest]:
     assert settings.recipe is not None
     return jobs(pictures, settings.kinds, settings.recipe, settings.seed, settings.counts())
 
 
 def _kept(
-    made: Iterable[Job], ledger: Ledger, asked: WriterSettings, judge: Accept, pictures: Pictures, out: Path
-) -> Kept:
+    made: Iterable[ChatRequest],
+    ledger: Ledger,
+    asked: ServerSettings,
+    judge: Accept,
+    pictures: AnnotatedImages,
+    out: Path,
+) -> ScreeningResult:
     """Write what a model's answers came to."""
     found = model_samples(results(made, ledger, asked, judge), asked.model)
-    return keep(found, out, partial(_borne_out, pictures))
+    return write_screened(found, out, partial(_borne_out, pictures))
 
 
-def _borne_out(pictures: Pictures, sample: Sample) -> bool:
+def _borne_out(pictures: AnnotatedImages, sample: Sample) -> bool:
     picture = pictures.one(sample.image_id)
     return picture is not None and borne_out(
         sample, scene_of(picture.image, pictures.keypoint_names, picture.things)
@@ -273,8 +292,8 @@ def _borne_out(pictures: Pictures, sample: Sample) -> bool:
 
 @contextmanager
 def _opened(
-    pictures: Pictures, settings: WriteSettings, asked: WriterSettings, out: Path
-) -> Iterator[tuple[Ledger, Callable[[], Iterator[Job]], Accept]]:
+    pictures: AnnotatedImages, settings: WriteSettings, asked: ServerSettings, out: Path
+) -> Iterator[tuple[Ledger, Callable[[], Iterator[ChatRequest]], Accept]]:
     assert settings.recipe is not None
     with settings.claim(out), Ledger(out / LEDGER, _made_of_answers(out)) as ledger:
         ledger.judge_by(rules())
@@ -289,7 +308,7 @@ def _made_of_answers(out: Path) -> Iterator[Path]:
             yield out / REJECTED
 
 
-def report(pictures: Pictures | None, out: Path) -> list[str]:
+def report(pictures: AnnotatedImages | None, out: Path) -> list[str]:
     """Write report.html from what stands in the folder; a sentence for each photo that cannot be read."""
     poses = (picture.image for picture in pictures or ())
     points = pictures.points if pictures else None
@@ -298,19 +317,21 @@ def report(pictures: Pictures | None, out: Path) -> list[str]:
     )
 
 
-def made_of(folder: Path) -> Made | None:
+def made_of(folder: Path) -> Provenance | None:
     """How the samples of a folder came to be, for the card of an export; None where it has no run.toml."""
     if not (folder / "run.toml").exists():
         return None
     settings = WriteSettings.load(folder / "run.toml")
     sources = (settings.annotations, settings.captions, settings.objects)
     recipe = settings.writer if settings.recipe is None else f"{settings.writer}, recipe {settings.recipe}"
-    return Made(
+    return Provenance(
         recipe, settings.seed, tuple(path for one in sources if one and (path := Path(one)).is_file())
     )
 
 
-def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[Kept, list[str]]:
+def screen_file(
+    published: Path, pictures: AnnotatedImages | None, out: Path
+) -> tuple[ScreeningResult, list[str]]:
     """Screen a file of samples (see published.py) into a folder, with the facts of the pictures where they are known.
 
     Returns what was kept, and a sentence for each record that is no sample.
@@ -328,20 +349,22 @@ def screen_file(published: Path, pictures: Pictures | None, out: Path) -> tuple[
         raise PosetalkError(f"{published} would be replaced by what is left of it; choose another folder")
     known = set(pictures.ids()) if pictures else set()
 
-    def judged() -> Iterator[Judged]:
+    def judged() -> Iterator[ScreenedSample]:
         for sample in read_published(published, skipped):
             picture = pictures.one(sample.image_id) if pictures and sample.image_id in known else None
             if pictures is None or picture is None:
-                yield Judged(sample, faults_of(sample, None, fewest=1))
+                yield ScreenedSample(sample, faults_of(sample, None, fewest=1))
             else:
                 scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
-                yield Judged(sample, faults_of(sample, scene, captions=picture.captions or None, fewest=1))
+                yield ScreenedSample(
+                    sample, faults_of(sample, scene, captions=picture.captions or None, fewest=1)
+                )
 
     def true_here(sample: Sample) -> bool:
         return pictures is not None and sample.image_id in known and _borne_out(pictures, sample)
 
     with only_run(out):
-        kept = keep(judged(), out, true_here)
+        kept = write_screened(judged(), out, true_here)
         if kept.kinds:
             kept.unread = report(pictures, out)
     return kept, skipped

@@ -14,17 +14,17 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from posetalk.bench.answers.review import Answer, read_answers, write_answers
+from posetalk.bench.answers.review import ModelAnswer, read_answers, write_answers
 from posetalk.bench.questions.lines import LONGEST, plain
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question, drawn
 from posetalk.errors import PosetalkError, shown
 from posetalk.formats.paths import find_picture
-from posetalk.llm.client import WriterSettings
+from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
-from posetalk.llm.request import Job, Photo
-from posetalk.llm.request_state import UNASKED, Report, results
+from posetalk.llm.request import ChatRequest, ImagePart
+from posetalk.llm.request_state import UNASKED, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.write.samples.sample import Turns
 
@@ -40,17 +40,17 @@ Speak = Callable[[Sequence[tuple[Path, str]], int], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question as a model gets it. id: of the question; words: tokens of the answer, at most."""
+class AskedQuestion:
+    """A question as a model gets it. id: of the question; max_tokens: tokens of the answer, at most."""
 
     id: str
-    photo: Path
+    image: Path
     prompt: str
-    words: int
+    max_tokens: int
 
 
 @dataclass(slots=True)
-class Answered:
+class AnswerCounts:
     """new: answers of this run; known: of earlier ones. skipped: a sentence for each question left without."""
 
     new: int = 0
@@ -58,9 +58,9 @@ class Answered:
     skipped: list[str] = field(default_factory=list)
 
 
-def asked_of(
+def asked_questions(
     closed: Sequence[Question], opened: OpenSet | None, images: Path, limit: int | None = None
-) -> tuple[list[Asked], list[str]]:
+) -> tuple[list[AskedQuestion], list[str]]:
     """What a model is asked, and a sentence where photos are missing. limit: questions of each set, drawn by their
     ids; open ones of the same pictures. Errors: no photo of any question, a limit below 1."""
     if limit is not None and limit < 1:
@@ -68,8 +68,8 @@ def asked_of(
     some = sorted(closed, key=lambda q: drawn("limit", q.id))[:limit]
     more = sorted(opened.questions if opened else (), key=lambda q: (drawn("limit", q.image), q.id))[:limit]
     there = {name: find_picture(images, name) for name in [q.image for q in some] + [q.image for q in more]}
-    found = [Asked(q.id, path, q.prompt, CLOSED_WORDS) for q in some if (path := there[q.image])]
-    found += [Asked(q.id, path, q.text, OPEN_WORDS) for q in more if (path := there[q.image])]
+    found = [AskedQuestion(q.id, path, q.prompt, CLOSED_WORDS) for q in some if (path := there[q.image])]
+    found += [AskedQuestion(q.id, path, q.text, OPEN_WORDS) for q in more if (path := there[q.image])]
     if not found:
         raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
     gone = [ascii(name)[1:-1] for name, path in sorted(there.items()) if path is None]
@@ -100,8 +100,8 @@ def _owner(path: Path) -> str | None:
 
 
 def known_of(
-    path: Path, model: str, asked: Iterable[Asked], weights: str = "", served: str = ""
-) -> dict[str, Answer]:
+    path: Path, model: str, asked: Iterable[AskedQuestion], weights: str = "", served: str = ""
+) -> dict[str, ModelAnswer]:
     """The answers that are there already, by question; half a line, left by a death, is cut off.
 
     served: the model's name on its server. Errors: answers of another model, of other weights (`model.fingerprint`), of
@@ -125,16 +125,22 @@ def known_of(
 
 
 def answer_here(
-    asked: Sequence[Asked], speak: Speak, path: Path, model: str, *, weights: str = "", batch: int = BATCH
-) -> Answered:
+    asked: Sequence[AskedQuestion],
+    speak: Speak,
+    path: Path,
+    model: str,
+    *,
+    weights: str = "",
+    batch: int = BATCH,
+) -> AnswerCounts:
     """A model on this machine answers what its file does not have, batch by batch of questions of like length.
 
     Each batch is in the file, synced, before the next begins. Errors: as `known_of`, a file that cannot be written; of
     a photo that cannot be read the questions are skipped.
     """
     known = known_of(path, model, asked, weights)
-    todo = sorted((q for q in asked if q.id not in known), key=lambda q: (q.words, len(q.prompt), q.id))
-    found = Answered(known=len(asked) - len(todo))
+    todo = sorted((q for q in asked if q.id not in known), key=lambda q: (q.max_tokens, len(q.prompt), q.id))
+    found = AnswerCounts(known=len(asked) - len(todo))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", errors="replace") as file, _bar() as bar:
@@ -155,13 +161,13 @@ def answer_here(
 
 
 def answer_by_server(
-    asked: Sequence[Asked],
+    asked: Sequence[AskedQuestion],
     ledger: Ledger,
-    settings: WriterSettings,
+    settings: ServerSettings,
     path: Path,
     model: str,
     price: Price | None = None,
-) -> tuple[Answered, Report]:
+) -> tuple[AnswerCounts, RunReport]:
     """A model behind a server answers; every answer is in the ledger first, and in the file at the end.
 
     An answer that is refused or cut off is one all the same. Errors: as `known_of` and `generate`; what was answered
@@ -169,10 +175,10 @@ def answer_by_server(
     """
     known = known_of(path, model, asked, served=settings.model)
     todo = [one for one in asked if one.id not in known]
-    once = settings.model_copy(update={"again": 0})
-    found, report = Answered(known=len(asked) - len(todo)), Report()
+    once = settings.model_copy(update={"max_revisions": 0})
+    found, report = AnswerCounts(known=len(asked) - len(todo)), RunReport()
     photos = _photos(todo, found.skipped)
-    todo = [one for one in todo if one.photo in photos]
+    todo = [one for one in todo if one.image in photos]
     try:
         report = generate(_jobs(todo, photos), ledger, once, _accept, price, len(todo))
     finally:
@@ -206,16 +212,16 @@ def _mended(path: Path) -> bool:
     return bool(data[:end].strip())
 
 
-def _batches(asked: Sequence[Asked], size: int) -> Iterator[Sequence[Asked]]:
+def _batches(asked: Sequence[AskedQuestion], size: int) -> Iterator[Sequence[AskedQuestion]]:
     """Of the same number of words each."""
-    for words in sorted({one.words for one in asked}):
-        some = [one for one in asked if one.words == words]
+    for words in sorted({one.max_tokens for one in asked}):
+        some = [one for one in asked if one.max_tokens == words]
         yield from (some[start : start + size] for start in range(0, len(some), size))
 
 
-def _said(speak: Speak, some: Sequence[Asked], skipped: list[str]) -> list[tuple[Asked, str]]:
+def _said(speak: Speak, some: Sequence[AskedQuestion], skipped: list[str]) -> list[tuple[AskedQuestion, str]]:
     try:
-        texts = speak([(one.photo, one.prompt) for one in some], some[0].words)
+        texts = speak([(one.image, one.prompt) for one in some], some[0].max_tokens)
     except PosetalkError as error:
         if len(some) > 1:  # one of the photos is at fault
             return [pair for one in some for pair in _said(speak, [one], skipped)]
@@ -224,33 +230,35 @@ def _said(speak: Speak, some: Sequence[Asked], skipped: list[str]) -> list[tuple
     return list(zip(some, texts, strict=True))
 
 
-def _answer(one: Asked, text: str, model: str, weights: str = "", served: str = "") -> Answer:
+def _answer(one: AskedQuestion, text: str, model: str, weights: str = "", served: str = "") -> ModelAnswer:
     # by what was said: a review is of these words and of no later ones
     name = hashlib.blake2b(json.dumps([model, one.id, text]).encode(), digest_size=8).hexdigest()
     made_by = {"weights": weights, "served": served}
-    return Answer(
+    return ModelAnswer(
         one.id, one.prompt, text, name, model, {key: value for key, value in made_by.items() if value}
     )
 
 
-def _photos(asked: Iterable[Asked], skipped: list[str]) -> dict[Path, Photo]:
+def _photos(asked: Iterable[AskedQuestion], skipped: list[str]) -> dict[Path, ImagePart]:
     """What can be sent; of a file that is no picture a sentence in `skipped`."""
-    found: dict[Path, Photo] = {}
-    for path in {one.photo: None for one in asked}:
+    found: dict[Path, ImagePart] = {}
+    for path in {one.image: None for one in asked}:
         try:
-            found[path] = Photo.of(path)
+            found[path] = ImagePart.of(path)
         except PosetalkError as error:
             skipped.append(f"the questions about {path.name} are not asked: {error}")
     return found
 
 
-def _jobs(asked: Iterable[Asked], photos: Mapping[Path, Photo]) -> Iterator[Job]:
+def _jobs(asked: Iterable[AskedQuestion], photos: Mapping[Path, ImagePart]) -> Iterator[ChatRequest]:
     for one in asked:
         message = {"role": "user", "content": one.prompt}
-        yield Job(one.id, 0, one.photo.name, "conversation", (message,), {}, one.words, photos[one.photo])
+        yield ChatRequest(
+            one.id, 0, one.image.name, "conversation", (message,), {}, one.max_tokens, photos[one.image]
+        )
 
 
-def _accept(job: Job, reply: str) -> Turns:
+def _accept(job: ChatRequest, reply: str) -> Turns:
     return ((job.messages[0]["content"], reply),)
 
 

@@ -9,10 +9,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from posetalk.bench.answers.review import Answer, Review
+from posetalk.bench.answers.review import ModelAnswer, Review
 from posetalk.bench.answers.scores import SCHEMA, read_scores
-from posetalk.bench.questions.openset import CATEGORIES, Context, Open, OpenSet
-from posetalk.llm.request import Job
+from posetalk.bench.questions.openset import CATEGORIES, ImageContext, OpenQuestion, OpenSet
+from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import UNASKED, Outcome
 from posetalk.write.samples.sample import Kind, Turns
 
@@ -24,8 +24,8 @@ _KIND: dict[str, Kind] = {category: kind for kind, category in CATEGORIES.items(
 class Pair:
     """A reference and a candidate as they are shown. first: which of them is the first."""
 
-    question: Open
-    answer: Answer
+    question: OpenQuestion
+    answer: ModelAnswer
     first: Literal["reference", "candidate"]
 
     @property
@@ -34,7 +34,7 @@ class Pair:
         return texts if self.first == "reference" else texts[::-1]
 
 
-def pairs_of(opened: OpenSet, answers: Mapping[str, Answer]) -> list[Pair]:
+def pairs_of(opened: OpenSet, answers: Mapping[str, ModelAnswer]) -> list[Pair]:
     """Each question that a model answered, in both orders, one after the other."""
     return [
         Pair(question, answers[question.id], first)
@@ -44,7 +44,7 @@ def pairs_of(opened: OpenSet, answers: Mapping[str, Answer]) -> list[Pair]:
     ]
 
 
-def jobs_of(pairs: Iterable[Pair], contexts: Mapping[str, Context]) -> Iterator[Job]:
+def jobs_of(pairs: Iterable[Pair], contexts: Mapping[str, ImageContext]) -> Iterator[ChatRequest]:
     """What the judge is asked, one request a pair. contexts: by the picture's name."""
     system, user = _prompt()
     for pair in pairs:
@@ -57,10 +57,12 @@ def jobs_of(pairs: Iterable[Pair], contexts: Mapping[str, Context]) -> Iterator[
         asked = re.sub(r"\{(\w+)\}", lambda match, words=words: words[match[1]], user)  # type: ignore[misc]
         messages = ({"role": "system", "content": system}, {"role": "user", "content": asked})
         name = f"{pair.answer.model} {question.id} {pair.first} first"
-        yield Job(name, 0, question.image, _KIND.get(question.category, "reasoning"), messages, SCHEMA, WORDS)
+        yield ChatRequest(
+            name, 0, question.image, _KIND.get(question.category, "reasoning"), messages, SCHEMA, WORDS
+        )
 
 
-def accept(job: Job, reply: str) -> Turns:
+def accept(job: ChatRequest, reply: str) -> Turns:
     """The two scores, for the ledger. Errors: Rejected."""
     first, second = read_scores(reply)
     return ((f"{first:g}", f"{second:g}"),)
@@ -103,7 +105,7 @@ def _prompt() -> tuple[str, str]:
     return system.strip(), user.strip()
 
 
-def _told(context: Context) -> str:
+def _told(context: ImageContext) -> str:
     lines = [f"caption: {text}" for text in context.captions]
     lines += [
         f"{name}: from {left:g}, {top:g} to {right:g}, {bottom:g}"

@@ -21,7 +21,7 @@ _FAILED = (-1, -1)  # LLaVA's mark of a review without scores
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """question: its id. prompt: as it was asked. text: the model's words. model: its name."""
 
     question: str
@@ -42,7 +42,7 @@ class Answer:
         }
 
     @classmethod
-    def of(cls, row: Any) -> Answer:
+    def of(cls, row: Any) -> ModelAnswer:
         """An answer of a decoded line; the prompt, its id and the metadata may be missing."""
         question = str(row["question_id"])
         name, metadata = str(row.get("answer_id", question)), dict(row.get("metadata") or {})
@@ -101,15 +101,15 @@ class Review:
         )
 
 
-def write_answers(answers: Iterable[Answer], path: Path) -> None:
+def write_answers(answers: Iterable[ModelAnswer], path: Path) -> None:
     """Errors: a file that cannot be written."""
     write_lines((answer.row() for answer in answers), path)
 
 
-def read_answers(path: Path) -> dict[str, Answer]:
+def read_answers(path: Path) -> dict[str, ModelAnswer]:
     """By their question. Errors: a file or a line that cannot be read, two models, a question answered twice."""
-    found: dict[str, Answer] = {}
-    for answer in read_lines(path, Answer.of, "let the model answer again"):
+    found: dict[str, ModelAnswer] = {}
+    for answer in read_lines(path, ModelAnswer.of, "let the model answer again"):
         if answer.question in found:
             raise PosetalkError(f"{path} answers {answer.question} twice; let the model answer again")
         if found and answer.model != (model := next(iter(found.values())).model):

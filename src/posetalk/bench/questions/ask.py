@@ -11,12 +11,12 @@ from importlib.resources import files
 from itertools import combinations
 
 from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, drawn
-from posetalk.facts.claims import Claim, check
+from posetalk.facts.claims import Claim, check_claim
 from posetalk.facts.fact import Fact, fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene
-from posetalk.formats.pictures import Picture
-from posetalk.write.from_facts.conservative import sure
+from posetalk.formats.annotated import AnnotatedImage
+from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.speaker import article, subjects
 
 PEOPLE = 4  # in a picture, at most: more are hard to tell apart by "the third person from the left"
@@ -80,7 +80,7 @@ def _forms() -> dict[str, list[_Form]]:
 _FORMS = _forms()
 
 
-def can_ask(picture: Picture, scene: Scene) -> bool:
+def can_ask(picture: AnnotatedImage, scene: Scene) -> bool:
     """Whether everybody in a picture is large, labelled well, and told apart from the others by place."""
     people = scene.people
     if not 1 <= len(people) <= PEOPLE or scene.others or any(p.is_crowd for p in picture.image.people):
@@ -88,18 +88,20 @@ def can_ask(picture: Picture, scene: Scene) -> bool:
     if any(len(f.body.points) < KEYPOINTS or max(f.box.w, f.box.h) < SIDE for f in people):
         return False
     return all(
-        scene.facts.holds(f"{a.name}, {b.name}: first on the left") for a, b in combinations(people, 2)
+        scene.facts.value(f"{a.name}, {b.name}: first on the left") for a, b in combinations(people, 2)
     )
 
 
-def questions_of(picture: Picture, scene: Scene, seed: int = 0) -> Iterator[Question]:
+def questions_of(picture: AnnotatedImage, scene: Scene, seed: int = 0) -> Iterator[Question]:
     """Every question that the facts of a picture surely answer; none where `can_ask` is not so.
 
     The wording and the order of the choices depend on the picture, whom it is about, the form and the seed alone.
     """
     if not can_ask(picture, scene):
         return
-    scene = replace(scene, people=tuple(sure(figure, picture.captions) for figure in scene.people))
+    scene = replace(
+        scene, people=tuple(conservatively_true(figure, picture.captions) for figure in scene.people)
+    )
     for of, some in _asked(scene).items():
         for asked in some:
             for form in _FORMS[of]:
@@ -113,7 +115,7 @@ def counts_people(question: Question) -> bool:
     return question.id.split("-")[1] == _ALL
 
 
-def _question(form: _Form, asked: _Asked, picture: Picture, seed: int) -> Question | None:
+def _question(form: _Form, asked: _Asked, picture: AnnotatedImage, seed: int) -> Question | None:
     """None where it is not known of every choice whether it is so, or more than one is, or none of four."""
     evidence: dict[tuple[str, str], Evidence] = {}
     so = []
@@ -147,10 +149,10 @@ def _value(condition: str, asked: _Asked, evidence: dict[tuple[str, str], Eviden
     """Whether a condition is met; the fact is kept as evidence."""
     key = condition.removeprefix("not ")
     who, found = asked.find(key)
-    if found is None or found.holds is None:
+    if found is None or found.value is None:
         return None
-    evidence[who, found.key] = Evidence(who, found.key, found.holds, found.numbers)
-    return found.holds is (key == condition)
+    evidence[who, found.key] = Evidence(who, found.key, found.value, found.numbers)
+    return found.value is (key == condition)
 
 
 def _asked(scene: Scene) -> dict[str, list[_Asked]]:
@@ -166,7 +168,11 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
         def find(key: str) -> tuple[str, Fact | None]:
             found = own.get(key)
             # a fact that is false by a little denies nothing that people say
-            if found is None or found.holds or check(Claim(key, True, "", name), scene) == "contradicts":
+            if (
+                found is None
+                or found.value
+                or check_claim(Claim(key, True, "", name), scene) == "contradicts"
+            ):
                 return name, found
             return name, None
 

@@ -27,7 +27,7 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Guessed:
+class BlindScore:
     """A share of questions that were guessed, beside chance. right: their number, a mean over the rounds."""
 
     n: int
@@ -55,7 +55,7 @@ class Guessed:
         )
 
 
-def blind(questions: Sequence[Question]) -> dict[str, float]:
+def blind_baseline(questions: Sequence[Question]) -> dict[str, float]:
     """Question id -> in what share of the rounds it was answered rightly without the picture, 0..1."""
     solved = {question.id: 0.0 for question in questions}
     for kind in (False, True):
@@ -69,17 +69,19 @@ def blind(questions: Sequence[Question]) -> dict[str, float]:
     return {name: right / ROUNDS for name, right in solved.items()}
 
 
-def guessed(questions: Iterable[Question], solved: dict[str, float]) -> Guessed:
-    """What guessing scores on some questions. solved: as `blind` gives it, of these and maybe others."""
+def blind_score(questions: Iterable[Question], solved: dict[str, float]) -> BlindScore:
+    """What guessing scores on some questions. solved: as `blind_baseline` gives it, of these and maybe others."""
     some = list(questions)
     chance = sum(question.chance for question in some) / len(some) if some else math.nan
-    return Guessed(len(some), sum(solved[question.id] for question in some), chance)
+    return BlindScore(len(some), sum(solved[question.id] for question in some), chance)
 
 
 def without_given_away(
     questions: Sequence[Question], solved: dict[str, float]
 ) -> tuple[list[Question], dict[str, float]]:
-    """The questions that cannot be guessed, in their order, and what is still guessed of them. solved: as `blind`.
+    """The questions that cannot be guessed, in their order, and what is still guessed of them.
+
+    solved: as `blind_baseline`.
 
     The rule: where the classifier is surely above chance on a form, or on all questions with the same number of choices
     (95 % by Wilson), questions that it solved in every round are dropped until what is left of the form would be at
@@ -90,7 +92,7 @@ def without_given_away(
     while True:
         dropped: set[str] = set()
         for some in _groups(left):
-            found = guessed(some, solved)
+            found = blind_score(some, solved)
             if not found.leaks or any(question.id in dropped for question in some):
                 continue
             surplus = math.ceil((found.right - found.chance * found.n) / (1 - found.chance))
@@ -99,7 +101,7 @@ def without_given_away(
         if not dropped:
             return left, solved
         left = [question for question in left if question.id not in dropped]
-        solved = blind(left)
+        solved = blind_baseline(left)
 
 
 def _groups(questions: Iterable[Question]) -> list[list[Question]]:

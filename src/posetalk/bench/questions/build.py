@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.bench.questions.ask import counts_people, questions_of
-from posetalk.bench.questions.blind import blind, guessed, without_given_away
+from posetalk.bench.questions.blind import blind_baseline, blind_score, without_given_away
+from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.bench.questions.questions import KINDS, Question, drawn, read_questions, write_questions
-from posetalk.bench.questions.unseen import Unseen
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_of
-from posetalk.formats.pictures import Picture
+from posetalk.formats.annotated import AnnotatedImage
 
 CLOSED, BLIND = "closed.jsonl", "blind.jsonl"
 EACH = 10  # questions of the same words and the same right answer, at most
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class ClosedSet:
     """solved: of each question, in what share of rounds it was guessed without the picture. notes: what to tell."""
 
     questions: tuple[Question, ...]
@@ -37,7 +37,7 @@ class Built:
         )
 
 
-def read_closed(folder: Path) -> Built:
+def read_closed(folder: Path) -> ClosedSet:
     """The judge-free set in a folder. Errors: a file that is missing or cannot be read, one of another set."""
     questions = read_questions(folder / CLOSED)
 
@@ -47,17 +47,17 @@ def read_closed(folder: Path) -> Built:
     solved = dict(read_lines(folder / BLIND, share, "build the benchmark again"))
     if set(solved) != {question.id for question in questions}:
         raise PosetalkError(f"{folder / BLIND} is not of {folder / CLOSED}; build the benchmark again")
-    return Built(tuple(questions), solved, ())
+    return ClosedSet(tuple(questions), solved, ())
 
 
-def build(
-    pictures: Iterable[Picture],
+def build_closed(
+    pictures: Iterable[AnnotatedImage],
     names: Sequence[str],
     *,
     training: Sequence[Path] = (),
     seed: int = 0,
     each: int = EACH,
-) -> Built:
+) -> ClosedSet:
     """The judge-free set of some pictures. names: of their keypoints; training: files of instruction data.
 
     Of each wording, about a person named in the same words, yes is as often right as no, and each of the four choices
@@ -65,7 +65,7 @@ def build(
     question's words and choices depend on its picture and the seed alone; which are kept, on the others too.
     Errors: no question left; a training file that cannot be read.
     """
-    unseen = Unseen(training)
+    unseen = ContaminationCheck(training)
     found: list[Question] = []
     unlabelled = False
     for picture in unseen.of(pictures):
@@ -84,7 +84,7 @@ def build(
         raise PosetalkError(
             f"no question is left of {len(found):,}: of each wording both answers must be there; give more pictures"
         )
-    before = blind(even)
+    before = blind_baseline(even)
     notes += [f"guessed without the picture, {line}" for line in _lines(even, before)]
     left, solved = without_given_away(even, before)
     notes.append(f"{len(even) - len(left):,} questions gave their answer away and were dropped")
@@ -92,7 +92,7 @@ def build(
         notes += [f"guessed after that, {line}" for line in _lines(left, solved)]
     if not left:
         raise PosetalkError("all questions gave their answer away; give more pictures")
-    return Built(tuple(left), solved, tuple(notes))
+    return ClosedSet(tuple(left), solved, tuple(notes))
 
 
 def balanced(questions: Iterable[Question], seed: int = 0, each: int = EACH) -> list[Question]:
@@ -116,4 +116,4 @@ def _lines(questions: Sequence[Question], solved: dict[str, float]) -> list[str]
         "yes or no": [question for question in questions if not question.choices],
         "four choices": [question for question in questions if question.choices],
     }
-    return [f"{name}: {guessed(some, solved)}" for name, some in parts.items() if some]
+    return [f"{name}: {blind_score(some, solved)}" for name, some in parts.items() if some]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.bench.questions.ask import can_ask
+from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.bench.questions.questions import drawn
-from posetalk.bench.questions.unseen import Unseen
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
-from posetalk.formats.pictures import Picture
+from posetalk.formats.annotated import AnnotatedImage
 from posetalk.types import Box, PoseImage
 from posetalk.write.from_facts.speaker import subjects
 from posetalk.write.from_facts.writer import write
@@ -36,7 +36,7 @@ _YES_OR_NO = re.compile(r"^(?:Yes|No)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenQuestion:
     """category: LLaVA's, `conv`, `detail` or `complex`. reference: the answer to be compared with."""
 
     id: str
@@ -47,7 +47,7 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ImageContext:
     """What a judge is told of a picture it does not see.
 
     instances: (category, left, top, right, bottom in 0..1, three decimals), people first. facts: lines of what is so,
@@ -64,8 +64,8 @@ class Context:
 class OpenSet:
     """contexts: by the picture's name. notes: what to tell."""
 
-    questions: tuple[Open, ...]
-    contexts: dict[str, Context]
+    questions: tuple[OpenQuestion, ...]
+    contexts: dict[str, ImageContext]
     notes: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
@@ -99,19 +99,19 @@ def read_open(folder: Path) -> OpenSet:
     )
     contexts = {one.image: one for one in read_lines(folder / CONTEXTS, _context, _AGAIN)}
 
-    def question(row: Any) -> Open:
+    def question(row: Any) -> OpenQuestion:
         name, image = str(row["question_id"]), str(row["image"])
         if name not in references or image not in contexts:
             raise PosetalkError(
                 f"the question {name} has no {'context' if name in references else 'reference'}"
             )
-        return Open(name, image, str(row["text"]), str(row["category"]), references[name])
+        return OpenQuestion(name, image, str(row["text"]), str(row["category"]), references[name])
 
     return OpenSet(tuple(read_lines(folder / QUESTIONS, question, _AGAIN)), contexts)
 
 
 def build_open(
-    pictures: Iterable[Picture],
+    pictures: Iterable[AnnotatedImage],
     names: Sequence[str],
     *,
     training: Sequence[Path] = (),
@@ -127,8 +127,10 @@ def build_open(
     """
     if most < 1:
         raise PosetalkError(f"{most} pictures make no benchmark; give at least 1")
-    unseen = Unseen(training)
-    strata: dict[tuple[str, int], list[tuple[int, PoseImage, list[Open], Context]]] = defaultdict(list)
+    unseen = ContaminationCheck(training)
+    strata: dict[tuple[str, int], list[tuple[int, PoseImage, list[OpenQuestion], ImageContext]]] = (
+        defaultdict(list)
+    )
     for picture in unseen.of(pictures):
         scene = scene_of(picture.image, tuple(names), picture.things)
         if not can_ask(picture, scene):
@@ -159,7 +161,7 @@ def build_open(
     return OpenSet(found, {context.image: context for *_, context in rows}, tuple(notes))
 
 
-_Row = tuple[int, PoseImage, list[Open], Context]
+_Row = tuple[int, PoseImage, list[OpenQuestion], ImageContext]
 
 
 def _in_turn(strata: dict[tuple[str, int], list[_Row]], most: int) -> list[tuple[tuple[str, int], _Row]]:
@@ -175,11 +177,17 @@ def _in_turn(strata: dict[tuple[str, int], list[_Row]], most: int) -> list[tuple
 
 def _posture(scene: Scene) -> str:
     largest = max(scene.people, key=lambda figure: figure.box.area)
-    true = [fact.says for fact in largest.facts.true if fact.of == "body" and "facing" not in fact.says]
+    true = [
+        fact.predicate
+        for fact in largest.facts.true
+        if fact.part == "body" and "facing" not in fact.predicate
+    ]
     return true[0] if true else "not known"
 
 
-def _questions(picture: Picture, scene: Scene, captions: Sequence[str], seed: int) -> Iterator[Open]:
+def _questions(
+    picture: AnnotatedImage, scene: Scene, captions: Sequence[str], seed: int
+) -> Iterator[OpenQuestion]:
     """One of each kind; of a conversation the turn with the longest answer, which is no yes or no.
 
     Only turns that can be understood without those before: their question names whom it means by "he" or "their".
@@ -195,17 +203,17 @@ def _questions(picture: Picture, scene: Scene, captions: Sequence[str], seed: in
             ]
             if turns:
                 text, reference = max(turns, key=lambda turn: len(turn[1]))
-                yield Open(f"{image.id}-{kind}", image.name, text, CATEGORIES[kind], reference)
+                yield OpenQuestion(f"{image.id}-{kind}", image.name, text, CATEGORIES[kind], reference)
                 break
 
 
-def _told(picture: Picture, scene: Scene, captions: Sequence[str]) -> Context:
+def _told(picture: AnnotatedImage, scene: Scene, captions: Sequence[str]) -> ImageContext:
     image = picture.image
     facts = grounded(image, scene, ())
     boxes = [("person", figure.box) for figure in scene.people]
     boxes += [(thing.name, thing.box) for thing in picture.things]
     instances = tuple((name, _shares(box, image)) for name, box in boxes)
-    return Context(image.name, tuple(captions), instances, facts)
+    return ImageContext(image.name, tuple(captions), instances, facts)
 
 
 def _shares(box: Box, image: PoseImage) -> tuple[float, float, float, float]:
@@ -217,7 +225,7 @@ def _shares(box: Box, image: PoseImage) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def _row(context: Context) -> dict[str, Any]:
+def _row(context: ImageContext) -> dict[str, Any]:
     instances = [{"category": name, "bbox": list(box)} for name, box in context.instances]
     return {
         "image": context.image,
@@ -227,11 +235,11 @@ def _row(context: Context) -> dict[str, Any]:
     }
 
 
-def _context(row: Any) -> Context:
+def _context(row: Any) -> ImageContext:
     """LLaVA's own have no facts."""
     boxes = []
     for one in row["instances"]:
         left, top, right, bottom = (float(value) for value in one["bbox"])
         boxes.append((str(one["category"]), (left, top, right, bottom)))
     captions = tuple(str(text) for text in row["captions"])
-    return Context(str(row["image"]), captions, tuple(boxes), str(row.get("facts", "")))
+    return ImageContext(str(row["image"]), captions, tuple(boxes), str(row.get("facts", "")))

@@ -23,11 +23,11 @@ class Evidence:
 
     who: str
     key: str
-    holds: bool
+    value: bool
     numbers: tuple[tuple[str, float], ...] = ()
 
     def row(self) -> dict[str, Any]:
-        return {"who": self.who, "fact": self.key, "holds": self.holds, "numbers": dict(self.numbers)}
+        return {"who": self.who, "fact": self.key, "holds": self.value, "numbers": dict(self.numbers)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
 from posetalk.bench.questions.build import EACH
 from posetalk.bench.questions.openset import PICTURES
 from posetalk.errors import PosetalkError
+from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.dataset import read_people
 from posetalk.formats.files import read_start
 from posetalk.formats.paths import find_picture
-from posetalk.formats.pictures import Picture, Pictures
 from posetalk.images.fit import misfit
 from posetalk.settings import LocalPath, Settings, TomlName
 from posetalk.skeleton import skeleton as named
 
 
 class BuildSettings(Settings):
-    """What a benchmark is made from.
+    """What a benchmark is made from."""
 
-    captions: without them there are no open questions. images: only of pictures whose photo is in that folder.
-    skeleton: of COCO-style annotations with other keypoints. first, last: of LSP. pictures: of the open set. each:
-    closed questions of the same words and the same right answer, at most. training: files whose pictures are refused.
-    """
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "max_images",
+        "each": "max_per_answer",
+        "training": "training_data",
+    }
 
     annotations: LocalPath
+    """COCO's person keypoints, MPII's or LSP's labels."""
     captions: LocalPath | None = None
+    """COCO's captions of the same images; without them there are no open questions."""
     objects: LocalPath | None = None
+    """COCO's instances of the same images."""
     images: LocalPath | None = None
+    """Ask only about images that are in this folder."""
     skeleton: TomlName | None = None
+    """The labelled keypoints of COCO-style annotations; None for those that they name."""
     first: int = 1
+    """First image of the range, counted from 1 (LSP only)."""
     last: int | None = None
-    pictures: int = PICTURES
-    each: int = Field(EACH, ge=1)
-    training: tuple[LocalPath, ...] = ()
+    """Last image of the range; None for all (LSP only)."""
+    max_images: int = PICTURES
+    """How many images the open questions are about, three questions each."""
+    max_per_answer: int = Field(EACH, ge=1)
+    """Closed questions of the same words and the same right answer, at most."""
+    training_data: tuple[LocalPath, ...] = ()
+    """Files that a model was trained on, whose images are refused."""
     seed: int = 0
+    """Seed of wording and choice."""
 
 
 def pictures_of(
     settings: BuildSettings,
-) -> tuple[Iterable[Picture], tuple[str, ...], Callable[[], Sequence[str]]]:
+) -> tuple[Iterable[AnnotatedImage], tuple[str, ...], Callable[[], Sequence[str]]]:
     """The pictures, the names of their keypoints, and what to tell: labels that look wrong, records skipped so far.
 
     Errors: as the readers'; what does not go with this form of labels.
@@ -55,22 +68,22 @@ def pictures_of(
         if settings.first != 1 or settings.last is not None:
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
         folder = Path(settings.images) if settings.images else None
-        pictures = Pictures(path, captions, objects, images=folder, skeleton=chosen)
+        pictures = AnnotatedImages(path, captions, objects, images=folder, skeleton=chosen)
         return pictures, pictures.keypoint_names, lambda: _told(pictures.notes, pictures.skipped)
     if settings.captions or settings.objects:
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
     images = Path(settings.images) if settings.images else path.parent
     data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
     return (
-        [Picture(image) for image in data.images],
+        [AnnotatedImage(image) for image in data.images],
         data.keypoint_names,
         lambda: _told(data.notes, data.skipped),
     )
 
 
 def with_photos(
-    pictures: Iterable[Picture], settings: BuildSettings, left_out: dict[str, None]
-) -> Iterator[Picture]:
+    pictures: Iterable[AnnotatedImage], settings: BuildSettings, left_out: dict[str, None]
+) -> Iterator[AnnotatedImage]:
     """The pictures, only those whose photo is there, or a copy of it, where `images` is given.
 
     left_out: takes a sentence for each photo of another shape than the labels say. Errors: no photo, or most are so.

@@ -14,7 +14,7 @@ from PIL import Image
 from posetalk.bench.answers.review import Review
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question, drawn
-from posetalk.bench.report.report import Model, marks, scores_of
+from posetalk.bench.report.report import ModelResults, fingerprints, scores_of
 from posetalk.errors import PosetalkError
 from posetalk.formats.paths import find_picture
 from posetalk.images.opening import read_image
@@ -24,7 +24,7 @@ SIDE, QUALITY = 400, 68  # px of a photo's longer side, and of JPEG
 BEST, WRONG = 3, 6  # best and worst open answers, and wrong closed ones, that are shown of each model
 
 
-class Photos:
+class Thumbnails:
     """Small photos as HTML, each read once. faults: a sentence for each that is there and cannot be read."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -71,7 +71,7 @@ class Examples:
 
 
 def examples(
-    model: Model, closed: Sequence[Question], opened: OpenSet | None, photos: Photos
+    model: ModelResults, closed: Sequence[Question], opened: OpenSet | None, photos: Thumbnails
 ) -> list[Examples]:
     """The best and the worst open answers of a model, and some closed ones that are wrong; those there are."""
     parts = []
@@ -82,7 +82,7 @@ def examples(
     for title, some, look in (("best answers", best, "good"), ("worst answers", worst, "bad")):
         cards = [_open_card(model, q, scores[q], opened, photos, look) for q in some if opened]
         parts.append(Examples(model.name, title, tuple(cards)))
-    found = marks(model.answers, closed)
+    found = fingerprints(model.answers, closed)
     wrong = [q for q in closed if q.id in model.answers and found[q.id] != "right"]
     wrong.sort(key=lambda q: drawn("shown", q.id))
     cards = [_closed_card(model, q, found[q.id], photos) for q in wrong[:WRONG]]
@@ -91,7 +91,12 @@ def examples(
 
 
 def _open_card(
-    model: Model, name: str, scores: tuple[float, float], opened: OpenSet, photos: Photos, look: str
+    model: ModelResults,
+    name: str,
+    scores: tuple[float, float],
+    opened: OpenSet,
+    photos: Thumbnails,
+    look: str,
 ) -> Card:
     question = next(q for q in opened.questions if q.id == name)
     answer = model.answers.get(name)
@@ -117,9 +122,9 @@ def _why(review: Review) -> str:
     return f"{why} (reference {review.scores[0]:g}, answer {review.scores[1]:g})"
 
 
-def _closed_card(model: Model, question: Question, mark: str, photos: Photos) -> Card:
+def _closed_card(model: ModelResults, question: Question, mark: str, photos: Thumbnails) -> Card:
     evidence = "\n".join(
-        f"{one.who}: {one.key if one.holds else f'not {one.key}'}"
+        f"{one.who}: {one.key if one.value else f'not {one.key}'}"
         + "".join(f", {name} {value:g}" for name, value in one.numbers)
         for one in question.evidence
     )

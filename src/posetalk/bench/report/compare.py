@@ -22,7 +22,7 @@ Scores = dict[str, Pair]
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class KindScore:
     """One number of a model over some questions. n: questions; interval: 95 %."""
 
     kind: str
@@ -32,7 +32,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairedDifference:
     """`second` minus `first` on the questions that both have. what: `relative score` or `accuracy`."""
 
     what: str
@@ -44,14 +44,14 @@ class Paired:
     p: float | None
 
 
-def number_of(kind: str, scores: Scores, images: Mapping[str, str], scale: float = 1) -> Number:
+def number_of(kind: str, scores: Scores, images: Mapping[str, str], scale: float = 1) -> KindScore:
     """images: question -> its picture; scale: what the number is multiplied by."""
     top, bottom = _sums([scores], images)
     value = scale * float(top.sum() / bottom.sum())
-    return Number(kind, len(scores), value, interval(scale * resample(top, bottom)[:, 0]))
+    return KindScore(kind, len(scores), value, interval(scale * resample(top, bottom)[:, 0]))
 
 
-def paired(what: str, scores: Mapping[str, Scores], images: Mapping[str, str]) -> list[Paired]:
+def paired(what: str, scores: Mapping[str, Scores], images: Mapping[str, str]) -> list[PairedDifference]:
     """Each two models, on the questions that both have. scores: by the models' names."""
     found = []
     for first, second in combinations(scores, 2):
@@ -64,7 +64,9 @@ def paired(what: str, scores: Mapping[str, Scores], images: Mapping[str, str]) -
         drawn = scale * resample(top, bottom)
         middle = interval(drawn[:, 1] - drawn[:, 0])
         difference = float(values[1] - values[0])
-        found.append(Paired(what, first, second, len(shared), difference, middle, swap_test(top, bottom)))
+        found.append(
+            PairedDifference(what, first, second, len(shared), difference, middle, swap_test(top, bottom))
+        )
     return found
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from posetalk.bench.questions.lines import whole
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question
-from posetalk.bench.report.cards import Photos, examples
-from posetalk.bench.report.compare import Number
-from posetalk.bench.report.report import Model, Report
+from posetalk.bench.report.cards import Thumbnails, examples
+from posetalk.bench.report.compare import KindScore
+from posetalk.bench.report.report import BenchReport, ModelResults
 from posetalk.pages.render import render
 
 COLOURS = 5
@@ -40,9 +40,9 @@ class _Group:
 
 
 def write_page(
-    found: Report,
+    found: BenchReport,
     out: Path,
-    models: Sequence[Model] = (),
+    models: Sequence[ModelResults] = (),
     closed: Sequence[Question] = (),
     opened: OpenSet | None = None,
     images: Path | None = None,
@@ -53,7 +53,7 @@ def write_page(
     models, closed, opened: as reported, for the best and worst answers. images: the folder of the photos; those that
     are not there are left out. Errors: a file that cannot be written.
     """
-    photos = Photos(images)
+    photos = Thumbnails(images)
     text = render(
         "bench.html.jinja",
         title=title,
@@ -72,7 +72,7 @@ def write_page(
     return photos.faults
 
 
-def _what(found: Report) -> str:
+def _what(found: BenchReport) -> str:
     parts = []
     if found.relative:
         most = max(one.judged + one.failed for one in found.relative.values())
@@ -84,21 +84,21 @@ def _what(found: Report) -> str:
     return f"{', '.join(found.models)}: {'; '.join(parts)}."
 
 
-def _opened(found: Report) -> list[_Group]:
+def _opened(found: BenchReport) -> list[_Group]:
     numbers = {name: one.numbers for name, one in found.relative.items()}
     ends = [value for some in numbers.values() for n in some for value in (n.value, *(n.interval or ()))]
     top = max([110.0, *ends])
     return _groups(numbers, top, {}, {}, 1, 100 / top)
 
 
-def _closed(found: Report) -> list[_Group]:
+def _closed(found: BenchReport) -> list[_Group]:
     numbers = {name: one.numbers for name, one in found.accuracy.items()}
     blind = {kind: number.value for kind, number in found.blind.items()}
     return _groups(numbers, 1.0, found.chance, blind, 100)
 
 
 def _groups(
-    numbers: dict[str, tuple[Number, ...]],
+    numbers: dict[str, tuple[KindScore, ...]],
     top: float,
     marks: dict[str, float],
     blind: dict[str, float],
@@ -134,7 +134,7 @@ class _Wrong:
     rows: list[list[str]]
 
 
-def _wrong(found: Report) -> _Wrong:
+def _wrong(found: BenchReport) -> _Wrong:
     """What was left out, taken as wrong, or shifted by the order."""
     relative = [found.relative.get(name) for name in found.models]
     accuracy = [found.accuracy.get(name) for name in found.models]
@@ -162,7 +162,7 @@ def _wrong(found: Report) -> _Wrong:
     return _Wrong(" ".join(said), rows)
 
 
-def _tests(found: Report) -> list[list[str]]:
+def _tests(found: BenchReport) -> list[list[str]]:
     rows = []
     for test in found.tests:
         digits = ".1f" if test.what == "relative score" else ".3f"

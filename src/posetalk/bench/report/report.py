@@ -14,28 +14,28 @@ from typing import Any
 import numpy as np
 
 from posetalk.bench.answers.parse import answer_of
-from posetalk.bench.answers.review import Answer, Review
-from posetalk.bench.questions.blind import guessed
+from posetalk.bench.answers.review import ModelAnswer, Review
+from posetalk.bench.questions.blind import blind_score
 from posetalk.bench.questions.lines import whole
 from posetalk.bench.questions.openset import CATEGORIES, OpenSet
 from posetalk.bench.questions.questions import KINDS, Question
-from posetalk.bench.report.compare import Number, Paired, Scores, number_of, paired
+from posetalk.bench.report.compare import KindScore, PairedDifference, Scores, number_of, paired
 from posetalk.errors import PosetalkError
 
 ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelResults:
     """What one model did. answers: to closed and open questions, by the question's id; reviews: of its open answers."""
 
     name: str
-    answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers: Mapping[str, ModelAnswer] = field(default_factory=dict)
     reviews: Sequence[Review] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Relative:
+class RelativeScores:
     """Open answers: the candidate's scores as a share of the references', times 100, by category and `all`.
 
     judged: reviews with scores; failed: those without. left_out: questions of which a review failed, which count
@@ -43,39 +43,39 @@ class Relative:
     first than second, in points, with its interval; None where the judge saw one order only.
     """
 
-    numbers: tuple[Number, ...]
+    numbers: tuple[KindScore, ...]
     judged: int
     failed: int
     left_out: int
-    first: Number | None
+    first: KindScore | None
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class Accuracies:
     """Closed answers: the share that is right, by kind and `all`.
 
     missing: questions that the model did not answer; unreadable: answers from which nothing could be read. Both count
     as wrong.
     """
 
-    numbers: tuple[Number, ...]
+    numbers: tuple[KindScore, ...]
     missing: int
     unreadable: int
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchReport:
     """What `posetalk bench` found.
 
     chance, blind: by kind, of guessing and of the classifier that sees no picture. judge: its name, where it is known.
     """
 
     models: tuple[str, ...]
-    relative: dict[str, Relative]
-    accuracy: dict[str, Accuracy]
-    tests: tuple[Paired, ...]
+    relative: dict[str, RelativeScores]
+    accuracy: dict[str, Accuracies]
+    tests: tuple[PairedDifference, ...]
     chance: dict[str, float]
-    blind: dict[str, Number]
+    blind: dict[str, KindScore]
     judge: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,11 +99,11 @@ class Report:
 
 
 def report(
-    models: Sequence[Model],
+    models: Sequence[ModelResults],
     closed: Sequence[Question] = (),
     solved: Mapping[str, float] | None = None,
     opened: OpenSet | None = None,
-) -> Report:
+) -> BenchReport:
     """closed: the judge-free set, with how often each question was guessed without its picture (`blind`); opened: the
     set to which the reviews belong.
 
@@ -116,7 +116,7 @@ def report(
     judge = _check_reviews(models, opened)
     judged = {model.name: scores_of(model.reviews) for model in models if model.reviews}
     right = {
-        model.name: marks(model.answers, closed)
+        model.name: fingerprints(model.answers, closed)
         for model in models
         if any(question.id in model.answers for question in closed)
     }
@@ -126,11 +126,11 @@ def report(
         )
     images = {q.id: q.image for q in opened.questions} if opened else {}
     tests = [*paired("relative score", judged, images), *paired("accuracy", _ones(right), _images(closed))]
-    blind: dict[str, Number] = {}
+    blind: dict[str, KindScore] = {}
     for kind, some in _parts(closed) if solved is not None else []:
-        found = guessed(some, dict(solved or {}))
-        blind[kind] = Number(kind, found.n, found.accuracy, found.interval)
-    return Report(
+        found = blind_score(some, dict(solved or {}))
+        blind[kind] = KindScore(kind, found.n, found.accuracy, found.interval)
+    return BenchReport(
         tuple(names),
         {m.name: _relative(m.reviews, judged[m.name], images) for m in models if m.name in judged},
         {m.name: _accuracy(right[m.name], closed) for m in models if m.name in right},
@@ -141,7 +141,7 @@ def report(
     )
 
 
-def marks(answers: Mapping[str, Answer], closed: Iterable[Question]) -> dict[str, str]:
+def fingerprints(answers: Mapping[str, ModelAnswer], closed: Iterable[Question]) -> dict[str, str]:
     """Question id -> `right`, `wrong`, `unreadable` or `missing`."""
     found = {}
     for question in closed:
@@ -159,7 +159,7 @@ def marks(answers: Mapping[str, Answer], closed: Iterable[Question]) -> dict[str
     return found
 
 
-def _check_reviews(models: Sequence[Model], opened: OpenSet | None) -> str:
+def _check_reviews(models: Sequence[ModelResults], opened: OpenSet | None) -> str:
     """The judge."""
     known = {question.id for question in opened.questions} if opened else set()
     for model in models:
@@ -191,7 +191,7 @@ def scores_of(reviews: Iterable[Review]) -> Scores:
     }
 
 
-def _relative(reviews: Sequence[Review], scores: Scores, images: Mapping[str, str]) -> Relative:
+def _relative(reviews: Sequence[Review], scores: Scores, images: Mapping[str, str]) -> RelativeScores:
     category = {review.question: review.category for review in reviews}
     order = [*CATEGORIES.values(), *sorted({*category.values()} - {*CATEGORIES.values()})]
     parts = [(name, [q for q in scores if category[q] == name]) for name in order]
@@ -205,7 +205,7 @@ def _relative(reviews: Sequence[Review], scores: Scores, images: Mapping[str, st
         if review.scores is not None:
             shown.setdefault(review.question, {})[review.first] = review.scores[1]
     twice = {q: (s["candidate"] - s["reference"], 1.0) for q, s in shown.items() if len(s) == 2}
-    return Relative(
+    return RelativeScores(
         numbers,
         judged=sum(review.scores is not None for review in reviews),
         failed=sum(review.scores is None for review in reviews),
@@ -214,10 +214,10 @@ def _relative(reviews: Sequence[Review], scores: Scores, images: Mapping[str, st
     )
 
 
-def _accuracy(found: Mapping[str, str], closed: Sequence[Question]) -> Accuracy:
+def _accuracy(found: Mapping[str, str], closed: Sequence[Question]) -> Accuracies:
     scores, images = _ones({"": found})[""], _images(closed)
     counts = list(found.values())
-    return Accuracy(
+    return Accuracies(
         tuple(number_of(name, {q.id: scores[q.id] for q in some}, images) for name, some in _parts(closed)),
         missing=counts.count("missing"),
         unreadable=counts.count("unreadable"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from posetalk.bench.report.compare import Number
-from posetalk.bench.report.report import Report
+from posetalk.bench.report.compare import KindScore
+from posetalk.bench.report.report import BenchReport
 from posetalk.errors import shown
 
 
-def tables(found: Report) -> list[Table]:
+def tables(found: BenchReport) -> list[Table]:
     """Relative scores, accuracy beside chance and blind guessing, differences between models; those there are."""
     made = []
     if found.relative:
@@ -45,7 +45,7 @@ def tables(found: Report) -> list[Table]:
         table = _table("Differences, paired", ["of", "between", "n", "difference (95 %)", "p"])
         for test in found.tests:
             digits = "+.1f" if test.what == "relative score" else "+.3f"
-            number = Number("", test.n, test.difference, test.interval)
+            number = KindScore("", test.n, test.difference, test.interval)
             p = "-" if test.p is None else f"{test.p:.4f}"
             pair = shown(f"{test.second} - {test.first}")
             table.add_row(test.what, pair, f"{test.n:,}", _cell(number, digits), p)
@@ -60,11 +60,11 @@ def _table(title: str, head: list[str]) -> Table:
     return table
 
 
-def _of(numbers: tuple[Number, ...], kind: str, digits: str) -> str:
+def _of(numbers: tuple[KindScore, ...], kind: str, digits: str) -> str:
     return _cell(next((number for number in numbers if number.kind == kind), None), digits)
 
 
-def _cell(number: Number | None, digits: str) -> str:
+def _cell(number: KindScore | None, digits: str) -> str:
     if number is None:
         return "-"
     text = format(number.value, digits)

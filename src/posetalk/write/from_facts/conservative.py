@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from posetalk.facts.fact import Fact, Facts
 from posetalk.facts.posture import POSTURES
-from posetalk.facts.scene import Figure
+from posetalk.facts.scene import ScenePerson
 
 AHEAD = 0.05  # trunk lengths: the nose is on the side of the ears that the head is said to be turned to
 # Knees that are drawn up are a seat as well as a crouch, a jump or a ride on a board: that somebody sits is only said
@@ -26,14 +26,14 @@ _ON_BENT_LEGS = re.compile(
 )
 
 
-def sure(figure: Figure, captions: Sequence[str]) -> Figure:
+def conservatively_true(figure: ScenePerson, captions: Sequence[str]) -> ScenePerson:
     """The person with the facts that may be put in words; the others are not known."""
     facts = figure.facts
-    doubtful = facts.holds("body: sitting") and not _seated(captions)
+    doubtful = facts.value("body: sitting") and not _seated(captions)
     kept: list[Fact] = []
     for fact in facts:
-        if (doubtful and fact.says in POSTURES) or _turned_otherwise(fact, facts):
-            fact = replace(fact, holds=None)
+        if (doubtful and fact.predicate in POSTURES) or _turned_otherwise(fact, facts):
+            fact = replace(fact, value=None)
         kept.append(fact)
     return replace(figure, facts=Facts(kept))
 
@@ -45,9 +45,9 @@ def _seated(captions: Sequence[str]) -> bool:
 
 def _turned_otherwise(fact: Fact, facts: Facts) -> bool:
     """Whether a head is said to be turned to a side, and its nose is not on that side of its ears."""
-    if not fact.holds or not fact.key.startswith("head: turned to the "):
+    if not fact.value or not fact.key.startswith("head: turned to the "):
         return False
     ahead = dict(facts["body: facing right"].numbers).get(
         "ahead", 0.0
     )  # the person's left is the picture's right
-    return (ahead if fact.says.endswith("left") else -ahead) < AHEAD
+    return (ahead if fact.predicate.endswith("left") else -ahead) < AHEAD

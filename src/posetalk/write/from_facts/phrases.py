@@ -11,14 +11,14 @@ from importlib.resources import files
 from typing import Any
 
 from posetalk.facts.fact import Fact, Facts
-from posetalk.facts.scene import Figure
+from posetalk.facts.scene import ScenePerson
 from posetalk.write.from_facts.speaker import Subject, lower
 
 _OTHER = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Statement:
     """What can be said of one fact, or of the same fact on both sides.
 
     key: of the fact, `left knee: straight`; of both sides `knees: straight`. part: of the body, `left knee`, `facing`.
@@ -93,7 +93,7 @@ class _Phrase:
     def denies(self, fact: Fact, facts: Facts, fields: dict[str, str]) -> bool:
         """Whether the words are as surely not so as the fact is not."""
         numbers = dict(fact.numbers)
-        if self.no_when and not any(facts.holds(key.format(**fields)) for key in self.no_when):
+        if self.no_when and not any(facts.value(key.format(**fields)) for key in self.no_when):
             return False
         return all(numbers.get(name, -9.0) >= least for name, least in self.no_from.items()) and all(
             numbers.get(name, 9.0) <= most for name, most in self.no_to.items()
@@ -118,25 +118,25 @@ def _phrases(key: str) -> tuple[tuple[int, dict[str, str]], ...]:
     return tuple(found)
 
 
-def said(figure: Figure, subject: Subject, rng: random.Random) -> list[Said]:
+def statements(figure: ScenePerson, subject: Subject, rng: random.Random) -> list[Statement]:
     """What is known of a person, in the order of the phrases; what says the same is left out.
 
     What is so on both sides is said of both at once, or of each, as it is drawn.
     """
     facts = figure.facts
-    found: list[tuple[int, Said]] = []
+    found: list[tuple[int, Statement]] = []
     for fact in facts:
-        if fact.holds is None:
+        if fact.value is None:
             continue
         for place, fields in _phrases(fact.key):
             phrase = _PHRASES[place]
-            true = fact.holds is phrase.wanted
+            true = fact.value is phrase.wanted
             when, unless = ([k.format(**fields) for k in keys] for keys in (phrase.when, phrase.unless))
-            if true and (not all(map(facts.holds, when)) or any(map(facts.holds, unless))):
+            if true and (not all(map(facts.value, when)) or any(map(facts.value, unless))):
                 continue
             if not true and not (phrase.forms["no"] and phrase.denies(fact, facts, fields)):
                 continue
-            found.append((place, Said(fact.key, _part(fact), true, subject, fields, phrase.forms)))
+            found.append((place, Statement(fact.key, _part(fact), true, subject, fields, phrase.forms)))
     # left and right of the same beside each other
     found.sort(
         key=lambda pair: (pair[0], [pair[1].fields.get(name) or "" for name in ("place", "joint", "side")])
@@ -145,14 +145,14 @@ def said(figure: Figure, subject: Subject, rng: random.Random) -> list[Said]:
 
 
 def _part(fact: Fact) -> str:
-    if fact.says.startswith("facing"):
+    if fact.predicate.startswith("facing"):
         return "facing"
-    return "feet" if fact.of.endswith(" foot") else fact.of  # one foot is higher than the other
+    return "feet" if fact.part.endswith(" foot") else fact.part  # one foot is higher than the other
 
 
-def _both(found: list[Said], phrases: list[_Phrase], rng: random.Random) -> list[Said]:
+def _both(found: list[Statement], phrases: list[_Phrase], rng: random.Random) -> list[Statement]:
     """Left and right made one where there are words for both; now and then each is left by itself."""
-    merged: list[Said] = []
+    merged: list[Statement] = []
     i = 0
     while i < len(found):
         one, phrase = found[i], phrases[i]
@@ -165,7 +165,7 @@ def _both(found: list[Said], phrases: list[_Phrase], rng: random.Random) -> list
             of, says = one.key.split(": ")
             joint = of.split()[-1]
             key = f"{joint}s: {says}"
-            merged.append(Said(key, f"{joint}s", True, one.subject, one.fields, phrase.both))
+            merged.append(Statement(key, f"{joint}s", True, one.subject, one.fields, phrase.both))
             i += 2
         else:
             merged.append(one)

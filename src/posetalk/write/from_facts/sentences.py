@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from posetalk.write.from_facts.phrases import Said
+from posetalk.write.from_facts.phrases import Statement
 from posetalk.write.from_facts.speaker import lower, upper
 
 _ORDER = ("body", "head", "arms", "legs", "view")
@@ -36,7 +36,7 @@ _NOBODY = re.compile(
 )
 
 
-def woven(some: Sequence[Said], rng: random.Random, by_name: bool = False) -> list[str]:
+def woven(some: Sequence[Statement], rng: random.Random, by_name: bool = False) -> list[str]:
     """Sentences about one person, from the whole body down; by_name: the first has the person's name.
 
     Two things of a part of the body are now and then made one sentence.
@@ -57,7 +57,7 @@ def woven(some: Sequence[Said], rng: random.Random, by_name: bool = False) -> li
     return found
 
 
-def _two(one: Said, two: Said | None, rng: random.Random, by_name: bool) -> str:
+def _two(one: Statement, two: Statement | None, rng: random.Random, by_name: bool) -> str:
     """One sentence, or two in one: joined by a word, or the second after "with"."""
     text = one.draw("say", rng, by_name)
     if two is None:

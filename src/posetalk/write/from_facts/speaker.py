@@ -119,28 +119,28 @@ def _places(people: int, others: int) -> list[str]:
     return [f"the {ordinal(i)} person from the left" for i in range(1, people + 1)]
 
 
-def between(scene: Scene, named: Sequence[Subject], rng: random.Random | None = None) -> list[str]:
+def relation_between(scene: Scene, named: Sequence[Subject], rng: random.Random | None = None) -> list[str]:
     """Sentences about pairs of people and about people and objects; of the ways to say it one drawn, or the first."""
     subject = {figure.name: one for figure, one in zip(scene.people, named, strict=True)}
     found = []
     for fact in scene.facts.true:
-        first, _, second = fact.of.partition(", ")
+        first, _, second = fact.part.partition(", ")
         if first not in subject or not all(
             subject[name].alone for name in (first, second) if name in subject
         ):
             continue
         one = subject[first]
         if second in subject:
-            ways = _PAIRS.get(fact.says, ())
-            if " larger " in f"{one.name} {subject[second].name}" and "nearer" in fact.says:
+            ways = _PAIRS.get(fact.predicate, ())
+            if " larger " in f"{one.name} {subject[second].name}" and "nearer" in fact.predicate:
                 ways = ()  # the name says it
             names = [one.name, subject[second].name]
-            if fact.says == "second is nearer":
+            if fact.predicate == "second is nearer":
                 names.reverse()
             way = rng.choice(ways) if rng and ways else "".join(ways[:1])
             words: str | None = way.format(*names)
         else:
-            words = _with_thing(one, second, fact.says, scene.facts, fact.of)
+            words = _with_thing(one, second, fact.predicate, scene.facts, fact.part)
         if words:
             found.append(upper(words))
     return found
@@ -149,7 +149,7 @@ def between(scene: Scene, named: Sequence[Subject], rng: random.Random | None = 
 def _with_thing(one: Subject, thing: str, says: str, facts: Facts, of: str) -> str | None:
     """A person and an object. A hand in the picture is at it or in front of it; a tie is worn."""
     named, his = article(thing), one.forms["his"]
-    hands = [side for side in ("left", "right") if facts.holds(f"{of}: at the {side} hand")]
+    hands = [side for side in ("left", "right") if facts.value(f"{of}: at the {side} hand")]
     if says.startswith("at the ") and thing != "tie":
         if len(hands) == 2:
             return f"{one.name} has both hands at {named}." if says == "at the left hand" else None

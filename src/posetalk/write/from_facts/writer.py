@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from posetalk.facts.claims import check, claims_of
-from posetalk.facts.scene import Figure, Scene
-from posetalk.write.from_facts.conservative import sure
-from posetalk.write.from_facts.phrases import Said, said
+from posetalk.facts.claims import check_claim, claims_of
+from posetalk.facts.scene import Scene, ScenePerson
+from posetalk.write.from_facts.conservative import conservatively_true
+from posetalk.write.from_facts.phrases import Statement, statements
 from posetalk.write.from_facts.sentences import caption_sentence, woven
-from posetalk.write.from_facts.speaker import Subject, between, lower, subjects
+from posetalk.write.from_facts.speaker import Subject, lower, relation_between, subjects
 from posetalk.write.samples.sample import Kind, Turns
 
 TURNS = 5  # questions in a conversation, at most
@@ -39,7 +39,7 @@ _RULES = [
     for r in _FILE["reason"]
 ]
 _DESCRIBE: list[str] = _FILE["describe"]
-_Known = list[tuple[Figure, Subject, list[Said]]]
+_Known = list[tuple[ScenePerson, Subject, list[Statement]]]
 
 
 def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> Turns | None:
@@ -51,10 +51,10 @@ def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> T
     named = subjects(scene, captions)
     known_apart = [i for i, one in enumerate(named) if one.alone]
     shown = sorted(known_apart, key=lambda i: -scene.people[i].box.area)[:PEOPLE]
-    figures = [(i, sure(scene.people[i], captions)) for i in sorted(shown)]
-    known = [(figure, named[i], said(figure, named[i], rng)) for i, figure in figures]
+    figures = [(i, conservatively_true(scene.people[i], captions)) for i in sorted(shown)]
+    known = [(figure, named[i], statements(figure, named[i], rng)) for i, figure in figures]
     relations = _relations(
-        between(scene, named, rng), [one.name for i, one in enumerate(named) if i not in shown]
+        relation_between(scene, named, rng), [one.name for i, one in enumerate(named) if i not in shown]
     )
     match kind:
         case "conversation":
@@ -128,9 +128,9 @@ def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Tu
     return tuple(turns)
 
 
-def _checks(pools: list[list[Said]], pairs: int, rng: random.Random) -> list[tuple[int, Said]]:
+def _checks(pools: list[list[Statement]], pairs: int, rng: random.Random) -> list[tuple[int, Statement]]:
     """As many yes-or-no questions to be answered with yes as with no, of different parts; two of each at most."""
-    found: dict[bool, list[tuple[int, Said]]] = {}
+    found: dict[bool, list[tuple[int, Statement]]] = {}
     for true in (True, False):
         some = [
             (i, one) for i, pool in enumerate(pools) for one in pool if one.true is true and one.has("check")
@@ -139,9 +139,9 @@ def _checks(pools: list[list[Said]], pairs: int, rng: random.Random) -> list[tup
         kinds = sorted({one.kind for _, one in some})
         rng.shuffle(kinds)  # each kind of question as likely as any other, whatever there is most of
         found[true] = sorted(some, key=lambda pair: kinds.index(pair[1].kind))
-    drawn: list[tuple[int, Said]] = []
+    drawn: list[tuple[int, Statement]] = []
     for _ in range(min(pairs, rng.choice((1, 1, 2)))):
-        pair: list[tuple[int, Said]] = []
+        pair: list[tuple[int, Statement]] = []
         for true in (False, True):
             for i, one in found[true]:
                 same = any(one.kind == other.kind for _, other in drawn + pair)
@@ -153,7 +153,7 @@ def _checks(pools: list[list[Said]], pairs: int, rng: random.Random) -> list[tup
     return drawn
 
 
-def _told(i: int, one: Said, drawn: Sequence[tuple[int, Said]]) -> bool:
+def _told(i: int, one: Statement, drawn: Sequence[tuple[int, Statement]]) -> bool:
     """Whether a part of a body was spoken of already; both elbows are each elbow."""
     joint = one.part.split()[-1]
     return any(
@@ -163,8 +163,8 @@ def _told(i: int, one: Said, drawn: Sequence[tuple[int, Said]]) -> bool:
 
 
 def _more(
-    drawn: Sequence[tuple[int, Said]], pools: list[list[Said]], rng: random.Random
-) -> tuple[list[list[Said]], list[list[Said]]]:
+    drawn: Sequence[tuple[int, Statement]], pools: list[list[Statement]], rng: random.Random
+) -> tuple[list[list[Statement]], list[list[Statement]]]:
     """What each answer adds, of the same person, and what is left of each: first what is so instead after a no, then
     what else is known, of the same part of the body if there is any. Answer by answer in turn, so that none goes short.
     """
@@ -172,7 +172,7 @@ def _more(
     left = [
         rng.sample(true, len(true)) for pool in pools for true in [[o for o in pool if o.true and not o.view]]
     ]
-    more: list[list[Said]] = [[] for _ in drawn]
+    more: list[list[Statement]] = [[] for _ in drawn]
     for number in range(MORE):
         for place, (i, one) in enumerate(drawn):
             if number == MORE - 1 and rng.random() < 0.5:
@@ -220,18 +220,18 @@ def _detail(
 
 def _fits(sentence: str, scene: Scene) -> bool:
     """Whether nothing that a caption says of bodies is denied by the facts: some captions are of another picture."""
-    return all(check(claim, scene) != "contradicts" for claim in claims_of(sentence))
+    return all(check_claim(claim, scene) != "contradicts" for claim in claims_of(sentence))
 
 
 def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
-    fits: dict[int, list[tuple[Subject, list[Said], dict[str, str]]]] = {}
+    fits: dict[int, list[tuple[Subject, list[Statement], dict[str, str]]]] = {}
     for figure, subject, some in known:
         for number, rule in enumerate(_RULES):
             sided = "{side}" in "".join(rule.when)
             for side, other in (("left", "right"), ("right", "left"))[: 2 if sided else 1]:
                 keys = [key.format(side=side, other=other) for key in rule.when]
                 if all(
-                    figure.facts.holds(k.removeprefix("not ")) is (not k.startswith("not ")) for k in keys
+                    figure.facts.value(k.removeprefix("not ")) is (not k.startswith("not ")) for k in keys
                 ):
                     fits.setdefault(number, []).append((subject, some, {"side": side, "other": other}))
     if not fits:

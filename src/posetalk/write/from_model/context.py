@@ -14,11 +14,11 @@ from itertools import groupby
 from posetalk.errors import PosetalkError
 from posetalk.facts.body import SIDES
 from posetalk.facts.fact import Fact, Facts
-from posetalk.facts.scene import Figure, Scene
+from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
-from posetalk.write.from_facts.conservative import sure
-from posetalk.write.from_facts.speaker import Subject, between, subjects
+from posetalk.write.from_facts.conservative import conservatively_true
+from posetalk.write.from_facts.speaker import Subject, relation_between, subjects
 
 PEOPLE = 6  # described with joints and facts, at most; the largest
 # Facts that are told in another way: joints are marked as hidden, people are named from the left, and what is carried
@@ -78,17 +78,17 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
     shown = sorted(range(len(named)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     lines.append(f"people: {_count(image, scene, len(shown))}")
     for i in sorted(shown):
-        lines += _person(frame, sure(scene.people[i], captions), named[i])
+        lines += _person(frame, conservatively_true(scene.people[i], captions), named[i])
     told = replace(scene, people=tuple(scene.people[i] for i in sorted(shown)))
     called = [named[i] for i in sorted(shown)]
-    lines += [f"so: {sentence}" for sentence in between(told, called)]
+    lines += [f"so: {sentence}" for sentence in relation_between(told, called)]
     lines += [f"not so: {sentence}" for sentence in _apart(told, called)]
     for name, some in groupby(_sorted(scene.things), key=lambda thing: thing.name):
         lines.append(f"object: {name} {', '.join(frame.box(thing.box) for thing in some)}")
     return "\n".join(lines)
 
 
-def _person(frame: Frame, figure: Figure, subject: Subject) -> list[str]:
+def _person(frame: Frame, figure: ScenePerson, subject: Subject) -> list[str]:
     body = figure.body
     places = {name: frame.point(xy) for name, xy in body.points.items()}
     seen = [
@@ -116,13 +116,13 @@ def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str]]:
     """
     parts: dict[str, list[Fact]] = {}
     for fact in facts:
-        if fact.says not in _ELSEWHERE:
+        if fact.predicate not in _ELSEWHERE:
             parts.setdefault(_part(fact), []).append(fact)
     so: list[str] = []
     not_so: list[str] = []
     unknown: list[str] = []
     for part, some in parts.items():
-        true, false = ([_says(fact) for fact in some if fact.holds is value] for value in (True, False))
+        true, false = ([_says(fact) for fact in some if fact.value is value] for value in (True, False))
         if true:
             so.append(f"{part} {', '.join(true)}")
         elif false:
@@ -133,17 +133,17 @@ def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str]]:
 
 
 def _part(fact: Fact) -> str:
-    if fact.of != "body":
-        return fact.of
-    return "facing" if fact.says.startswith("facing") else "posture"
+    if fact.part != "body":
+        return fact.part
+    return "facing" if fact.predicate.startswith("facing") else "posture"
 
 
 def _says(fact: Fact) -> str:
     """What a fact says, and whose left is meant: facing is said of the picture, all else of the body."""
-    if fact.of == "body":
-        says = fact.says.removeprefix("facing ")
+    if fact.part == "body":
+        says = fact.predicate.removeprefix("facing ")
         return f"the picture's {says}" if says in SIDES else says
-    return fact.says.replace("to the ", "to their own ") if fact.of == "head" else fact.says
+    return fact.predicate.replace("to the ", "to their own ") if fact.part == "head" else fact.predicate
 
 
 def _apart(scene: Scene, named: Sequence[Subject]) -> list[str]:
@@ -153,9 +153,9 @@ def _apart(scene: Scene, named: Sequence[Subject]) -> list[str]:
     called = {figure.name: subject.name for figure, subject in zip(scene.people, named, strict=True)}
     found = []
     for fact in scene.facts:
-        first, _, second = fact.of.partition(", ")
-        if fact.holds is False and first in called and fact.says not in _ELSEWHERE:
-            found.append(_relation(called[first], called.get(second, f"the {second}"), fact.says))
+        first, _, second = fact.part.partition(", ")
+        if fact.value is False and first in called and fact.predicate not in _ELSEWHERE:
+            found.append(_relation(called[first], called.get(second, f"the {second}"), fact.predicate))
     return found
 
 
@@ -186,7 +186,7 @@ def _count(image: PoseImage, scene: Scene, shown: int) -> str:
     return ", ".join(words)
 
 
-def _triple(frame: Frame, figure: Figure, name: str) -> str:
+def _triple(frame: Frame, figure: ScenePerson, name: str) -> str:
     place = frame.point(figure.body[name])
     if place is None:
         return "[0.000, 0.000, 0]"

@@ -21,8 +21,8 @@ from importlib.resources import files
 from typing import Literal
 
 from posetalk.facts.scene import Scene, scene_of
-from posetalk.formats.pictures import Picture, Pictures
-from posetalk.llm.request import Job, Message
+from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
+from posetalk.llm.request import ChatRequest, Message
 from posetalk.write.from_model.context import Frame, grounded, paper
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.reply import schema
@@ -61,20 +61,20 @@ def prompt(recipe: Recipe, kind: Kind) -> Prompt:
     return Prompt(one["system"], one["user"], one.get("caption", ""), instructions, examples)
 
 
-def told(recipe: Recipe, kind: Kind) -> str:
+def given_facts(recipe: Recipe, kind: Kind) -> str:
     """The prompt's own words, which must not come back in an answer; not the instructions, which are questions."""
     parts = prompt(recipe, kind)
     return "\n".join([parts.system, parts.user, *(text for example in parts.examples for text in example)])
 
 
 def jobs(
-    pictures: Pictures,
+    pictures: AnnotatedImages,
     kinds: Sequence[Kind],
     recipe: Recipe = "grounded",
     seed: int = 0,
     preset: Preset = PRESETS["every-picture"],
     words: int = 1024,
-) -> Iterator[Job]:
+) -> Iterator[ChatRequest]:
     """The jobs, picture by picture, made as they are taken.
 
     `paper` takes pictures with people and captions, `grounded` those with labelled keypoints; others are passed over.
@@ -93,7 +93,7 @@ def jobs(
                 )
 
 
-def _fits(picture: Picture, recipe: Recipe) -> bool:
+def _fits(picture: AnnotatedImage, recipe: Recipe) -> bool:
     people = [person for person in picture.image.people if not person.is_crowd]
     labelled = any(person.labelled.any() for person in people)
     if not (labelled if recipe == "grounded" else people and picture.captions):
@@ -103,7 +103,7 @@ def _fits(picture: Picture, recipe: Recipe) -> bool:
 
 
 def _job(
-    picture: Picture,
+    picture: AnnotatedImage,
     scene: Scene,
     names: Sequence[str],
     kind: Kind,
@@ -111,17 +111,17 @@ def _job(
     seed: int,
     questions: int,
     words: int,
-) -> Job:
+) -> ChatRequest:
     image, parts = picture.image, prompt(recipe, kind)
     draw = random.Random(f"{seed} {image.id} {kind}")
     asked = draw.choice(parts.instructions) if parts.instructions else ""
     context = _context(recipe, kind, picture, scene, names)
     messages = _messages(parts, context, picture.captions, asked, questions, names)
     form = schema(kind, questions, asked)
-    return Job(f"{image.id}-{kind}", image.id, image.name, kind, messages, form, words)
+    return ChatRequest(f"{image.id}-{kind}", image.id, image.name, kind, messages, form, words)
 
 
-def _context(recipe: Recipe, kind: Kind, picture: Picture, scene: Scene, names: Sequence[str]) -> str:
+def _context(recipe: Recipe, kind: Kind, picture: AnnotatedImage, scene: Scene, names: Sequence[str]) -> str:
     if recipe == "grounded":
         return grounded(picture.image, scene, picture.captions)
     numbers = paper(picture.image, scene, names, scene.things if kind == "reasoning" else ())

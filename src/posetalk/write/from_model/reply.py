@@ -15,7 +15,7 @@ from typing import Any
 
 from posetalk.llm.answer import LONGEST as LONGEST
 from posetalk.llm.fault import Fault, Rejected
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.llm.spoken import spoken
 from posetalk.write.samples.sample import Kind, Turns, kind_of
 
@@ -79,7 +79,7 @@ def schema(kind: Kind, questions: int, asked: str = "") -> dict[str, Any]:
     }
 
 
-def parse(job: Job, reply: str) -> Turns:
+def parse(job: ChatRequest, reply: str) -> Turns:
     """The questions and answers of a reply, blanks around them taken off; more than were asked for are left out.
 
     Errors: Rejected, `unreadable` where the form is not known or something is missing, `turns` for empty or too few.

@@ -18,7 +18,7 @@ from posetalk.types import PoseImage
 from posetalk.write.report.chart import Bar, bars, plot_of
 from posetalk.write.report.picture import figure
 from posetalk.write.samples.sample import KINDS, Sample, read_samples
-from posetalk.write.samples.statistics import Tally, median
+from posetalk.write.samples.statistics import SampleStatistics, median
 
 BEGINS = 14  # beginnings of questions that are listed
 EXAMPLES = 4  # of each reason of a rejection
@@ -66,7 +66,7 @@ def write_page(
     none of its kind, no sample, the disk.
     """
     points = skeleton or built_in("coco17")
-    tally = Tally()
+    tally = SampleStatistics()
     chosen = {kind: _Some[Sample](-(-shown // len(KINDS)), random.Random(f"{seed} {kind}")) for kind in KINDS}
     for sample in read_samples(samples):
         tally.add(sample)
@@ -145,7 +145,7 @@ def _rejected_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise PosetalkError(f"cannot read {path}: {error}; leave it out or write it again") from None
 
 
-def _tiles(tally: Tally, refused: int | None) -> list[tuple[str, str]]:
+def _tiles(tally: SampleStatistics, refused: int | None) -> list[tuple[str, str]]:
     words = sum(tally.words.values(), Counter[int]())
     tiles = [
         ("samples", f"{tally.samples:,}"),
@@ -158,7 +158,7 @@ def _tiles(tally: Tally, refused: int | None) -> list[tuple[str, str]]:
     return tiles
 
 
-def _rest(tally: Tally) -> str:
+def _rest(tally: SampleStatistics) -> str:
     more = len(tally.begins) - BEGINS
     if more <= 0:
         return ""

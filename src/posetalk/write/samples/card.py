@@ -14,7 +14,7 @@ from posetalk.errors import PosetalkError
 from posetalk.hub.card import save_card
 from posetalk.write.samples.sample import KINDS
 from posetalk.write.samples.split import SPLITS, Shares, Split
-from posetalk.write.samples.statistics import Tally, median
+from posetalk.write.samples.statistics import SampleStatistics, median
 
 # The hub's classes of size.
 _SIZES = (
@@ -57,7 +57,7 @@ without permission for commercial use or changes. Other sources have their own t
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Provenance:
     """How samples came to be. recipe: in words, `grounded`; seed: of the writing; sources: the annotation files."""
 
     recipe: str
@@ -69,11 +69,11 @@ def write_card(
     folder: Path,
     form: str,
     samples: Path,
-    tallies: Mapping[Split, Tally],
+    tallies: Mapping[Split, SampleStatistics],
     skipped: int,
     shares: Shares,
     seed: int,
-    made: Made | None = None,
+    made: Provenance | None = None,
 ) -> None:
     """Write README.md into the folder of an export. form, shares, seed: as exported; made: what else is known.
 
@@ -110,7 +110,7 @@ def write_card(
     save_card(folder, _data(form, tallies, total, title), lines)
 
 
-def _data(form: str, tallies: Mapping[Split, Tally], total: int, title: str) -> DatasetCardData:
+def _data(form: str, tallies: Mapping[Split, SampleStatistics], total: int, title: str) -> DatasetCardData:
     """Which file is which split, and what the hub asks for. Whoever wrote, a rule or a model, it was a machine."""
     files = [
         {"split": split, "path": _FILES[form].format(split=split)} for split in SPLITS if split in tallies
@@ -131,18 +131,18 @@ def _data(form: str, tallies: Mapping[Split, Tally], total: int, title: str) -> 
     )
 
 
-def _row(split: Split, tally: Tally) -> str:
+def _row(split: Split, tally: SampleStatistics) -> str:
     numbers = [len(tally.images), *(tally.kinds[kind] for kind in KINDS), tally.samples, tally.questions]
     return f"| {split} | " + " | ".join(f"{number:,}" for number in numbers) + " |"
 
 
 def _making(
     samples: Path,
-    tallies: Mapping[Split, Tally],
+    tallies: Mapping[Split, SampleStatistics],
     skipped: int,
     shares: Shares,
     seed: int,
-    made: Made | None,
+    made: Provenance | None,
 ) -> list[str]:
     writers: Counter[str] = sum((tally.writers for tally in tallies.values()), Counter())
     lines = [

@@ -14,11 +14,11 @@ from posetalk.errors import PosetalkError, need
 from posetalk.formats.coco import picture_path
 from posetalk.formats.paths import leads_out
 from posetalk.images.opening import open_picture
-from posetalk.write.samples.card import Made, write_card
+from posetalk.write.samples.card import Provenance, write_card
 from posetalk.write.samples.parquet import Shards, finevision_row, message_row
 from posetalk.write.samples.sample import Sample, read_samples
 from posetalk.write.samples.split import SPLITS, Shares, Split, split_of
-from posetalk.write.samples.statistics import Tally
+from posetalk.write.samples.statistics import SampleStatistics
 
 Form = Literal["llava", "llama-factory", "parquet", "swift", "finevision"]
 
@@ -27,10 +27,10 @@ _MARKS = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportResult:
     """tallies: of each split that is not empty; skipped: a sentence for each sample that was left out."""
 
-    tallies: dict[Split, Tally]
+    tallies: dict[Split, SampleStatistics]
     skipped: tuple[str, ...]
 
 
@@ -47,9 +47,9 @@ def export(
     images: Path | None = None,
     shares: Shares | None = None,
     seed: int = 0,
-    made: Made | None = None,
+    made: Provenance | None = None,
     track: Callable[[Iterator[Sample]], Iterable[Sample]] = iter,
-) -> Exported:
+) -> ExportResult:
     """Write a folder with a file for each split, README.md, and for LLaMA-Factory dataset_info.json.
 
     llava:         train.json, a list of id, image, conversations (human and gpt), `<image>` in the first question.
@@ -71,7 +71,7 @@ def export(
     out = out.absolute()  # which has a name, also where it is given as a dot
     part = out.with_name(f"{out.name}.part")
     writers: dict[Split, _Writer] = {}
-    tallies: dict[Split, Tally] = {}
+    tallies: dict[Split, SampleStatistics] = {}
     skipped: list[str] = []
     try:
         shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
@@ -86,7 +86,7 @@ def export(
                     continue
                 split = split_of(sample.image_id, shares, seed)
                 if split not in writers:
-                    writers[split], tallies[split] = _writer(part, split, form), Tally()
+                    writers[split], tallies[split] = _writer(part, split, form), SampleStatistics()
                 writers[split].write(row)
                 tallies[split].add(sample)
         finally:
@@ -104,7 +104,7 @@ def export(
         raise PosetalkError(f"cannot write {out}: {error.strerror or error}; choose another place") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Exported(tallies, tuple(skipped))
+    return ExportResult(tallies, tuple(skipped))
 
 
 def _check(sample: Sample, images: Path | None) -> None:

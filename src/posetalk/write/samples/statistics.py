@@ -10,7 +10,7 @@ from posetalk.write.samples.sample import KINDS, Kind, Sample
 
 
 @dataclass(slots=True)
-class Tally:
+class SampleStatistics:
     """kinds: samples of each; questions: of all; words: of each kind how many answers have so many words; begins: the
     first two words of the questions; writers: samples of each; images: the ids, which are all that grows with the data.
     """

@@ -17,7 +17,7 @@ import msgspec
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_file, decode_record, none_left, read_bytes, read_start, record_id
 from posetalk.llm.fault import Rejected
-from posetalk.llm.request import Job
+from posetalk.llm.request import ChatRequest
 from posetalk.write.from_model.reply import parse, schema
 from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
 
@@ -137,6 +137,6 @@ def _kind(name: str, turns: Turns) -> Kind:
 def _read(kind: Kind, text: str, asked: str = "") -> Turns:
     """The turns in a model's reply. Errors: PosetalkError with what is wrong with it."""
     try:
-        return parse(Job("", 0, "", kind, (), schema(kind, MOST, asked)), text)
+        return parse(ChatRequest("", 0, "", kind, (), schema(kind, MOST, asked)), text)
     except Rejected as rejected:
         raise PosetalkError(str(rejected)) from None

@@ -35,7 +35,7 @@ NUMBERED = 2**52  # ids below are numbers that photos are named after, ids from 
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class ImageFile:
     """A photo and its key: its path relative to the folder it was given in, with `/`; of a single file its name.
 
     Where that is the same for several photos, their paths relative to the folder they share. A key is always valid
@@ -47,18 +47,18 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class ImageFiles:
     """photos: each once, in order. passed: one sentence on the files and folders that were passed over, or None.
 
     shared: names that were too short to be a key now, though they may have been one in an earlier run.
     """
 
-    photos: tuple[Photo, ...]
+    photos: tuple[ImageFile, ...]
     passed: str | None
     shared: frozenset[str]
 
 
-def find_photos(given: Iterable[Path], leave: Iterable[Path] = ()) -> Photos:
+def find_images(given: Iterable[Path], leave: Iterable[Path] = ()) -> ImageFiles:
     """Files, folders (with all folders in them) and patterns -> the photos.
 
     leave: folders that are not searched, as a run's own. Hidden files and folders (`.name`) are skipped without a
@@ -142,11 +142,13 @@ class _Search:
             self.passed[suffix or "without a suffix"] += 1
         return suffix in picture_suffixes()
 
-    def done(self) -> Photos:
+    def done(self) -> ImageFiles:
         keys = {path: key for path, (_, key) in self.found.items()}
         keys, shared = _apart(keys)
-        photos = tuple(Photo(Path(given), _escaped(keys[path])) for path, (given, _) in self.found.items())
-        return Photos(photos, _sentence(self.passed, self.folders), frozenset(map(_escaped, shared)))
+        photos = tuple(
+            ImageFile(Path(given), _escaped(keys[path])) for path, (given, _) in self.found.items()
+        )
+        return ImageFiles(photos, _sentence(self.passed, self.folders), frozenset(map(_escaped, shared)))
 
 
 def _apart(keys: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:

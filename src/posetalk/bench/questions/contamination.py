@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.annotated import AnnotatedImage
 from posetalk.formats.files import decode_file, decode_record, read_bytes, read_start
-from posetalk.formats.pictures import Picture
 
 # COCO's names: `000000000785.jpg`, and in 2014 `COCO_val2014_000000000785.jpg`, for the same picture.
 _COCO = re.compile(r"(?:^|_)(\d{12})$")
@@ -28,7 +28,7 @@ class _Record(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Record)
 
 
-class Unseen:
+class ContaminationCheck:
     """Training files, LLaVA's JSON or samples.jsonl, whose pictures are refused. Errors: as `trained_on`."""
 
     def __init__(self, training: Sequence[Path]) -> None:
@@ -36,7 +36,7 @@ class Unseen:
         self._refused: Counter[Path] = Counter()
         self._left = 0
 
-    def of(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+    def of(self, pictures: Iterable[AnnotatedImage]) -> Iterator[AnnotatedImage]:
         """The pictures that are in no training file. Errors: all of them are."""
         for picture in pictures:
             name = _named(picture.image.path.name)

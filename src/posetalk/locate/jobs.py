@@ -12,8 +12,8 @@ from typing import Any
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.detections import Detections
+from posetalk.locate.image_files import ImageFile, image_ids
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.photos import Photo, image_ids
 from posetalk.locate.predictions import (
     GROUND_TRUTH,
     Prediction,
@@ -27,7 +27,7 @@ from posetalk.types import Box, PoseImage, PoseSet
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class LocateJob:
     """A picture and its people: their ids, their boxes (None: one person, to be found), the boxes' scores."""
 
     image: PoseImage
@@ -36,40 +36,40 @@ class Job:
     scores: tuple[float, ...] | None = None
 
 
-def labelled_jobs(truth: PoseSet, padding: float) -> list[Job]:
+def labelled_jobs(truth: PoseSet, padding: float) -> list[LocateJob]:
     """The scored people of a data set in their labelled boxes; `padding` is the model's own."""
-    people: dict[int, Job] = {}
+    people: dict[int, LocateJob] = {}
     for image, person in scored_people(truth):
-        before = people.get(image.id, Job(image, (), ()))
+        before = people.get(image.id, LocateJob(image, (), ()))
         box = truth.cropped(person.box, padding)
-        people[image.id] = Job(image, (*before.ids, person.id), (*(before.boxes or ()), box))
+        people[image.id] = LocateJob(image, (*before.ids, person.id), (*(before.boxes or ()), box))
     return list(people.values())
 
 
-def detected_jobs(truth: PoseSet, found: Detections) -> list[Job]:
+def detected_jobs(truth: PoseSet, found: Detections) -> list[LocateJob]:
     """A detector's boxes on the pictures of a data set. Errors: none of them lies on one of its pictures."""
     jobs = []
     for image in truth.images:
         if boxes := found.get(image.id, []):
             numbers = tuple(range(1, len(boxes) + 1))
-            jobs.append(Job(image, numbers, tuple(b.box for b in boxes), tuple(b.score for b in boxes)))
+            jobs.append(LocateJob(image, numbers, tuple(b.box for b in boxes), tuple(b.score for b in boxes)))
     if not jobs:
         raise PosetalkError(f"none of the boxes lies on a picture of {truth.source}; their image ids differ")
     return jobs
 
 
-def photo_jobs(photos: Sequence[Photo], before: Sequence[Prediction] = ()) -> list[Job]:
+def image_jobs(photos: Sequence[ImageFile], before: Sequence[Prediction] = ()) -> list[LocateJob]:
     """One person a photo, looked for in the whole of it; see `image_ids`. before: what an earlier run found."""
     ids = image_ids([photo.key for photo in photos], {p.file_name: p.image_id for p in before})
     return [
-        Job(PoseImage(number, photo.path, None, None, (), photo.key), (1,), None)
+        LocateJob(PoseImage(number, photo.path, None, None, (), photo.key), (1,), None)
         for number, photo in zip(ids, photos, strict=True)
     ]
 
 
-def sweep(
+def run_jobs(
     localizer: Localizer,
-    jobs: Sequence[Job] | Callable[[Sequence[Prediction]], Sequence[Job]],
+    jobs: Sequence[LocateJob] | Callable[[Sequence[Prediction]], Sequence[LocateJob]],
     points: Sequence[Keypoint],
     path: Path,
     *,
@@ -113,12 +113,12 @@ def sweep(
 class _Left:
     """A job to ask for, those of its people that are missing, and whether a group ends with it."""
 
-    job: Job
+    job: LocateJob
     missing: frozenset[int]
     last: bool = False
 
 
-def _left(jobs: Sequence[Job], done: frozenset[tuple[int, int]], batch: int) -> list[_Left]:
+def _left(jobs: Sequence[LocateJob], done: frozenset[tuple[int, int]], batch: int) -> list[_Left]:
     """What a run asks for, in groups of `batch` people or a few more.
 
     A run that was killed may have written a part of a group. That group is asked again as a whole, so that the
@@ -144,7 +144,7 @@ def _left(jobs: Sequence[Job], done: frozenset[tuple[int, int]], batch: int) -> 
     return left
 
 
-def _groups(jobs: Sequence[Job], batch: int) -> Iterator[range]:
+def _groups(jobs: Sequence[LocateJob], batch: int) -> Iterator[range]:
     """Where people are asked together: `batch` of them, or as many more as the last picture has."""
     start = people = 0
     for n, job in enumerate(jobs):
@@ -154,14 +154,14 @@ def _groups(jobs: Sequence[Job], batch: int) -> Iterator[range]:
             start, people = n + 1, 0
 
 
-def _only(job: Job, people: frozenset[int]) -> Job:
+def _only(job: LocateJob, people: frozenset[int]) -> LocateJob:
     """A picture with some of its people."""
     if len(people) == len(job.ids):
         return job
     some = [n for n, person in enumerate(job.ids) if person in people]
     boxes = job.boxes and tuple(job.boxes[n] for n in some)
     scores = job.scores and tuple(job.scores[n] for n in some)
-    return Job(job.image, tuple(job.ids[n] for n in some), boxes, scores)
+    return LocateJob(job.image, tuple(job.ids[n] for n in some), boxes, scores)
 
 
 def write_results(predictions: Sequence[Prediction], path: Path) -> None:

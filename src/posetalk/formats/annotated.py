@@ -32,7 +32,7 @@ _ID = msgspec.json.Decoder(_Id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class AnnotatedImage:
     """captions: in the file's order; things: its objects but for people and crowds."""
 
     image: PoseImage
@@ -40,7 +40,7 @@ class Picture:
     things: tuple[Thing, ...] = ()
 
 
-class Pictures:
+class AnnotatedImages:
     """The pictures of COCO's person keypoints that have people, with captions and objects: read through once, then
     kept by picture in a temporary file, so that memory does not grow with the data set.
 
@@ -106,7 +106,7 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.ids())
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[AnnotatedImage]:
         """In the order of their ids."""
         for image_id in self.ids():
             picture = self.one(image_id)
@@ -117,7 +117,7 @@ class Pictures:
         """Of all, or of many at equal distances: enough to see whether they fit."""
         return (picture.image for picture in map(self.one, evenly(self.ids())) if picture)
 
-    def one(self, image_id: int) -> Picture | None:
+    def one(self, image_id: int) -> AnnotatedImage | None:
         """The picture of that id; None where nothing of it or of its people can be read."""
         row = self._rows.execute("SELECT raw FROM pictures WHERE id = ?", (image_id,)).fetchone()
         late: list[str] = []
@@ -134,7 +134,7 @@ class Pictures:
         self._skipped |= dict.fromkeys(late)
         if not found or not found[0].people:
             return None
-        return Picture(found[0], captions, tuple(thing for thing in things if thing is not None))
+        return AnnotatedImage(found[0], captions, tuple(thing for thing in things if thing is not None))
 
     def _of(self, what: str, image_id: int) -> list[bytes]:
         return [row[0] for row in self._rows.execute(f"SELECT raw FROM {what} WHERE image = ?", (image_id,))]
