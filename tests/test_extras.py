@@ -31,7 +31,7 @@ sys.meta_path.insert(0, Nothing())
 """
 CORE = [
     *("torch", "transformers", "safetensors", "peft", "cv2", "matplotlib", "accelerate", "trl", "datasets"),
-    *("gguf", "openai", "httpx2", "pyarrow", "skimage", "huggingface_hub", "tokenizers", "pandas"),
+    *("gguf", "openai", "pyarrow", "skimage", "tokenizers", "pandas"),
 ]
 
 

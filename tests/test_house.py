@@ -14,19 +14,8 @@ import posetalk
 SOURCE = Path(posetalk.__file__).parent
 # A part may import itself and the parts before it.
 ORDER = [
-    *(
-        "errors",
-        "messages",
-        "lock",
-        "whole",
-        "inputs",
-        "types",
-        "skeleton",
-        "settings",
-        "draw",
-        "formats",
-        "images",
-    ),
+    *("errors", "messages", "lock", "whole", "inputs", "types", "skeleton", "settings", "draw"),
+    *("pages", "hub", "formats", "images"),
     *(
         "prompt",
         "model",

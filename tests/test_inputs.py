@@ -199,7 +199,7 @@ def pictured() -> EvaluateSettings:
 
 
 def trained() -> EvaluateSettings:
-    for name in ("card.md", "log.jsonl", "run.toml", "inputs.json", "pictures.json"):
+    for name in ("README.md", "log.jsonl", "run.toml", "inputs.json", "pictures.json"):
         Path("model", name).write_text("of a run")
     Path("model/checkpoints").mkdir()
     return evaluation()

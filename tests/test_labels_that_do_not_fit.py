@@ -352,7 +352,7 @@ def test_visible_is_calibrated_where_the_labels_tell_it(
     said = "visible as it was, for the labels do not tell seen keypoints from hidden ones"
     assert (said in capfd.readouterr().out) == (not tells)
     assert (line == [2.0, 0.5]) == (not tells)
-    assert ("- Of visible: as it was" in (tmp_path / "out/card.md").read_text()) == (not tells)
+    assert ("- Of visible: as it was" in (tmp_path / "out/README.md").read_text()) == (not tells)
 
 
 @pytest.mark.realdata

@@ -59,13 +59,13 @@ def test_a_calibrated_model_takes_nobodys_place(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "card.md").write_text("precious")
+    (tmp_path / "mine" / "README.md").write_text("precious")
     labels = people(tmp_path / "people.json")
     assert (
         run("calibrate", "bundled", tmp_path / "mine", "--annotations", labels, "--images", photo.parent) == 2
     )
     assert "is there already" in capsys.readouterr().err
-    assert (tmp_path / "mine" / "card.md").read_text() == "precious"
+    assert (tmp_path / "mine" / "README.md").read_text() == "precious"
 
 
 def test_a_screen_replaces_neither_a_run_nor_what_it_reads(

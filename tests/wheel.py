@@ -33,6 +33,7 @@ THEN = {
     "--version": "",
     "skeletons": "",
     "skeletons coco17": "",
+    "push --help": "",
     "facts people.json": "",
     "facts people.json --images photos --json facts.jsonl --draw drawn": "",
     "write people.json --captions captions.json --out batched --writer batch --model m": "",

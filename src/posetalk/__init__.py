@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
     from posetalk.formats.dataset import read_people
+    from posetalk.hub.push import push_to_hub
     from posetalk.locate.localizer import Localizer
     from posetalk.score.evaluate import evaluate
     from posetalk.settings import TrainSettings
@@ -27,6 +28,7 @@ _HOMES = {
     "TrainSettings": "settings",
     "draw_pose": "draw",
     "evaluate": "score.evaluate",
+    "push_to_hub": "hub.push",
     "read_people": "formats.dataset",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "TrainSettings",
     "draw_pose",
     "evaluate",
+    "push_to_hub",
     "read_people",
 ]
 

@@ -12,9 +12,11 @@ import pytest
 import tomli_w
 from PIL import Image
 from skimage import data
+from tests.hub.hub import faults_of
 
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
+from posetalk.hub.push import upload_of
 from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import BUNDLED, build, load
 from posetalk.model.fingerprint import weights_fingerprint
@@ -93,7 +95,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     mark = f"bundled (weights {weights_fingerprint(BUNDLED)})"
     warning = f"{mark} has learned left knee, right knee before"
     assert f"note: {warning}" in capsys.readouterr().out
-    card = Path("out/card.md").read_text()
+    card = Path("out/README.md").read_text()
     assert f"- Started from: {mark}" in card and warning in card
     assert "- Keypoints (15)" in card and "- Learned before (19)" in card
     assert not re.search("text 0|connector 0|readout 0", card) and "vision 0" in card
@@ -108,8 +110,11 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     given = ["--annotations", "mine/labels.json", "--images", "mine/photos"]
     assert run("calibrate", "out", "calibrated", *given) == 0
     assert load("calibrated")[0].config.keypoints == before.config.keypoints
-    card = Path("calibrated/card.md").read_text()
+    card = Path("calibrated/README.md").read_text()
     assert f"out (weights {weights_fingerprint(Path('out'))}), calibrated" in card and "left knee" in card
+    for folder in ("out", "calibrated"):
+        assert faults_of(Path(folder, "README.md").read_text(), "model") == []
+        assert "model.safetensors" in upload_of(folder).files
     assert run("evaluate", "--model", "calibrated", *given, "--out", "report") == 0
     report = "".join(p.read_text() for p in Path("report").glob("report*") if p.suffix in (".json", ".md"))
     assert report and "unseen" not in report

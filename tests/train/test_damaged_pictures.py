@@ -99,7 +99,7 @@ def test_a_person_who_cannot_be_seen_is_left_out_and_told(
     run.train(less, tmp_path / "less")
     found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "less"))
     assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
-    assert "People: 2 per epoch" in (tmp_path / "out" / "card.md").read_text()
+    assert "People: 2 per epoch" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_when_nobody_is_left_the_first_reason_is_told(settings: TrainSettings, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_picture_that_is_damaged_meanwhile(
     cut(tmp_path / "2.png")
     run.train(settings, tmp_path / "other")
     assert len((tmp_path / "other" / "log.jsonl").read_text().splitlines()) == 6
-    assert "People: 2 per epoch" in (tmp_path / "other" / "card.md").read_text()
+    assert "People: 2 per epoch" in (tmp_path / "other" / "README.md").read_text()
 
 
 def test_a_resumed_run_does_not_look_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_a_picture_that_was_changed_since_the_first_steps_is_told(
     run.train(settings, tmp_path / "again")
     found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("again", "out"))
     assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
-    assert "People: 2 per epoch" in (tmp_path / "again" / "card.md").read_text()
+    assert "People: 2 per epoch" in (tmp_path / "again" / "README.md").read_text()
 
 
 def test_before_the_first_steps_whatever_is_there_is_taken(tmp_path: Path) -> None:

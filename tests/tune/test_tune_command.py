@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.hub.hub import faults_of
 from tests.tune.conftest import tiny
 from tests.tune.test_tune_run import logged, same
 from tests.write.test_run import words  # noqa: F401  (a fixture)
 
 from posetalk.cli import main
+from posetalk.hub.push import upload_of
 from posetalk.tune.presets import preset
 from posetalk.tune.run import tune
 from posetalk.tune.settings import TuneSettings
@@ -58,9 +60,10 @@ def test_what_write_made_is_tuned_on_and_the_model_talks(
         "--probe", general, "--probe-images", general.parent / "pictures", "--seed", 5,
     ]  # fmt: skip
     assert run(*given, *other) == 0
-    card = (out / "card.md").read_text()
+    card = (out / "README.md").read_text()
+    assert faults_of(card, "model") == [] and "model.safetensors" in upload_of(out).files
     written = (tmp_path / "out" / "samples.jsonl").read_text().count("\n")
-    assert f"Samples: {written} from {tmp_path}/out" in card and "Left out: 0" in card and "before" in card
+    assert f"Samples: {written} from out" in card and "Left out: 0" in card and "before" in card
     settings = tomllib.loads((out / "run.toml").read_text())
     assert settings["seed"] == 5 and settings["replay"][0]["share"] == 0.5
     capsys.readouterr()
@@ -105,7 +108,7 @@ def test_a_damaged_picture_is_left_out_and_told(
     assert "2 samples left out, the first: " in capsys.readouterr().out  # once of the data, once of the probe
     for line in (tmp_path / "out" / "skipped.txt").read_text().splitlines():
         assert f"sample 6-detail: cannot decode {pictures / '6.png'}" in line
-    assert "Samples: 9 from" in (tmp_path / "out" / "card.md").read_text()
+    assert "Samples: 9 from" in (tmp_path / "out" / "README.md").read_text()
     # the same as data without it
     rows = [line for line in (talk / "samples.jsonl").read_text().splitlines() if "6-detail" not in line]
     (tmp_path / "samples.jsonl").write_text("\n".join(rows) + "\n")

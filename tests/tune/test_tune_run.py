@@ -218,7 +218,7 @@ def test_replay_and_probe_are_on_the_card(llava: Path, talk: Path, general: Path
     probes = [json.loads((out / "probe.json").read_text()) for out in (plain, mixed)]
     assert probes[0]["before"] == probes[1]["before"] and probes[0]["samples"] == 6
     assert probes[1]["after"] < probes[0]["after"]  # what is replayed is not forgotten
-    card = (mixed / "card.md").read_text()
+    card = (mixed / "README.md").read_text()
     assert "2.0 samples for each" in card and f"{probes[1]['before']:.4f} before" in card
     assert "Samples: 10 from" in card and "Left out: 0" in card
 
@@ -241,7 +241,7 @@ def test_left_out_samples_are_told(
     lines = (out / "skipped.txt").read_text().splitlines()
     assert lines and all("more than 100" in line for line in lines)
     assert f"{len(lines)} samples left out, the first: {lines[0]}" in capsys.readouterr().out
-    assert f"Left out: {len(lines)}" in (out / "card.md").read_text()
+    assert f"Left out: {len(lines)}" in (out / "README.md").read_text()
     assert not (out / "model.safetensors").exists() and (out / "adapters/adapter_model.safetensors").exists()
     merge(out / "adapters", tmp_path / "later")
     AutoModelForImageTextToText.from_pretrained(tmp_path / "later")

@@ -16,11 +16,12 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
 from posetalk.errors import PosetalkError
+from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
 from posetalk.model.folders import check_config, told
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
-from posetalk.whole import check_free, whole_folder, write_text
+from posetalk.whole import check_free, whole_folder
 
 BASE = PRESETS["locllm-7b"]
 VISION = {  # transformers' names of DINOv2's parts -> facebookresearch's, replaced one after the other
@@ -89,13 +90,16 @@ def convert(
     card = [
         "# Model card",
         "",
-        f"Converted with posetalk from the LocLLM checkpoint {named_weights(source)}; its weights are the same.",
+        f"Converted with posetalk from the LocLLM checkpoint {shown_path(named_weights(source))}; its weights are the "
+        "same.",
         "",
         "- Keypoints it has learned: not known",
+        "",
+        "The licences of that checkpoint and of the data hold.",
     ]
     with whole_folder(out) as part:
         save(model, tokenizer, part)
-        write_text(part / "card.md", "\n".join(card) + "\n")
+        save_card(part, model_data(vision, text), card)
     return rows
 
 

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from huggingface_hub import EvalResult
 from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
 from posetalk.errors import PosetalkError
+from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.images.affine import square_of
 from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.decode import heat_maps, prefill, read, settle
@@ -25,7 +27,7 @@ from posetalk.score.metrics import tell_visible
 from posetalk.score.oks import similarity
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseSet
-from posetalk.whole import whole_folder, write_text
+from posetalk.whole import whole_folder
 
 NOT_TOLD = "for the labels do not tell seen keypoints from hidden ones"
 TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))
@@ -55,10 +57,12 @@ def calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> 
     not tell seen keypoints from hidden ones. Errors: a model without `point`, no people.
     """
     with whole_folder(out) as part:
-        return _calibrate(name, truth, points, part)
+        return _calibrate(name, truth, points, part, out.name)
 
 
-def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) -> CalibrationResult:
+def _calibrate(
+    name: str | Path, truth: PoseSet, points: Skeleton, out: Path, title: str
+) -> CalibrationResult:
     start = named_weights(name)
     model, tokenizer = load(name)
     if not model.config.cells:
@@ -90,17 +94,29 @@ def _calibrate(name: str | Path, truth: PoseSet, points: Skeleton, out: Path) ->
         model.point.visible_line.copy_(torch.tensor(line) if line else line_before)
     save(model, tokenizer, out)
     before, after = (reliability(*scores(t))[1] or 0.0 for t in (1.0, temperature))
-    names = model.config.keypoints
+    names, data_name = model.config.keypoints, shown_path(str(truth.source))
     card = [
         "# Model card",
         "",
-        f"{start}, calibrated with posetalk on {len(looked.heat)} people of {truth.source}; its weights are the same.",
+        f"{shown_path(start)}, calibrated with posetalk on {len(looked.heat)} people of {data_name}; its "
+        "weights are the same.",
         "",
         f"- Keypoints it has learned: {', '.join(names) if names else 'not known'}",
+        "",
+        "The licences of that model and of the data hold.",
     ]
     if line is None:
-        card.append(f"- Of visible: as it was, {NOT_TOLD}")
-    write_text(out / "card.md", "\n".join(card) + "\n")
+        card.insert(5, f"- Of visible: as it was, {NOT_TOLD}")
+    error = EvalResult(
+        "keypoint-detection",
+        "calibration",
+        f"{data_name}, the people it was calibrated on",
+        "expected_calibration_error",
+        round(after, 4),
+        metric_name="expected calibration error of the scores",
+    )
+    data = model_data(model.config.vision, model.config.text, name=title, results=[error])
+    save_card(out, data, card)
     return CalibrationResult(len(looked.heat), temperature, line, before, after)
 
 

@@ -1,4 +1,4 @@
-"""The card of a trained model: what it was made from, and what it has learned, in this run and before."""
+"""The card of a trained model, README.md: what it was made from, and what it has learned, in this run and before."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.model.files import named_weights
+from posetalk.model.posellm import PoseLLMConfig
 from posetalk.settings import TrainSettings
 from posetalk.skeleton import Skeleton
-from posetalk.whole import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class KnownKeypoints:
     @property
     def warning(self) -> str:
         names = ", ".join(self.again)
-        return f"{self.start} has learned {names} before: what is left out of this run does not become unseen"
+        start = shown_path(self.start or "")
+        return f"{start} has learned {names} before: what is left out of this run does not become unseen"
 
 
 def write_card(
@@ -53,25 +55,27 @@ def write_card(
     people: int,
     counts: dict[str, int],
     steps: int,
+    config: PoseLLMConfig,
 ) -> None:
-    """card.md in the folder of a run."""
+    """README.md in the folder of a run. config: of the model, which names the towers that it was built from."""
     lines = [
         "# Model card",
         "",
         f"Trained with posetalk for {steps} steps of {settings.batch_size} people, packing "
         f"`{settings.packing}`, seed {settings.seed}; every setting is in run.toml, the loss curve in log.jsonl.",
         "",
-        f"- People: {people} per epoch, from {', '.join(d.annotations for d in settings.data)}",
+        f"- People: {people} per epoch, from {', '.join(shown_path(d.annotations) for d in settings.data)}",
         f"- Keypoints ({len(learned.names)}): {', '.join(learned.names)}",
         f"- Left out: {', '.join(settings.without_keypoints) or 'none'}",
         f"- Trained numbers: {', '.join(f'{part} {n:,}' for part, n in counts.items())}",
     ]
     if learned.start:
-        lines.append(f"- Started from: {learned.start}")
+        lines.append(f"- Started from: {shown_path(learned.start)}")
         if learned.before is None:
             lines.append("- Learned before: not known, so that no keypoint counts as unseen")
         else:
             lines.append(f"- Learned before ({len(learned.before)}): {', '.join(learned.before)}")
     if learned.again:
         lines += ["", f"**{learned.warning}.**"]
-    write_text(out / "card.md", "\n".join(lines) + "\n")
+    lines += ["", "The licences of what it started from and of the data hold."]
+    save_card(out, model_data(settings.start, config.vision, config.text), lines)

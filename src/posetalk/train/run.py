@@ -33,7 +33,7 @@ from posetalk.train.target import placed
 def train(settings: TrainSettings, out: str | Path) -> Path:
     """Train, and write the model to `out`; called again on the same folder it resumes from the last checkpoint.
 
-    out holds run.toml (the settings), log.jsonl (loss, rate, gradient norm), checkpoints/, card.md and the
+    out holds run.toml (the settings), log.jsonl (loss, rate, gradient norm), checkpoints/, README.md and the
     model itself. Errors: no data, unknown names, a folder with a run of other settings; KeyboardInterrupt when stopped
     by Ctrl-C, with a checkpoint behind it.
     """
@@ -90,7 +90,7 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     if trainer.is_world_process_zero():
         counts = trainable(network)  # before LoRA is merged
         save(network, tokenizer, out, settings.save_format)
-        write_card(out, settings, learned, len(people), counts, trainer.state.global_step)
+        write_card(out, settings, learned, len(people), counts, trainer.state.global_step, model.config)
     return out
 
 

@@ -1,4 +1,4 @@
-"""The card of a tuned model: what it was made from and what was measured."""
+"""The card of a tuned model, README.md: what it was made from and what was measured."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import EvalResult
+
+from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.tune.data import TuningExample
 from posetalk.tune.settings import TuneSettings
-from posetalk.whole import write_text
 
+_TASK = "image-text-to-text"
 _METHODS = {
     "lora": "LoRA on the language model, the whole connector",
     "qlora": "LoRA on the language model in 4 bits, the whole connector",
@@ -34,35 +37,53 @@ class TuningSummary:
 def write_card(
     out: Path, settings: TuneSettings, start: str, told: TuningSummary, steps: int, counts: dict[str, int]
 ) -> None:
-    """card.md in the folder of a run. start: the model that was tuned, with the mark of its weights."""
+    """README.md in the folder of a run, and beside adapters that are not merged.
+
+    start: the model that was tuned, with the mark of its weights.
+    """
     trained = counts["language"] + counts["connector"]
     seen = "padded to a square" if settings.pad_to_square else "as the model's own processor prepares them"
     lines = [
         "# Model card",
         "",
-        f"{start}, tuned with posetalk for {steps:,} steps of {settings.batch_size} samples, seed "
+        f"{shown_path(start)}, tuned with posetalk for {steps:,} steps of {settings.batch_size} samples, seed "
         f"{settings.seed}; every setting is in run.toml, the loss curve in log.jsonl. The licences of that model and "
         "of the data hold.",
         "",
         f"- Tuned: {_METHODS[settings.method]}; {trained:,} numbers ({counts['connector']:,} of them the "
         "connector's). The vision tower is as it was.",
-        f"- Samples: {told.own:,} from {', '.join(source.file for source in settings.data)}",
+        f"- Samples: {told.own:,} from {', '.join(shown_path(source.file) for source in settings.data)}",
         *(
-            f"- Replay: {replay.share} samples for each of those from {replay.file}"
+            f"- Replay: {replay.share} samples for each of those from {shown_path(replay.file)}"
             for replay in settings.replay
         ),
         f"- Left out: {told.left_out:,} (skipped.txt says which and why)",
         f"- Tokens of a sample with its picture: {min(told.lengths):,} to {max(told.lengths):,}, none cut",
         f"- Pictures: {seen}",
     ]
+    results = []
     if settings.probe:
         found = json.loads((out / "probe.json").read_text(encoding="utf-8"))
         lines += [
             "",
-            f"Loss a token of the answers of {found['samples']:,} samples in {found['file']}: "
+            f"Loss a token of the answers of {found['samples']:,} samples in {shown_path(found['file'])}: "
             f"{_loss(found, 'before')} before, {_loss(found, 'after')} after.",
         ]
-    write_text(out / "card.md", "\n".join(lines) + "\n")
+        if "after" in found:
+            file = shown_path(found["file"])
+            name, value = "loss a token of the answers", round(found["after"], 4)
+            results.append(EvalResult(_TASK, file, file, "loss", value, metric_name=name))
+    alone = settings.method != "full" and settings.save_format == "adapters"
+    data = model_data(
+        settings.model,
+        name=out.name,
+        results=results,
+        library_name="peft" if alone else "transformers",
+        pipeline_tag=_TASK,
+        tags=["posetalk", "human-pose"],
+    )
+    for folder in (out, out / "adapters") if alone else (out,):
+        save_card(folder, data, lines)
 
 
 def _loss(found: dict[str, Any], when: str) -> str:

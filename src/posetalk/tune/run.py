@@ -39,7 +39,7 @@ def tune(settings: TuneSettings, out: str | Path) -> Path:
     """Tune a model, and write it to `out`; called again on the same folder it resumes from the last checkpoint.
 
     out holds run.toml (the settings), log.jsonl (loss, rate), skipped.txt (the samples that were left out), probe.json,
-    checkpoints/, adapters/ unless all weights were tuned, card.md, and the model itself, which transformers loads.
+    checkpoints/, adapters/ unless all weights were tuned, README.md, and the model itself, which transformers loads.
     Errors: no data, no model, a folder with a run of other settings; KeyboardInterrupt when stopped by Ctrl-C, with a
     checkpoint behind it.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +18,7 @@ from posetalk.bench.report.report import ModelResults, fingerprints, scores_of
 from posetalk.errors import PosetalkError
 from posetalk.formats.paths import find_picture
 from posetalk.images.opening import read_image
+from posetalk.pages.render import render
 
 SIDE, QUALITY = 400, 68  # px of a photo's longer side, and of JPEG
 BEST, WRONG = 3, 6  # best and worst open answers, and wrong closed ones, that are shown of each model
@@ -46,31 +47,47 @@ class Thumbnails:
         file = io.BytesIO()
         small.save(file, "JPEG", quality=QUALITY, optimize=True)
         data = base64.b64encode(file.getvalue()).decode()
-        w, h = small.size
-        return f'<img src="data:image/jpeg;base64,{data}" width="{w}" height="{h}" alt="{escape(name)}">'
+        return render("photo.html.jinja", data=data, size=small.size, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One question with its answer. photo: HTML. look: good or bad. rows: names and texts, the question first."""
+
+    photo: str
+    kind: str
+    score: str
+    look: str
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Cards of one model under one title."""
+
+    model: str
+    title: str
+    cards: tuple[Card, ...]
 
 
 def examples(
-    model: ModelResults, colour: str, closed: Sequence[Question], opened: OpenSet | None, photos: Thumbnails
-) -> str:
-    """The best and the worst open answers of a model, and some closed ones that are wrong."""
+    model: ModelResults, closed: Sequence[Question], opened: OpenSet | None, photos: Thumbnails
+) -> list[Examples]:
+    """The best and the worst open answers of a model, and some closed ones that are wrong; those there are."""
     parts = []
-    named = f'<i class="dot" style="{colour}"></i>{escape(model.name)}: '
     scores = scores_of(model.reviews)
     ranked = sorted(scores, key=lambda q: (scores[q][1] - scores[q][0], q))  # the reference's lead
     best = ranked[: min(BEST, -(-len(ranked) // 2))]
     worst = ranked[: len(best) - 1 : -1][:BEST] if best else []
     for title, some, look in (("best answers", best, "good"), ("worst answers", worst, "bad")):
         cards = [_open_card(model, q, scores[q], opened, photos, look) for q in some if opened]
-        if cards:
-            parts.append(f'<h3>{named}{title}</h3><div class="cards">{"".join(cards)}</div>')
+        parts.append(Examples(model.name, title, tuple(cards)))
     found = fingerprints(model.answers, closed)
     wrong = [q for q in closed if q.id in model.answers and found[q.id] != "right"]
     wrong.sort(key=lambda q: drawn("shown", q.id))
-    if wrong:
-        cards = [_closed_card(model, q, found[q.id], photos) for q in wrong[:WRONG]]
-        parts.append(f'<h3>{named}some wrong answers</h3><div class="cards">{"".join(cards)}</div>')
-    return "".join(parts)
+    cards = [_closed_card(model, q, found[q.id], photos) for q in wrong[:WRONG]]
+    parts.append(Examples(model.name, "some wrong answers", tuple(cards)))
+    return [part for part in parts if part.cards]
 
 
 def _open_card(
@@ -80,17 +97,18 @@ def _open_card(
     opened: OpenSet,
     photos: Thumbnails,
     look: str,
-) -> str:
+) -> Card:
     question = next(q for q in opened.questions if q.id == name)
     answer = model.answers.get(name)
     said = [(f"judge, who saw the {r.first} first", _why(r)) for r in model.reviews if r.question == name]
-    rows = [
+    rows = (
+        ("asked", question.text),
         ("answer", answer.text if answer else "not given here"),
         ("reference", question.reference),
         *said,
-    ]
+    )
     score = f"{scores[0]:g} beside the reference's {scores[1]:g}"
-    return _card(photos(question.image), question.category, score, look, question.text, rows)
+    return Card(photos(question.image), question.category, score, look, rows)
 
 
 def _why(review: Review) -> str:
@@ -104,19 +122,16 @@ def _why(review: Review) -> str:
     return f"{why} (reference {review.scores[0]:g}, answer {review.scores[1]:g})"
 
 
-def _closed_card(model: ModelResults, question: Question, mark: str, photos: Thumbnails) -> str:
+def _closed_card(model: ModelResults, question: Question, mark: str, photos: Thumbnails) -> Card:
     evidence = "\n".join(
         f"{one.who}: {one.key if one.value else f'not {one.key}'}"
         + "".join(f", {name} {value:g}" for name, value in one.numbers)
         for one in question.evidence
     )
-    rows = [("answer", model.answers[question.id].text), ("right", question.right), ("because", evidence)]
-    return _card(photos(question.image), question.kind, mark, "bad", question.prompt, rows)
-
-
-def _card(photo: str, kind: str, score: str, look: str, asked: str, rows: Iterable[tuple[str, str]]) -> str:
-    told = "".join(f'<dt>{escape(name)}</dt><dd class="long">{escape(text)}</dd>' for name, text in rows)
-    head = f'<header><b>{escape(kind)}</b><em class="{look}">{escape(score)}</em></header>'
-    return (
-        f'<article>{photo}{head}<dl><dt>asked</dt><dd class="ask">{escape(asked)}</dd>{told}</dl></article>'
+    rows = (
+        ("asked", question.prompt),
+        ("answer", model.answers[question.id].text),
+        ("right", question.right),
+        ("because", evidence),
     )
+    return Card(photos(question.image), question.kind, mark, "bad", rows)

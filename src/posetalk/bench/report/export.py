@@ -15,11 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from huggingface_hub import DatasetCardData
+
 from posetalk.bench.questions.lines import write_lines
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
 from posetalk.formats.coco import picture_path
 from posetalk.formats.paths import find_picture
+from posetalk.hub.card import save_card
 from posetalk.images.opening import picture_bytes
 from posetalk.whole import whole_file, write_text
 
@@ -74,7 +77,7 @@ def process_results(doc, results):
 
 
 def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> int:
-    """Write posetalk_bench.yaml, utils.py and questions.jsonl; gives back how many questions were left out.
+    """Write posetalk_bench.yaml, utils.py, questions.jsonl and its card; gives back how many questions were left out.
 
     Paths in them are absolute, as lmms-eval reads them from anywhere; the variable POSETALK_IMAGES names another folder
     of photos. Errors: no photo, a folder that cannot be written.
@@ -108,6 +111,7 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
     utils = parser + _UTILS.substitute(images=repr(str(images)))
     for name, text in ((f"{TASK}.yaml", yaml), ("utils.py", utils)):
         write_text(folder / name, text)
+    _card(some, data)
     return len(questions) - len(some)
 
 
@@ -140,6 +144,48 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
             choices = question.choices or ("Yes", "No")
             table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
     return len(questions) - len(some)
+
+
+def _card(questions: Sequence[Question], data: Path) -> None:
+    """README.md beside the questions."""
+    kinds = [(kind, sum(question.kind == kind for question in questions)) for kind in KINDS]
+    count = f"{len(questions):,} question{'' if len(questions) == 1 else 's'}"
+    title = f"{count} about bodies with one right answer"
+    lines = [
+        f"# {title}",
+        "",
+        "What a vision-language model understands of the bodies in a picture, asked so that no judge is needed: the",
+        "answers follow from keypoints that people labelled. Written by posetalk.",
+        "",
+        "| about | questions |",
+        "|---|---:|",
+        *(f"| {kind} | {number:,} |" for kind, number in kinds if number),
+        "",
+        f"`{data.name}`: `question_id`, `image` (the name of the photo), `text` (as it is asked), `choices` (a line",
+        "each, none where the answer is yes or no), `answer`, `category`. The photos are not in it, and have their own",
+        "licences. The answers are derived from the labels of the pictures, whose licence holds.",
+        "",
+        "For lmms-eval, get the photos and run `posetalk bench export` of the benchmark again.",
+    ]
+    size = "n<1K" if len(questions) < 1000 else "1K<n<10K" if len(questions) < 10_000 else "10K<n<100K"
+    card = DatasetCardData(
+        language=["en"],
+        license="other",
+        license_name="see-the-card",
+        annotations_creators=["machine-generated"],
+        language_creators=["machine-generated"],
+        multilinguality=["monolingual"],
+        size_categories=[size],
+        source_datasets=["extended"],
+        task_categories=["visual-question-answering"],
+        pretty_name=title,
+        tags=["posetalk", "human-pose", "benchmark"],
+        configs=[{"config_name": "default", "data_files": [{"split": "test", "path": data.name}]}],
+    )
+    try:
+        save_card(data.parent, card, lines)
+    except OSError as error:
+        raise PosetalkError(f"cannot write {data.parent}: {error.strerror}; choose another place") from None
 
 
 def _with_photos(questions: Sequence[Question], images: Path) -> list[Question]:

@@ -1,32 +1,72 @@
-"""Charts as inline SVG and HTML, drawn by nothing but their own text; colours are the page's."""
+"""What charts show: lying bars, and histograms of words. The templates draw them."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 
+from posetalk.pages.render import render
 from posetalk.write.samples.statistics import median
 
 BINS = 24  # of a histogram, at most
 W, H = 320, 120  # of its plot, in its own units
 
 
-def bars(rows: Sequence[tuple[str, int]], total: int, colours: Sequence[str] = ()) -> str:
-    """Lying bars, the longest as wide as there is room, each with its number and its share of `total`."""
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """part: its length, of the longest; share: of the total, as text; colour: the name of one of the page's."""
+
+    name: str
+    count: int
+    part: float
+    share: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A standing bar of a histogram, in the plot's units; of: which answers it counts."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    of: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A histogram. scale: places and numbers under it; middle, most: words; middle_at: where the middle one is."""
+
+    title: str
+    label: str
+    colour: str
+    bars: tuple[Bin, ...]
+    scale: tuple[tuple[float, int], ...]
+    middle: int
+    middle_at: float
+    most: int
+    size: tuple[int, int] = (W, H)
+
+
+def bars(rows: Sequence[tuple[str, int]], total: int, colours: Sequence[str] = ()) -> list[Bar]:
+    """The longest bar is as wide as there is room; each has its number and its share of `total`."""
     longest = max((count for _, count in rows), default=1)
-    lines = []
-    for place, (name, count) in enumerate(rows):
-        colour = f"--bar:var({colours[place]});" if colours else ""
-        lines.append(
-            f'<div class="bar" style="{colour}--part:{100 * count / longest:.2f}%"><span>{escape(name)}</span><i></i>'
-            f"<b>{count:,}</b><em>{100 * count / total:.1f} %</em></div>"
-        )
-    return f'<div class="bars">{"".join(lines)}</div>'
+    return [
+        Bar(name, count, count / longest, f"{100 * count / total:.1f} %", colours[place] if colours else "")
+        for place, (name, count) in enumerate(rows)
+    ]
 
 
 def histogram(title: str, counts: Counter[int], colour: str) -> str:
+    """As HTML; see `plot_of`."""
+    return render("histogram.html.jinja", plot=plot_of(title, counts, colour))
+
+
+def plot_of(title: str, counts: Counter[int], colour: str) -> Plot:
     """How many answers have how many words; the longest hundredth goes into the last bar."""
     ordered, total = sorted(counts), counts.total()
     passed, last = 0, ordered[-1]
@@ -49,23 +89,13 @@ def histogram(title: str, counts: Counter[int], colour: str) -> str:
         if place == len(bins) - 1 and ordered[-1] > high:
             of = f"{low} words or more"
         tall = max(H * count / highest, 1.5 if count else 0)
-        shapes.append(
-            f'<rect x="{place * wide + 0.75:.2f}" y="{H - tall:.2f}" width="{wide - 1.5:.2f}" height="{tall:.2f}" '
-            f'rx="1.5"><title>{of}: {count:,} answers</title></rect>'
-        )
+        shapes.append(Bin(place * wide + 0.75, H - tall, wide - 1.5, tall, of, count))
     every = max(1, round(len(bins) / 5))
-    for place in range(0, len(bins), every):
-        shapes.append(f'<text x="{place * wide:.1f}" y="{H + 16}">{start + place * step:,}</text>')
+    scale = tuple((place * wide, start + place * step) for place in range(0, len(bins), every))
     middle = median(counts)
     at = (min(middle, last) - start) / step * wide + wide / 2 / step
-    shapes.append(f'<path d="M{at:.1f} -6V{H}"/>')
     label = f"{title}: {total:,} answers, {first} to {ordered[-1]} words, the middle one {middle}"
-    return (
-        f'<figure class="plot" style="--bar:var({colour})"><figcaption><i class="dot"></i>{escape(title)}'
-        f"<small>middle <b>{middle:,}</b> words, most {ordered[-1]:,}</small></figcaption>"
-        f'<svg viewBox="0 -8 {W} {H + 28}" role="img" aria-label="{escape(label)}">{"".join(shapes)}'
-        f'<path class="axis" d="M0 {H}H{W}"/></svg></figure>'
-    )
+    return Plot(title, label, colour, tuple(shapes), scale, middle, at, ordered[-1])
 
 
 def _round_step(least: float) -> int:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any, Generic, TypeVar
 
 from posetalk.errors import PosetalkError
+from posetalk.pages.render import render, script_of
 from posetalk.skeleton import Skeleton
 from posetalk.skeleton import skeleton as built_in
 from posetalk.types import PoseImage
 from posetalk.whole import write_text
-from posetalk.write.report.chart import bars, histogram
+from posetalk.write.report.chart import Bar, bars, plot_of
 from posetalk.write.report.picture import figure
-from posetalk.write.samples.sample import KINDS, Kind, Sample, read_samples
+from posetalk.write.samples.sample import KINDS, Sample, read_samples
 from posetalk.write.samples.statistics import SampleStatistics, median
 
 BEGINS = 14  # beginnings of questions that are listed
@@ -83,23 +78,22 @@ def write_page(
     random.Random(f"{seed}").shuffle(browsed)
     pictures, told = _figures({sample.image_id for sample in browsed}, poses, points)
     reasons, refused = _rejections(rejected, seed)
-    page = files("posetalk.write.report").joinpath("page.html").read_text(encoding="utf-8")
-    [script] = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    text = Template(page).substitute(
-        # only this very script may run, and nothing may be fetched
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        title=escape(title),
-        writers=escape(", ".join(name for name, _ in tally.writers.most_common())),
+    script, script_hash = script_of("writing.js")
+    text = render(
+        "writing.html.jinja",
+        script=script,
+        script_hash=script_hash,
+        title=title,
+        writers=", ".join(name for name, _ in tally.writers.most_common()),
         tiles=_tiles(tally, refused if rejected else None),
         kinds=bars([(k, tally.kinds[k]) for k in KINDS], tally.samples, [f"--{k}" for k in KINDS]),
-        lengths="".join(histogram(k, tally.words[k], f"--{k}") for k in KINDS if tally.words[k]),
+        lengths=[plot_of(k, tally.words[k], f"--{k}") for k in KINDS if tally.words[k]],
         begins=bars([(f"{name} …", n) for name, n in tally.begins.most_common(BEGINS)], tally.questions),
         begins_rest=_rest(tally),
-        rejections=_rejected_section(reasons, refused, rejected is not None),
-        filters="".join(_filter(kind, sum(s.kind == kind for s in browsed)) for kind in KINDS),
-        shown=len(browsed),
-        pose_switch="" if pictures else "hidden",
-        cards="".join(_card(sample, pictures.get(sample.image_id, "")) for sample in browsed),
+        rejected=_rejected(reasons, refused, rejected is not None),
+        filters=[(kind, sum(s.kind == kind for s in browsed)) for kind in KINDS],
+        posed=bool(pictures),
+        cards=[(sample, pictures.get(sample.image_id, "")) for sample in browsed],
     )
     write_text(out, text)
     return told
@@ -145,7 +139,7 @@ def _rejected_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise PosetalkError(f"cannot read {path}: {error}; leave it out or write it again") from None
 
 
-def _tiles(tally: SampleStatistics, refused: int | None) -> str:
+def _tiles(tally: SampleStatistics, refused: int | None) -> list[tuple[str, str]]:
     words = sum(tally.words.values(), Counter[int]())
     tiles = [
         ("samples", f"{tally.samples:,}"),
@@ -155,7 +149,7 @@ def _tiles(tally: SampleStatistics, refused: int | None) -> str:
     ]
     if refused is not None:
         tiles.append(("of all replies rejected", f"{100 * refused / (refused + tally.samples):.1f} %"))
-    return "".join(f"<div><dd>{number}</dd><dt>{name}</dt></div>" for name, number in tiles)
+    return tiles
 
 
 def _rest(tally: SampleStatistics) -> str:
@@ -166,45 +160,46 @@ def _rest(tally: SampleStatistics) -> str:
     return f"and {more:,} other beginnings, {100 * rest / tally.questions:.1f} % of the questions"
 
 
-def _rejected_section(reasons: dict[str, _Some[dict[str, Any]]], refused: int, screened: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A rejected one. words: its faults, of one reason."""
+
+    id: str
+    words: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    name: str
+    count: int
+    replies: tuple[_Reply, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejected:
+    said: str
+    bars: list[Bar] = field(default_factory=list)
+    reasons: tuple[_Reason, ...] = ()
+
+
+def _rejected(reasons: dict[str, _Some[dict[str, Any]]], refused: int, screened: bool) -> _Rejected:
     if not screened:
-        return '<p class="quiet">No list of rejected answers was given.</p>'
+        return _Rejected("No list of rejected answers was given.")
     if not refused:
-        return '<p class="quiet">Nothing was rejected.</p>'
+        return _Rejected("Nothing was rejected.")
     ordered = sorted(reasons.items(), key=lambda pair: (-pair[1].passed, pair[0]))
-    chart = bars([(reason, some.passed) for reason, some in ordered], refused)
-    lines = [f'<p class="quiet">{refused:,} replies; one may have several faults.</p>{chart}']
-    for reason, some in ordered:
-        rows = "".join(_refusal(row, reason) for row in some.kept)
-        lines.append(
-            f"<details><summary>{escape(reason)} <small>{len(some.kept)} of {some.passed:,}</small></summary>"
-            f"{rows}</details>"
-        )
-    return "".join(lines)
+    return _Rejected(
+        f"{refused:,} replies; one may have several faults.",
+        bars([(reason, some.passed) for reason, some in ordered], refused),
+        tuple(
+            _Reason(reason, some.passed, tuple(_reply(row, reason) for row in some.kept))
+            for reason, some in ordered
+        ),
+    )
 
 
-def _refusal(row: dict[str, Any], reason: str) -> str:
+def _reply(row: dict[str, Any], reason: str) -> _Reply:
     words = "; ".join(fault["words"] for fault in row["faults"] if fault["reason"] == reason)
     reply = row["reply"] if len(row["reply"]) <= REPLY else row["reply"][:REPLY] + " …"
-    return (
-        f'<div class="refusal"><p><code>{escape(row["id"])}</code> {escape(words)}</p>'
-        f"<blockquote>{escape(reply)}</blockquote></div>"
-    )
-
-
-def _filter(kind: Kind, count: int) -> str:
-    return (
-        f'<label class="kind" style="--bar:var(--{kind})"><input type="radio" name="kind" value="{kind}">'
-        f'<span><i class="dot"></i>{kind} <small>{count}</small></span></label>'
-    )
-
-
-def _card(sample: Sample, picture: str) -> str:
-    turns = "".join(
-        f"<dt>{escape(question)}</dt><dd>{escape(answer)}</dd>" for question, answer in sample.turns
-    )
-    return (
-        f'<article data-kind="{sample.kind}" style="--bar:var(--{sample.kind})">{picture}'
-        f'<header><span class="tag"><i class="dot"></i>{sample.kind}</span><code>{escape(sample.id)}</code></header>'
-        f"<dl>{turns}</dl></article>"
-    )
+    return _Reply(row["id"], words, reply)

@@ -1,4 +1,4 @@
-"""The data card of an export: README.md, for people and, in its head, for the Hugging Face hub."""
+"""The data card of an export: README.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import DatasetCardData
+
 from posetalk.errors import PosetalkError
+from posetalk.hub.card import save_card
 from posetalk.write.samples.sample import KINDS
 from posetalk.write.samples.split import SPLITS, Shares, Split
 from posetalk.write.samples.statistics import SampleStatistics, median
@@ -20,6 +23,7 @@ _SIZES = (
     (100_000, "10K<n<100K"),
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
 )
 _FILES = {
     "llava": "{split}.json",
@@ -78,10 +82,9 @@ def write_card(
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     total = sum(tally.samples for tally in tallies.values())
     images = len(set().union(*(tally.images for tally in tallies.values())))
+    title = f"{total:,} samples about the bodies in {images:,} pictures"
     lines = [
-        *_head(form, tallies, total),
-        "",
-        f"# {total:,} samples about the bodies in {images:,} pictures",
+        f"# {title}",
         "",
         "Questions and answers for teaching a vision-language model to talk about people's poses, written by posetalk",
         "after LLaVA-Pose (arXiv 2506.21317).",
@@ -104,19 +107,28 @@ def write_card(
     lines += ["", f"Use: {_USE[form]}"]
     lines += ["", "## How it was made", "", *_making(samples, tallies, skipped, shares, seed, made)]
     lines += ["", "## Licences", "", _LICENCES, "", "## Limits", "", _LIMITS]
-    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    save_card(folder, _data(form, tallies, total, title), lines)
 
 
-def _head(form: str, tallies: Mapping[Split, SampleStatistics], total: int) -> list[str]:
-    """YAML: which file is which split, and what the hub asks for."""
-    size = next((name for limit, name in _SIZES if total < limit), "n>10M")
-    lines = ["---", "language:", "- en", "license: other", "license_name: see-licences-below"]
-    lines += ["task_categories:", "- image-text-to-text", "size_categories:", f"- {size}"]
-    lines += ["configs:", "- config_name: default", "  data_files:"]
-    for split in SPLITS:
-        if split in tallies:
-            lines += [f"  - split: {split}", f"    path: {_FILES[form].format(split=split)}"]
-    return [*lines, "---"]
+def _data(form: str, tallies: Mapping[Split, SampleStatistics], total: int, title: str) -> DatasetCardData:
+    """Which file is which split, and what the hub asks for. Whoever wrote, a rule or a model, it was a machine."""
+    files = [
+        {"split": split, "path": _FILES[form].format(split=split)} for split in SPLITS if split in tallies
+    ]
+    return DatasetCardData(
+        language=["en"],
+        license="other",
+        license_name="see-licences-below",
+        annotations_creators=["machine-generated"],
+        language_creators=["machine-generated"],
+        multilinguality=["monolingual"],
+        size_categories=[next((name for limit, name in _SIZES if total < limit), "100M<n<1B")],
+        source_datasets=["extended"],
+        task_categories=["image-text-to-text", "visual-question-answering"],
+        pretty_name=title,
+        tags=["posetalk", "human-pose"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
 
 
 def _row(split: Split, tally: SampleStatistics) -> str:

@@ -1,0 +1,46 @@
+"""The command push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from posetalk.cli.app import app
+from posetalk.errors import shown
+
+if TYPE_CHECKING:
+    from posetalk.hub.push import Upload
+
+LISTED = 20  # files that are named
+
+
+@app.command
+def push(folder: Path, repo_id: str, *, private: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Upload a model or an exported data set to the Hugging Face hub.
+
+    What a run keeps for itself (settings, log, checkpoints) is left out. Refused is a folder with a ledger, a key, a
+    whole path of this machine, or an unfinished file. Log in first with `hf auth login`, or set HF_TOKEN. Example:
+
+        posetalk push tuned my-name/my-model --private
+
+    Args:
+        folder: what train, calibrate, tune, convert, export or bench export wrote.
+        repo_id: where to, as user/name or organisation/name; made if it is not there.
+        private: only its owners see it.
+    """
+    from posetalk.hub.push import push_to_hub
+
+    def tell(found: Upload) -> None:
+        what = "model" if found.kind == "model" else "data set"
+        size = sum(found.files.values())
+        print(f"{what} {folder}, {len(found.files):,} files, {size:,} bytes, to {shown(repo_id)}:")
+        for name, number in list(found.files.items())[:LISTED]:
+            print(f"  {shown(name)} ({number:,} bytes)")
+        if len(found.files) > LISTED:
+            print(f"  and {len(found.files) - LISTED:,} more")
+        if found.left_out:
+            print(f"left out: {shown(', '.join(found.left_out))}")
+
+    print(push_to_hub(folder, repo_id, private=private, tell=tell))

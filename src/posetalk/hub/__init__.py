@@ -1,0 +1,1 @@
+"""The Hugging Face hub: cards that it reads, and uploads."""

@@ -1,0 +1,1 @@
+"""HTML pages: templates with shared parts, and how they are filled in."""
