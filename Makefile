@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test lint wheel bench
+.PHONY: demo test lint wheel extra docs bench
 
 # The photo comes with scikit-image: "camera", a man behind a film camera.
 demo: .venv/demo
@@ -24,9 +24,18 @@ bench: .venv/dev
 wheel: .venv/dev
 	.ci/wheel $(BIN)/python
 
+# The wheel with one extra: what the extra is for works. EXTRA is model, train, tune, write or export.
+extra:
+	.ci/extra $(PYTHON) $(EXTRA)
+
+# The site, in site/. Parts of its pages are made from the code.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in site/; open site/index.html, or run $(BIN)/mkdocs serve."
+
 lint: .venv/dev
-	$(BIN)/ruff check src tests runs benchmarks
-	$(BIN)/ruff format --check src tests runs benchmarks
+	$(BIN)/ruff check src tests runs benchmarks docs
+	$(BIN)/ruff format --check src tests runs benchmarks docs
 	$(BIN)/mypy
 
 .venv/%: pyproject.toml constraints.txt

@@ -1,6 +1,6 @@
-"""docs/card.png: the bundled model on scikit-image's photos, where it does well and where it does not.
+"""docs/images/card.png: the bundled model on scikit-image's photos, where it does well and where it does not.
 
-python runs/card_pictures.py docs/card.png
+python runs/card_pictures.py docs/images/card.png
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# PoseLLM-7B on COCO train2017 by LocLLM's recipe; CONNECTOR=linear trains LocLLM. Not run here: see docs/train.md.
+# PoseLLM-7B on COCO train2017 by LocLLM's recipe; CONNECTOR=linear trains LocLLM. Not run here: see docs/guides/train.md.
 #
 #   COCO=/path/to/coco runs/coco_7b.sh        COCO holds annotations/ and train2017/
 #

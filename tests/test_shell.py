@@ -190,7 +190,7 @@ def test_what_a_machine_cannot_do_is_one_sentence_and_a_mistake_keeps_its_traceb
 @full
 def test_a_full_disk_under_a_command_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(["locate", str(ROOT / "docs" / "card.png"), "--ask", "nose", "--json", "/dev/full"])
+        main(["locate", str(ROOT / "docs" / "images" / "card.png"), "--ask", "nose", "--json", "/dev/full"])
     assert stop.value.code == 2
     said = capsys.readouterr().err
     assert "No space left on device" in said and said.count("\n") == 1

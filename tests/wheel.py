@@ -4,6 +4,10 @@
 
 under the Python of a venv that holds nothing but the wheel; `make wheel` does so, outside the checkout. Needs no other
 file of the tests. Exit code 1 where something does neither.
+
+    python tests/wheel.py EXTRA
+
+under one that holds an extra as well: what the extra is for works; `make extra EXTRA=model`.
 """
 
 from __future__ import annotations
@@ -63,6 +67,37 @@ THEN = {
     "tune written --out tuned --images photos --preset tiny": "tune",
     "chat photos/1.jpg hello --model tiny": "model",
 }
+# Extra -> commands that it makes work, in turn.
+WITH = {
+    "model": [
+        "locate photos/1.jpg --json pose.json --draw pose.png",
+        "evaluate --annotations people.json --images photos --out scored",
+        "calibrate bundled calibrated --annotations people.json --images photos",
+    ],
+    "train": ["train settings.toml --out trained", "locate photos/1.jpg --model trained"],
+    "tune": [
+        "tune written --out talk --images photos --preset tiny --max-steps 1",
+        "chat photos/1.jpg hello --model talk",
+        "bench run people.json --images photos --model talk --out ran --limit 1",
+    ],
+    # nobody is there to answer: the package asks, and says so
+    "write": ["write people.json --captions captions.json --out served --writer openai --model m"
+              " --base-url http://127.0.0.1:9/v1"],
+    "export": [
+        "export written parquet --format parquet --images photos",
+        "export written vision --format finevision --images photos",
+    ],
+}  # fmt: skip
+SETTINGS = """
+start = "bundled"
+steps = 1
+batch = 2
+device_batch = 2
+workers = 0
+[[data]]
+annotations = "people.json"
+images = "photos"
+"""
 NAMES = {"Localizer": "model"}  # of the public names, those that need an extra
 
 
@@ -117,6 +152,21 @@ def check(run: Run, folder: Path, at_once: int = 1) -> list[str]:
         return [fault for fault in done if fault] + names()
 
 
+def check_extra(run: Run, folder: Path, extra: str) -> list[str]:
+    """What does not work with an extra, a sentence each; as `check`."""
+    prepare(folder)
+    (folder / "settings.toml").write_text(SETTINGS)
+    faults = []
+    for words in [*FIRST, *WITH[extra]]:
+        code, said = run(words.split())
+        asked = extra == "write" and words in WITH[extra] and code == 2 and "pip install" not in said
+        if (code and not asked) or "Traceback" in said:
+            faults.append(
+                f"posetalk {words}\n  is to work with the extra {extra}, and ends with {code}:\n{said}"
+            )
+    return faults
+
+
 def names() -> list[str]:
     """The public names that neither are there nor say what is missing."""
     import posetalk
@@ -168,6 +218,10 @@ def program() -> None:
             done = subprocess.run([*start, *words], cwd=name, capture_output=True, text=True, timeout=120)
             return done.returncode, done.stdout + done.stderr
 
+        if sys.argv[1:]:
+            faults = check_extra(apart, Path(name), sys.argv[1])
+            print("\n".join(faults) or f"the extra {sys.argv[1]} works with {posetalk.__file__}")
+            sys.exit(1 if faults else 0)
         faults = check(apart, Path(name), at_once=2)
     for fault in faults:
         print(fault)

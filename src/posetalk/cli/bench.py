@@ -42,22 +42,32 @@ def build(
     training_data: Annotated[list[Path] | None, Parameter(negative=())] = None,
     seed: int = 0,
 ) -> None:
-    """Make the questions: those with one right answer, and, from captions, open ones with references.
+    """Build the questions of a benchmark: those with one right answer, and, where there are captions, open ones with
+    references.
+
+    No model is asked and no extra is needed.
+
+    Example: `posetalk bench build person_keypoints_val2017.json --captions captions_val2017.json --out own`
 
     Args:
-        annotations: COCO's person keypoints, held out from training; or MPII or LSP labels, without open questions.
-        out: the folder of the benchmark.
-        captions: COCO's captions of the same pictures; without them there are no open questions.
-        objects: COCO's instances of the same pictures.
-        images: only ask about pictures whose photo is in this folder.
-        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
-        first: of LSP, the first picture, counted from 1.
-        last: of LSP, the last picture.
-        max_images: how many the open questions are about, three each.
-        max_per_answer: questions of the same words and the same right answer, at most; more make intervals narrower.
-        training_data: a file that a model was trained on (LLaVA's JSON or samples.jsonl), whose images are refused; may
-            be given several times.
-        seed: of wording and choice; the same seed gives the same questions.
+        annotations: The label file, held out from training: COCO's person keypoints; or MPII or LSP labels,
+            without open questions.
+        out: The folder of the benchmark.
+        captions: COCO's captions of the same pictures. Without them there are no open questions.
+        objects: COCO's instances file of the same pictures, for questions about what people sit on, ride and
+            hold.
+        images: The folder of the photos. Only pictures whose photo is in it are asked about.
+        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
+            coco17.
+        first: The number of the first picture to use, counted from 1. For LSP labels alone.
+        last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
+            last of the file.
+        max_images: The number of pictures that open questions are about; there are three questions for each.
+        max_per_answer: The largest number of questions with the same words and the same right answer. More make intervals
+            narrower.
+        training_data: A file that a model was trained on (LLaVA's JSON or samples.jsonl). Its pictures are refused.
+            Repeat the option for more.
+        seed: The seed of wording and choice. The same seed gives the same questions.
     """
     from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.run import build_folder
@@ -91,18 +101,26 @@ def answer(
     batch_size: int = 8,
     server: Server = HERE,
 ) -> None:
-    """Have a model answer the questions: answers/MODEL.jsonl. Run again, it goes on.
+    """Have a model answer the questions of a benchmark, into answers/MODEL.jsonl.
+
+    Run again, the command goes on where it stopped. A model in a folder needs the extra `tune`; one on a server
+    needs `write`, and the photos are sent to that server. The key of a server is read from the environment variable
+    OPENAI_API_KEY.
+
+    Example: `posetalk bench answer own --images val2017 --model qwen-vl --base-url http://localhost:8000/v1`
 
     Args:
-        folder: of a benchmark.
-        images: the folder of the photos.
-        model: a folder or hub id of a vision-language model, small, or tiny; with --base-url or --settings its name on
-            a server, to which the photos are sent.
-        name: what the model is called in the report; by default its folder's name, or that on the server.
-        only: the questions with one right answer (closed), or the open ones.
-        limit: so many questions of each sort, drawn.
-        batch_size: questions at once, of a model in a folder.
-        server: how one is asked.
+        folder: The folder of the benchmark.
+        images: The folder of the photos.
+        model: A folder or hub id of a vision-language model, `small` or `tiny`. With --base-url or --settings:
+            its name on the server.
+        name: What the model is called in the report. The default is the name of its folder, or that on the
+            server.
+        only: Ask only the questions with one right answer (`closed`) or only the open ones (`open`). By default
+            both are asked.
+        limit: The number of questions to draw of each sort. By default all are asked.
+        batch_size: The number of questions that a model in a folder answers at once.
+        server: How a language model on a server is asked.
     """
     from posetalk.bench.questions.lines import plain
     from posetalk.bench.run import answer_remote, asked_in, spent
@@ -129,13 +147,17 @@ def judge(
     server: Server = HERE,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Have a language model score all open answers beside the references, in both orders: reviews/MODEL.jsonl.
+    """Have a language model score all open answers beside the references, in both orders, into reviews/MODEL.jsonl.
+
+    Needs the extra `write`. The key of the server is read from the environment variable OPENAI_API_KEY.
+
+    Example: `posetalk bench judge own --model gpt-4.1-mini --money 5`
 
     Args:
-        folder: of a benchmark.
-        model: the judge's name on its server, OpenAI's without --base-url.
-        server: how it is asked.
-        dry_run: count requests and tokens and price them, and ask nothing.
+        folder: The folder of the benchmark.
+        model: The name of the judge on its server. The server is OpenAI's where no --base-url is given.
+        server: How a language model on a server is asked.
+        dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
     from posetalk.bench.run import judge_folder
 
@@ -148,11 +170,13 @@ def judge(
 
 @bench.command
 def report(folder: Path, *, images: Path | None = None) -> None:
-    """Report all models that answered: tables, report.json and report.html.
+    """Report on all models that answered: tables in the terminal, report.json, and report.html, which opens offline.
+
+    Example: `posetalk bench report own --images val2017`
 
     Args:
-        folder: of a benchmark.
-        images: the folder of the photos, for the page.
+        folder: The folder of the benchmark.
+        images: The folder of the photos, which the page shows.
     """
     from posetalk.bench.report.table import tables
     from posetalk.bench.run import report_folder
@@ -169,13 +193,15 @@ def report(folder: Path, *, images: Path | None = None) -> None:
 def export(
     folder: Path, out: Path, *, images: Path, format: Literal["lmms-eval", "vlmevalkit"] = "lmms-eval"
 ) -> None:
-    """Turn the questions with one right answer into a task of another harness.
+    """Convert the questions with one right answer into a task of another evaluation harness.
+
+    Example: `posetalk bench export own task --images val2017`
 
     Args:
-        folder: of a benchmark.
-        out: a folder for lmms-eval, a file (.tsv) for VLMEvalKit.
-        images: the folder of the photos.
-        format: lmms-eval (a task folder) or vlmevalkit (a table that holds the photos).
+        folder: The folder of the benchmark.
+        out: A new folder for lmms-eval, or a new .tsv file for VLMEvalKit.
+        images: The folder of the photos.
+        format: The harness: `lmms-eval` (a task folder) or `vlmevalkit` (a table that holds the photos).
     """
     from posetalk.bench.report.export import export_lmms, export_vlmeval
     from posetalk.bench.run import read_set
@@ -202,18 +228,24 @@ def run(
     name: str | None = None,
     limit: int | None = None,
 ) -> None:
-    """Build what is missing, have a model in a folder answer, and report. Another model's answers come beside it.
+    """Build the questions that are missing, have a model in a folder answer them, and report.
+
+    Run with another --model, its answers come beside those of the first. Needs the extra `tune`.
+
+    Example: `posetalk bench run person_keypoints_val2017.json --images val2017 --model talk --out bench`
 
     Args:
         annotations: COCO's person keypoints, held out from training.
-        images: the folder of the photos; only their pictures are asked about.
-        model: a folder or hub id of a vision-language model, small, or tiny.
-        out: the folder of the benchmark.
-        captions: COCO's captions of the same pictures; without them there are no open questions.
-        objects: COCO's instances of the same pictures.
-        training_data: a file that the model was trained on, whose pictures are refused; may be given several times.
-        name: what the model is called in the report; by default its folder's name.
-        limit: so many questions of each sort, drawn.
+        images: The folder of the photos. Only pictures whose photo is in it are asked about.
+        model: A folder or hub id of a vision-language model, `small` or `tiny`.
+        out: The folder of the benchmark.
+        captions: COCO's captions of the same pictures. Without them there are no open questions.
+        objects: COCO's instances file of the same pictures, for questions about what people sit on, ride and
+            hold.
+        training_data: A file that the model was trained on (LLaVA's JSON or samples.jsonl). Its pictures are
+            refused. Repeat the option for more.
+        name: What the model is called in the report. The default is the name of its folder.
+        limit: The number of questions to draw of each sort. By default all are asked.
     """
     from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.run import asked_in, build_folder

@@ -29,23 +29,34 @@ def locate(
     draw: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Find keypoints in a photo, or in many.
+    """Find keypoints in one photo, or in many.
+
+    A keypoint is asked for by name, or by name and description. Coordinates are x, y in pixels of the upright
+    photo, origin top left. Needs the extra `model`.
+
+    Example: `posetalk locate photo.jpg --box 10,20,100,200 --ask "left heel: the back of the left foot" --draw
+    out.png`
 
     Args:
-        photos: a picture; or, with --out, several, folders (with the folders in them), or quoted patterns such as
-            "party/*.jpg".
-        model: a folder or hub id of a PoseLLM.
-        ask: a keypoint to look for, "name: description"; may be given several times.
-        skeleton: a built-in skeleton or a TOML file; coco17 when nothing is asked for.
-        box: x,y,width,height of a person in pixels; may be given several times. Without it one person is looked for in
-            the whole picture.
-        readout: point at the place, or write its digits; by default the model's own.
-        decoding: of digits, the likeliest, or the mean of their distribution.
-        flip_test: look at the mirrored picture too, and average.
-        json_out: where to write the answer as JSON.
-        draw: where to write the picture with the answer drawn on it; for several photos a folder.
-        out: the folder of a run over several photos: predictions.jsonl, keypoints.json (COCO results). Run again, it
-            goes on where it stopped.
+        photos: A photo. With --out: several photos, folders (searched with all the folders in them), or quoted
+            patterns such as "party/*.jpg".
+        model: The model to ask: `bundled`, a folder that `posetalk train` or `posetalk convert` wrote, or a hub
+            id.
+        ask: A keypoint to look for, written as "name: description", or a name alone. Repeat the option for
+            more.
+        skeleton: A set of keypoints to look for: a built-in skeleton (see `posetalk skeletons`) or a TOML file.
+            The default is coco17 where no --ask is given, else none.
+        box: A person's box as x,y,width,height in pixels. Repeat the option for more people. Without it one
+            person is looked for in the whole photo.
+        readout: How the model answers: `point` at the place, or write its `digits`. The default is the model's
+            own way.
+        decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
+            their distribution. It has no effect on `point`.
+        flip_test: Look at the mirrored photo too, and average both answers. It takes twice the time.
+        json_out: Write the answer to this JSON file.
+        draw: Write the photo with the answer drawn on it to this file. With --out this is a folder.
+        out: The folder of a run over several photos. It gets predictions.jsonl, and keypoints.json in the form
+            of COCO results. Run again, the command goes on where it stopped.
     """
     from posetalk.locate.show import locate_many, locate_one
     from posetalk.skeleton import Keypoint, asked_keypoints
@@ -95,23 +106,36 @@ def evaluate(
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
 ) -> None:
-    """Score a model on labelled people.
+    """Score a model on labelled people: AP and OKS for COCO-style labels, PCKh for MPII, PCK for LSP.
+
+    The form of the label file is recognised. The folder gets predictions.jsonl, report.json and report.md. Needs
+    the extra `model`.
+
+    Example: `posetalk evaluate --annotations person_keypoints_val2017.json --images val2017 --out report`
 
     Args:
-        annotations: COCO-style, MPII or LSP labels.
-        images: the folder of the pictures.
-        out: where predictions.jsonl and the report go; run again, it goes on where it stopped.
-        model: a folder or hub id of a PoseLLM.
-        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
-        boxes: a detector's boxes as COCO results; without it the labelled boxes.
-        box_format: what those boxes hold: left, top, width, height or (Human-Art's) left, top, right, bottom.
-        heads: MPII's gt_valid.mat.
-        compare: another's predictions.jsonl for the same people, scored in the same report; may be given several times.
-        first: LSP: the first picture, from 1.
-        last: LSP: the last picture.
-        readout: point at the place, or write its digits; by default the model's own.
-        decoding: of digits, the likeliest, or the mean of their distribution.
-        flip_test: look at the mirrored picture too, and average.
+        annotations: The label file: COCO-style JSON, MPII JSON, or LSP's joints.mat.
+        images: The folder of the photos.
+        out: The folder for predictions and report. Run again, the command goes on where it stopped.
+        model: The model to score: `bundled`, a model folder, or a hub id.
+        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
+            coco17.
+        boxes: A detector's boxes as COCO results, for COCO-style labels alone. By default people are looked for
+            in their labelled boxes.
+        box_format: What the four numbers of --boxes are: left, top, width, height (`xywh`), or left, top, right,
+            bottom (`xyxy`, Human-Art's).
+        heads: MPII's gt_valid.mat, which holds the head boxes that PCKh is measured in. By default the distance
+            from upper neck to head top stands in for them.
+        compare: Another model's predictions.jsonl for the same people, scored in the same report. Repeat the
+            option for more.
+        first: The number of the first picture to use, counted from 1. For LSP labels alone.
+        last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
+            last of the file.
+        readout: How the model answers: `point` at the place, or write its `digits`. The default is the model's
+            own way.
+        decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
+            their distribution. It has no effect on `point`.
+        flip_test: Look at the mirrored photo too, and average both answers. It takes twice the time.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -145,17 +169,26 @@ def train(
     seed: int | None = None,
     without_keypoints: str | None = None,
 ) -> None:
-    """Train a model, or go on with a run that was stopped.
+    """Train a model that finds keypoints, or continue a run that was stopped.
+
+    What is trained, and how, stands in a TOML file; options given beside it take the place of what it says. The
+    folder gets the model, run.toml, log.jsonl and checkpoints. Needs the extra `train`.
+
+    Example: `posetalk train settings.toml --out runs/mine --steps 200`
 
     Args:
-        settings: a TOML file of TrainSettings; what is given beside it takes the place of what it says.
-        out: the folder of the run.
-        preset: the papers' networks: PoseLLM's (two-layer connector) or LocLLM's (linear).
-        annotations: the labels to learn from, where the settings name none or others.
-        images: the folder of their pictures.
-        max_steps: gradient steps.
-        seed: of views and weights.
-        without_keypoints: names to leave out, separated by commas.
+        settings: A TOML file of training settings. It may be left out where --preset, --annotations and
+            --images are given.
+        out: The folder of the run. Run again with the same settings, the command continues from the last
+            checkpoint.
+        preset: The network of a paper: `posellm-7b` (connector of two layers) or `locllm-7b` (linear
+            connector).
+        annotations: The label file to learn from, in place of what the settings name. It goes together with
+            --images.
+        images: The folder of the photos of --annotations.
+        max_steps: The number of gradient steps. The default is what the settings say, or 12 passes over the data.
+        seed: The seed of all random choices. The default is what the settings say, or 42.
+        without_keypoints: Names of keypoints to leave out of training, separated by commas.
     """
     from posetalk.settings import TrainSettings
 
@@ -166,7 +199,7 @@ def train(
         given["data"] = [{"annotations": str(annotations), "images": str(images)}]
     if not settings and not (preset and annotations):
         raise PosetalkError(
-            "train needs a settings file, or --preset with --annotations and --images; see docs/train.md"
+            "train needs a settings file, or --preset with --annotations and --images; see posetalk train --help"
         )
     need("accelerate", "train")
     quiet()
@@ -195,16 +228,24 @@ def calibrate(
     first: int = 1,
     last: int | None = None,
 ) -> None:
-    """Make the scores of a model with the readout `point` mean what they say.
+    """Fit the scores of a model to labelled people, so that a score of 0.8 means a similarity (OKS) of 0.8 on average.
+
+    It writes a copy of the model; places stay as they are. For models with the readout `point`. Needs the extra
+    `model`.
+
+    Example: `posetalk calibrate runs/mine calibrated --annotations held.json --images photos`
 
     Args:
-        model: a folder or hub id of a PoseLLM.
-        out: a folder for the calibrated model.
-        annotations: labelled people that it has not learned from: COCO-style, MPII or LSP.
-        images: the folder of their pictures.
-        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
-        first: LSP: the first picture, from 1.
-        last: LSP: the last picture.
+        model: The model to calibrate: `bundled`, a model folder, or a hub id.
+        out: A new folder for the calibrated model.
+        annotations: The label file of people that the model has not learned from and is not tested on:
+            COCO-style JSON, MPII JSON, or LSP's joints.mat.
+        images: The folder of the photos.
+        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
+            coco17.
+        first: The number of the first picture to use, counted from 1. For LSP labels alone.
+        last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
+            last of the file.
     """
     from posetalk.formats.dataset import labelled_skeleton, read_people
     from posetalk.images.fit import fitting
@@ -238,14 +279,19 @@ def convert(
     tokenizer: str = "lmsys/vicuna-7b-v1.5",
     wording: str = "posetalk",
 ) -> None:
-    """Turn a LocLLM checkpoint folder into a PoseLLM folder, tensor by tensor.
+    """Convert a checkpoint of the LocLLM code into a model folder, and print what became of each tensor.
+
+    Needs the extra `model`.
+
+    Example: `posetalk convert locllm-checkpoint converted --wording theirs.toml`
 
     Args:
-        source: the folder with config.json and pytorch_model*.bin or safetensors.
-        out: a new folder.
-        vision_encoder: where the vision tower's configuration is from.
-        tokenizer: where the tokenizer is from.
-        wording: a TOML file with the words the checkpoint was trained with.
+        source: The checkpoint folder, with config.json and pytorch_model*.bin or safetensors files.
+        out: A new folder for the model.
+        vision_encoder: A folder or hub id that has the configuration of the vision encoder.
+        tokenizer: A folder or hub id that has the tokenizer of the language model.
+        wording: `posetalk`, or a TOML file with the words around a question that the checkpoint was trained
+            with.
     """
     quiet()
     from posetalk.model.convert import convert as run
@@ -260,10 +306,13 @@ def convert(
 
 @app.command
 def skeletons(name: str | None = None, /) -> None:
-    """List the built-in skeletons, or the keypoints of one.
+    """List the built-in skeletons, or the keypoints of one with their descriptions.
+
+    Example: `posetalk skeletons coco17`
 
     Args:
-        name: a built-in skeleton or a TOML file.
+        name: A built-in skeleton or a TOML file, whose keypoints are listed. Without it all built-in skeletons
+            are.
     """
     from rich.table import Table
 

@@ -22,12 +22,18 @@ class Server:
     """How a server is asked.
 
     Attributes:
-        base_url: a server with OpenAI's interface, http://localhost:8000/v1. The key is read from OPENAI_API_KEY.
-        settings: a TOML file with more of how the server is asked, see docs/write.md.
-        concurrency: requests in flight at once.
-        max_tokens: that an answer may have, thinking included; by default the task's own number.
-        max_cost_usd: dollars that all of the folder's requests together may cost.
-        prices: a TOML table of prices, see docs/write.md.
+        base_url: The address of a server with OpenAI's interface, such as http://localhost:8000/v1. The default
+            is OpenAI's own.
+        settings: A TOML file with these options and more (temperature, seed, timeout, retries,
+            requests_a_minute, tokens_a_minute). Options given beside it take the place of what it says.
+        concurrency: The largest number of requests in flight at once. The default is 16.
+        max_tokens: The largest number of tokens of an answer, thinking included. By default each task has its
+            own number.
+        max_cost_usd: The largest cost of all requests of the folder together, in US dollars. By default there is no
+            limit.
+        prices: A TOML table of prices in US dollars a million tokens, a line a model under [models]:
+            "gpt-4.1-mini" = { in = 0.4, out = 1.6 }. The default is a built-in table of examples, which has to
+            be checked.
     """
 
     base_url: str | None = None

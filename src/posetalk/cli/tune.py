@@ -29,24 +29,36 @@ def tune(
     probe: Path | None = None,
     probe_images: Path | None = None,
 ) -> None:
-    """Tune a vision-language model on conversations about poses, or go on with a run that was stopped.
+    """Tune a vision-language model on conversations about photos, or continue a run that was stopped.
+
+    The folder gets the model, run.toml, log.jsonl and checkpoints. Options take the place of what --settings says,
+    and that file of what --preset says. Needs the extra `tune`.
+
+    Example: `posetalk tune written --images train2017 --preset tiny --steps 250 --out talk`
 
     Args:
-        data: a folder of `posetalk write`, a samples.jsonl, or LLaVA's JSON.
-        out: the folder of the run; afterwards it holds the model.
-        images: the folder of the pictures.
-        model: a folder or hub id of an image-text-to-text model, where the preset's is not meant.
-        preset: LLaVA-1.5's second stage, or one of the two small models on a CPU.
-        settings: a TOML file of TuneSettings; what is given beside it takes the place of what it says.
-        method: adapters, adapters on 4 bits, or all weights of the language model.
-        max_steps: gradient steps; by default one pass.
-        seed: of order and weights.
-        feature_cache: a folder that keeps what the frozen tower sees in each picture, for later epochs and other runs.
-        replay: "other.json:0.5" mixes in half as many samples of other data, against forgetting; may be given several
-            times.
-        replay_images: the folder of those pictures, where it is another.
-        probe: conversations on which the loss is measured before and after.
-        probe_images: the folder of those pictures, where it is another.
+        data: The conversations: a folder of `posetalk write`, a samples.jsonl, or LLaVA's JSON. It may be left
+            out where the settings name them.
+        out: The folder of the run, which holds the model afterwards. Run again with the same settings, the
+            command continues from the last checkpoint.
+        images: The folder of the photos that the conversations name.
+        model: The model to tune: a folder or hub id of an image-text-to-text model, `small` or `tiny`. The
+            default is the preset's.
+        preset: A recipe: `llava-1.5-7b` (LLaVA-1.5's second stage, for a GPU), or one of two for a CPU,
+            `bundled` (the model `small`; hours) and `tiny` (minutes).
+        settings: A TOML file of tuning settings.
+        method: What is trained beside the connector: adapters on the language model (`lora`), the same on 4
+            bits (`qlora`, needs a GPU), or the whole language model (`full`). The default is the preset's, or
+            `lora`.
+        max_steps: The number of gradient steps. The default is one pass over the data.
+        seed: The seed of order and weights. The default is 42.
+        feature_cache: A folder that keeps the vision encoder's output for each photo, for later epochs and other
+            runs. By default it is computed at each step.
+        replay: Other conversations to mix in against forgetting, as "other.json:0.5": half as many samples as
+            there are of one's own. Repeat the option for more.
+        replay_images: The folder of the photos of --replay. The default is --images.
+        probe: Conversations on which the loss is measured before and after the run.
+        probe_images: The folder of the photos of --probe. The default is --images.
     """
     need("trl", "tune")
     from posetalk.tune.presets import preset as recipe
@@ -57,7 +69,7 @@ def tune(
         given = recipe(preset, method or given.get("method")) | given
     if not data and "data" not in given:
         raise PosetalkError(
-            "tune needs conversations: give them with --images, or a settings file; see docs/tune.md"
+            "tune needs conversations: give them with --images, or a settings file; see posetalk tune --help"
         )
     if (data or replay or probe) and not images:
         raise PosetalkError("the conversations name pictures; give their folder as --images")
@@ -88,12 +100,17 @@ def tune(
 
 @app.command
 def chat(image: Path, question: str, *, model: str = "small") -> None:
-    """Ask a model about a photo.
+    """Ask a vision-language model a question about a photo.
+
+    Needs the extra `tune`.
+
+    Example: `posetalk chat photo.jpg "Are both arms of the person raised?" --model talk`
 
     Args:
-        image: a picture.
-        question: what to ask about it.
-        model: a folder of `posetalk tune`, a hub id, `small`, or `tiny`.
+        image: A photo.
+        question: The question about it.
+        model: A folder of `posetalk tune`, a hub id, `small` or `tiny`. As they come, `small` and `tiny` have
+            not learned to talk about photos.
     """
     quiet()
     keep_memory()

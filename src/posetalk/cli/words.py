@@ -25,14 +25,20 @@ def facts(
 ) -> None:
     """Say what is true of labelled poses: posture, limbs, hands, facing, people and objects.
 
+    Each fact is true, false or not known. No model is asked and no extra is needed.
+
+    Example: `posetalk facts person_keypoints_val2017.json --image 12120`
+
     Args:
-        annotations: COCO-style, MPII or LSP labels.
-        images: the folder of the pictures, which are held against the labels; only --draw reads them whole.
-        objects: COCO's instances file, for what people sit on, ride and hold.
-        image: the id of a picture; may be given several times. Without it all.
-        skeleton: which keypoints a COCO-style file labels: coco17, humanart21 or a TOML file.
-        json_out: where to write every fact, true, false or not known, with its numbers: a line of JSON a picture.
-        draw: a folder for pictures with the poses and what is true of them.
+        annotations: The label file: COCO-style JSON, MPII JSON, or LSP's joints.mat.
+        images: The folder of the photos. They are compared with the labels; only --draw reads them whole.
+        objects: COCO's instances file of the same pictures, for what people sit on, ride and hold.
+        image: The id of a picture to look at. Repeat the option for more. By default all are looked at.
+        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
+            coco17.
+        json_out: Write every fact with the numbers it was decided by to this file, one line of JSON a picture.
+            Angles are in degrees, distances in trunk lengths.
+        draw: Write the photos with poses and facts to this folder.
     """
     from posetalk.facts.show import drawable, lines_of, scenes, write_json
     from posetalk.formats.dataset import labelled_skeleton, read_people
@@ -80,24 +86,37 @@ def write(
     answers: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Write instruction data about poses: samples.jsonl, rejected.jsonl and report.html in a folder.
+    """Write instruction data about poses: conversations, descriptions and reasoning, as training data for
+    vision-language models.
+
+    The folder gets samples.jsonl, rejected.jsonl (with reasons) and report.html. The default writer asks no model
+    and needs no extra; `openai` needs the extra `write`. The key of a server is read from the environment variable
+    OPENAI_API_KEY.
+
+    Example: `posetalk write person_keypoints_train2017.json --captions captions_train2017.json --out written`
 
     Args:
-        annotations: COCO's person keypoints.
-        captions: COCO's captions of the same pictures.
-        out: the folder of the run; run again, it goes on.
-        objects: COCO's instances of the same pictures.
-        images: the folder of the pictures, for the report.
-        writer: facts (no model; true by construction), a server with OpenAI's interface, or its batches by files.
-        recipe: of a model: grounded (keypoints and facts for all kinds) or the paper's.
-        preset: how many pictures of each kind: all, or as LLaVA-Pose.
-        kinds: what to write, separated by commas: conversation, detail, reasoning.
-        max_images: of each kind at most so many, drawn by the seed.
-        seed: of the wording and the choice; the same seed gives the same samples.
-        model: its name on the server, OpenAI's without --base-url.
-        server: how it is asked.
-        answers: of a batch, the file that came back.
-        dry_run: count requests and tokens and price them, and ask nothing.
+        annotations: COCO's person keypoints, as JSON.
+        captions: COCO's captions of the same pictures, as JSON.
+        out: The folder of the run. Run again, the command goes on where it stopped and asks nothing that was
+            answered.
+        objects: COCO's instances file of the same pictures, for what people sit on, ride and hold.
+        images: The folder of the photos. The report shows them; samples are written without it all the same.
+        writer: Who writes: `facts` (no model; what it says follows from the labels), `openai` (a server with
+            OpenAI's interface), or `batch` (the same by files that you send).
+        recipe: What a language model is told: `grounded` (captions, keypoints and facts), or `paper` (as in
+            LLaVA-Pose). It has no effect on --writer facts.
+        preset: How many pictures of each kind: all of them (`every-picture`), or as many as LLaVA-Pose has
+            (`llava-pose`).
+        kinds: The kinds of samples to write, separated by commas: conversation, detail, reasoning.
+        max_images: The largest number of pictures of each kind, drawn by the seed. The default is set by
+            --preset.
+        seed: The seed of wording and choice. The same seed gives the same samples.
+        model: The name of the language model on its server. The server is OpenAI's where no --base-url is
+            given.
+        server: How a language model on a server is asked.
+        answers: The file of answers that came back for the requests of --writer batch.
+        dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
     from functools import partial
 
@@ -171,16 +190,22 @@ def export(
     test: float = 0.05,
     seed: int = 0,
 ) -> None:
-    """Turn written samples into the files of a trainer, split by picture, with a data card.
+    """Convert written samples into the files of a trainer, split by picture, with a data card.
+
+    No picture is in two splits. Forms that hold the photos themselves need the extra `export`.
+
+    Example: `posetalk export written for-trl --form parquet --images train2017`
 
     Args:
-        samples: a folder of `posetalk write` or `posetalk screen`, or a samples.jsonl.
-        out: a new folder.
-        format: LLaVA's JSON, LLaMA-Factory's, parquet for TRL and datasets, ms-swift's JSONL, FineVision's columns.
-        images: the folder of the pictures; parquet and finevision hold the pictures themselves.
-        validation: the share of the pictures kept back for validation.
-        test: the share kept back for testing.
-        seed: of the split.
+        samples: A folder of `posetalk write` or `posetalk screen`, or a samples.jsonl.
+        out: A new folder.
+        format: The form of the files: `llava` (LLaVA's JSON), `llama-factory`, `parquet` (for TRL and datasets),
+            `swift` (ms-swift's JSONL) or `finevision` (nanoVLM's columns).
+        images: The folder of the photos. `parquet` and `finevision` need it, since they hold the photos
+            themselves.
+        validation: The share of the pictures that is held out for validation, from 0 to 1.
+        test: The share of the pictures that is held out for testing, from 0 to 1.
+        seed: The seed of the split.
     """
     from posetalk.write.run import made_of
     from posetalk.write.samples.export import export as run
@@ -204,15 +229,21 @@ def screen(
     objects: Path | None = None,
     images: Path | None = None,
 ) -> None:
-    """Screen somebody's samples: what leaks, contradicts the pose, guesses or repeats is put aside with its reason.
+    """Screen somebody's samples: those that leak labels, contradict the pose, guess or repeat are put aside with the
+    reason.
+
+    No model is asked and no extra is needed.
+
+    Example: `posetalk screen published.json screened --annotations person_keypoints_train2017.json`
 
     Args:
         published: LLaVA's JSON list, or one of the raw files of LLaVA-Pose.
-        out: a folder for samples.jsonl, rejected.jsonl and report.html.
-        annotations: COCO's person keypoints of the same pictures; without them no claim is held against the pose.
-        captions: COCO's captions of the same pictures.
-        objects: COCO's instances of the same pictures.
-        images: the folder of the pictures, for the report.
+        out: A folder for samples.jsonl, rejected.jsonl and report.html.
+        annotations: COCO's person keypoints of the same pictures. Without them no sentence is compared with the
+            pose.
+        captions: COCO's captions of the same pictures. They go together with --annotations.
+        objects: COCO's instances file of the same pictures. It goes together with --annotations.
+        images: The folder of the photos, which the report shows.
     """
     from posetalk.formats.annotated import AnnotatedImages
     from posetalk.write.run import screen_file

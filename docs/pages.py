@@ -1,0 +1,193 @@
+"""The parts of the site that are made from the code when it is built: API, commands, settings, texts of the repository.
+
+A page holds a line `<!-- generated: NAME -->`; `mkdocs.yml` names this file as a hook, which puts the part there. Needs
+the core of posetalk alone: the API is read from the source, not imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The parts of the package whose public names stand under a heading of the API page, in this order.
+GROUPS = {
+    "Words to points": ("locate", "model", "prompt"),
+    "Training and scoring": ("train", "score"),
+    "Points to words": ("facts", "write", "llm", "tune", "bench"),
+    "Data": ("types", "skeleton", "formats", "images", "draw"),
+    "Settings and errors": ("settings", "errors"),
+}
+# What a settings file may hold, by the command that reads it.
+SETTINGS = {
+    "posetalk train": "posetalk.settings.TrainSettings",
+    "posetalk tune": "posetalk.tune.settings.TuneSettings",
+    "posetalk write, bench answer, bench judge: --settings": "posetalk.llm.client.ServerSettings",
+    "The words around a question: wording": "posetalk.prompt.wording.Wording",
+}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The hook of mkdocs: a page's text with its generated parts."""
+    return re.sub(r"<!-- generated: (\S+) -->", lambda mark: _part(mark[1]), markdown)
+
+
+def _part(name: str) -> str:
+    made: dict[str, Callable[[], str]] = {"api": api, "commands": commands, "settings": settings}
+    return made[name]() if name in made else (ROOT / name).read_text(encoding="utf-8")
+
+
+def public_names() -> dict[str, str]:
+    """Each name of `posetalk.__all__` -> the part of the package it is from, as the imports for type checkers say."""
+    tree = ast.parse((ROOT / "src/posetalk/__init__.py").read_text(encoding="utf-8"))
+    typed = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    return {
+        alias.asname or alias.name: (f"{node.module}.{alias.name}").split(".")[1]
+        for node in typed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def api() -> str:
+    """A heading for each group, and below it what mkdocstrings is to render."""
+    import posetalk
+
+    parts = public_names()
+    lines = []
+    for title, group in GROUPS.items():
+        names = [name for name in posetalk.__all__ if parts[name] in group]
+        if names:
+            lines += [f"## {title}", ""]
+            lines += [line for name in names for line in (f"::: posetalk.{name}", "")]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    """The help of every command."""
+    from posetalk.cli import app
+
+    text = app.generate_docs(heading_level=1, flatten_commands=True)
+    text = text[text.index("**Commands**") :]
+    return text.replace("\n# posetalk ", "\n## posetalk ")
+
+
+def settings() -> str:
+    """A table for each model of settings, and for the models that its fields hold."""
+    lines, seen = [], set()
+    for title, place in SETTINGS.items():
+        module, _, name = place.rpartition(".")
+        root = getattr(import_module(module), name)
+        lines += [f"## {title}", ""]
+        for table, model in _nested(root):
+            if model in seen:
+                lines += [f"### `{table}`: {model.__name__}, as above", ""]
+            else:
+                seen.add(model)
+                lines += _table(table, model)
+    return "\n".join(lines)
+
+
+def _nested(model: type[BaseModel], table: str = "") -> list[tuple[str, type[BaseModel]]]:
+    found = [(table, model)]
+    for name, field in model.model_fields.items():
+        inner = [kind for kind in _kinds(field.annotation) if _is_model(kind)]
+        many = "tuple" in str(field.annotation)
+        for kind in inner:
+            path = f"{table.strip('[]')}.{name}".strip(".")
+            found += _nested(kind, f"[[{path}]]" if many else f"[{path}]")
+    return found
+
+
+def _table(table: str, model: type[BaseModel]) -> list[str]:
+    about, meant = described(model)
+    title = f"### `{table}`: {model.__name__}" if table else f"### {model.__name__}"
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        cells = (f"`{name}`", _shown(field), _default(field), meant.get(name, ""))
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return [title, "", about, "", *rows, ""]
+
+
+def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
+    """A model's docstring: what it says of the whole, and of each field (`name: ...`, also under `Attributes:`)."""
+    whole: list[str] = []
+    meant: dict[str, str] = {}
+    now: list[str] = []
+    for line in (ast.get_docstring(_source(model)) or "").splitlines():
+        entry = re.match(r"\s*((?:\w+(?:, )?)+)(?: \([^)]*\))?:\s+(\S.*)", line)
+        names = entry[1].split(", ") if entry else []
+        if entry and set(names) <= set(model.model_fields):
+            now = names
+            meant |= dict.fromkeys(now, entry[2])
+        elif now and line.startswith(" "):
+            meant |= {name: f"{meant[name]} {line.strip()}" for name in now}
+        elif line.strip() != "Attributes:":
+            now = []
+            whole.append(line)
+    return "\n".join(whole).strip(), meant
+
+
+def _source(model: type[BaseModel]) -> ast.ClassDef:
+    file = import_module(model.__module__).__file__
+    tree = ast.parse(Path(str(file)).read_text(encoding="utf-8"))
+    return next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == model.__name__)
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The members of a union; of a tuple, what it holds."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType, tuple):
+        return [kind for part in get_args(annotation) if part is not ... for kind in _kinds(part)]
+    return [annotation]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _shown(field: FieldInfo) -> str:
+    words = []
+    for kind in _kinds(field.annotation):
+        if get_origin(kind) is Literal:
+            words += [f'`"{choice}"`' for choice in get_args(kind)]
+        elif kind is not NoneType:
+            words.append(
+                "table"
+                if _is_model(kind) or get_origin(kind) is dict
+                else getattr(kind, "__name__", str(kind))
+            )
+    text = " or ".join(words)
+    if "tuple" in str(field.annotation):
+        text = f"list of {text}"
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    bounds = [
+        f"{sign} {getattr(rule, name):g}"
+        for rule in field.metadata
+        for name, sign in signs.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return ", ".join([text, *bounds])
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or value in ((), {}):
+        return "none"
+    if _is_model(type(value)):
+        return "its own"
+    shown = str(value).lower() if isinstance(value, bool) else f"{value!r}".replace("'", '"')
+    return f"`{shown}`"
