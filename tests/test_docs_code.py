@@ -37,7 +37,7 @@ TUTORIALS = [page for page in PAGES if page.parent.name == "tutorials"]
 SETTINGS: dict[str, type[Settings]] = {
     "TrainSettings": TrainSettings,
     "TuneSettings": TuneSettings,
-    "WriterSettings": ServerSettings,
+    "ServerSettings": ServerSettings,
 }
 # Programs that docs may call beside posetalk.
 OTHERS = {"python", "make", "pip", "export", "torchrun", "accelerate", "cp", "cat", "head", "for", "test"}

@@ -63,8 +63,8 @@ def build(
         last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
             last of the file.
         max_images: The number of pictures that open questions are about; there are three questions for each.
-        max_per_answer: The largest number of questions with the same words and the same right answer. More make intervals
-            narrower.
+        max_per_answer: The largest number of questions with the same words and the same right answer. More make
+            intervals narrower.
         training_data: A file that a model was trained on (LLaVA's JSON or samples.jsonl). Its pictures are refused.
             Repeat the option for more.
         seed: The seed of wording and choice. The same seed gives the same questions.
