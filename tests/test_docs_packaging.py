@@ -38,7 +38,7 @@ def test_every_setting_says_what_it_is(pages: ModuleType) -> None:
     assert len(models) > 8
     for model in models:
         for name, field in model.model_fields.items():
-            assert re.match("[A-Z`\"0]", field.description or ""), f"{model.__name__}.{name}"
+            assert re.match('[A-Z`"0]', field.description or ""), f"{model.__name__}.{name}"
 
 
 def steps(file: Path) -> list[dict[str, Any]]:
@@ -126,7 +126,7 @@ def test_every_key_of_the_settings_stands_in_the_reference(pages: ModuleType) ->
         assert table in text
     assert "Annotated" not in text and "typing." not in text
     assert '| `packing` | `"block"` or `"chain"` | `"block"` |' in text
-    assert "| `steps` | int, ≥ 1 | none |" in text
+    assert "| `max_steps` | int, ≥ 1 | none |" in text
 
 
 def test_every_command_stands_in_the_reference(pages: ModuleType) -> None:
