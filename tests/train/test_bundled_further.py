@@ -79,7 +79,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
         "per_device_batch_size": 2,
         "num_workers": 0,
     }  # as the guide says, but for how much of it
-    assert recipe().keys() == {"start", "steps", "batch", "device_batch", "data"}
+    assert recipe().keys() == {"start", "max_steps", "batch_size", "per_device_batch_size", "data"}
     (folder / "mine.toml").write_text(tomli_w.dumps(recipe() | few))
     words = [
         "train",
