@@ -18,10 +18,9 @@ from PIL import Image
 from tests.bench.desk import PICTURES, asked_in, bench, settings
 from tests.llm.server import Act, Body, error, running, said
 
-from posetalk.bench.answers.answer import CLOSED_WORDS, OPEN_WORDS, answer_here, file_of, known_of
+from posetalk.bench.answers.answer import CLOSED_WORDS, OPEN_WORDS, answer_here, file_of, known_answers
 from posetalk.bench.answers.review import read_answers
-from posetalk.bench.run import answer_remote
-from posetalk.bench.run import asked_in as asked_of_folder
+from posetalk.bench.run import answer_benchmark_by_server, load_questions
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.model.fingerprint import weights_fingerprint
@@ -84,7 +83,7 @@ def test_half_a_line_is_cut_off_wherever_it_ends(folder: Path) -> None:
     whole = path.read_bytes()
     for end in [0, 1, 5, 100, len(whole) // 2, len(whole) - 2, len(whole) - 1]:
         path.write_bytes(whole[:end])
-        known = known_of(path, "m", asked_in(folder))
+        known = known_answers(path, "m", asked_in(folder))
         assert len(known) == whole[:end].count(b"\n")
         answer_here(asked_in(folder), Voice(), path, "m")
         assert path.read_bytes() == whole
@@ -142,13 +141,13 @@ def test_other_answers_are_not_gone_on_with(folder: Path, llava: Path, tmp_path:
 
 
 def test_a_limit_takes_whole_pictures_of_open_questions(folder: Path) -> None:
-    found, notes = asked_of_folder(folder / "bench", folder / "photos", limit=6)
+    found, notes = load_questions(folder / "bench", folder / "photos", limit=6)
     assert not notes and Counter(one.max_tokens for one in found) == {CLOSED_WORDS: 6, OPEN_WORDS: 6}
     assert len({one.image for one in found if one.max_tokens == OPEN_WORDS}) == 2
-    more, _ = asked_of_folder(folder / "bench", folder / "photos", limit=12)
+    more, _ = load_questions(folder / "bench", folder / "photos", limit=12)
     assert {one.id for one in found} < {one.id for one in more}
     (folder / "photos/0.jpg").unlink()
-    rest, [said_] = asked_of_folder(folder / "bench", folder / "photos")
+    rest, [said_] = load_questions(folder / "bench", folder / "photos")
     assert len(rest) == ALL - 6 and said_.startswith("6 questions are not asked") and "0.jpg" in said_
 
 
@@ -174,11 +173,13 @@ def test_a_server_sees_the_photo(folder: Path) -> None:
     asked, path = asked_in(folder), file_of(folder / "bench", "org/model v1")
     assert path.name == "org_model_v1.jsonl"
     with running(sees) as server:
-        found, report = answer_remote(asked, settings(server.url), folder / "bench", "org/model v1")
-        again, _ = answer_remote(asked, settings(server.url), folder / "bench", "org/model v1")
+        found, report = answer_benchmark_by_server(
+            asked, settings(server.url), folder / "bench", "org/model v1"
+        )
+        again, _ = answer_benchmark_by_server(asked, settings(server.url), folder / "bench", "org/model v1")
         before = path.read_text()
         path.unlink()
-        answer_remote(asked, settings(server.url), folder / "bench", "org/model v1")
+        answer_benchmark_by_server(asked, settings(server.url), folder / "bench", "org/model v1")
     assert path.read_text() == before and (again.known, again.new) == (ALL - 1, 0)
     assert (
         found.new == ALL - 1
@@ -208,7 +209,7 @@ def test_what_a_dying_server_answered_is_in_the_file(folder: Path) -> None:
 
     with running(script) as server, pytest.raises(PosetalkError, match="refuses the key"):
         asked = sorted(asked_in(folder), key=lambda one: one.image)  # the last ones are refused
-        answer_remote(asked, settings(server.url, concurrency=1), folder / "bench", "m")
+        answer_benchmark_by_server(asked, settings(server.url, concurrency=1), folder / "bench", "m")
     kept = read_answers(folder / "bench/answers/m.jsonl")
     assert len(kept) == server.paid.total() and 0 < len(kept) < ALL
 
@@ -216,10 +217,10 @@ def test_what_a_dying_server_answered_is_in_the_file(folder: Path) -> None:
 def test_another_model_of_a_server_does_not_go_on_under_the_same_name(folder: Path) -> None:
     asked = asked_in(folder)
     with running(sees) as server:
-        answer_remote(asked, settings(server.url), folder / "bench", "mine")
+        answer_benchmark_by_server(asked, settings(server.url), folder / "bench", "mine")
         before = (folder / "bench/answers/mine.jsonl").read_bytes()
         with pytest.raises(PosetalkError, match="another model of the name mine"):
-            answer_remote(asked, settings(server.url, model="other"), folder / "bench", "mine")
+            answer_benchmark_by_server(asked, settings(server.url, model="other"), folder / "bench", "mine")
     assert (folder / "bench/answers/mine.jsonl").read_bytes() == before
 
 
