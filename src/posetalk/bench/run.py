@@ -14,7 +14,7 @@ from pathlib import Path
 
 from posetalk.bench.answers.answer import (
     ANSWERS,
-    BATCH,
+    BATCH_SIZE,
     AnswerCounts,
     AnswerFunction,
     AskedQuestion,
@@ -24,7 +24,7 @@ from posetalk.bench.answers.answer import (
     asked_questions,
     file_of,
 )
-from posetalk.bench.answers.judge import Pair, accept, jobs_of, pairs_of, reviews_of
+from posetalk.bench.answers.judge import Pair, accept, pairs_of, requests_of, reviews_of
 from posetalk.bench.answers.review import ModelAnswer, read_answers, read_reviews, write_reviews
 from posetalk.bench.questions.build import CLOSED, ClosedSet, build_closed, read_closed
 from posetalk.bench.questions.lines import plain
@@ -176,7 +176,7 @@ def answer_benchmark(
     price: Price | None = None,
     only: Only | None = None,
     limit: int | None = None,
-    batch_size: int = BATCH,
+    batch_size: int = BATCH_SIZE,
     before_load: Callable[[], object] | None = None,
 ) -> AnswerCounts:
     """Have a model answer the questions of a benchmark, into answers/NAME.jsonl.
@@ -208,17 +208,17 @@ def answer_benchmark(
     questions, notes = load_questions(folder, images, only=only, limit=limit)
     if server is not None:
         server = server.model_copy(update={"model": str(model)})
-        called = plain(name or server.model)
-        counts, report = answer_benchmark_by_server(questions, server, folder, called, price)
+        report_name = plain(name or server.model)
+        counts, report = answer_benchmark_by_server(questions, server, folder, report_name, price)
         counts.run_report = report
     else:
         if batch_size < 1:
             raise PosetalkError(f"--batch-size {batch_size} asks nothing; give at least 1")
-        called = plain(name or local_model_name(model))
+        report_name = plain(name or local_model_name(model))
         before_load = before_load or (lambda: None)
         weights = _model_folder(model, before_load)
         answer = _lazy_model(model, before_load)
-        counts = answer_benchmark_locally(questions, answer, folder, called, weights, batch_size)
+        counts = answer_benchmark_locally(questions, answer, folder, report_name, weights, batch_size)
     counts.skipped[:0] = notes
     return counts
 
@@ -229,7 +229,7 @@ def answer_benchmark_locally(
     folder: str | Path,
     model: str,
     weights: str | Path,
-    batch_size: int = BATCH,
+    batch_size: int = BATCH_SIZE,
 ) -> AnswerCounts:
     """Have a loaded model answer questions of a benchmark, into answers/MODEL.jsonl.
 
@@ -250,7 +250,9 @@ def answer_benchmark_locally(
     """
     file = file_of(Path(folder), model)
     with only_run(file):
-        return answer_here(questions, answer, file, model, weights=model_of(Path(weights)), batch=batch_size)
+        return answer_here(
+            questions, answer, file, model, weights=model_of(Path(weights)), batch_size=batch_size
+        )
 
 
 def answer_benchmark_by_server(
@@ -352,15 +354,17 @@ def judge_benchmark(
     contexts = open_set.contexts
     if dry_run:
         with Ledger.copy_of(folder / LEDGER) as ledger:
-            return JudgeResult([str(estimate(jobs_of(all_pairs, contexts), settings, price, ledger))])
+            return JudgeResult([str(estimate(requests_of(all_pairs, contexts), settings, price, ledger))])
     with Ledger(folder / LEDGER, [folder / REVIEWS / path.name for path in pairs_by_file]) as ledger:
         notes, scored = [], 0
         try:
-            report = generate(jobs_of(all_pairs, contexts), ledger, settings, accept, price, len(all_pairs))
+            report = generate(
+                requests_of(all_pairs, contexts), ledger, settings, accept, price, len(all_pairs)
+            )
         finally:
             for path, pairs in pairs_by_file.items():
                 outcomes = [
-                    outcome for _, outcome in results(jobs_of(pairs, contexts), ledger, settings, accept)
+                    outcome for _, outcome in results(requests_of(pairs, contexts), ledger, settings, accept)
                 ]
                 reviews = reviews_of(pairs, outcomes, settings.model)
                 if reviews:

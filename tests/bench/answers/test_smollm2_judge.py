@@ -44,7 +44,7 @@ def test_a_small_judge_scores_or_fails(
     asked = [one for one in load_questions(tmp_path, photos, only="open")[0] if one.image.name == least]
     assert len(asked) == QUESTIONS
     answer_here(asked, lambda some, _: ["The person stands." for _ in some], file_of(tmp_path, "m"), "m")
-    monkeypatch.setattr(judge, "WORDS", 12)  # enough for two numbers
+    monkeypatch.setattr(judge, "MAX_TOKENS", 12)  # enough for two numbers
     how = ServerSettings(model="smollm2", base_url=server, temperature=0, max_revisions=0, timeout=600)
     told = judge_benchmark(tmp_path, how)
     before = (tmp_path / "reviews/m.jsonl").read_text()

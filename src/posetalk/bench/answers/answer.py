@@ -30,8 +30,8 @@ from posetalk.messages import progress
 from posetalk.write.samples.sample import Turns
 
 Only = Literal["closed", "open"]
-CLOSED_WORDS, OPEN_WORDS = 32, 400  # longest answer in tokens, the same for every model
-BATCH = 8
+CLOSED_MAX_TOKENS, OPEN_MAX_TOKENS = 32, 400  # longest answer in tokens, the same for every model
+BATCH_SIZE = 8
 ANSWERS = "answers"
 _NOT_IN_FILE_NAMES = re.compile(r"[^\w.-]")
 _NAME_BYTES = 120  # of a model's name in a file name; file systems allow 255 in all
@@ -104,10 +104,10 @@ def asked_questions(
     names = [q.image for q in closed] + [q.image for q in open_questions]
     paths = {name: find_picture(images, name) for name in names}
     questions = [
-        AskedQuestion(q.id, path, q.prompt, CLOSED_WORDS) for q in closed if (path := paths[q.image])
+        AskedQuestion(q.id, path, q.prompt, CLOSED_MAX_TOKENS) for q in closed if (path := paths[q.image])
     ]
     questions += [
-        AskedQuestion(q.id, path, q.text, OPEN_WORDS) for q in open_questions if (path := paths[q.image])
+        AskedQuestion(q.id, path, q.text, OPEN_MAX_TOKENS) for q in open_questions if (path := paths[q.image])
     ]
     if not questions:
         raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
@@ -193,7 +193,7 @@ def answer_here(
     model: str,
     *,
     weights: str = "",
-    batch: int = BATCH,
+    batch_size: int = BATCH_SIZE,
 ) -> AnswerCounts:
     """Have a model on this machine answer the questions that its file lacks, in batches of similar length.
 
@@ -201,11 +201,11 @@ def answer_here(
 
     Args:
         questions: The questions.
-        answer: Answers a batch.
+        answer: Function that answers a batch.
         path: File of the answers; new ones are appended.
         model: Name of the model in the report.
         weights: Fingerprint of the model's files.
-        batch: Questions per batch.
+        batch_size: Questions per batch.
 
     Returns:
         Counts of new and known answers, and a sentence for each question without one.
@@ -224,14 +224,14 @@ def answer_here(
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", errors="replace") as file, progress(*columns) as bar:
             task = bar.add_task(f"{shown(model)} answers", total=len(pending))
-            for group in _batches(pending, batch):
-                for question, text in _answer_batch(answer, group, counts.skipped):
+            for batch in _batches(pending, batch_size):
+                for question, text in _answer_batch(answer, batch, counts.skipped):
                     row = _model_answer(question, text, model, weights).row()
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
                     counts.new += 1
                 file.flush()
                 os.fsync(file.fileno())
-                bar.advance(task, len(group))
+                bar.advance(task, len(batch))
     except OSError as error:
         raise PosetalkError(
             f"cannot write {path}: {error.strerror}; what was answered is kept, make room and go on"

@@ -16,7 +16,7 @@ from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import UNASKED, Outcome
 from posetalk.write.samples.sample import Kind, Turns
 
-WORDS = 256  # longest reply, in tokens
+MAX_TOKENS = 256  # longest reply, in tokens
 _KIND: dict[str, Kind] = {category: kind for kind, category in CATEGORIES.items()}
 
 
@@ -45,7 +45,7 @@ def pairs_of(open_set: OpenSet, answers: Mapping[str, ModelAnswer]) -> list[Pair
     ]
 
 
-def jobs_of(pairs: Iterable[Pair], contexts: Mapping[str, ImageContext]) -> Iterator[ChatRequest]:
+def requests_of(pairs: Iterable[Pair], contexts: Mapping[str, ImageContext]) -> Iterator[ChatRequest]:
     """One request to the judge for each pair. `contexts` is by image name."""
     system, user = _prompt()
     for pair in pairs:
@@ -62,7 +62,7 @@ def jobs_of(pairs: Iterable[Pair], contexts: Mapping[str, ImageContext]) -> Iter
         messages = ({"role": "system", "content": system}, {"role": "user", "content": text})
         name = f"{pair.answer.model} {question.id} {pair.first} first"
         yield ChatRequest(
-            name, 0, question.image, _KIND.get(question.category, "reasoning"), messages, SCHEMA, WORDS
+            name, 0, question.image, _KIND.get(question.category, "reasoning"), messages, SCHEMA, MAX_TOKENS
         )
 
 

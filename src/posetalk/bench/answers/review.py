@@ -16,7 +16,7 @@ from typing import Any, Literal
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.errors import PosetalkError
 
-LEAST, MOST = 1.0, 10.0  # range of scores
+MIN_SCORE, MAX_SCORE = 1.0, 10.0  # range of scores
 _FAILED = (-1, -1)  # how LLaVA writes a review without scores
 
 
@@ -107,7 +107,9 @@ class Review:
             PosetalkError: `first` is neither reference nor candidate.
         """
         reference, candidate = (float(score) for score in row["tuple"])
-        valid = all(math.isfinite(score) and LEAST <= score <= MOST for score in (reference, candidate))
+        valid = all(
+            math.isfinite(score) and MIN_SCORE <= score <= MAX_SCORE for score in (reference, candidate)
+        )
         if row.get("first", "reference") not in ("reference", "candidate"):
             raise PosetalkError(f"its first, {row['first']!r}, is neither reference nor candidate")
         return cls(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from posetalk.bench.answers.review import LEAST, MOST
+from posetalk.bench.answers.review import MAX_SCORE, MIN_SCORE
 from posetalk.llm.fault import Fault, Rejected
 
 SCHEMA: dict[str, Any] = {
@@ -16,8 +16,8 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "why": {"type": "string"},  # before the numbers, so that they follow from it
         # every server that supports schemas supports `enum`; some do not support limits of a number
-        "first": {"type": "integer", "enum": list(range(int(LEAST), int(MOST) + 1))},
-        "second": {"type": "integer", "enum": list(range(int(LEAST), int(MOST) + 1))},
+        "first": {"type": "integer", "enum": list(range(int(MIN_SCORE), int(MAX_SCORE) + 1))},
+        "second": {"type": "integer", "enum": list(range(int(MIN_SCORE), int(MAX_SCORE) + 1))},
     },
     "required": ["why", "first", "second"],
     "additionalProperties": False,
@@ -57,8 +57,8 @@ def read_scores(reply: str) -> tuple[float, float]:
     if len(pairs) != 1:
         raise _unreadable("it is not the JSON that was asked for" if not pairs else "it has several scores")
     pair = pairs.pop()
-    if not all(LEAST <= score <= MOST for score in pair):
-        raise _unreadable(f"{pair[0]:g} and {pair[1]:g} are not both from {LEAST:g} to {MOST:g}")
+    if not all(MIN_SCORE <= score <= MAX_SCORE for score in pair):
+        raise _unreadable(f"{pair[0]:g} and {pair[1]:g} are not both from {MIN_SCORE:g} to {MAX_SCORE:g}")
     return pair
 
 
