@@ -188,8 +188,8 @@ def test_a_preset_draws_the_same_pictures_in_any_order(
 
 def test_the_papers_sizes_sum_to_what_it_says() -> None:
     paper = PRESETS["llava-pose"]
-    assert paper.pictures["conversation"] * paper.questions == 112_980
-    assert 112_980 + paper.pictures["detail"] + paper.pictures["reasoning"] == 200_328
+    assert paper.images["conversation"] * paper.questions == 112_980
+    assert 112_980 + paper.images["detail"] + paper.images["reasoning"] == 200_328
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -232,7 +232,8 @@ def _detail(
     sentences = []
     for caption in rng.sample(list(captions), len(captions)):
         text = caption_sentence(caption)
-        if text and _contradicts_nothing(text, scene):
+        # the facts may contradict a caption: some captions belong to another image
+        if text and all(check_claim(claim, scene) != "contradicts" for claim in claims_of(text)):
             sentences.append(text)
             break
     fact_count = 0
@@ -258,11 +259,6 @@ def _detail(
         sentences += sentences_of(true, rng, by_name=True)
     sentences += relations[:4]
     return ((rng.choice(_DESCRIBE), " ".join(sentences)),) if fact_count > 2 else None
-
-
-def _contradicts_nothing(sentence: str, scene: Scene) -> bool:
-    """Whether the facts contradict no claim of the caption; some captions belong to another image."""
-    return all(check_claim(claim, scene) != "contradicts" for claim in claims_of(sentence))
 
 
 def _reasoning(described: _Described, rng: random.Random) -> Turns | None:

@@ -26,11 +26,11 @@ class Preset:
         limit = self.images.get(kind)
         if limit is None or limit >= len(image_ids):
             return frozenset(image_ids)
-        return frozenset(sorted(image_ids, key=lambda image_id: _rank(image_id, kind, seed))[:limit])
 
+        def rank(image_id: int) -> bytes:
+            return hashlib.sha256(f"{seed} {kind} {image_id}".encode()).digest()
 
-def _rank(image_id: int, kind: Kind, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed} {kind} {image_id}".encode()).digest()
+        return frozenset(sorted(image_ids, key=rank)[:limit])
 
 
 # llava-pose: 112,980 questions of conversations, five an image (as in the samples that the authors show: 22,596

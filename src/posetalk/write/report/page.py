@@ -17,7 +17,7 @@ from posetalk.skeleton import skeleton as built_in
 from posetalk.types import PoseImage
 from posetalk.whole import write_text
 from posetalk.write.report.chart import Bar, bars, plot_of
-from posetalk.write.report.picture import figure
+from posetalk.write.report.pose import figure
 from posetalk.write.samples.sample import KINDS, Sample, read_samples
 from posetalk.write.samples.statistics import SampleStatistics, median
 
