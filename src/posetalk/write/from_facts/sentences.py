@@ -18,7 +18,12 @@ _OPENINGS = {
     "body": ("{}",),
 }
 # A caption without a verb of its own: "a man riding a wave".
-_PICTURE = ("The picture shows {}.", "This is a picture of {}.", "In the picture there is {}.", "Here is {}.")
+_CAPTION_TEMPLATES = (
+    "The picture shows {}.",
+    "This is a picture of {}.",
+    "In the picture there is {}.",
+    "Here is {}.",
+)
 _FRAGMENT = re.compile(
     r"(?:a|an|one|the) (?:(?!\w+(?:s|ed) )\w+ ){1,3}?"
     r"(?!(?:building|ceiling|clothing|evening|king|morning|ring|string|something|wedding|wing|living|dining)\b)\w+ing\b",
@@ -87,8 +92,8 @@ def caption_sentence(caption: str) -> str:
     if len(text.split()) < 4 or not _PLAIN.fullmatch(text) or _NOBODY.search(text) or text.isupper():
         return ""
     if _FRAGMENT.match(text) and not _FINITE.search(text):
-        template = _PICTURE[
-            sum(map(ord, text)) % len(_PICTURE)
+        template = _CAPTION_TEMPLATES[
+            sum(map(ord, text)) % len(_CAPTION_TEMPLATES)
         ]  # by the caption, which so always has the same form
         return template.format(lower(text))
     return upper(text) + "."
