@@ -15,7 +15,7 @@ from tests.tune.conftest import SIZE, tiny_llava
 
 from posetalk.errors import PosetalkError
 from posetalk.write.samples import parquet
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Kind, Sample
 from posetalk.write.samples.split import Shares
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path, out: Path, form: Any, shares: Shares | None = None) -> Any:
     """An export, as `datasets` reads its folder."""
-    export(folder / "samples.jsonl", out, form, images=folder / "pictures", shares=shares)
+    export_dataset(folder / "samples.jsonl", out, form, images=folder / "pictures", shares=shares)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return datasets.load_dataset(str(out), cache_dir=str(out.parent / "cache"))
@@ -114,13 +114,13 @@ def test_a_missing_picture_is_one_sentence_and_nothing_is_written(
     samples, out = tmp_path / "samples.jsonl", tmp_path / "out"
     samples.write_text(Sample("1-detail", 1, "gone.jpg", "detail", (("A?", "B."),), "facts").line())
     with pytest.raises(PosetalkError, match=r"there is no picture .*gone\.jpg; give the folder"):
-        export(samples, out, form, images=folder / "pictures")
+        export_dataset(samples, out, form, images=folder / "pictures")
     with pytest.raises(PosetalkError, match="holds the pictures themselves; give the folder"):
-        export(samples, out, form)
+        export_dataset(samples, out, form)
     (tmp_path / "text.jpg").write_text("no picture")
     samples.write_text(Sample("1-detail", 1, "text.jpg", "detail", (("A?", "B."),), "facts").line())
     with pytest.raises(PosetalkError, match=r"text\.jpg cannot be read as a picture"):
-        export(samples, out, form, images=tmp_path)
+        export_dataset(samples, out, form, images=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.jsonl", "text.jpg"]
 
 
@@ -159,7 +159,7 @@ def test_without_pyarrow_the_extra_is_named(
 
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(PosetalkError, match=r"pip install 'posetalk\[export\]'"):
-        export(folder / "samples.jsonl", tmp_path / "out", "parquet", images=folder / "pictures")
+        export_dataset(folder / "samples.jsonl", tmp_path / "out", "parquet", images=folder / "pictures")
 
 
 def test_pictures_are_the_files_bytes(folder: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posetalk.write.samples.sample import Sample, Turns
-from posetalk.write.screening.duplicates import ALIKE, RUN, SHORT, Duplicates
+from posetalk.write.screening.duplicates import RUN, SHORT, SIMILAR, Duplicates
 from posetalk.write.screening.english import words
 
 LONG = (
@@ -81,10 +81,10 @@ def test_against_counting_runs_one_by_one() -> None:
         alike = len(runs[0] & runs[1]) / len(runs[0] | runs[1])
         assert duplicates.faults_of(sample(" ".join(one), image_id=number)) == ()
         faults = duplicates.faults_of(sample(" ".join(other), image_id=-number - 1))
-        if alike >= ALIKE + 0.1:
+        if alike >= SIMILAR + 0.1:
             near += 1
             found += bool(faults)
-        elif alike <= ALIKE - 0.15:
+        elif alike <= SIMILAR - 0.15:
             far += 1
             mistaken += bool(faults)
     assert near > 50 and far > 40

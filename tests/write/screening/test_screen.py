@@ -150,7 +150,7 @@ Why does the sailor hold the rope with stretched arms?"""
     ],
 )
 def test_the_prompts_own_words_do_not_come_back(question: str, answer: str, echo: bool) -> None:
-    assert ("leak" in reasons(question, answer, told=TOLD)) is echo
+    assert ("leak" in reasons(question, answer, prompt_text=TOLD)) is echo
     assert "leak" not in reasons(question, answer)
 
 

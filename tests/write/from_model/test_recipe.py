@@ -164,7 +164,7 @@ def test_a_picture_without_a_size_is_said_before_anything_is_asked(made: Made) -
 
 
 def test_questions_and_words_are_those_that_were_asked_for(made: Made) -> None:
-    job = next(iter(jobs(made(), ["conversation"], preset=Preset(3), words=77)))
+    job = next(iter(jobs(made(), ["conversation"], preset=Preset(3), max_tokens=77)))
     turns = job.schema["properties"]["turns"]
     assert (turns["minItems"], turns["maxItems"], job.max_tokens) == (2, 3, 77) and "3 questions" in text_of(
         job
@@ -179,17 +179,17 @@ def test_a_preset_draws_the_same_pictures_in_any_order(
 ) -> None:
     preset, shuffled = Preset(5, {"detail": most}), list(ids)
     draw.shuffle(shuffled)
-    found = preset.chosen(shuffled, "detail", seed)
-    assert found == preset.chosen(sorted(ids), "detail", seed) and found <= ids
-    assert len(found) == min(most, len(ids)) and preset.chosen(ids, "reasoning", seed) == ids
-    more = Preset(5, {"detail": most + 1}).chosen(ids, "detail", seed)
+    found = preset.select(shuffled, "detail", seed)
+    assert found == preset.select(sorted(ids), "detail", seed) and found <= ids
+    assert len(found) == min(most, len(ids)) and preset.select(ids, "reasoning", seed) == ids
+    more = Preset(5, {"detail": most + 1}).select(ids, "detail", seed)
     assert found <= more  # a larger draw goes on from a smaller one
 
 
 def test_the_papers_sizes_sum_to_what_it_says() -> None:
     paper = PRESETS["llava-pose"]
-    assert paper.pictures["conversation"] * paper.questions == 112_980
-    assert 112_980 + paper.pictures["detail"] + paper.pictures["reasoning"] == 200_328
+    assert paper.images["conversation"] * paper.questions == 112_980
+    assert 112_980 + paper.images["detail"] + paper.images["reasoning"] == 200_328
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -260,11 +260,12 @@ def test_who_is_before_somebody_is_not_called_the_one_on_the_left() -> None:
     of = scene(1, people=2)
     first, second = of.people
     level = Facts([fact("person 1, person 2", "first on the left", None)])
-    large = replace(second, box=Box(*first.box.xywh[:2], 2 * first.box.w, first.box.h))
+    x, y, w, h = first.box.xywh
+    large = replace(second, box=Box(x - w / 2, y, 2 * w, h))
     names = [one.name for one in subjects(replace(of, people=(first, large), facts=level), [])]
     assert names == ["the smaller person in the picture", "the larger person in the picture"]
     alike = replace(of, people=(first, replace(second, box=first.box)), facts=level)
-    assert not any(one.alone for one in subjects(alike, []))
+    assert not any(one.unique for one in subjects(alike, []))
     assert all(write(alike, CAPTIONS, kind) is None for kind in KINDS)  # nobody could tell who is meant
 
 

@@ -29,12 +29,12 @@ from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import results
 from posetalk.llm.runner import generate
 from posetalk.write.from_model.recipe import jobs
-from posetalk.write.run import REJECTED, SAMPLES, accept, model_samples, write_screened
-from posetalk.write.samples.export import export
+from posetalk.write.run import REJECTED, SAMPLES, model_samples, reply_checker, write_screened
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import read_samples
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
-SERVE = Path(__file__).parents[2] / "runs" / "serve_smollm2.py"
+SERVE = Path(__file__).parents[3] / "runs" / "serve_smollm2.py"
 PICTURES, WORDS = 20, 96
 ASK = "Say in two short sentences what the people in this photo do and how they hold their bodies."
 SCREENED = ("leak", "contradicted", "guess", "mismatch", "duplicate", "near-duplicate")
@@ -88,11 +88,12 @@ def test_everything_a_real_model_writes_is_kept_or_rejected_with_a_reason(
         *(folder / f"{name}_val2017.json" for name in ("person_keypoints", "captions", "instances"))
     )
     asked = [
-        plain(job, pictures) for job in islice(jobs(pictures, ["detail"], "paper", words=WORDS), PICTURES)
+        plain(job, pictures)
+        for job in islice(jobs(pictures, ["detail"], "paper", max_tokens=WORDS), PICTURES)
     ]
     assert len({job.image_id for job in asked}) == PICTURES
     settings = ServerSettings(model="smollm2", base_url=server, temperature=0, max_revisions=0, timeout=1800)
-    judge = accept(pictures, "paper", settings.model)
+    judge = reply_checker(pictures, "paper", settings.model)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         report = generate(asked, ledger, settings, judge, total=PICTURES)
         again = generate(asked, ledger, settings, judge, total=PICTURES)
@@ -102,16 +103,16 @@ def test_everything_a_real_model_writes_is_kept_or_rejected_with_a_reason(
     assert report.totals.estimated == 0 and PICTURES < report.totals.tokens_out <= PICTURES * WORDS
     assert all(outcome.turns or (outcome.faults and outcome.reply) for _, outcome in outcomes)
 
-    kept = write_screened(model_samples(outcomes, settings.model), tmp_path)
+    result = write_screened(model_samples(outcomes, settings.model), tmp_path)
     samples = list(read_samples(tmp_path / SAMPLES))
     rejected = [json.loads(line) for line in (tmp_path / REJECTED).read_text().splitlines()]
-    assert len(samples) == kept.kinds.total() and len(rejected) == kept.rejected.total()
+    assert len(samples) == result.written.total() and len(rejected) == result.rejected.total()
     assert {sample.id for sample in samples} | {row["id"] for row in rejected} == {job.id for job in asked}
     reasons = Counter(row["faults"][0]["reason"] for row in rejected)
     # most come to their end and are read, so that it is the screen that judges them
     assert len(samples) + sum(reasons[of] for of in SCREENED) > PICTURES / 2, reasons
     if samples:
-        exported = export(tmp_path / SAMPLES, tmp_path / "out", "llava")
-        assert sum(tally.samples for tally in exported.tallies.values()) == len(samples)
+        exported = export_dataset(tmp_path / SAMPLES, tmp_path / "out", "llava")
+        assert sum(split.samples for split in exported.statistics.values()) == len(samples)
     with capsys.disabled():
         print(f"\nSmolLM2-135M, {PICTURES} pictures: {len(samples)} kept, rejected {dict(reasons)}; {report}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.llm.test_generate import accept, jobs
-from tests.write.test_screen import scene
+from tests.write.screening.test_screen import scene
 
 import posetalk.llm.batch_files as batch
 from posetalk.errors import PosetalkError
