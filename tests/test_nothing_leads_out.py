@@ -20,7 +20,7 @@ from posetalk.bench.report.export import export_lmms, export_vlmeval
 from posetalk.bench.run import answer_benchmark_by_server
 from posetalk.errors import PosetalkError
 from posetalk.llm.request import ImagePart
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample
 
 SECRET = b"the secret of somebody's machine"
@@ -123,7 +123,9 @@ def test_samples_that_are_exported(form: Any, given: bool, images: Path, tmp_pat
         if key not in ("text",)
     ]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
-    found = export(tmp_path / "samples.jsonl", tmp_path / "out", form, images=images if given else None)
+    found = export_dataset(
+        tmp_path / "samples.jsonl", tmp_path / "out", form, images=images if given else None
+    )
     data = held(tmp_path / "out")
     assert b"good.jpg" in data and b"secret.jpg" not in data
     told = [sentence.split("sample ")[1].split(":")[0] for sentence in found.skipped]
@@ -141,7 +143,7 @@ def test_a_picture_that_cannot_be_decoded_costs_its_samples_alone(images: Path, 
         for i, name in enumerate(("good", "cut", "other"))
     ]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
-    found = export(tmp_path / "samples.jsonl", tmp_path / "out", "parquet", images=images)
+    found = export_dataset(tmp_path / "samples.jsonl", tmp_path / "out", "parquet", images=images)
     assert len(found.skipped) == 1 and "sample cut: " in found.skipped[0]
     import pyarrow.parquet
 

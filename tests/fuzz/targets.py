@@ -46,7 +46,7 @@ from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.tune.settings import TuneSettings
 from posetalk.write.from_facts.sentences import caption_sentence
 from posetalk.write.from_model.reply import parse, schema
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import KINDS, Sample, read_samples
 from posetalk.write.screening import english
 from posetalk.write.screening.published import read_published
@@ -102,7 +102,7 @@ def _batch(path: Path) -> None:
 
 def _export(path: Path) -> None:
     with redirect_stdout(StringIO()):
-        export(path, path.with_name("out"), "llava")
+        export_dataset(path, path.with_name("out"), "llava")
 
 
 def _model(path: Path) -> None:

@@ -25,7 +25,7 @@ from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import REFUSED, UNASKED, Accept, Outcome, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
-from posetalk.messages import track
+from posetalk.messages import log, track
 from posetalk.settings import Settings
 from posetalk.whole import left_behind, whole_file
 from posetalk.write.from_facts.writer import write
@@ -162,12 +162,14 @@ def write_dataset(
         )
     out = Path(out)
     annotated = _annotated_images(settings.annotations, settings.captions, settings.objects, images)
-    notes = photo_notes(annotated.some(), Path(settings.annotations)) if images else []
+    if images:
+        for note in photo_notes(annotated.some(), Path(settings.annotations)):
+            log.warning(f"note: {note}")  # before anything is asked and paid
     if server is None:
         result = write_by_facts(annotated, settings, out)
     else:
         result = write_by_model(annotated, settings, server, out, price)
-    result.notes = notes + annotated.notes
+    result.notes = annotated.notes
     result.skipped = annotated.skipped
     return result
 
