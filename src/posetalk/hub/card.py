@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 
-from posetalk.whole import whole_file
+from posetalk.atomic_files import whole_file
 
 CARD = "README.md"
 # Weights come from other weights and from data, each with its own terms; the card names them.
@@ -18,7 +18,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def save_card(folder: Path, data: ModelCardData | DatasetCardData, lines: Iterable[str]) -> None:
-    """README.md in a folder: `data` as its YAML head, `lines` as its text. Errors: as `whole.whole_file`."""
+    """README.md in a folder: `data` as its YAML head, `lines` as its text. Errors: as `atomic_files.whole_file`."""
     kind = ModelCard if isinstance(data, ModelCardData) else DatasetCard
     text = "\n".join(lines)
     with whole_file(folder / CARD) as part:

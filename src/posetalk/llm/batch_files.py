@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.llm.answer import (
     Completion,
@@ -27,7 +28,6 @@ from posetalk.llm.pricing import Price
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import Accept, PendingRequest, walk
 from posetalk.llm.wire import MOST
-from posetalk.whole import whole_file
 
 # OpenAI's limits for one file (Batch guide, 2025); vLLM has none.
 MOST_LINES = 50_000

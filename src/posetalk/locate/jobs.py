@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.formats.detections import Detections
 from posetalk.locate.image_files import ImageFile, image_ids
@@ -24,7 +25,6 @@ from posetalk.locate.predictions import (
 )
 from posetalk.skeleton import Keypoint
 from posetalk.types import Box, PoseImage, PoseSet
-from posetalk.whole import write_text
 
 
 @dataclass(frozen=True, slots=True)

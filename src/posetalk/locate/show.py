@@ -12,6 +12,7 @@ from PIL import Image
 from rich.progress import track
 from rich.table import Table
 
+from posetalk.atomic_files import whole_file
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError, shown
 from posetalk.images.opening import read_image
@@ -21,7 +22,6 @@ from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import Prediction, readable
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
-from posetalk.whole import whole_file
 
 Limbs = Sequence[tuple[int, int]]
 
