@@ -25,7 +25,7 @@ from typing import Any
 from tests.llm.server import Body, asked, echo, error, running, said
 from tests.llm.test_generate import accept, jobs, make
 
-from posetalk.llm.client import ServerSettings, key
+from posetalk.llm.client import ServerSettings, request_key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import results
@@ -108,7 +108,7 @@ def killed(url: str, folder: Path) -> None:
         _, status = os.waitpid(process, 0)
         os.close(judged)
         paid = answers(url)
-        new = [key(replace(make(0), messages=json.loads(name)), settings) for name in paid - before]
+        new = [request_key(replace(make(0), messages=json.loads(name)), settings) for name in paid - before]
         rounds.append({"status": status, "paid": new, "answered": answered(path)})
         assert len(new) == (paid - before).total()  # none twice in a round
         before = paid
