@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.llm.test_generate import accept, jobs
+from tests.llm.test_runner import accept, jobs
 from tests.write.test_screen import scene
 
 import posetalk.llm.batch_files as batch

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.llm.server import Act, Body, Server, asked, echo, error, running, said
-from tests.llm.test_generate import accept, jobs, make, outcomes, settings
+from tests.llm.test_runner import accept, jobs, make, outcomes, settings
 
 from posetalk.errors import PosetalkError
 from posetalk.llm.answer import Completion, RequestError

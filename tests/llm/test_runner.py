@@ -356,7 +356,7 @@ import sys
 from posetalk.llm.runner import generate
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.client import ServerSettings
-from tests.llm.test_generate import accept, jobs
+from tests.llm.test_runner import accept, jobs
 with Ledger(sys.argv[2]) as ledger:
     settings = ServerSettings(model="m", base_url=sys.argv[1], concurrency=4, retry_delay=30)
     report = generate(jobs(400), ledger, settings, accept)

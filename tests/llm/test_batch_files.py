@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.llm.server import Body, asked, echo, running, said
-from tests.llm.test_generate import accept, jobs, settings
+from tests.llm.test_runner import accept, jobs, settings
 
 import posetalk.llm.batch_files as batch
 from posetalk.errors import PosetalkError
