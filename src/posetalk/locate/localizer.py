@@ -95,7 +95,10 @@ class Localizer:
         *,
         device: str | None = None,
         dtype: torch.dtype = torch.float32,
-        **options: Any,
+        readout: Readout | None = None,
+        decoding: Decoding = "expected",
+        flip: bool = False,
+        batch: int = 8,
     ) -> Self:
         """Load a model.
 
@@ -103,7 +106,10 @@ class Localizer:
             name: `bundled`, a model folder, or a hub id.
             device: A torch device; None for CUDA if there is one, else the CPU.
             dtype: The type of the weights.
-            **options: The keyword arguments of `Localizer`.
+            readout: See `Localizer`.
+            decoding: See `Localizer`.
+            flip: See `Localizer`.
+            batch: See `Localizer`.
 
         Raises:
             PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; as
@@ -111,7 +117,7 @@ class Localizer:
         """
         target = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model, tokenizer = load(name, dtype)
-        return cls(model.to(target), tokenizer, **options)
+        return cls(model.to(target), tokenizer, readout=readout, decoding=decoding, flip=flip, batch=batch)
 
     @property
     def trained_keypoints(self) -> tuple[str, ...]:
@@ -144,7 +150,7 @@ class Localizer:
         return image
 
     @property
-    def image(self) -> Any:
+    def image(self) -> Pixels:
         """The image as (h, w, 3) uint8 RGB, upright.
 
         Raises:
