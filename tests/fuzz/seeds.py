@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from posetalk.inputs import Content
-from posetalk.llm.client import Completion
+from posetalk.llm.answer import Completion
 from posetalk.llm.ledger import Ledger
 from posetalk.locate.predictions import Prediction, PredictionLog
 from posetalk.skeleton import skeleton
@@ -234,7 +234,7 @@ def ledger() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.sqlite"
         with Ledger(path) as made:
-            made.mark([("key", "1-detail"), ("other", "2-detail")], "waiting")
+            made.set_state([("key", "1-detail"), ("other", "2-detail")], "waiting")
             made.answer([("key", "1-detail", Completion("yes", "whole", 3, 4, True), 0.5)])
         sql = sqlite3.connect(path)
         sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -37,7 +37,7 @@ from posetalk.llm.fault import Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import price_of
 from posetalk.llm.request import ChatRequest
-from posetalk.locate.picture_log import PictureLog
+from posetalk.locate.image_log import ImageLog
 from posetalk.locate.predictions import read_predictions
 from posetalk.prompt.coordinate import read as read_place
 from posetalk.prompt.wording import wording
@@ -142,8 +142,8 @@ _OPEN = {
 
 
 def _picture_log(path: Path) -> None:
-    with PictureLog(path) as log:
-        log.same([])
+    with ImageLog(path) as log:
+        log.check_unchanged([])
 
 
 READERS = {

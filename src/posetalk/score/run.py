@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-
-from rich.progress import track
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import labelled_skeleton, read_people
@@ -63,7 +60,6 @@ def evaluate_model(
             points.keypoints,
             out / "predictions.jsonl",
             box_source=source,
-            track=partial(track, description="locating"),
         )
         seen = set(model.trained_keypoints) or None
         report = evaluate(truth, predictions, points, box_source=source, seen=seen, beside=others)

@@ -14,10 +14,10 @@ import msgspec
 from rich.progress import track
 from transformers import TrainingArguments
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.inputs import Content, content_of
-from posetalk.whole import whole_file
 
 
 class _Kept(msgspec.Struct):

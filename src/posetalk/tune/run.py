@@ -15,6 +15,7 @@ from rich.progress import track
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.model.files import load_part, named_weights
 from posetalk.model.fingerprint import write_sums
@@ -30,7 +31,6 @@ from posetalk.tune.merge import merge
 from posetalk.tune.network import counts, groups, network
 from posetalk.tune.probe import Probe
 from posetalk.tune.settings import TuneSettings
-from posetalk.whole import write_text
 
 PICTURES = "pictures.json"  # which of them cannot be read
 

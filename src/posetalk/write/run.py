@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from posetalk.atomic_files import left_behind, whole_file
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
@@ -27,7 +28,6 @@ from posetalk.llm.runner import generate
 from posetalk.lock import only_run
 from posetalk.messages import log, track
 from posetalk.settings import Settings
-from posetalk.whole import left_behind, whole_file
 from posetalk.write.from_facts.writer import write
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.recipe import Recipe, given_facts, jobs

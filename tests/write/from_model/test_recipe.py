@@ -148,7 +148,9 @@ def test_a_description_is_the_answer_to_its_instruction(made: Made, recipe: Reci
     [(question, answer)] = parse(job, '{"answer": "A surfer stands."}')
     assert question in prompt(recipe, "detail").instructions and answer == "A surfer stands."
     assert question in job.messages[-1]["content"]
-    assert parse(job.again("no", "because"), '{"answer": "A surfer stands."}') == ((question, answer),)
+    assert parse(job.with_feedback("no", "because"), '{"answer": "A surfer stands."}') == (
+        (question, answer),
+    )
 
 
 def test_pictures_that_tell_nothing_are_passed_over(made: Made) -> None:

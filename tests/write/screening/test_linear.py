@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.llm.test_generate import accept, jobs
+from tests.llm.test_runner import accept, jobs
 from tests.write.screening.test_screen import scene
 
 import posetalk.llm.batch_files as batch
 from posetalk.errors import PosetalkError
 from posetalk.facts.claims import claims_of
 from posetalk.llm.batch_files import read_batch, write_batch
-from posetalk.llm.client import ServerSettings, spoken
+from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.request import ChatRequest
+from posetalk.llm.spoken import spoken
 from posetalk.write.from_model.reply import parse, schema
 from posetalk.write.samples.sample import KINDS, Sample, read_samples
 from posetalk.write.screening.published import read_published
@@ -118,7 +119,7 @@ def test_an_endless_number_of_a_picture_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_lines_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MOST", 100_000)
+    monkeypatch.setattr(batch, "MAX_BYTES", 100_000)
     given = ServerSettings(model="m", base_url="http://localhost:1/v1")
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         [file] = write_batch(jobs(6), ledger, given, accept, tmp_path / "batch.jsonl")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
-from posetalk.whole import whole_file
 
 T = TypeVar("T")
 LONGEST = 16 * 2**20  # longest line in characters; a file without line ends is no file of lines

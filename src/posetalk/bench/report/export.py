@@ -17,6 +17,7 @@ from string import Template
 
 from huggingface_hub import DatasetCardData
 
+from posetalk.atomic_files import whole_file, write_text
 from posetalk.bench.questions.lines import write_lines
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
@@ -24,7 +25,6 @@ from posetalk.formats.coco import picture_path
 from posetalk.formats.paths import find_picture
 from posetalk.hub.card import save_card
 from posetalk.images.opening import picture_bytes
-from posetalk.whole import whole_file, write_text
 
 TASK = "posetalk_bench"
 COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from posetalk.atomic_files import write_text
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question
 from posetalk.bench.report.cards import Thumbnails, examples
 from posetalk.bench.report.compare import KindScore
 from posetalk.bench.report.report import BenchReport, ModelResults
 from posetalk.pages.render import render
-from posetalk.whole import write_text
 
 COLOURS = 5
 

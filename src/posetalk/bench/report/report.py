@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from posetalk.atomic_files import write_text
 from posetalk.bench.answers.parse import answer_of
 from posetalk.bench.answers.review import ModelAnswer, Review
 from posetalk.bench.questions.blind import blind_score
@@ -20,7 +21,6 @@ from posetalk.bench.questions.openset import CATEGORIES, OpenSet
 from posetalk.bench.questions.questions import KINDS, Question
 from posetalk.bench.report.compare import KindScore, PairedDifference, Scores, number_of, paired
 from posetalk.errors import PosetalkError
-from posetalk.whole import write_text
 
 ALL = "all"
 

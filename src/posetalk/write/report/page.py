@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.pages.render import render, script_of
 from posetalk.skeleton import Skeleton
 from posetalk.skeleton import skeleton as built_in
 from posetalk.types import PoseImage
-from posetalk.whole import write_text
 from posetalk.write.report.chart import Bar, bars, plot_of
 from posetalk.write.report.pose import figure
 from posetalk.write.samples.sample import KINDS, Sample, read_samples

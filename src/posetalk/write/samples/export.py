@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from posetalk.atomic_files import check_free, whole_folder
 from posetalk.errors import PosetalkError, need
 from posetalk.formats.coco import picture_path
 from posetalk.formats.paths import leads_out
 from posetalk.images.opening import open_picture
-from posetalk.whole import check_free, whole_folder
 from posetalk.write.samples.card import Provenance, write_card
 from posetalk.write.samples.parquet import Shards, finevision_row, message_row
 from posetalk.write.samples.sample import Sample, read_samples

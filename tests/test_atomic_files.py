@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from posetalk.atomic_files import check_free, left_behind, whole_file, whole_folder, write_text, writing
 from posetalk.errors import PosetalkError
 from posetalk.lock import only_run
-from posetalk.whole import check_free, left_behind, whole_file, whole_folder, write_text, writing
 
 
 def names(folder: Path) -> set[str]:
@@ -52,7 +52,7 @@ def test_what_the_system_refuses_is_one_sentence(tmp_path: Path) -> None:
 def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    code = "import sys; from posetalk.whole import write_text; write_text(sys.argv[1], 'through')"
+    code = "import sys; from posetalk.atomic_files import write_text; write_text(sys.argv[1], 'through')"
     with subprocess.Popen([sys.executable, "-c", code, str(pipe)]):
         assert pipe.read_text() == "through"
     assert pipe.is_fifo() and names(tmp_path) == {"pipe"}
@@ -60,7 +60,7 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 def test_several_processes_write_one_file(tmp_path: Path) -> None:
     code = (
-        "import sys; from posetalk.whole import whole_file\n"
+        "import sys; from posetalk.atomic_files import whole_file\n"
         "for n in range(50):\n"
         "    with whole_file(sys.argv[1]) as part: part.write_text(sys.argv[2] * 9999)"
     )

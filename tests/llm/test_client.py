@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from tests.llm.server import Act, Body, Server, asked, echo, error, running, said
-from tests.llm.test_generate import accept, jobs, make, outcomes, settings
+from tests.llm.test_runner import accept, jobs, make, outcomes, settings
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Client, Completion, RequestError, ServerSettings, key
+from posetalk.llm.answer import Completion, RequestError
+from posetalk.llm.client import Client, ServerSettings, request_key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price, estimate
 from posetalk.llm.rate_limits import RateLimiter
@@ -43,7 +44,7 @@ def ask(
             for _ in range(times):
                 after = found[-1] if found and isinstance(found[-1], RequestError) else None
                 try:
-                    found.append(await client.ask(job or make(0), after))
+                    found.append(await client.send(job or make(0), after))
                 except RequestError as trouble:
                     found.append(trouble)
         finally:
@@ -78,8 +79,8 @@ def test_a_redirect_to_anywhere_is_one_sentence(location: str) -> None:
     act = Act(b"", 307, {"Location": location.encode("utf-8", "replace").decode()})
     with running(lambda *_: act) as server:
         [found] = ask(server)
-        assert isinstance(found, RequestError) and found.then == "stop" and len(server.seen) == 1
-        assert "sends all requests on to" in found.words
+        assert isinstance(found, RequestError) and found.action == "stop" and len(server.seen) == 1
+        assert "sends all requests on to" in found.message
 
 
 # Bodies that are no answers.
@@ -108,7 +109,7 @@ def test_no_more_is_read_than_can_be_an_answer(name: str) -> None:
     with running(lambda *_: act) as server:
         begun = time.monotonic()
         [found] = ask(server)
-        assert isinstance(found, RequestError) and words in found.words and time.monotonic() - begun < 4
+        assert isinstance(found, RequestError) and words in found.message and time.monotonic() - begun < 4
 
 
 @pytest.mark.parametrize(("pack", "name"), [(gzip.compress, "gzip"), (zlib.compress, "deflate")])
@@ -135,21 +136,21 @@ IN_A_200: list[tuple[Any, str, int, str]] = [
     ({"error": {"code": 401, "message": "User not found."}}, "stop", 401, "User not found."),
     ({"error": {"code": 403, "message": "your region is shut"}}, "stop", 403, "your region is shut"),
     ({"error": {"code": 404, "message": "no endpoints"}}, "stop", 404, "no endpoints"),
-    ({"error": {"code": 429, "message": "slower"}}, "again", 429, "slower"),
-    ({"error": {"code": 502, "message": "upstream is down"}}, "again", 502, "upstream is down"),
-    ({"error": {"code": 400, "message": "too long"}}, "never", 400, "too long"),
+    ({"error": {"code": 429, "message": "slower"}}, "retry", 429, "slower"),
+    ({"error": {"code": 502, "message": "upstream is down"}}, "retry", 502, "upstream is down"),
+    ({"error": {"code": 400, "message": "too long"}}, "give up", 400, "too long"),
     ({"error": {"code": 402, "message": "no credit left"}, "choices": []}, "stop", 402, "no credit left"),
     ({"error": {"code": 402, "message": "no credit left"}, "choices": None}, "stop", 402, "no credit left"),
     ({"error": {"type": "insufficient_quota", "message": "paid up?"}}, "stop", 402, "paid up?"),
-    ({"error": {"type": "overloaded_error", "message": "Overloaded"}, "type": "error"}, "again", 503, "Overloaded"),
-    ([{"error": {"code": 429, "message": "slower", "status": "RESOURCE_EXHAUSTED"}}], "again", 429, "slower"),
-    ({"error": {"status": "RESOURCE_EXHAUSTED", "message": "slower"}}, "again", 429, "slower"),
-    ({"error": "Unexpected endpoint. Returning 200 anyway"}, "again", 0, "Unexpected endpoint"),
+    ({"error": {"type": "overloaded_error", "message": "Overloaded"}, "type": "error"}, "retry", 503, "Overloaded"),
+    ([{"error": {"code": 429, "message": "slower", "status": "RESOURCE_EXHAUSTED"}}], "retry", 429, "slower"),
+    ({"error": {"status": "RESOURCE_EXHAUSTED", "message": "slower"}}, "retry", 429, "slower"),
+    ({"error": "Unexpected endpoint. Returning 200 anyway"}, "retry", 0, "Unexpected endpoint"),
     ({"object": "error", "message": "no such model", "code": 404}, "stop", 404, "no such model"),
-    ({"object": "error", "message": "strange", "code": 40303}, "again", 0, "strange"),
+    ({"object": "error", "message": "strange", "code": 40303}, "retry", 0, "strange"),
     ({"success": False, "errors": [{"code": 403, "message": "not for you"}]}, "stop", 403, "not for you"),
-    ({"detail": "still loading", "status": 503}, "again", 503, "still loading"),
-    ({"choices": [{"error": {"code": 502, "message": "it died"}}]}, "again", 502, "it died"),
+    ({"detail": "still loading", "status": 503}, "retry", 503, "still loading"),
+    ({"choices": [{"error": {"code": 502, "message": "it died"}}]}, "retry", 502, "it died"),
     (
         {
             "choices": [
@@ -158,7 +159,7 @@ IN_A_200: list[tuple[Any, str, int, str]] = [
         },
         "stop", 402, "empty",
     ),
-    ({"choices": [{"finish_reason": "error", "message": {"content": "half an"}}]}, "again", 0, "failed"),
+    ({"choices": [{"finish_reason": "error", "message": {"content": "half an"}}]}, "retry", 0, "failed"),
     (
         {
             "choices": [{"finish_reason": "error", "message": {"content": ""}}],
@@ -166,18 +167,18 @@ IN_A_200: list[tuple[Any, str, int, str]] = [
         },
         "stop", 403, "shut",
     ),
-    ({"error": {"code": True, "message": ["a", {"b": 1}]}}, "again", 0, "'b': 1"),
-    ({"error": {"code": {"code": 402}, "message": None}}, "again", 0, "402"),
+    ({"error": {"code": True, "message": ["a", {"b": 1}]}}, "retry", 0, "'b': 1"),
+    ({"error": {"code": {"code": 402}, "message": None}}, "retry", 0, "402"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "then", "status", "words"), IN_A_200, ids=range(len(IN_A_200)))
-def test_an_error_that_comes_as_an_answer_is_one(body: Any, then: str, status: int, words: str) -> None:
+@pytest.mark.parametrize(("body", "action", "status", "words"), IN_A_200, ids=range(len(IN_A_200)))
+def test_an_error_that_comes_as_an_answer_is_one(body: Any, action: str, status: int, words: str) -> None:
     with running(lambda *_: Act(json.dumps(body).encode(), headers={"Retry-After": "7"})) as server:
         [found] = ask(server, structured_output=False)
-        assert isinstance(found, RequestError) and (found.then, found.status) == (then, status)
-        assert words in found.words and "no chat completion" not in found.words
-        assert found.wait == (7 if then == "again" else 0)
+        assert isinstance(found, RequestError) and (found.action, found.status) == (action, status)
+        assert words in found.message and "no chat completion" not in found.message
+        assert found.retry_after == (7 if action == "retry" else 0)
 
 
 @pytest.mark.parametrize(
@@ -228,9 +229,9 @@ def test_why_a_key_is_refused_is_said_and_the_key_is_not(
     body = {"error": {"message": words, "code": status}}
     with running(lambda *_: Act(json.dumps(body).encode(), 200 if in_a_200 else status)) as server:
         [found] = ask(server)
-        assert isinstance(found, RequestError) and found.then == "stop" and found.words.endswith(end)
-        assert f"refuses the key ({status}); set OPENAI_API_KEY" in found.words and len(found.words) < 500
-        assert not any(SECRET[at : at + 8] in found.words for at in range(len(SECRET) - 7))
+        assert isinstance(found, RequestError) and found.action == "stop" and found.message.endswith(end)
+        assert f"refuses the key ({status}); set OPENAI_API_KEY" in found.message and len(found.message) < 500
+        assert not any(SECRET[at : at + 8] in found.message for at in range(len(SECRET) - 7))
 
 
 # Limits by another name, schemas that are not understood.
@@ -274,7 +275,7 @@ def test_openai_as_it_was_named_by_others(ledger: Ledger, monkeypatch: pytest.Mo
 def test_a_limit_that_is_too_large_is_said_and_not_renamed() -> None:
     with running(lambda *_: error(400, "max_tokens must be at most 64")) as server:
         [found] = ask(server, structured_output=False)
-        assert isinstance(found, RequestError) and "at most 64" in found.words and len(server.seen) == 1
+        assert isinstance(found, RequestError) and "at most 64" in found.message and len(server.seen) == 1
 
 
 def test_a_server_that_refuses_both_gets_neither(ledger: Ledger) -> None:
@@ -311,8 +312,8 @@ def test_the_limit_of_an_answer_can_be_set(ledger: Ledger) -> None:
         generate(jobs(2), ledger, given, accept)
         assert [body["max_tokens"] for body in server.seen] == [9000, 9000]
     plain = given.model_copy(update={"max_tokens": None})
-    assert key(make(0), given) != key(make(0), plain)
-    assert key(make(0, max_tokens=9000), plain) == key(make(0), given)
+    assert request_key(make(0), given) != request_key(make(0), plain)
+    assert request_key(make(0, max_tokens=9000), plain) == request_key(make(0), given)
     price = Price(0, 1e6)
     assert estimate(jobs(2), given, price).tokens_out == 18_000
     assert RateLimiter(given.model_copy(update={"max_cost_usd": 8_999}), price, 0.0).wait(make(0)) is None
@@ -355,7 +356,8 @@ def test_half_characters_and_marks_of_layout_in_errors(status: int, ledger: Ledg
         assert outcomes(9, ledger, given)[3].failure.endswith("half a ? pair [/red] [bold")
 
 
-def test_marks_of_layout_in_what_is_counted(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_marks_of_layout_in_what_is_counted(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="posetalk")
     with running(lambda body, n: said("x")) as server:
         given = ServerSettings(model="m[/red]", base_url=server.url, max_cost_usd=0.0)
         report = generate(jobs(3), ledger, given, accept, Price(1.0, 1.0))
@@ -363,15 +365,15 @@ def test_marks_of_layout_in_what_is_counted(ledger: Ledger, capsys: pytest.Captu
     ledger.notes.append("the row of [/red] is odd")
     with running(echo) as server:
         generate(jobs(3), ledger, settings(server), accept)
-    assert "the row of [/red] is odd" in capsys.readouterr().err
+    assert "the row of [/red] is odd" in caplog.messages
 
 
 @pytest.mark.parametrize("body", [b'"\\ud800"', b"[" * 50_000, b'{"error": {"message": ' + b'{"a":' * 900])
 def test_errors_that_are_hardly_words(body: bytes) -> None:
     with running(lambda *_: Act(body, 500)) as server:
         [found] = ask(server, max_retries=0)
-        assert isinstance(found, RequestError) and len(found.words) < 400
-        found.words.encode()
+        assert isinstance(found, RequestError) and len(found.message) < 400
+        found.message.encode()
 
 
 # Being left alone.
@@ -395,4 +397,4 @@ def test_errors_that_are_hardly_words(body: bytes) -> None:
 def test_nobody_waits_longer_than_an_hour(said_to_wait: str, seconds: float) -> None:
     with running(lambda *_: error(429, headers={"Retry-After": said_to_wait})) as server:
         [found] = ask(server)
-        assert isinstance(found, RequestError) and found.wait == seconds
+        assert isinstance(found, RequestError) and found.retry_after == seconds

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from posetalk.cli import main
-from posetalk.locate.image_files import NUMBERED
+from posetalk.locate.image_files import FIRST_MADE_ID
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_photos_of_any_name_are_kept_apart(
         "2 files passed over: " in told and ".heic 1 (" in told and ".txt 1" in told and "; 0 skipped" in told
     )
     assert len(found) == len(NAMES) and found["001.jpg"] == 1
-    assert all(found[name] >= NUMBERED for name in ("7.jpg", "007.png", "07.jpg", "\\xe9t\\xe9.jpg"))
+    assert all(found[name] >= FIRST_MADE_ID for name in ("7.jpg", "007.png", "07.jpg", "\\xe9t\\xe9.jpg"))
     assert len([p for p in drawn.rglob("*") if p.is_file()]) == len(NAMES)
     assert (
         (drawn / "sub/a/frame1.png").is_file()
@@ -92,7 +92,7 @@ def test_photos_of_any_name_are_kept_apart(
     assert (
         again.keys() - found.keys() == {"1.jpg"}
         and {**again, **found} == again
-        and again["1.jpg"] >= NUMBERED
+        and again["1.jpg"] >= FIRST_MADE_ID
     )
 
 

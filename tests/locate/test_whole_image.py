@@ -53,9 +53,9 @@ def test_a_described_point_is_the_same_alone_and_in_company(bundled: Localizer) 
 
 def test_a_whole_skeleton_is_looked_for_by_itself(bundled: Localizer) -> None:
     points = skeleton("lsp14").keypoints
-    assert bundled._finding(points) == points
-    assert bundled._finding((*skeleton("coco17").keypoints, Keypoint("chin")))[17].name == "chin"
-    assert bundled._finding((Keypoint("chin"),)) == skeleton("coco17").keypoints
+    assert bundled._search_keypoints(points) == points
+    assert bundled._search_keypoints((*skeleton("coco17").keypoints, Keypoint("chin")))[17].name == "chin"
+    assert bundled._search_keypoints((Keypoint("chin"),)) == skeleton("coco17").keypoints
 
 
 def test_a_found_box_is_the_models_own_and_no_label(bundled: Localizer, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_found_box_is_the_models_own_and_no_label(bundled: Localizer, tmp_path
     assert found.to_dicts()[0]["box_score"] == pytest.approx(whole.score.mean(), abs=1e-3)
     assert bundled.locate([BOX], ["chin"]).box_scores is None
     assert "box_score" not in bundled.locate([BOX], ["chin"]).to_dicts()[0]
-    jobs = image_jobs(find_images([CAMERA]).photos)
+    jobs = image_jobs(find_images([CAMERA]).images)
     (one,), _ = run_jobs(bundled, jobs, [Keypoint("chin")], tmp_path / "predictions.jsonl")
     assert (one.box_source, one.box_score) == (MODEL, pytest.approx(found.box_scores[0], abs=1e-5))
     assert one.score == pytest.approx(found.box_scores[0] * found.score[0, 0], abs=1e-5) and one.score < 1
@@ -86,7 +86,7 @@ def test_nothing_takes_a_found_box_for_a_labelled_one(
     labels.write_text(json.dumps({
         "images": [{"id": 1, "file_name": "camera.png", "width": 512, "height": 512}], "annotations": [person],
         "categories": [{"id": 1, "name": "person", "keypoints": names}]}))  # fmt: skip
-    jobs = image_jobs(find_images([CAMERA]).photos)
+    jobs = image_jobs(find_images([CAMERA]).images)
     points = skeleton("coco17").keypoints
     run_jobs(bundled, jobs, points, tmp_path / "located.jsonl")
     line = json.loads((tmp_path / "located.jsonl").read_text()) | {"image_id": 1}

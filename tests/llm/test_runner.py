@@ -20,14 +20,15 @@ import pytest
 from tests.llm.server import Body, Server, asked, echo, error, running, said
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Client, RequestError, ServerSettings, completion_of, key, tokens
+from posetalk.llm.answer import RequestError, completion_of, estimate_tokens
+from posetalk.llm.client import Client, ServerSettings, request_body, request_key
 from posetalk.llm.fault import Fault, Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price, estimate, price_of
 from posetalk.llm.rate_limits import RateLimiter, SlidingWindow
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import Outcome, RunReport, results
-from posetalk.llm.runner import GIVE_UP, generate
+from posetalk.llm.runner import MAX_FAILURES_IN_A_ROW, generate
 from posetalk.write.samples.sample import Turns
 
 SECRET = "sk-very-secret-0123456789"
@@ -40,8 +41,8 @@ def make(number: int, max_tokens: int = 64) -> ChatRequest:
     )
 
 
-def jobs(number: int, words: int = 64) -> Iterator[ChatRequest]:
-    return (make(i, words) for i in range(number))
+def jobs(number: int, max_tokens: int = 64) -> Iterator[ChatRequest]:
+    return (make(i, max_tokens) for i in range(number))
 
 
 def accept(job: ChatRequest, reply: str) -> Turns:
@@ -320,9 +321,11 @@ def test_a_server_that_is_not_there_is_said_at_once(ledger: Ledger) -> None:
 
 def test_a_server_that_answers_nothing_any_more_ends_the_run(ledger: Ledger) -> None:
     with running(lambda body, n: echo(body, n) if asked(body) < 5 else error(500)) as server:
-        with pytest.raises(PosetalkError, match=rf"{GIVE_UP} requests .* the server answered 500"):
+        with pytest.raises(
+            PosetalkError, match=rf"{MAX_FAILURES_IN_A_ROW} requests .* the server answered 500"
+        ):
             generate(jobs(500), ledger, settings(server, max_retries=1, concurrency=2), accept)
-        assert len(server.seen) < 2 * GIVE_UP + 20 and ledger.totals().answers == 5
+        assert len(server.seen) < 2 * MAX_FAILURES_IN_A_ROW + 20 and ledger.totals().answers == 5
 
 
 @pytest.mark.parametrize("where", ["jobs", "accept"])
@@ -353,7 +356,7 @@ import sys
 from posetalk.llm.runner import generate
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.client import ServerSettings
-from tests.llm.test_generate import accept, jobs
+from tests.llm.test_runner import accept, jobs
 with Ledger(sys.argv[2]) as ledger:
     settings = ServerSettings(model="m", base_url=sys.argv[1], concurrency=4, retry_delay=30)
     report = generate(jobs(400), ledger, settings, accept)
@@ -484,7 +487,7 @@ def test_estimates(tmp_path: Path) -> None:
     given = ServerSettings(model="gpt-4o")
     told = sum(len(m["content"]) for m in make(1).messages)
     found = estimate(jobs(10), given, Price(2.0, 10.0))
-    assert (found.requests, found.tokens_in, found.tokens_out) == (10, 10 * tokens("x" * told), 640)
+    assert (found.requests, found.tokens_in, found.tokens_out) == (10, 10 * estimate_tokens("x" * told), 640)
     assert found.dollars == pytest.approx((found.tokens_in * 2 + 640 * 10) / 1e6)
     assert "no price is known" in str(estimate(jobs(10), given, None))
     with running(echo) as server, Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -540,7 +543,7 @@ def test_a_reply_without_its_next_one_is_kept(first: Any, faults: Any, reply: st
         assert outcomes(1, ledger, given) == [Outcome(faults=faults, failure=failure, reply=reply)]
         assert report.failed == {"refused with 413": 1} and not report.rejected
     with Ledger(ledger.path.with_name("other.sqlite")) as other:
-        other.answer([(key(make(0), given), "0-detail", completion_of(json.loads(first.body)), 0.0)])
+        other.answer([(request_key(make(0), given), "0-detail", completion_of(json.loads(first.body)), 0.0)])
         assert outcomes(1, other, given) == [Outcome(faults=faults, failure="not asked yet", reply=reply)]
 
 
@@ -592,10 +595,9 @@ def test_an_address_with_a_password_is_refused(url: str) -> None:
 
 
 def test_the_newer_name_of_the_limit_is_for_openai_alone() -> None:
-    from posetalk.llm.client import body
 
-    ours = body(make(1), ServerSettings(model="m", base_url="http://a/v1"), False)
-    theirs = body(make(1), ServerSettings(model="m"), False)
+    ours = request_body(make(1), ServerSettings(model="m", base_url="http://a/v1"), False)
+    theirs = request_body(make(1), ServerSettings(model="m"), False)
     assert ours["max_tokens"] == theirs["max_completion_tokens"] == 64
     assert "max_tokens" not in theirs and "max_completion_tokens" not in ours
 
@@ -607,7 +609,7 @@ def test_messages_that_cannot_be_sent_are_said(monkeypatch: pytest.MonkeyPatch) 
             client = Client(settings(server))
             try:
                 broken = ({"role": "user", "content": "half a \ud800 pair"},)
-                await client.ask(ChatRequest("1", 1, "1.jpg", "detail", broken, {}))
+                await client.send(ChatRequest("1", 1, "1.jpg", "detail", broken, {}))
             finally:
                 await client.close()
 

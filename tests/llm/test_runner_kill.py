@@ -1,6 +1,6 @@
 """Killed at 25 random moments and resumed each time, a run ends like one that was left alone, and is paid once.
 
-    python -m tests.llm.test_kill ADDRESS FOLDER
+    python -m tests.llm.test_runner_kill ADDRESS FOLDER
 
 is the run that is killed: it forks, so that what is imported is imported once, and kills the child.
 """
@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.llm.server import Body, asked, echo, error, running, said
-from tests.llm.test_generate import accept, jobs, make
+from tests.llm.test_runner import accept, jobs, make
 
-from posetalk.llm.client import ServerSettings, key
+from posetalk.llm.client import ServerSettings, request_key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import results
@@ -108,7 +108,7 @@ def killed(url: str, folder: Path) -> None:
         _, status = os.waitpid(process, 0)
         os.close(judged)
         paid = answers(url)
-        new = [key(replace(make(0), messages=json.loads(name)), settings) for name in paid - before]
+        new = [request_key(replace(make(0), messages=json.loads(name)), settings) for name in paid - before]
         rounds.append({"status": status, "paid": new, "answered": answered(path)})
         assert len(new) == (paid - before).total()  # none twice in a round
         before = paid
@@ -124,7 +124,7 @@ def test_killed_at_25_moments(tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     folder.mkdir()
     with running(script) as server:
-        command = [sys.executable, "-m", "tests.llm.test_kill", server.url, str(folder)]
+        command = [sys.executable, "-m", "tests.llm.test_runner_kill", server.url, str(folder)]
         run = subprocess.run(
             command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
         )

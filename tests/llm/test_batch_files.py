@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.llm.server import Body, asked, echo, running, said
-from tests.llm.test_generate import accept, jobs, settings
+from tests.llm.test_runner import accept, jobs, settings
 
 import posetalk.llm.batch_files as batch
 from posetalk.errors import PosetalkError
 from posetalk.llm.batch_files import read_batch, write_batch
-from posetalk.llm.client import ServerSettings, key
+from posetalk.llm.client import ServerSettings, request_key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request_state import results
@@ -58,7 +58,7 @@ def test_a_line_is_what_a_server_is_asked(ledger: Ledger, tmp_path: Path) -> Non
         bodies = sorted(server.seen, key=asked)
     for row, body, job in zip(lines(out), bodies, jobs(5), strict=True):
         given = {"method": "POST", "url": "/v1/chat/completions", "body": body}
-        assert row == {"custom_id": key(job, SETTINGS), **given}
+        assert row == {"custom_id": request_key(job, SETTINGS), **given}
 
 
 def test_results_in_any_order_with_all_that_may_go_wrong(ledger: Ledger, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_run_is_continued_with_either_writer(ledger: Ledger, tmp_path: Path) -
     assert not (tmp_path / "none.jsonl").exists()
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MOST_LINES", 4), ("MOST_BYTES", 1700)])
+@pytest.mark.parametrize(("limit", "value"), [("MAX_FILE_LINES", 4), ("MAX_FILE_BYTES", 1700)])
 def test_no_file_is_larger_than_a_batch_may_be(
     limit: str, value: int, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,7 @@ def test_no_file_is_larger_than_a_batch_may_be(
     files = write_batch(jobs(11), ledger, SETTINGS, accept, tmp_path / "batch.jsonl")
     assert [file.name for file in files] == ["batch.jsonl", "batch-2.jsonl", "batch-3.jsonl"]
     assert [len(lines(file)) for file in files] == [4, 4, 3]
-    assert [row["custom_id"] for row in lines(*files)] == [key(job, SETTINGS) for job in jobs(11)]
+    assert [row["custom_id"] for row in lines(*files)] == [request_key(job, SETTINGS) for job in jobs(11)]
     assert max(file.stat().st_size for file in files) <= 1700
 
 
@@ -167,7 +167,7 @@ values = st.recursive(
 def test_no_line_ends_a_reading(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
     folder = tmp_path_factory.mktemp("batch")
     with Ledger(folder / "ledger.sqlite") as ledger:
-        ledger.mark([("k", "j")], "waiting")
+        ledger.set_state([("k", "j")], "waiting")
         report = read_batch(put(folder / "back.jsonl", [json.dumps(row) for row in rows]), ledger)
         counted = report.answered + report.known + report.failed + report.foreign + report.unreadable
         assert counted == len(rows)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from posetalk.locate.ahead import AHEAD, ReadTask, pixel_bytes, read_ahead
+from posetalk.locate.read_ahead import MAX_AHEAD, ReadTask, pixel_bytes, read_ahead
 
 
 class Held:
@@ -80,9 +80,9 @@ def test_many_small_pictures_are_read_ahead_by_number() -> None:
     lists = read_ahead(stream())
     for _ in range(5):
         next(lists)
-    assert given <= 10 + AHEAD + 1
+    assert given <= 10 + MAX_AHEAD + 1
     lists.close()
-    assert given <= 10 + AHEAD + 1
+    assert given <= 10 + MAX_AHEAD + 1
 
 
 def test_who_stops_listening_does_not_wait_for_what_does_not_fit() -> None:

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, however the program ends."""
+"""Write files and folders so that they exist completely or not at all, however the program ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ADVICE = "choose another place"
 
 @contextmanager
 def writing(path: str | Path, advice: str = _ADVICE) -> Iterator[None]:
-    """What the system refuses inside becomes one sentence: "cannot write PATH: REASON; ADVICE"."""
+    """Turn an OSError inside the block into a PosetalkError: "cannot write PATH: REASON; ADVICE"."""
     try:
         yield
     except OSError as error:
@@ -26,11 +26,20 @@ def writing(path: str | Path, advice: str = _ADVICE) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: str | Path, advice: str = _ADVICE) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its name when the block has ended well.
+    """Give a temporary file beside `path`, which replaces `path` when the block ends without an exception.
 
-    What was there before stays until then, and for good where the block fails. Each process writes a file of its own;
-    of several the last to end stands. Its folder is made. A device or a pipe (`/dev/stdout`) is written to itself.
-    Errors: as `writing`.
+    An earlier file stays until then, and for good if the block raises. Each process has a temporary file of its own;
+    the last one to end wins. The folder of `path` is made. A device or a pipe (`/dev/stdout`) is written directly.
+
+    Args:
+        path: The file to write.
+        advice: How the error's sentence ends.
+
+    Yields:
+        The file to write to.
+
+    Raises:
+        PosetalkError: the file cannot be written.
     """
     path = Path(path)
     with writing(path, advice):
@@ -38,7 +47,7 @@ def whole_file(path: str | Path, advice: str = _ADVICE) -> Iterator[Path]:
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = _part(path)
+        part = _part_path(path)
         try:
             yield part
             part.replace(path)
@@ -48,18 +57,26 @@ def whole_file(path: str | Path, advice: str = _ADVICE) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str, advice: str = _ADVICE) -> None:
-    """A whole file of UTF-8; half characters, which it cannot hold, are question marks. Errors: as `writing`."""
+    """Write a UTF-8 file as `whole_file` does, with ? for lone surrogates.
+
+    Raises:
+        PosetalkError: the file cannot be written.
+    """
     with whole_file(path, advice) as part:
         part.write_text(text, encoding="utf-8", errors="replace")
 
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """A folder beside `path` to write to, which takes its name when the block has ended well; no other run meanwhile.
+    """Give a temporary folder beside `path`, which becomes `path` when the block ends without an exception.
 
-    Errors: `path` is there and not empty, another run is writing it; as `writing`.
+    Yields:
+        The folder to write to.
+
+    Raises:
+        PosetalkError: `path` exists and is not empty, another run is writing it, or it cannot be written.
     """
-    path = Path(path).absolute()  # which has a name, also where it is given as a dot
+    path = Path(path).absolute()  # "." has no name
     check_free(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +84,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             check_free(path)  # another run may just have ended
             for name in left_behind(path.parent, path.name):
                 shutil.rmtree(name, ignore_errors=True)
-            part = _part(path)
+            part = _part_path(path)
             part.mkdir()
             try:
                 yield part
@@ -77,7 +94,11 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 
 def check_free(folder: str | Path) -> None:
-    """Errors: the folder is there and holds something, or is no folder."""
+    """Check that a folder is new or empty.
+
+    Raises:
+        PosetalkError: it is not, or it is no folder.
+    """
     folder = Path(folder)
     with writing(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -85,12 +106,12 @@ def check_free(folder: str | Path) -> None:
 
 
 def left_behind(folder: Path, name: str) -> list[Path]:
-    """What killed processes left in `folder` of writing `name`; only for the one who holds that, see `only_run`."""
+    """The temporary files of `name` that killed processes left in `folder`. Call it with the lock of `only_run`."""
     path = Path(name)
-    part = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.part{re.escape(path.suffix)}")
-    return [found for found in folder.iterdir() if part.fullmatch(found.name)]
+    pattern = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.part{re.escape(path.suffix)}")
+    return [file for file in folder.iterdir() if pattern.fullmatch(file.name)]
 
 
-def _part(path: Path) -> Path:
-    """Hidden, of this process alone, and with the suffix by which some writers choose a format."""
+def _part_path(path: Path) -> Path:
+    """A hidden name for this process alone, with the same suffix, by which some writers choose a format."""
     return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
