@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.write.test_smollm2 import DATA, server
-from tests.write.test_smollm2 import pytestmark as _marks
+from tests.write.from_model.test_smollm2 import DATA, server
+from tests.write.from_model.test_smollm2 import pytestmark as _marks
 
 from posetalk.bench.answers import judge
 from posetalk.bench.answers.answer import answer_here, file_of
