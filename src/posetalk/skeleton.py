@@ -197,7 +197,7 @@ def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
             raise PosetalkError(f"{where} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
 
 
-def skeleton(name: str | Path) -> Skeleton:
+def load_skeleton(name: str | Path) -> Skeleton:
     """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
     name = str(name)
     if name in BUILT_IN:
@@ -213,10 +213,10 @@ def _built_in(name: str) -> Skeleton:
     return _parse(text, f"skeletons/{name}.toml", name)
 
 
-Asked = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]
+KeypointQuery = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]
 
 
-def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
+def parse_keypoints(keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
     """Whatever names keypoints -> the keypoints, in order.
 
     A string is a built-in skeleton's name, the path of a TOML file, or else one keypoint, "name: description".
@@ -225,7 +225,7 @@ def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
     if isinstance(keypoints, str | Path):
         text = str(keypoints)
         if text in BUILT_IN or text.endswith(".toml") or isinstance(keypoints, Path):
-            return skeleton(text).keypoints
+            return load_skeleton(text).keypoints
         _not_nearly_a_skeleton(text)
         return (Keypoint.parse(text),)
     if isinstance(keypoints, Skeleton):

@@ -18,11 +18,11 @@ from tests.llm.server import Act, Body, error, running, said
 
 from posetalk.cli import main
 from posetalk.llm.ledger import Ledger
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box
 from posetalk.write.samples.sample import Sample, read_samples
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 POSES: list[dict[str, Any]] = [
     {"uppers": (180, 0), "fores": (180, 0)},  # the left arm up
     {"thighs": (90, 90)},  # sitting

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.facts.subject import PERSONS, of_a_person
-from posetalk.facts.who import Mentions, meant
+from posetalk.facts.who import Mentions, people_meant
 
 ClaimVerdict = Literal["agrees", "contradicts", "cannot tell"]
 _SIDE = r"(?P<side>left|right)"
@@ -121,7 +121,7 @@ _CLAUSE = re.compile(
 _WINDOW = 60  # characters before a word that negate it or hedge it
 
 
-def claims_of(text: str) -> list[Claim]:
+def find_claims(text: str) -> list[Claim]:
     """What a text claims, in its order; the same claim in the same words twice is two claims."""
     found: list[tuple[int, Claim]] = []
     mentions = Mentions(text)
@@ -178,7 +178,9 @@ def check_claim(claim: Claim, scene: Scene) -> ClaimVerdict:
         some = claim.text.lower().endswith(("men", "children")) and claim.number < people
         return "cannot tell" if some else "contradicts"
     who = claim.who
-    values = [_value(figure, claim, scene) for figure in (scene.people if who is None else meant(who, scene))]
+    values = [
+        _value(figure, claim, scene) for figure in (scene.people if who is None else people_meant(who, scene))
+    ]
     if not values:
         return "cannot tell"
     somebody = who is None or (who == "all" and not claim.value)  # "not everyone"

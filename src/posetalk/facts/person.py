@@ -21,7 +21,7 @@ from posetalk.facts.posture import posture_of
 FRONTAL, ROUGHLY = 0.75, 0.55
 
 
-def facts_of(body: Body) -> Facts:
+def body_facts(body: Body) -> Facts:
     """Everything that is looked for in one person."""
     return Facts(
         [

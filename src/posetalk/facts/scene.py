@@ -11,7 +11,7 @@ import numpy as np
 
 from posetalk.facts.body import SIDES, Body, both, either, judge, negated
 from posetalk.facts.fact import Fact, Facts, fact
-from posetalk.facts.person import facts_of
+from posetalk.facts.person import body_facts
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 
@@ -76,7 +76,7 @@ class Scene:
     facts: Facts
 
 
-def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] = ()) -> Scene:
+def scene_facts(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] = ()) -> Scene:
     """The facts of a picture. names: of the keypoints; things: its objects, where they are known.
 
     People are named from left to right by their boxes' centres, so that names do not depend on the file's order.
@@ -86,7 +86,7 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
     figures = []
     for number, person in enumerate(labelled, 1):
         body = Body.of(person, names)
-        facts_ = facts_of(body)
+        facts_ = body_facts(body)
         if any(thing.name in MOUNTS and _above(body, thing.box) for thing in things):
             # a rider's legs hang down as if they stood
             facts_ = Facts([replace(f, value=None) if f.key in _OF_FEET else f for f in facts_])
@@ -112,7 +112,7 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
     return Scene(image.id, tuple(figures), len(people) - len(figures), tuple(things), Facts(merged.values()))
 
 
-def placed(scene: Scene) -> frozenset[str]:
+def people_in_order(scene: Scene) -> frozenset[str]:
     """The names of those who have a place of their own from left to right: everybody else is clearly beside them."""
     center = np.array([figure.box.center[0] for figure in scene.people])
     width = np.array([figure.box.w for figure in scene.people])
@@ -202,7 +202,7 @@ def _with(figure: ScenePerson, thing: Thing, nearest: bool | None) -> list[Fact]
         feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
         below = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
         # Legs as straight as a stander's: beside the animal, or on it; the projection does not tell.
-        bent = None if facts_of(body).value("body: standing") else True
+        bent = None if body_facts(body).value("body: standing") else True
         ridden = both(_above(body, thing.box), below, bent, nearest)
         found.append(fact(of, "ridden", ridden))
     return found

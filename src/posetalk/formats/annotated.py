@@ -13,7 +13,7 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.captions import Caption, caption_of
 from posetalk.formats.coco import Annotation, pose_images
 from posetalk.formats.files import decode_record, none_left
-from posetalk.formats.fit import CountedBoxes, check_labels, evenly, size_of
+from posetalk.formats.fit import CountedBoxes, check_labels, evenly_spaced, size_of
 from posetalk.formats.objects import (
     WRITE_XYWH,
     Instance,
@@ -86,7 +86,7 @@ class AnnotatedImages:
         self._notes = check_labels(
             self._measured(sizes), self.annotations, outside=self._reading.outside.values()
         )
-        if not sizes and not any(self.one(image_id) for image_id in self.ids()):
+        if not sizes and not any(self.get(image_id) for image_id in self.ids()):
             raise none_left(self.annotations, self.skipped, "people")
         if captions and not self._keep("captions", captions, caption_of, early):
             raise none_left(captions, early, "captions")
@@ -123,15 +123,15 @@ class AnnotatedImages:
     def __iter__(self) -> Iterator[AnnotatedImage]:
         """In the order of their ids."""
         for image_id in self.ids():
-            picture = self.one(image_id)
+            picture = self.get(image_id)
             if picture is not None:
                 yield picture
 
-    def some(self) -> Iterator[PoseImage]:
+    def sample(self) -> Iterator[PoseImage]:
         """Of all, or of many at equal distances: enough to see whether they fit."""
-        return (picture.image for picture in map(self.one, evenly(self.ids())) if picture)
+        return (picture.image for picture in map(self.get, evenly_spaced(self.ids())) if picture)
 
-    def one(self, image_id: int) -> AnnotatedImage | None:
+    def get(self, image_id: int) -> AnnotatedImage | None:
         """The picture of that id; None where nothing of it or of its people can be read."""
         row = self._rows.execute("SELECT raw FROM pictures WHERE id = ?", (image_id,)).fetchone()
         late: list[str] = []
@@ -152,7 +152,7 @@ class AnnotatedImages:
 
     def _measured(self, sizes: dict[int, Size | None]) -> Iterator[PoseImage]:
         """Some pictures; each one's size is put into `sizes`."""
-        for image in self.some():
+        for image in self.sample():
             sizes[image.id] = size_of(image)
             yield image
 

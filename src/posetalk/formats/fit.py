@@ -26,7 +26,7 @@ MOST = 0.9  # of the people whose boxes tell
 OFTEN = 0.1  # more than one box in ten that reaches far out of its picture is no detector's slip
 
 
-def evenly(some: Sequence[T], most: int = LOOKED) -> list[T]:
+def evenly_spaced(some: Sequence[T], most: int = LOOKED) -> list[T]:
     """At most so many, at equal distances."""
     if len(some) <= most:
         return list(some)

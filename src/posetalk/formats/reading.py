@@ -10,8 +10,7 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_record, none_left, record_id
-from posetalk.skeleton import Skeleton
-from posetalk.skeleton import skeleton as built_in
+from posetalk.skeleton import Skeleton, load_skeleton
 
 # Where a file has no boxes: the extent of a COCO person's keypoints is 0.83 of the box's height, and this undoes it.
 BOX_OF_POINTS = 1.2
@@ -71,7 +70,7 @@ def reading_of(path: Path, images: Path, skeleton: Skeleton | None, raws: Iterab
     A chosen skeleton is the caller's word, and is not held against the file's names.
     """
     decoder = msgspec.json.Decoder(Category)
-    points = skeleton or built_in("coco17")
+    points = skeleton or load_skeleton("coco17")
     found = Reading(path, images, points, [], 0)
     for number, raw in enumerate(raws, 1):
         try:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.fit import MARGIN, evenly, size_of
+from posetalk.formats.fit import MARGIN, evenly_spaced, size_of
 from posetalk.formats.scale import OF_POINTS, Reach, Size
 from posetalk.images.opening import exif_turn, upright_size
 from posetalk.types import Floats, PoseImage, PoseSet
@@ -42,7 +42,7 @@ def misfit(image: PoseImage, *, shape: bool = False) -> str | None:
     return f"{said}; give the picture that was labelled"
 
 
-def fitting(data: PoseSet) -> PoseSet:
+def drop_misfits(data: PoseSet) -> PoseSet:
     """The data set without the pictures that are not the ones that were labelled; a sentence for each is in `skipped`,
     and in `notes` one for whatever else may not fit.
 
@@ -57,7 +57,7 @@ def fitting(data: PoseSet) -> PoseSet:
 
 def _without_misfits(data: PoseSet) -> PoseSet:
     labelled = [image for image in data.images if image.people]
-    for looked in (evenly(labelled), labelled):
+    for looked in (evenly_spaced(labelled), labelled):
         found = {image.id: fault for image in looked if (fault := misfit(image))}
         if not found:
             return data
@@ -83,16 +83,16 @@ def other_shapes(images: Iterable[PoseImage]) -> list[str]:
     return [f"{image.path.name} has another shape: {fault}{more if len(found) > 1 else ''}"]
 
 
-def photo_notes(images: Iterable[PoseImage], source: Path) -> list[str]:
+def image_notes(images: Iterable[PoseImage], source: Path) -> list[str]:
     """For those who use labels with photos that may be copies of another size: what may not fit."""
-    some = evenly([image for image in images if image.people])
+    some = evenly_spaced([image for image in images if image.people])
     return [*other_shapes(some), *scale_and_turns(some, source, copies=True)]
 
 
-def sizes_of(images: Sequence[PoseImage]) -> dict[int, Size | None]:
+def image_sizes(images: Sequence[PoseImage]) -> dict[int, Size | None]:
     """The size of each picture by its id, as the labels have it, or (of some, if there are many) the photo."""
     sizes = {image.id: size_of(image) for image in images}
-    unsized = evenly([image for image in images if sizes[image.id] is None])
+    unsized = evenly_spaced([image for image in images if sizes[image.id] is None])
     return sizes | {image.id: _photo_size(image) for image in unsized}
 
 
@@ -101,7 +101,7 @@ def scale_and_turns(images: Iterable[PoseImage], source: Path, *, copies: bool =
 
     copies: whether photos may be copies of another size. Errors: keypoints of another scale, where they may not.
     """
-    looked = evenly([image for image in images if image.people])
+    looked = evenly_spaced([image for image in images if image.people])
     reach = Reach(OF_POINTS)
     for image in looked:
         if size_of(image) is None and (size := _photo_size(image)):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
-from posetalk.images.opening import picture_bytes
+from posetalk.images.opening import image_bytes
 
 Turns = tuple[tuple[str, str], ...]  # questions and answers
 Message = dict[str, str]  # role and content, as the chat interface of OpenAI has them
@@ -25,12 +25,12 @@ class ImagePart:
     @classmethod
     def of(cls, path: Path) -> ImagePart:
         """Errors: a file that cannot be read, or is no picture."""
-        picture_bytes(path)
+        image_bytes(path)
         return cls(path, hashlib.sha256(_bytes(path)).hexdigest())
 
     def url(self) -> str:
-        """The picture as a data URL, see `picture_bytes`. Errors: it cannot be read any more."""
-        data, kind = picture_bytes(self.path)
+        """The picture as a data URL, see `image_bytes`. Errors: it cannot be read any more."""
+        data, kind = image_bytes(self.path)
         return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from posetalk.errors import PosetalkError
-from posetalk.images.opening import open_picture
+from posetalk.images.opening import open_image
 
 R = TypeVar("R")
 Picture = str | Path | Image.Image | np.ndarray
@@ -124,7 +124,7 @@ def pixel_bytes(picture: Picture) -> int:
     if isinstance(picture, Image.Image):
         return picture.width * picture.height * 3
     try:
-        with open_picture(Path(picture)) as header:
+        with open_image(Path(picture)) as header:
             return header.width * header.height * 3
     except PosetalkError:  # what is wrong with it is said when it is read
         return 0

@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from posetalk.errors import PosetalkError
-from posetalk.images.opening import formats
+from posetalk.images.opening import readable_formats
 from posetalk.locate.predictions import readable
 
 _HEIF = (".heic", ".heif", ".hif")
@@ -203,7 +203,7 @@ def _sentence(passed: Counter[str], folders: Sequence[str]) -> str | None:
 @cache
 def picture_suffixes() -> frozenset[str]:
     """Suffixes, in small letters, of the pictures that are read."""
-    read = {*formats(), "MPO"}  # which opens as JPEG
+    read = {*readable_formats(), "MPO"}  # which opens as JPEG
     return frozenset(suffix for suffix, form in Image.registered_extensions().items() if form in read)
 
 

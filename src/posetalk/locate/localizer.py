@@ -24,7 +24,7 @@ from posetalk.locate.opened import Boxes, Crop, OpenedImage, Seen, as_list, list
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
-from posetalk.skeleton import BUILT_IN, Asked, Keypoint, asked_keypoints, skeleton
+from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints
 from posetalk.types import Box, Floats, Poses, frozen_array
 
 Decoding = Literal["greedy", "expected"]
@@ -124,7 +124,7 @@ class Localizer:
         """The picture as (h, w, 3) uint8 RGB, upright."""
         return self._picture.image
 
-    def locate(self, boxes: Boxes | None = None, keypoints: Asked = "coco17") -> Poses:
+    def locate(self, boxes: Boxes | None = None, keypoints: KeypointQuery = "coco17") -> Poses:
         """Find keypoints in each box.
 
         boxes:     a list of Box or (x, y, width, height) in px of the full image, or one of them. None: one person is
@@ -134,14 +134,14 @@ class Localizer:
                    list of these two.
         Returns Poses with n = len(boxes), coordinates in px of the full image.
         Errors: no picture set, a box without area or wholly outside the picture, no keypoints, and what
-        `asked_keypoints` and `questions` refuse.
+        `parse_keypoints` and `questions` refuse.
         """
         points = self.questions(keypoints)
         picture = self._picture
         return self._answers([self._opened(picture.image, listed(boxes), picture.seen)], points)[0]
 
     def locate_all(
-        self, pictures: Iterable[tuple[Picture, Boxes | None]], keypoints: Asked = "coco17"
+        self, pictures: Iterable[tuple[Picture, Boxes | None]], keypoints: KeypointQuery = "coco17"
     ) -> Generator[Poses | PosetalkError, None, None]:
         """Find keypoints in many pictures, each with its boxes (or None, see `locate`): an answer a picture, in order.
 
@@ -161,7 +161,7 @@ class Localizer:
         return self.locate_groups(grouped(), keypoints)
 
     def locate_groups(
-        self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], keypoints: Asked = "coco17"
+        self, pictures: Iterable[tuple[Picture, Boxes | None, bool]], keypoints: KeypointQuery = "coco17"
     ) -> Generator[Poses | PosetalkError, None, None]:
         """`locate_all` for a caller who says (True) after which pictures people are asked; no group crosses that.
 
@@ -171,12 +171,12 @@ class Localizer:
         points = self.questions(keypoints)
         return self._all(pictures, points)
 
-    def questions(self, keypoints: Asked) -> tuple[Keypoint, ...]:
+    def questions(self, keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
         """What is asked for, in order.
 
-        Errors: as `asked_keypoints`; a name alone that is nearly a known one; a description too long for the model.
+        Errors: as `parse_keypoints`; a name alone that is nearly a known one; a description too long for the model.
         """
-        points = asked_keypoints(keypoints)
+        points = parse_keypoints(keypoints)
         for point in points:
             if (point.name, point.sentence) not in self._questions:  # else it was looked at before
                 self._check(point)
@@ -184,7 +184,9 @@ class Localizer:
 
     def _check(self, point: Keypoint) -> None:
         """Errors: as `questions`."""
-        known = {p.name for name in BUILT_IN for p in skeleton(name).keypoints} | set(self.trained_keypoints)
+        known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints} | set(
+            self.trained_keypoints
+        )
         if not point.sentence and point.name not in known:
             near = get_close_matches(point.name.replace("_", " ").lower(), known, 2, ALIKE)
             if near:
@@ -252,7 +254,7 @@ class Localizer:
         """By which keypoints a person is found in a whole picture: those asked for where a whole body is among them,
         else the first built-in skeleton that the model was trained on, else all that it was trained on."""
         asked, trained = {p.name for p in points}, set(self.trained_keypoints)
-        built_in = [skeleton(name) for name in BUILT_IN]
+        built_in = [load_skeleton(name) for name in BUILT_IN]
         if any(asked >= set(body.names) for body in built_in):
             return points
         for body in built_in:

@@ -11,13 +11,13 @@ from rich.progress import track
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import labelled_skeleton, read_people
 from posetalk.formats.detections import read_boxes
-from posetalk.images.fit import fitting, sizes_of
+from posetalk.images.fit import drop_misfits, image_sizes
 from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs, without_match
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
 from posetalk.score.evaluate import evaluate
 from posetalk.settings import EvaluateSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 
 def evaluate_model(
@@ -29,7 +29,7 @@ def evaluate_model(
     people, scored under the files' names. Run again on the same folder it goes on with the people that are missing.
     Errors: those of the readers; a folder with another run.
     """
-    named = skeleton(settings.skeleton) if settings.skeleton else None
+    named = load_skeleton(settings.skeleton) if settings.skeleton else None
     heads = Path(settings.heads) if settings.heads else None
     truth = read_people(
         Path(settings.annotations),
@@ -39,14 +39,14 @@ def evaluate_model(
         last=settings.last,
         heads=heads,
     )
-    truth = fitting(truth)
+    truth = drop_misfits(truth)
     for sentence in [*truth.notes, *(f"skipped: {one}" for one in truth.skipped)]:
         print(sentence)
     found = None
     if settings.boxes:
         if truth.name in ("mpii", "lsp"):
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
-        found = read_boxes(Path(settings.boxes), form=settings.box_format, sizes=sizes_of(truth.images))
+        found = read_boxes(Path(settings.boxes), form=settings.box_format, sizes=image_sizes(truth.images))
         for sentence in (*found.notes, *without_match(truth, found)):
             print(sentence)
     others, told = _others(beside)

@@ -14,11 +14,11 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import read_people
 from posetalk.images.affine import square_of
-from posetalk.images.fit import fitting as those_that_fit
+from posetalk.images.fit import drop_misfits
 from posetalk.model.adapters import fitting, set_trainable, trainable
 from posetalk.model.files import build, conversation, crop_settings, load, save
 from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.train.align import align
 from posetalk.train.card import KnownKeypoints, write_card
 from posetalk.train.examples import TrainingExample, Views, examples, targets
@@ -134,7 +134,7 @@ def _people(
 ) -> list[TrainingExample]:
     """Those to learn from. Who is left out is told: a bad record, a picture that cannot be read, a person without a
     keypoint inside its box."""
-    skeletons = {data.skeleton: skeleton(data.skeleton) for data in settings.data}
+    skeletons = {data.skeleton: load_skeleton(data.skeleton) for data in settings.data}
     for name in settings.without_keypoints:
         if all(name not in named.names for named in skeletons.values()):
             raise PosetalkError(f"--without-keypoints: no data set has a keypoint {name!r}")
@@ -147,7 +147,7 @@ def _people(
         people = read_people(
             Path(data.annotations), Path(data.images), skeleton=of_coco, first=data.first, last=data.last
         )
-        people = those_that_fit(people)
+        people = drop_misfits(people)
         notes |= dict.fromkeys(people.notes)
         skipped |= dict.fromkeys(people.skipped)
         read.append((data, examples(people, named, settings.without_keypoints, crop.padding)))

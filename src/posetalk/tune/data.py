@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.coco import picture_path
+from posetalk.formats.coco import image_path
 from posetalk.formats.files import read_start
 from posetalk.images.opening import upright_size
 from posetalk.tune.collator import ChatCollator, RenderedConversation
@@ -60,7 +60,7 @@ def examples(
     found: list[TuningExample] = []
     for sample in track(read_source(source.file, skipped)):
         try:
-            picture = picture_path(Path(source.images), sample.image)
+            picture = image_path(Path(source.images), sample.image)
             if picture not in sizes:
                 sizes[picture] = upright_size(picture)
             lesson = teacher.render(sample.turns)

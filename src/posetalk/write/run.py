@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.inputs import LocalPath
 from posetalk.llm.batch_files import read_batch, write_batch
@@ -113,9 +113,9 @@ def facts_samples(
     wanted = {kind: counts.chosen(ids, kind, settings.seed) for kind in settings.kinds}
     for image_id in track(ids):
         kinds = [kind for kind in settings.kinds if image_id in wanted[kind]]
-        if not kinds or (picture := pictures.one(image_id)) is None:
+        if not kinds or (picture := pictures.get(image_id)) is None:
             continue
-        scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
+        scene = scene_facts(picture.image, pictures.keypoint_names, picture.things)
         quotable = [text for text in picture.captions if not gives_away(text)]
         for kind in kinds:
             turns = write(scene, quotable, kind, settings.seed)
@@ -132,9 +132,9 @@ def accept(pictures: AnnotatedImages, recipe: Recipe, model: str) -> Accept:
     def judge(job: ChatRequest, reply: str) -> Turns:
         turns = parse(job, reply)  # first: what cannot be read needs no picture
         if not last or last[0][0].image.id != job.image_id:
-            picture = pictures.one(job.image_id)
+            picture = pictures.get(job.image_id)
             assert picture is not None  # the job was made from it
-            last[:] = [(picture, scene_of(picture.image, pictures.keypoint_names, picture.things))]
+            last[:] = [(picture, scene_facts(picture.image, pictures.keypoint_names, picture.things))]
         picture, scene = last[0]
         sample = Sample(job.id, job.image_id, job.image, kind_of(job.kind), turns, model)
         if faults := faults_of(sample, scene, given_facts(recipe, kind_of(job.kind)), picture.captions):
@@ -284,9 +284,9 @@ def _kept(
 
 
 def _borne_out(pictures: AnnotatedImages, sample: Sample) -> bool:
-    picture = pictures.one(sample.image_id)
+    picture = pictures.get(sample.image_id)
     return picture is not None and borne_out(
-        sample, scene_of(picture.image, pictures.keypoint_names, picture.things)
+        sample, scene_facts(picture.image, pictures.keypoint_names, picture.things)
     )
 
 
@@ -352,11 +352,11 @@ def screen_file(
 
     def judged() -> Iterator[ScreenedSample]:
         for sample in read_published(published, skipped):
-            picture = pictures.one(sample.image_id) if pictures and sample.image_id in known else None
+            picture = pictures.get(sample.image_id) if pictures and sample.image_id in known else None
             if pictures is None or picture is None:
                 yield ScreenedSample(sample, faults_of(sample, None, fewest=1))
             else:
-                scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
+                scene = scene_facts(picture.image, pictures.keypoint_names, picture.things)
                 yield ScreenedSample(
                     sample, faults_of(sample, scene, captions=picture.captions or None, fewest=1)
                 )

@@ -19,7 +19,7 @@ from posetalk.bench.questions.lines import LONGEST, plain
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question, drawn
 from posetalk.errors import PosetalkError, shown
-from posetalk.formats.paths import find_picture
+from posetalk.formats.paths import find_image
 from posetalk.inputs import content_of
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
@@ -68,7 +68,7 @@ def asked_questions(
         raise PosetalkError(f"a limit of {limit} leaves no question; give at least 1")
     some = sorted(closed, key=lambda q: drawn("limit", q.id))[:limit]
     more = sorted(opened.questions if opened else (), key=lambda q: (drawn("limit", q.image), q.id))[:limit]
-    there = {name: find_picture(images, name) for name in [q.image for q in some] + [q.image for q in more]}
+    there = {name: find_image(images, name) for name in [q.image for q in some] + [q.image for q in more]}
     found = [AskedQuestion(q.id, path, q.prompt, CLOSED_WORDS) for q in some if (path := there[q.image])]
     found += [AskedQuestion(q.id, path, q.text, OPEN_WORDS) for q in more if (path := there[q.image])]
     if not found:

@@ -14,7 +14,7 @@ from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.bench.questions.questions import KINDS, Question, drawn, read_questions, write_questions
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import scene_of
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImage
 
 CLOSED, BLIND = "closed.jsonl", "blind.jsonl"
@@ -70,7 +70,7 @@ def build_closed(
     unlabelled = False
     for picture in unseen.of(pictures):
         unlabelled |= any(person.is_crowd or not person.labelled.any() for person in picture.image.people)
-        found += questions_of(picture, scene_of(picture.image, tuple(names), picture.things), seed)
+        found += questions_of(picture, scene_facts(picture.image, tuple(names), picture.things), seed)
     notes = unseen.notes
     if not unlabelled:
         counts = sum(map(counts_people, found))

@@ -17,7 +17,7 @@ from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.bench.questions.questions import drawn
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.types import Box, PoseImage
 from posetalk.write.from_facts.speaker import subjects
@@ -132,7 +132,7 @@ def build_open(
         defaultdict(list)
     )
     for picture in unseen.of(pictures):
-        scene = scene_of(picture.image, tuple(names), picture.things)
+        scene = scene_facts(picture.image, tuple(names), picture.things)
         if not can_ask(picture, scene):
             continue
         captions = [text for text in picture.captions if not gives_away(text)]

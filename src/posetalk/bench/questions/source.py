@@ -15,11 +15,11 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.dataset import read_people
 from posetalk.formats.files import read_start
-from posetalk.formats.paths import find_picture
+from posetalk.formats.paths import find_image
 from posetalk.images.fit import misfit, scale_and_turns
 from posetalk.inputs import LocalPath, TomlName
 from posetalk.settings import Settings
-from posetalk.skeleton import skeleton as named
+from posetalk.skeleton import load_skeleton
 
 
 class BuildSettings(Settings):
@@ -63,14 +63,14 @@ def pictures_of(
     Errors: as the readers'; what does not go with this form of labels.
     """
     path = Path(settings.annotations)
-    chosen = named(settings.skeleton) if settings.skeleton else None
+    chosen = load_skeleton(settings.skeleton) if settings.skeleton else None
     if read_start(path).startswith(b"{"):
         captions, objects = (Path(one) if one else None for one in (settings.captions, settings.objects))
         if settings.first != 1 or settings.last is not None:
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
         folder = Path(settings.images) if settings.images else None
         pictures = AnnotatedImages(path, captions, objects, images=folder, skeleton=chosen)
-        more = scale_and_turns(pictures.some(), path, copies=True) if folder else []
+        more = scale_and_turns(pictures.sample(), path, copies=True) if folder else []
         return pictures, pictures.keypoint_names, lambda: _told([*pictures.notes, *more], pictures.skipped)
     if settings.captions or settings.objects:
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
@@ -94,7 +94,7 @@ def with_photos(
     images = Path(settings.images) if settings.images else None
     good, bad, odd = 0, 0, ""
     for picture in pictures:
-        path = None if images is None else find_picture(images, picture.image.name)
+        path = None if images is None else find_image(images, picture.image.name)
         if images is not None and path is None:
             continue
         if path is not None and (fault := misfit(replace(picture.image, path=path), shape=True)):

@@ -20,10 +20,10 @@ from huggingface_hub import DatasetCardData
 from posetalk.bench.questions.lines import write_lines
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
-from posetalk.formats.coco import picture_path
-from posetalk.formats.paths import find_picture
+from posetalk.formats.coco import image_path
+from posetalk.formats.paths import find_image
 from posetalk.hub.card import save_card
-from posetalk.images.opening import picture_bytes
+from posetalk.images.opening import image_bytes
 from posetalk.whole import whole_file, write_text
 
 TASK = "posetalk_bench"
@@ -89,7 +89,7 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
         (
             {
                 "question_id": question.id,
-                "image": picture_path(images, question.image).relative_to(images).as_posix(),
+                "image": image_path(images, question.image).relative_to(images).as_posix(),
                 "text": question.prompt,
                 # one string: a column of empty and of other lists has no type of its own
                 "choices": "\n".join(question.choices),
@@ -138,9 +138,7 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
             }
             if question.image not in first:
                 first[question.image] = index
-                row["image"] = base64.b64encode(
-                    picture_bytes(picture_path(images, question.image))[0]
-                ).decode()
+                row["image"] = base64.b64encode(image_bytes(image_path(images, question.image))[0]).decode()
             choices = question.choices or ("Yes", "No")
             table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
     return len(questions) - len(some)
@@ -197,9 +195,9 @@ def _with_photos(questions: Sequence[Question], images: Path) -> list[Question]:
 
 
 def _readable(images: Path, name: str) -> bool:
-    path = find_picture(images, name)
+    path = find_image(images, name)
     try:
-        return path is not None and bool(picture_bytes(path))
+        return path is not None and bool(image_bytes(path))
     except PosetalkError:
         return False
 

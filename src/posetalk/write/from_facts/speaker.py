@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from posetalk.facts.fact import Facts
 from posetalk.facts.ordinals import ordinal
-from posetalk.facts.scene import Scene, placed
+from posetalk.facts.scene import Scene, people_in_order
 
 # Words that captions have for one person, with the pronouns they allow. What three captions agree on is taken over.
 NOUNS = {
@@ -75,7 +75,7 @@ def subjects(scene: Scene, captions: Sequence[str]) -> list[Subject]:
     if len(scene.people) == 1 and not scene.others:
         noun = _noun(captions)
         return [Subject(f"the {noun}", FORMS[NOUNS[noun]])]
-    own = placed(scene)
+    own = people_in_order(scene)
     places = _places(len(scene.people), scene.others)
     sizes = _by_size(scene) if len(scene.people) == 2 and not scene.others else []
     return [

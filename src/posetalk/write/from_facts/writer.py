@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from posetalk.facts.claims import check_claim, claims_of
+from posetalk.facts.claims import check_claim, find_claims
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.phrases import Statement, statements
@@ -220,7 +220,7 @@ def _detail(
 
 def _fits(sentence: str, scene: Scene) -> bool:
     """Whether nothing that a caption says of bodies is denied by the facts: some captions are of another picture."""
-    return all(check_claim(claim, scene) != "contradicts" for claim in claims_of(sentence))
+    return all(check_claim(claim, scene) != "contradicts" for claim in find_claims(sentence))
 
 
 def _reasoning(known: _Known, rng: random.Random) -> Turns | None:

@@ -20,7 +20,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.llm.request import ChatRequest, Message
 from posetalk.write.from_model.context import Frame, grounded, paper
@@ -85,8 +85,8 @@ def jobs(
     wanted = {kind: preset.chosen(fit, kind, seed) for kind in kinds}
     for image_id in fit:
         here = [kind for kind in kinds if image_id in wanted[kind]]
-        if here and (picture := pictures.one(image_id)) is not None:
-            scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
+        if here and (picture := pictures.get(image_id)) is not None:
+            scene = scene_facts(picture.image, pictures.keypoint_names, picture.things)
             for kind in here:
                 yield _job(
                     picture, scene, pictures.keypoint_names, kind, recipe, seed, preset.questions, words

@@ -12,8 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from posetalk.errors import PosetalkError
 from posetalk.pages.render import render, script_of
-from posetalk.skeleton import Skeleton
-from posetalk.skeleton import skeleton as built_in
+from posetalk.skeleton import Skeleton, load_skeleton
 from posetalk.types import PoseImage
 from posetalk.whole import write_text
 from posetalk.write.report.chart import Bar, bars, plot_of
@@ -66,7 +65,7 @@ def write_page(
     Memory does not grow with the samples but for the pictures' ids. Errors: a file that cannot be read, a line that is
     none of its kind, no sample, the disk.
     """
-    points = skeleton or built_in("coco17")
+    points = skeleton or load_skeleton("coco17")
     tally = SampleStatistics()
     chosen = {kind: _Some[Sample](-(-shown // len(KINDS)), random.Random(f"{seed} {kind}")) for kind in KINDS}
     for sample in read_samples(samples):

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from posetalk.errors import PosetalkError, need
-from posetalk.formats.coco import picture_path
+from posetalk.formats.coco import image_path
 from posetalk.formats.paths import leads_out
-from posetalk.images.opening import open_picture
+from posetalk.images.opening import open_image
 from posetalk.whole import check_free, whole_folder
 from posetalk.write.samples.card import Provenance, write_card
 from posetalk.write.samples.parquet import Shards, finevision_row, message_row
@@ -109,7 +109,7 @@ def _check(sample: Sample, images: Path | None) -> None:
     if mark := next((found[0] for text in texts if (found := _MARKS.search(text))), None):
         raise PosetalkError(f"its text holds the mark {mark}")
     if images is not None:
-        picture_path(images, sample.image)
+        image_path(images, sample.image)
     elif leads_out(sample.image):
         raise PosetalkError(f"its image {sample.image!a} leads out of the folder of the pictures")
 
@@ -124,17 +124,17 @@ def _find_pictures(samples: Path, images: Path | None, form: Form) -> None:
             continue
         seen.add(sample.image)
         try:
-            path = picture_path(images, sample.image)
+            path = image_path(images, sample.image)
         except PosetalkError:  # its samples are left out, see `_check`
             continue
         if not path.is_file():
             raise PosetalkError(f"there is no picture {path}; give the folder that holds all pictures")
-        with open_picture(path):  # reads its first bytes alone
+        with open_image(path):  # reads its first bytes alone
             pass
 
 
 def _row(sample: Sample, form: Form, images: Path | None) -> dict[str, Any]:
-    place = Path(sample.image) if images is None else picture_path(images, sample.image).absolute()
+    place = Path(sample.image) if images is None else image_path(images, sample.image).absolute()
     match form:
         case "llava":
             return {"id": sample.id, "image": sample.image, "conversations": _conversations(sample)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from posetalk.errors import need
-from posetalk.images.opening import picture_bytes
+from posetalk.images.opening import image_bytes
 from posetalk.write.samples.sample import Sample
 
 ROWS = 300  # a row group: about a hundred photos of COCO with three samples each, 16 MB
@@ -80,7 +80,7 @@ def _picture(path: Path) -> Row:
 
 @lru_cache(maxsize=1)  # the samples of a picture come one after the other
 def _read(path: Path, changed: int) -> tuple[bytes, str]:
-    return picture_bytes(path)
+    return image_bytes(path)
 
 
 class Shards:

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.resources import files
 
-from posetalk.facts.claims import Claim, check_claim, claims_of
+from posetalk.facts.claims import Claim, check_claim, find_claims
 from posetalk.facts.scene import Scene
 from posetalk.llm.fault import Fault
 from posetalk.write.from_model.reply import FEWEST
@@ -117,10 +117,10 @@ def borne_out(sample: Sample, scene: Scene) -> bool:
 
 
 def _agreed(question: str, answer: str, scene: Scene) -> bool:
-    verdicts = [check_claim(claim, scene) for claim in claims_of(answer)]
+    verdicts = [check_claim(claim, scene) for claim in find_claims(answer)]
     if question.strip() and yes_or_no(last := asked(question)) and (YES.match(answer) or NO.match(answer)):
         means = "agrees" if YES.match(answer) else "contradicts"
-        verdicts += ["agrees" for claim in claims_of(last) if check_claim(claim, scene) == means]
+        verdicts += ["agrees" for claim in find_claims(last) if check_claim(claim, scene) == means]
     return "agrees" in verdicts
 
 
@@ -172,9 +172,9 @@ def _runs(told: str) -> frozenset[tuple[str, ...]]:
 
 def _contradicted(question: str, answer: str, which: str, scene: Scene) -> Iterator[Fault]:
     """Claims of the answer, of a question it says yes to, and of one that asks why; and a bare no to what is so."""
-    last, claims = asked(question), claims_of(answer)
+    last, claims = asked(question), find_claims(answer)
     if _WHY.match(last) or (yes_or_no(last) and YES.match(answer)):
-        claims = claims_of(last) + claims
+        claims = find_claims(last) + claims
     for claim in claims:
         if check_claim(claim, scene) == "contradicts":
             so = "so" if claim.value else "not so"
@@ -189,7 +189,7 @@ def _contradicted(question: str, answer: str, which: str, scene: Scene) -> Itera
 
 def _put(question: str) -> Claim | None:
     """The claim that a yes-or-no question puts, where it is its only one and stands at its end."""
-    claims = claims_of(question)
+    claims = find_claims(question)
     rest = question.rstrip(" ?").lower().removesuffix(" down").removesuffix(" up")
     return claims[0] if len(claims) == 1 and rest.endswith(claims[0].text.lower()) else None
 
@@ -213,7 +213,7 @@ def _beside(question: str, answer: str, which: str) -> Iterator[Fault]:
         fault = "says neither yes nor no"
     elif yes_or_no(last) and _VERDICT.match(answer) and (put := _put(last)):
         yes = bool(YES.match(answer))
-        if any(c.key == put.key and (c.value == put.value) != yes for c in claims_of(answer)):
+        if any(c.key == put.key and (c.value == put.value) != yes for c in find_claims(answer)):
             fault = f"says {first} and then the opposite"
     if fault:
         yield Fault("mismatch", f'the answer{which} {fault} ("{part(answer)}")')
