@@ -22,7 +22,7 @@ _SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 
 
 def swap_sides(text: str) -> str:
-    """`text` with the words left and right exchanged: what a mirrored picture shows."""
+    """`text` with the words left and right exchanged: what a mirrored image shows."""
     return re.sub(r"\b(left|right|Left|Right)\b", lambda m: _SIDES[m.group()], text)
 
 
@@ -72,7 +72,7 @@ class Keypoint:
         return cls(name.strip(), sentence.strip())
 
     def mirrored(self) -> Keypoint:
-        """The keypoint that stands at this one's place in a mirrored picture (when it has no skeleton)."""
+        """The keypoint that stands at this one's place in a mirrored image (when it has no skeleton)."""
         return replace(self, name=self.mirror, sentence=swap_sides(self.sentence), mirror=self.name)
 
 
@@ -88,9 +88,9 @@ class Skeleton:
         names = self.names
         if not names:
             raise PosetalkError(f"the skeleton {self.name!r} has no keypoints")
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise PosetalkError(f"the skeleton {self.name!r} names {twice[0]!r} twice")
+        duplicates = sorted({n for n in names if names.count(n) > 1})
+        if duplicates:
+            raise PosetalkError(f"the skeleton {self.name!r} names {duplicates[0]!r} twice")
         for point in self.keypoints:
             if point.mirror not in names:
                 raise PosetalkError(
@@ -143,7 +143,7 @@ def _parse(text: str, where: str, default_name: str) -> Skeleton:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also of numbers of thousands of digits
         raise PosetalkError(f"{where} is not valid TOML: {error}") from None
-    _known(data, {"name", "keypoint", "limbs", "source"}, where)
+    _refuse_unknown_keys(data, {"name", "keypoint", "limbs", "source"}, where)
     rows = data.get("keypoint", [])
     if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
         raise PosetalkError(f"{where} has no keypoints; write one [[keypoint]] table for each")
@@ -160,7 +160,7 @@ def _parse(text: str, where: str, default_name: str) -> Skeleton:
 
 
 def _keypoint(row: dict[str, Any], where: str) -> Keypoint:
-    _known(row, {"name", "sentence", "sigma", "mirror", "place"}, where)
+    _refuse_unknown_keys(row, {"name", "sentence", "sigma", "mirror", "place"}, where)
     if "name" not in row:
         raise PosetalkError(f"{where} has no name")
     sigma, place = row.get("sigma", DEFAULT_SIGMA), row.get("place")
@@ -191,7 +191,7 @@ def _is_number(value: object) -> bool:
     )  # an int may be larger
 
 
-def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
+def _refuse_unknown_keys(table: dict[str, Any], keys: set[str], where: str) -> None:
     for key in table:
         if key not in keys:
             raise PosetalkError(f"{where} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
@@ -201,14 +201,14 @@ def load_skeleton(name: str | Path) -> Skeleton:
     """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
     name = str(name)
     if name in BUILT_IN:
-        return _built_in(name)
+        return _load_built_in(name)
     if not name.endswith(".toml"):
         raise PosetalkError(f"no skeleton {name!r}: built in are {', '.join(BUILT_IN)}; or give a .toml file")
     return Skeleton.from_toml(name)
 
 
 @cache
-def _built_in(name: str) -> Skeleton:
+def _load_built_in(name: str) -> Skeleton:
     text = files("posetalk").joinpath("skeletons", f"{name}.toml").read_text(encoding="utf-8")
     return _parse(text, f"skeletons/{name}.toml", name)
 
@@ -226,7 +226,7 @@ def parse_keypoints(keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
         text = str(keypoints)
         if text in BUILT_IN or text.endswith(".toml") or isinstance(keypoints, Path):
             return load_skeleton(text).keypoints
-        _not_nearly_a_skeleton(text)
+        _refuse_misspelt_skeleton(text)
         return (Keypoint.parse(text),)
     if isinstance(keypoints, Skeleton):
         return keypoints.keypoints
@@ -234,27 +234,28 @@ def parse_keypoints(keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
         return (keypoints,)
     if not isinstance(keypoints, Iterable):
         raise PosetalkError(f"keypoints are a skeleton or a list of 'name: description', not {keypoints!r}")
-    points = tuple(map(_one_keypoint, keypoints))
+    points = tuple(map(_as_keypoint, keypoints))
     if not points:
         raise PosetalkError("no keypoints to look for; give a skeleton's name or 'name: description'")
     return points
 
 
-def _one_keypoint(asked: object) -> Keypoint:
-    if isinstance(asked, Keypoint):
-        return asked
-    if not isinstance(asked, str):
-        raise PosetalkError(f"a keypoint is a Keypoint or a string 'name: description', not {asked!r}")
-    if asked in BUILT_IN or asked.endswith(".toml"):
-        raise PosetalkError(f"{asked!r} is a skeleton among single keypoints; ask for it alone")
-    return Keypoint.parse(asked)
+def _as_keypoint(value: object) -> Keypoint:
+    if isinstance(value, Keypoint):
+        return value
+    if not isinstance(value, str):
+        raise PosetalkError(f"a keypoint is a Keypoint or a string 'name: description', not {value!r}")
+    if value in BUILT_IN or value.endswith(".toml"):
+        raise PosetalkError(f"{value!r} is a skeleton among single keypoints; ask for it alone")
+    return Keypoint.parse(value)
 
 
-def _not_nearly_a_skeleton(text: str) -> None:
+def _refuse_misspelt_skeleton(text: str) -> None:
     """coco-17, COCO 17, coco, coco18 are slips of the pen, not keypoints."""
-    bare = re.sub(r"[^a-z0-9]", "", text.lower())
-    near = [name for name in BUILT_IN if len(bare) > 2 and name.startswith(bare)]
-    if near := near or get_close_matches(bare, BUILT_IN, cutoff=0.8):
+    letters = re.sub(r"[^a-z0-9]", "", text.lower())
+    candidates = [name for name in BUILT_IN if len(letters) > 2 and name.startswith(letters)]
+    if candidates := candidates or get_close_matches(letters, BUILT_IN, cutoff=0.8):
         raise PosetalkError(
-            f"no skeleton {text!r}; did you mean {' or '.join(near)}? a keypoint is asked for as 'name: description'"
+            f"no skeleton {text!r}; did you mean {' or '.join(candidates)}? a keypoint is asked for "
+            "as 'name: description'"
         )

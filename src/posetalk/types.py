@@ -22,8 +22,8 @@ class NoSuchKeypoint(PosetalkError, KeyError):
 
     @classmethod
     def among(cls, known: Sequence[str], name: object, where: str) -> Self:
-        near = " or ".join(map(repr, get_close_matches(str(name), known)))
-        hint = f"did you mean {near}? there are" if near else "there are"
+        candidates = " or ".join(map(repr, get_close_matches(str(name), known)))
+        hint = f"did you mean {candidates}? there are" if candidates else "there are"
         return cls(f"no keypoint {name!r} {where}; {hint}: {', '.join(known)}")
 
     def __str__(self) -> str:  # KeyError's own would put the sentence in quotes
@@ -115,9 +115,9 @@ class Person:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoseImage:
-    """A picture and the people labelled in it. `width` and `height` are None where the labels do not say.
+    """An image and the people labelled in it. `width` and `height` are None where the labels do not say.
 
-    file_name: what the labels call it, relative to the folder of the pictures; None where they name no file.
+    file_name: what the labels call it, relative to the folder of the images; None where they name no file.
     """
 
     id: int
@@ -135,7 +135,7 @@ class PoseImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoseSet:
-    """A data set: its pictures, the names of its keypoints, and one sentence for each record left out.
+    """A data set: its images, the names of its keypoints, and one sentence for each record left out.
 
     notes: a sentence for whatever should be known of the whole: boxes that were made, labels that look wrong.
     padding: how much larger than the person its boxes already are (MPII's: 1.25); `cropped` takes it back.
@@ -170,7 +170,7 @@ class Poses:
     std:     (n, k, 2) px, the spread of the answer along x and y; None for greedy decoding.
     visible: (n, k) bool; None where the model gives no such answer.
     box_scores: (n,) in 0..1 where no boxes were given and the model found each person itself: the mean keypoint score
-             of its look at the whole picture. Not the certainty that somebody is there. None for boxes that were given.
+             of its look at the whole image. Not the certainty that somebody is there. None for boxes that were given.
     """
 
     xy: Floats
@@ -183,14 +183,14 @@ class Poses:
 
     def __post_init__(self) -> None:
         n, k = len(self.boxes), len(self.names)
-        wanted = {"xy": (n, k, 2), "score": (n, k)}
+        expected = {"xy": (n, k, 2), "score": (n, k)}
         if self.std is not None:
-            wanted["std"] = (n, k, 2)
+            expected["std"] = (n, k, 2)
         if self.visible is not None:
-            wanted["visible"] = (n, k)
+            expected["visible"] = (n, k)
         if self.box_scores is not None:
-            wanted["box_scores"] = (n,)
-        for name, shape in wanted.items():
+            expected["box_scores"] = (n,)
+        for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise PosetalkError(f"Poses.{name} has shape {getattr(self, name).shape}, expected {shape}")
 
@@ -205,15 +205,15 @@ class Poses:
 
     def people(self, start: int, end: int) -> Poses:
         """The people start, ..., end - 1, as they are in `boxes`."""
-        some = slice(start, end)
+        rows = slice(start, end)
         return replace(
             self,
-            xy=self.xy[some],
-            score=self.score[some],
-            boxes=self.boxes[some],
-            std=None if self.std is None else self.std[some],
-            visible=None if self.visible is None else self.visible[some],
-            box_scores=None if self.box_scores is None else self.box_scores[some],
+            xy=self.xy[rows],
+            score=self.score[rows],
+            boxes=self.boxes[rows],
+            std=None if self.std is None else self.std[rows],
+            visible=None if self.visible is None else self.visible[rows],
+            box_scores=None if self.box_scores is None else self.box_scores[rows],
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:

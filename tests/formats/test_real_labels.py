@@ -90,7 +90,7 @@ def test_human_art_boxes_are_corners() -> None:
     path = DATA / "humanart_sample/test_humanart_det_AP_H_56.json"
     with pytest.raises(PosetalkError, match="8 of 13 boxes reach far out"):
         read_boxes(path, sizes=sizes)
-    boxes = read_boxes(path, form="xyxy", sizes=sizes)
+    boxes = read_boxes(path, box_format="xyxy", sizes=sizes)
     assert sum(map(len, boxes.values())) == 13
     for image, person in found.people():
         assert max(overlap(person.box, b.box) for b in boxes[image.id]) > 0.5

@@ -244,7 +244,7 @@ def test_corners_of_another_scale_are_found_out_in_either_form(write: Make) -> N
         for i, (x, y, w, h) in boxes()
     ]
     with pytest.raises(PosetalkError, match="8 of 8 boxes lie outside their pictures; made for larger ones"):
-        read_boxes(write(rows), form="xyxy", sizes=dict.fromkeys(range(4), (640, 480)))
+        read_boxes(write(rows), box_format="xyxy", sizes=dict.fromkeys(range(4), (640, 480)))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_whatever_holds_of_one_scene_is_not_sure() -> None:
     for frame in range(10_000):
         reach.add(frame, np.array([[300.0 + frame % 7, 200.0]]), (1920, 1080))
     fault = reach.fault("keypoints")
-    assert fault and not fault.sure
+    assert fault and not fault.certain
     assert Reach(OF_POINTS).fault("keypoints") is None
 
 

@@ -163,7 +163,7 @@ READERS = {
     ),
     "lsp": Reader("joints.mat", lambda p: read_lsp(p, p.parent), seeds.lsp),
     "detections": Reader("boxes.json", read_boxes, _given(seeds.DETECTIONS)),
-    "detections-xyxy": Reader("boxes.json", lambda p: read_boxes(p, form="xyxy"), _given(seeds.DETECTIONS)),
+    "detections-xyxy": Reader("boxes.json", lambda p: read_boxes(p, box_format="xyxy"), _given(seeds.DETECTIONS)),
     "predictions": Reader("predictions.jsonl", read_predictions, seeds.predictions),
     "inputs": Reader("inputs.json", known_contents, seeds.inputs),
     "pictures": Reader("pictures.jsonl", _picture_log, seeds.picture_log),

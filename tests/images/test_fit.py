@@ -14,7 +14,7 @@ from PIL import Image
 
 from posetalk.errors import PosetalkError
 from posetalk.images import opening as pictures
-from posetalk.images.fit import drop_misfits, image_notes, image_sizes, misfit, other_shapes
+from posetalk.images.fit import drop_misfits, image_notes, image_sizes, misfit, shape_notes
 from posetalk.images.opening import image_bytes, read_image, readable_formats, upright_size
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
@@ -58,8 +58,8 @@ def test_a_picture_is_held_against_its_labels(
     assert upright_size(image.path) == read_image(image.path).shape[1::-1]
     fault = misfit(image)
     assert (fault is None) == (says is None) and (says or "") in (fault or "")
-    assert (misfit(image, shape=True) is None) == copy
-    assert len(other_shapes([image] * 3)) == (not copy)
+    assert (misfit(image, any_size=True) is None) == copy
+    assert len(shape_notes([image] * 3)) == (not copy)
 
 
 def test_without_a_size_keypoints_must_lie_in_the_picture(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_without_a_size_keypoints_must_lie_in_the_picture(tmp_path: Path) -> Non
     assert "17 of 17 labelled keypoints lie outside the upright picture, which is 64 x 48" in str(
         misfit(labelled(path, size=None, far=100))
     )
-    assert misfit(labelled(path, size=None, far=100), shape=True) is None  # it may be a small copy
+    assert misfit(labelled(path, size=None, far=100), any_size=True) is None  # it may be a small copy
 
 
 def test_what_cannot_be_opened_is_not_judged(tmp_path: Path) -> None:

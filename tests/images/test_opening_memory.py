@@ -59,7 +59,7 @@ def test_bands_make_the_same_picture(mode: str, turn: int, monkeypatch: pytest.M
     file = io.BytesIO()
     image.save(file, "PNG", exif=turned)
     whole = opening.read_image(Image.open(file))
-    monkeypatch.setattr(opening, "_BAND", 7 * 4)  # rows of the file: 4, and 3 in the last
+    monkeypatch.setattr(opening, "_BAND_PIXELS", 7 * 4)  # rows of the file: 4, and 3 in the last
     assert np.array_equal(opening.read_image(Image.open(file)), whole)
     if mode == "RGB":
         assert np.array_equal(whole, np.asarray(ImageOps.exif_transpose(Image.open(file))))

@@ -13,7 +13,7 @@ import pytest
 from tests.facts.figures import figure
 
 from posetalk.facts.claims import check_claim, find_claims
-from posetalk.facts.fact import Facts, fact
+from posetalk.facts.fact import Facts, make_fact
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
@@ -259,7 +259,7 @@ def test_a_gender_is_only_said_where_captions_agree(captions: list[str], name: s
 def test_who_is_before_somebody_is_not_called_the_one_on_the_left() -> None:
     of = scene(1, people=2)
     first, second = of.people
-    level = Facts([fact("person 1, person 2", "first on the left", None)])
+    level = Facts([make_fact("person 1, person 2", "first on the left", None)])
     large = replace(second, box=Box(*first.box.xywh[:2], 2 * first.box.w, first.box.h))
     names = [one.name for one in subjects(replace(of, people=(first, large), facts=level), [])]
     assert names == ["the smaller person in the picture", "the larger person in the picture"]

@@ -1,4 +1,4 @@
-"""Smooth shapes painted into a picture in place, each from its distance to the pixels of a small window.
+"""Smooth shapes painted into an image in place, each from its distance to the pixels of a small window.
 
 The middle of the top left pixel is at (0.5, 0.5).
 """
@@ -49,10 +49,10 @@ def line(
     canvas: Pixels, a: Floats, b: Floats, half: float, from_: npt.ArrayLike, to: npt.ArrayLike, alpha: float
 ) -> None:
     """A line with round ends that passes from one colour to another; a disc where a is b."""
-    found = window(canvas, np.minimum(a, b) - half - 1, np.maximum(a, b) + half + 1)
-    if found is None:
+    region = window(canvas, np.minimum(a, b) - half - 1, np.maximum(a, b) + half + 1)
+    if region is None:
         return
-    part, x, y = found
+    part, x, y = region
     along = b - a
     length2 = max(float(along @ along), 1e-12)
     t = np.clip(((x - a[0]) * along[0] + (y - a[1]) * along[1]) / length2, 0, 1)
@@ -66,10 +66,10 @@ def line(
 
 def ellipse(canvas: Pixels, at: Floats, std: Floats, colour: Colour, width: float) -> None:
     radii = np.maximum(std, 0.5)
-    found = window(canvas, at - radii - width - 1, at + radii + width + 1)
-    if found is None:
+    region = window(canvas, at - radii - width - 1, at + radii + width + 1)
+    if region is None:
         return
-    part, x, y = found
+    part, x, y = region
     dx, dy = x - at[0], y - at[1]
     k1 = np.hypot(dx / radii[0], dy / radii[1])
     k2 = np.hypot(dx / radii[0] ** 2, dy / radii[1] ** 2)

@@ -33,7 +33,7 @@ class Body:
     """The labelled joints of one person.
 
     points: name -> (2,) px, of the joints that are labelled, hidden ones too. hidden: those that cannot be seen.
-    missing: those that are not labelled: outside the picture, or nobody knows.
+    missing: those that are not labelled: outside the image, or nobody knows.
     """
 
     points: dict[str, Floats]
@@ -107,15 +107,15 @@ class Body:
         a, b, size = self[first], self[second], self.size
         if a is None or b is None or size is None:
             return None
-        whole = LENGTHS[first.split()[1], second.split()[1]] * size
-        return float(np.linalg.norm(a - b)) / whole
+        full_length = LENGTHS[first.split()[1], second.split()[1]] * size
+        return float(np.linalg.norm(a - b)) / full_length
 
-    def angle(self, first: str, at: str, second: str) -> float | None:
+    def angle(self, first: str, joint: str, second: str) -> float | None:
         """At a joint, degrees in the projection: 180 is straight."""
-        a, b, c = self[first], self[at], self[second]
+        a, b, c = self[first], self[joint], self[second]
         if a is None or b is None or c is None:
             return None
-        return between_points(a - b, c - b)
+        return angle_between(a - b, c - b)
 
     def hand(self, side: str) -> Floats | None:
         """The middle of a hand: beyond the wrist, in line with the forearm. None where one of its ends is not known."""
@@ -126,7 +126,7 @@ class Body:
         return wrist + (wrist - elbow) * min(1.0, forearm / max(1e-6, _norm(wrist - elbow))) * HAND
 
     def drop(self, upper: str, lower: str) -> float | None:
-        """How far `lower` is below `upper` in the picture, in trunk lengths."""
+        """How far `lower` is below `upper` in the image, in trunk lengths."""
         a, b, size = self[upper], self[lower], self.size
         return None if a is None or b is None or size is None else float(b[1] - a[1]) / size
 
@@ -140,7 +140,7 @@ def _norm(vector: Floats) -> float:
     return float(np.linalg.norm(vector))
 
 
-def between_points(a: Floats, b: Floats) -> float | None:
+def angle_between(a: Floats, b: Floats) -> float | None:
     """The angle between two vectors, degrees; None where one of them has no length."""
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     if norms == 0:

@@ -22,12 +22,12 @@ from posetalk.facts.who import Mentions, people_meant
 
 ClaimVerdict = Literal["agrees", "contradicts", "cannot tell"]
 _SIDE = r"(?P<side>left|right)"
-_HIS = r"(?:(?:his|her|their|its|the|one's)\s+(?:own\s+)?)?"
-_BE = (
+_POSSESSIVE = r"(?:(?:his|her|their|its|the|one's)\s+(?:own\s+)?)?"
+_TO_BE = (
     r"(?:\s+(?:is|are|was|were|being|held|kept|remains?|stays?))?"
     r"(?:\s+(?:almost|nearly|fully|completely|quite|also|both|visibly|clearly|held|kept))*"
 )
-_A = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
+_ARTICLE = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,17 @@ class _Doubt:
 _FILE: dict[str, Any] = tomllib.loads(
     files("posetalk.facts").joinpath("claims.toml").read_text(encoding="utf-8")
 )
-_CALLED: dict[str, str] = _FILE["things_called"]
+_THING_NAMES: dict[str, str] = _FILE["things_called"]
 
 
-def _pattern(words: list[str], thing: str = "") -> re.Pattern[str]:
-    return re.compile("|".join(words).format(side=_SIDE, be=_BE, his=_HIS, a=_A, thing=thing), re.IGNORECASE)
+def _pattern(words: list[str], things: str = "") -> re.Pattern[str]:
+    return re.compile(
+        "|".join(words).format(side=_SIDE, be=_TO_BE, his=_POSSESSIVE, a=_ARTICLE, thing=things),
+        re.IGNORECASE,
+    )
 
 
-_DOING = [
+_THING_RULES = [
     _Rule(
         _pattern(row["words"], f"(?P<thing>{'|'.join(row['things'])})"),
         ((f"{{thing}}: {row['does']}", True),),
@@ -123,43 +126,43 @@ _WINDOW = 60  # characters before a word that negate it or hedge it
 
 def find_claims(text: str) -> list[Claim]:
     """What a text claims, in its order; the same claim in the same words twice is two claims."""
-    found: list[tuple[int, Claim]] = []
+    claims: list[tuple[int, Claim]] = []
     mentions = Mentions(text)
     for start, clause in _clauses(text):
-        for rules in (_DOING, _RULES):
-            taken = bytearray(len(clause))
+        for rules in (_THING_RULES, _RULES):
+            used = bytearray(len(clause))
             for rule in rules:
                 for match in rule.words.finditer(clause):
-                    if any(taken[match.start() : match.end()]):
+                    if any(used[match.start() : match.end()]):
                         continue  # an earlier rule, which says more, has these words
-                    place = start + match.start()
-                    said = _said(rule, match, clause, mentions.before(place))
-                    if said:
-                        taken[match.start() : match.end()] = b"1" * len(match[0])
-                        found += [(place, claim) for claim in said]
+                    position = start + match.start()
+                    matched = _claims_of_match(rule, match, clause, mentions.before(position))
+                    if matched:
+                        used[match.start() : match.end()] = b"1" * len(match[0])
+                        claims += [(position, claim) for claim in matched]
         for match in _COUNT.finditer(clause):
             word = match["number"].lower()
             number = _NUMBERS.get(word) or int(word)
-            found.append((start + match.start(), Claim("picture: people", True, match[0], None, number)))
-    return [claim for _, claim in sorted(found, key=lambda pair: pair[0])]
+            claims.append((start + match.start(), Claim("picture: people", True, match[0], None, number)))
+    return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
 
 
-def _said(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
+def _claims_of_match(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
     """What the words of a rule claim where they stand; nothing where they are hedged, or not about a person."""
     before = clause[max(0, match.start() - _WINDOW) : match.start()]
     if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :][:_WINDOW].lstrip()):
         return []
     if rule.subject and not of_a_person(before, match[0]):
         return []
-    holds = not _NEGATED.search(before)
-    named = {name: word.lower() for name, word in match.groupdict().items() if word}
-    thing = named.get("thing")
+    is_affirmed = not _NEGATED.search(before)
+    groups = {name: word.lower() for name, word in match.groupdict().items() if word}
+    thing = groups.get("thing")
     if thing:
-        thing = named["thing"] = _CALLED.get(thing, thing)
+        thing = groups["thing"] = _THING_NAMES.get(thing, thing)
     return [
-        Claim(key.format(**named), value == holds, match[0], who, None, thing)
+        Claim(key.format(**groups), value == is_affirmed, match[0], who, None, thing)
         for key, value in rule.means
-        if holds or value  # "not facing away" does not say that someone faces the camera
+        if is_affirmed or value  # "not facing away" does not say that someone faces the camera
     ]
 
 
@@ -167,7 +170,7 @@ def check_claim(claim: Claim, scene: Scene) -> ClaimVerdict:
     """Whether a claim is so in a scene.
 
     Where the text does not say whom it means, one person for whom it is so is enough to agree, and to contradict it
-    must be false for everybody, with nobody unlabelled in the picture. Of somebody in particular it must be so, or
+    must be false for everybody, with nobody unlabelled in the image. Of somebody in particular it must be so, or
     false, for all who may be meant; of one who may be nobody of the labelled nobody can tell.
     """
     if claim.number is not None:
@@ -175,33 +178,34 @@ def check_claim(claim: Claim, scene: Scene) -> ClaimVerdict:
         if people == claim.number:
             return "agrees"
         # two men may be there with a woman
-        some = claim.text.lower().endswith(("men", "children")) and claim.number < people
-        return "cannot tell" if some else "contradicts"
+        may_be_more = claim.text.lower().endswith(("men", "children")) and claim.number < people
+        return "cannot tell" if may_be_more else "contradicts"
     who = claim.who
     values = [
-        _value(figure, claim, scene) for figure in (scene.people if who is None else people_meant(who, scene))
+        _agrees_for(person, claim, scene)
+        for person in (scene.people if who is None else people_meant(who, scene))
     ]
     if not values:
         return "cannot tell"
-    somebody = who is None or (who == "all" and not claim.value)  # "not everyone"
-    if somebody and True in values:
+    one_is_enough = who is None or (who == "all" and not claim.value)  # "not everyone"
+    if one_is_enough and True in values:
         return "agrees"
-    if who in ("all", "none") and not somebody and False in values:
+    if who in ("all", "none") and not one_is_enough and False in values:
         return "contradicts"
     if who in (None, "all", "none") and scene.others:
         return "cannot tell"
     return "agrees" if {*values} == {True} else "contradicts" if {*values} == {False} else "cannot tell"
 
 
-def _value(figure: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
+def _agrees_for(person: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
     if claim.thing is not None:
-        held = scene.facts.value(f"{figure.name}, {claim.key}")
-        return None if held is None else held == claim.value
-    value = figure.facts.value(claim.key)
+        fact_value = scene.facts.value(f"{person.name}, {claim.key}")
+        return None if fact_value is None else fact_value == claim.value
+    value = person.facts.value(claim.key)
     if value is None:
         return None
     if claim.value and not value:
-        numbers = dict(figure.facts[claim.key].numbers)
+        numbers = dict(person.facts[claim.key].numbers)
         for doubt in _DOUBTS:
             number = numbers.get(doubt.number)
             if doubt.fact.fullmatch(claim.key) and (number is None or doubt.low < number < doubt.high):

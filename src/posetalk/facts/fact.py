@@ -54,9 +54,9 @@ class Facts:
         return [fact for fact in self if fact.value]
 
 
-def fact(
-    of: str, says: str, holds: bool | None, numbers: Numbers | None = None, **more: float | None
+def make_fact(
+    part: str, predicate: str, value: bool | None, numbers: Numbers | None = None, **extra: float | None
 ) -> Fact:
     """A fact; numbers that are not known are left out, the others rounded."""
-    given = (numbers or {}) | {name: value for name, value in more.items() if value is not None}
-    return Fact(of, says, holds, tuple((name, round(value, 3)) for name, value in given.items()))
+    known = (numbers or {}) | {name: value for name, value in extra.items() if value is not None}
+    return Fact(part, predicate, value, tuple((name, round(value, 3)) for name, value in known.items()))

@@ -1,8 +1,8 @@
 """The facts of one person.
 
-Left and right are the person's own, but for where a person faces: that is said of the picture. Angles and distances
+Left and right are the person's own, but for where a person faces: that is said of the image. Angles and distances
 are those of the projection, and a fact is only stated where the projection cannot be what makes it: a limb is straight
-where its parts have their whole length, a hand is at the hip where they meet in the picture and the elbow agrees.
+where its parts have their whole length, a hand is at the hip where they meet in the image and the elbow agrees.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from posetalk.facts.body import OTHER as OTHER
 from posetalk.facts.body import SIDES, Body, Numbers, both, judge
-from posetalk.facts.fact import Fact, Facts, fact
-from posetalk.facts.limbs import limbs_of
-from posetalk.facts.posture import posture_of
+from posetalk.facts.fact import Fact, Facts, make_fact
+from posetalk.facts.limbs import limb_facts
+from posetalk.facts.posture import posture_facts
 
 # Where shoulders and hips look as wide as this share of their width, a body is within 41 and 56 degrees of the camera.
 FRONTAL, ROUGHLY = 0.75, 0.55
@@ -25,22 +25,22 @@ def body_facts(body: Body) -> Facts:
     """Everything that is looked for in one person."""
     return Facts(
         [
-            *posture_of(body),
+            *posture_facts(body),
             *_trunk(body),
             *_facing(body),
             *_head(body),
-            *limbs_of(body),
-            *_seen(body),
+            *limb_facts(body),
+            *_visibility(body),
         ]
     )
 
 
 def _trunk(body: Body) -> Iterator[Fact]:
     lean = body.lean
-    yield fact("trunk", "upright", judge(lean, 12, 22), lean=lean)
-    yield fact("trunk", "leaning", both(judge(lean, 22, 12), judge(lean, 55, 65)), lean=lean)
-    yield fact("trunk", "level", both(judge(lean, 70, 55), judge(lean, 110, 125)), lean=lean)
-    yield fact("trunk", "upside down", judge(lean, 130, 60), lean=lean)
+    yield make_fact("trunk", "upright", judge(lean, 12, 22), lean=lean)
+    yield make_fact("trunk", "leaning", both(judge(lean, 22, 12), judge(lean, 55, 65)), lean=lean)
+    yield make_fact("trunk", "level", both(judge(lean, 70, 55), judge(lean, 110, 125)), lean=lean)
+    yield make_fact("trunk", "upside down", judge(lean, 130, 60), lean=lean)
 
 
 def _facing(body: Body) -> Iterator[Fact]:
@@ -55,35 +55,38 @@ def _facing(body: Body) -> Iterator[Fact]:
         ]
         lean = body.lean
         if len(spans) == 2 and lean is not None and lean < 50 and spans[0] * spans[1] > 0:
-            across = float(np.mean(spans))  # below 0: the left is on the picture's right, as in a mirror
-    face = _face(body)
+            across = float(np.mean(spans))  # below 0: the left is on the image's right, as in a mirror
+    face = _visible_face_points(body)
     numbers: Numbers = {} if across is None else {"across": across}
-    eyes = None if not _head_labelled(body) else face > 0
-    for where, sign, seen in (("the camera", -1, eyes), ("away", 1, None if eyes is None else not eyes)):
-        turned = None if across is None else sign * across
-        yield fact("body", f"facing {where}", both(judge(turned, FRONTAL, 0.25), seen), numbers)
-        roughly = both(judge(turned, ROUGHLY, 0.25), seen)
+    face_visible = None if not _head_labelled(body) else face > 0
+    for target, direction, visible in (
+        ("the camera", -1, face_visible),
+        ("away", 1, None if face_visible is None else not face_visible),
+    ):
+        turned = None if across is None else direction * across
+        yield make_fact("body", f"facing {target}", both(judge(turned, FRONTAL, 0.25), visible), numbers)
+        roughly = both(judge(turned, ROUGHLY, 0.25), visible)
         slanted = roughly if turned is None or turned < FRONTAL else None
-        yield fact("body", f"facing roughly {where}", slanted, numbers)
+        yield make_fact("body", f"facing roughly {target}", slanted, numbers)
     # From the side: shoulders look narrow, and the nose tells which way.
     narrow = judge(None if across is None else abs(across), 0.3, 0.55)
-    for side, sign in (("left", -1), ("right", 1)):
-        ahead = _ahead(body)
-        towards = None if ahead is None else judge(sign * ahead, 0.12, -0.05)
-        yield fact("body", f"facing {side}", both(narrow, towards), numbers, ahead=ahead)
+    for side, direction in (("left", -1), ("right", 1)):
+        ahead = _nose_ahead(body)
+        towards = None if ahead is None else judge(direction * ahead, 0.12, -0.05)
+        yield make_fact("body", f"facing {side}", both(narrow, towards), numbers, ahead=ahead)
 
 
-def _face(body: Body) -> int:
+def _visible_face_points(body: Body) -> int:
     """How many of nose and eyes can be seen."""
     return sum(name in body.points and name not in body.hidden for name in ("nose", "left eye", "right eye"))
 
 
 def _head_labelled(body: Body) -> bool:
-    """Whether the head is in the picture, so that a face which is not labelled is turned away."""
+    """Whether the head is in the image, so that a face which is not labelled is turned away."""
     return any(name in body.points for name in ("nose", "left eye", "right eye", "left ear", "right ear"))
 
 
-def _ahead(body: Body) -> float | None:
+def _nose_ahead(body: Body) -> float | None:
     """How far the nose is to the right of the ears, in trunk lengths."""
     nose, size = body["nose"], body.size
     ears = [p for side in SIDES if (p := body[f"{side} ear"]) is not None]
@@ -101,17 +104,17 @@ def _head(body: Body) -> Iterator[Fact]:
         if nose is not None and left is not None and right is not None and left[0] - right[0] > 0:
             turn = float((2 * nose[0] - left[0] - right[0]) / (left[0] - right[0]))
             break
-    if turn is None and nose is not None and _face(body) >= 2:  # one ear behind the head
-        seen = [side for side in SIDES if f"{side} ear" in body.points]
-        turn = None if len(seen) != 1 else (1.5 if seen == ["right"] else -1.5)
-    yield fact("head", "turned to the left", judge(turn, 0.7, 0.3), turn=turn)
-    yield fact("head", "turned to the right", judge(turn, -0.7, -0.3), turn=turn)
+    if turn is None and nose is not None and _visible_face_points(body) >= 2:  # one ear behind the head
+        ears = [side for side in SIDES if f"{side} ear" in body.points]
+        turn = None if len(ears) != 1 else (1.5 if ears == ["right"] else -1.5)
+    yield make_fact("head", "turned to the left", judge(turn, 0.7, 0.3), turn=turn)
+    yield make_fact("head", "turned to the right", judge(turn, -0.7, -0.3), turn=turn)
     straight = None if turn is None else judge(abs(turn), 0.3, 0.7)
-    yield fact("head", "straight", straight, turn=turn)
+    yield make_fact("head", "straight", straight, turn=turn)
 
 
-def _seen(body: Body) -> Iterator[Fact]:
-    """What of the body can be seen; a joint without a label may be outside the picture or behind something."""
+def _visibility(body: Body) -> Iterator[Fact]:
+    """What of the body can be seen; a joint without a label may be outside the image or behind something."""
     for name in sorted({*body.points, *body.missing}):
         hidden = None if name in body.missing else name in body.hidden
-        yield fact(name, "hidden", hidden)
+        yield make_fact(name, "hidden", hidden)

@@ -27,28 +27,28 @@ _PLACED = re.compile(
 _WORKER = re.compile(r"\w{2,}(?:er|or|ist|man|men|woman|women|ian|boy|girl)s?$")
 
 
-def of_a_person(before: str, words: str) -> bool:
+def of_a_person(before: str, verb: str) -> bool:
     """Whether the subject of a verb is a person, going by the last noun before it; no noun at all counts as one.
 
     before: what stands before the verb; words: the verb and what follows. The subject of a finite verb may have
     something between itself and the verb: a woman with a kite is standing.
     """
     text = before.lower()
-    head = _AUXILIARY.sub("", text)
-    if _FINITE.match(words) or re.search(r"\b(?:is|are|was|were)\b", text[len(head) :]):
-        while (shorter := _PLACED.sub("", head)) != head:
-            head = shorter
-    if re.search(r"\b(?:his|her|their) ?$", head):
+    subject = _AUXILIARY.sub("", text)
+    if _FINITE.match(verb) or re.search(r"\b(?:is|are|was|were)\b", text[len(subject) :]):
+        while (shorter := _PLACED.sub("", subject)) != subject:
+            subject = shorter
+    if re.search(r"\b(?:his|her|their) ?$", subject):
         return True  # somebody's back
-    after: list[str] = []
-    for word in reversed(re.findall(r"[a-z]+", head)):
+    later_words: list[str] = []
+    for word in reversed(re.findall(r"[a-z]+", subject)):
         if word in _PEOPLE:
             return True
         if word in _THINGS:
             return False
         if _WORKER.match(word):
             return True
-        if _DETERMINER.fullmatch(word) and any(w not in _BARE for w in after):
+        if _DETERMINER.fullmatch(word) and any(w not in _BARE for w in later_words):
             return False  # a noun that nobody knows
-        after.append(word)
+        later_words.append(word)
     return True

@@ -1,4 +1,4 @@
-"""COCO's captions file: what people wrote of each picture."""
+"""COCO's captions file: what people wrote of each image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Caption(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(Caption)
 
 
-def caption_of(raw: msgspec.Raw) -> Caption:
+def decode_caption(raw: msgspec.Raw) -> Caption:
     """A record, blanks made single. Errors: PosetalkError with the reason alone."""
     record = decode_record(_DECODER, raw)
     text = " ".join(record.caption.split())
@@ -35,10 +35,10 @@ def read_captions(path: Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
 
     Errors: unreadable file, not this form, no caption.
     """
-    found: dict[int, list[str]] = {}
+    captions: dict[int, list[str]] = {}
     skipped: list[str] = []
-    for record in read_records(Path(path), "annotations", caption_of, skipped):
-        found.setdefault(record.image_id, []).append(record.caption)
-    if not found:
+    for record in read_records(Path(path), "annotations", decode_caption, skipped):
+        captions.setdefault(record.image_id, []).append(record.caption)
+    if not captions:
         raise none_left(path, skipped, "captions")
-    return {image: tuple(texts) for image, texts in found.items()}, skipped
+    return {image: tuple(texts) for image, texts in captions.items()}, skipped

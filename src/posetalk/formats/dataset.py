@@ -30,14 +30,16 @@ def read_people(
     annotations, images = Path(annotations), Path(images)
     start = read_start(annotations)
     if start.startswith(b"MATLAB") or annotations.suffix == ".mat":
-        _unused(annotations, "joints.mat of LSP", skeleton=skeleton, heads=heads)
+        _refuse_options(annotations, "joints.mat of LSP", skeleton=skeleton, heads=heads)
         return read_lsp(annotations, images, first=first, last=last)
     if start.startswith(b"{"):
-        _unused(annotations, "COCO-style file", first=None if first == 1 else first, last=last, heads=heads)
+        _refuse_options(
+            annotations, "COCO-style file", first=None if first == 1 else first, last=last, heads=heads
+        )
         return read_coco(annotations, images, skeleton=skeleton)
     if start.startswith(b"[") and b'"joints"' in start:
-        first_, last_ = (None if first == 1 else first), last
-        _unused(annotations, "MPII file", skeleton=skeleton, first=first_, last=last_)
+        first_option, last_option = (None if first == 1 else first), last
+        _refuse_options(annotations, "MPII file", skeleton=skeleton, first=first_option, last=last_option)
         return read_mpii(annotations, images, heads=heads)
     if start.startswith(b"[") and b'"score"' in start:
         raise PosetalkError(
@@ -54,7 +56,7 @@ def labelled_skeleton(truth: PoseSet) -> Skeleton:
     return next(s for s in map(load_skeleton, BUILT_IN) if s.names == truth.keypoint_names)
 
 
-def _unused(annotations: Path, form: str, **given: object) -> None:
-    for name, value in given.items():
+def _refuse_options(annotations: Path, form: str, **options: object) -> None:
+    for name, value in options.items():
         if value is not None:
             raise PosetalkError(f"{annotations} is a {form}, which takes no {name!r}; leave it out")

@@ -12,7 +12,7 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_file, decode_record, none_left
-from posetalk.formats.fit import OFTEN, CountedBoxes
+from posetalk.formats.fit import OFTEN, BoxChecks
 from posetalk.formats.scale import Size
 from posetalk.types import Box
 
@@ -49,7 +49,7 @@ def read_boxes(
     path: Path,
     *,
     min_score: float = -math.inf,
-    form: Literal["xywh", "xyxy"] = "xywh",
+    box_format: Literal["xywh", "xyxy"] = "xywh",
     sizes: Mapping[int, Size | None] | None = None,
 ) -> Detections:
     """Read the people of a detector's results file: a list of image_id, category_id, bbox and score.
@@ -57,45 +57,45 @@ def read_boxes(
     min_score: boxes below it are left out.
     form:      what bbox holds: left, top, width, height px (COCO), or left, top, right, bottom px (the
                detections that go with Human-Art).
-    sizes:     image id -> (width, height) px of the labelled pictures, None where it is not known; with it, boxes that
+    sizes:     image id -> (width, height) px of the labelled images, None where it is not known; with it, boxes that
                do not fit them are found out.
-    Errors: unreadable file, not this form, the other `form`, another scale, other pictures, no record left. Few boxes
+    Errors: unreadable file, not this form, the other `form`, another scale, other images, no record left. Few boxes
     or none above `min_score` is no error.
     """
     path = Path(path)
     decoder = msgspec.json.Decoder(_Record)
-    found: list[DetectedBox] = []
+    detections: list[DetectedBox] = []
     skipped: list[str] = []
     raws = decode_file(path, list[msgspec.Raw], "a list of detections (COCO results)")
     for number, raw in enumerate(raws, 1):
         try:
             record = decode_record(decoder, raw)
             if record.category_id == PERSON:
-                found.append(DetectedBox(_box(record.bbox, form), record.score, record.image_id))
+                detections.append(DetectedBox(_box(record.bbox, box_format), record.score, record.image_id))
         except PosetalkError as error:
             skipped.append(f"{path}: record number {number}: {error}")
-    empty = sum("has no area" in sentence for sentence in skipped)
-    if form == "xyxy" and empty > OFTEN * (len(found) + empty):
+    without_area = sum("has no area" in sentence for sentence in skipped)
+    if box_format == "xyxy" and without_area > OFTEN * (len(detections) + without_area):
         raise PosetalkError(
-            f"{path}: {empty} boxes end before they begin, so they seem to be left, top, width, height; "
+            f"{path}: {without_area} boxes end before they begin, so they seem to be left, top, width, height; "
             "read them with the box form xywh"
         )
-    counted = CountedBoxes(sizes or None, form)
-    for one in found:
-        counted.add(one.image_id, one.box)
-    notes = counted.check(path, "read them with the box form xyxy")
-    if not found:
+    checks = BoxChecks(sizes or None, box_format)
+    for detection in detections:
+        checks.add(detection.image_id, detection.box)
+    notes = checks.check(path, "read them with the box form xyxy")
+    if not detections:
         raise none_left(path, skipped, "boxes of people")
     boxes = Detections()
     boxes.skipped, boxes.notes = tuple(skipped), tuple(notes)
-    for one in sorted(found, key=lambda b: -b.score):
-        if one.score >= min_score:
-            boxes.setdefault(one.image_id, []).append(one)
+    for detection in sorted(detections, key=lambda b: -b.score):
+        if detection.score >= min_score:
+            boxes.setdefault(detection.image_id, []).append(detection)
     return boxes
 
 
-def _box(numbers: list[float], form: Literal["xywh", "xyxy"]) -> Box:
+def _box(numbers: list[float], box_format: Literal["xywh", "xyxy"]) -> Box:
     if len(numbers) != 4:
         raise PosetalkError(f"its bbox has {len(numbers)} numbers instead of 4")
     a, b, c, d = numbers
-    return Box(a, b, c, d) if form == "xywh" else Box.from_xyxy(a, b, c, d)
+    return Box(a, b, c, d) if box_format == "xywh" else Box.from_xyxy(a, b, c, d)

@@ -87,10 +87,10 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes, tokens: re.Pattern[by
     try:
         return decoder.decode(data)
     except msgspec.DecodeError:
-        mended = _mended(data, tokens)
-        if mended == data:
+        repaired = _repaired(data, tokens)
+        if repaired == data:
             raise
-    return decoder.decode(mended)
+    return decoder.decode(repaired)
 
 
 def record_id(raw: msgspec.Raw, number: int) -> str:
@@ -114,10 +114,8 @@ def load_mat(path: Path) -> dict[str, Any]:
         check_mat(data)
         return dict(loadmat(io.BytesIO(data)))
     except Exception as error:  # scipy raises anything on damaged files, zlib.error and struct.error among it
-        reason_ = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PosetalkError(
-            f"{path} is not a MATLAB file that can be read ({reason_}); fetch it again"
-        ) from None
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PosetalkError(f"{path} is not a MATLAB file that can be read ({why}); fetch it again") from None
 
 
 def reason(error: Exception) -> str:
@@ -132,7 +130,7 @@ def reason(error: Exception) -> str:
 
 
 def need_folder(images: Path) -> None:
-    """The folder of the pictures must be there; the pictures are looked for when they are opened."""
+    """The folder of the images must be there; the images are looked for when they are opened."""
     if not images.is_dir():
         raise PosetalkError(f"{images} is not a folder; give the folder that holds the pictures")
 
@@ -147,12 +145,12 @@ def none_left(path: Path, skipped: list[str], what: str) -> PosetalkError:
     )
 
 
-def _mended(data: bytes, tokens: re.Pattern[bytes]) -> bytes:
+def _repaired(data: bytes, tokens: re.Pattern[bytes]) -> bytes:
     """The JSON text with null for NaN and Infinity, NUL for half characters, which no file name holds, and 1 for 1.0.
 
     It is held twice, as files are large.
     """
-    if tokens is _OF_FILE and not any(mark in data for mark in (b"NaN", b"Infinity", b"\\ud", b"\\uD")):
+    if tokens is _OF_FILE and not any(sign in data for sign in (b"NaN", b"Infinity", b"\\ud", b"\\uD")):
         return data
     view, pieces, end = memoryview(data), [], 0
     for match in tokens.finditer(data):
@@ -160,9 +158,9 @@ def _mended(data: bytes, tokens: re.Pattern[bytes]) -> bytes:
         if token.startswith(b'"'):
             if b"\\ud" not in token.lower():
                 continue
-            new = _ESCAPE.sub(lambda escape: b"\\u0000" if escape[1] else escape[0], token)
+            replacement = _ESCAPE.sub(lambda escape: b"\\u0000" if escape[1] else escape[0], token)
         else:
-            new = match[match.lastindex] if match.lastindex else b"null"
-        pieces += [view[end : match.start()], memoryview(new)]
+            replacement = match[match.lastindex] if match.lastindex else b"null"
+        pieces += [view[end : match.start()], memoryview(replacement)]
         end = match.end()
     return b"".join([*pieces, view[end:]])

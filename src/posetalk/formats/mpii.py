@@ -58,7 +58,7 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
     raws = decode_file(annotations, list[msgspec.Raw], "MPII's list of people")
-    truth = None if heads is None else _heads(Path(heads), len(raws), annotations)
+    head_labels = None if heads is None else _read_heads(Path(heads), len(raws), annotations)
     decoder = msgspec.json.Decoder(_Record)
     skipped: list[str] = []
     people: dict[str, list[Person]] = {}
@@ -66,7 +66,7 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     for number, raw in enumerate(raws, 1):
         try:
             record = decode_record(decoder, raw)
-            person = _person(record, number, truth)
+            person = _person(record, number, head_labels)
             if record.image not in paths:
                 paths[record.image] = image_path(images, record.image)
         except PosetalkError as error:
@@ -76,19 +76,22 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     if not people:
         raise none_left(annotations, skipped, "people")
     ids = _image_ids(list(people))
-    found = tuple(PoseImage(ids[name], paths[name], None, None, tuple(some)) for name, some in people.items())
+    pose_images = tuple(
+        PoseImage(ids[name], paths[name], None, None, tuple(people_of_image))
+        for name, people_of_image in people.items()
+    )
     return PoseSet(
         name="mpii",
         source=annotations,
         keypoint_names=load_skeleton("mpii16").names,
-        images=found,
+        images=pose_images,
         skipped=tuple(skipped),
         padding=PADDING,
-        notes=tuple(check_labels(evenly_spaced(found), annotations, corners=False)),
+        notes=tuple(check_labels(evenly_spaced(pose_images), annotations, corners=False)),
     )
 
 
-def _person(record: _Record, number: int, truth: _Heads | None) -> Person:
+def _person(record: _Record, number: int, head_labels: _Heads | None) -> Person:
     if not record.image.strip():
         raise PosetalkError("it names no image")
     if len(record.joints) != JOINTS or any(len(xy) != 2 for xy in record.joints):
@@ -102,8 +105,8 @@ def _person(record: _Record, number: int, truth: _Heads | None) -> Person:
     joints = np.array(record.joints) - 1
     visible = np.array(record.joints_vis) > 0
     head_size = None
-    if truth is not None:
-        joints, visible, head_size = _with_heads(joints, visible, truth, number - 1)
+    if head_labels is not None:
+        joints, visible, head_size = _with_heads(joints, visible, head_labels, number - 1)
     if not visible.any():
         raise PosetalkError("none of its joints is labelled")
     side = PIXEL_STD * PADDING * record.scale
@@ -119,24 +122,24 @@ def _person(record: _Record, number: int, truth: _Heads | None) -> Person:
 
 
 def _with_heads(
-    joints: Floats, visible: npt.NDArray[np.bool_], truth: _Heads, column: int
+    joints: Floats, visible: npt.NDArray[np.bool_], head_labels: _Heads, column: int
 ) -> tuple[Floats, npt.NDArray[np.bool_], float]:
-    size = float(truth.size[column])
+    size = float(head_labels.size[column])
     if not (np.isfinite(size) and size > 0):
         raise PosetalkError(f"its head box has the size {size}")
-    known = ~truth.missing[column]
-    if not np.isfinite(truth.joints[column][known]).all():
+    labelled = ~head_labels.missing[column]
+    if not np.isfinite(head_labels.joints[column][labelled]).all():
         raise PosetalkError("a joint of its head file's column is not a number")
-    apart = np.abs(truth.joints[column] - joints)[known & visible]
-    if apart.size and apart.max() > SAME_LABEL:
+    differences = np.abs(head_labels.joints[column] - joints)[labelled & visible]
+    if differences.size and differences.max() > SAME_LABEL:
         raise PosetalkError(
-            f"its joints are up to {apart.max():.0f} px from those of its head file's column; "
+            f"its joints are up to {differences.max():.0f} px from those of its head file's column; "
             "give the gt_valid.mat of this very file"
         )
-    return truth.joints[column], known, size
+    return head_labels.joints[column], labelled, size
 
 
-def _heads(path: Path, records: int, annotations: Path) -> _Heads:
+def _read_heads(path: Path, records: int, annotations: Path) -> _Heads:
     data = load_mat(path)
     shapes = {
         "headboxes_src": (2, 2, records),

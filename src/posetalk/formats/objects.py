@@ -1,4 +1,4 @@
-"""COCO's instances file: what else is in each picture, by category and box."""
+"""COCO's instances file: what else is in each image, by category and box."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_record, none_left
-from posetalk.formats.fit import CountedBoxes
+from posetalk.formats.fit import BoxChecks
 from posetalk.formats.scale import Size
 from posetalk.formats.stream import read_records
 from posetalk.types import Box
@@ -18,7 +18,7 @@ from posetalk.types import Box
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An object in a picture: COCO's name of its category, and its box in px of the full image."""
+    """An object in an image: COCO's name of its category, and its box in px of the full image."""
 
     name: str
     box: Box
@@ -46,15 +46,15 @@ WRITE_XYWH = "write them as COCO's left, top, width, height"
 _INSTANCE, _CATEGORY = msgspec.json.Decoder(Instance), msgspec.json.Decoder(_Category)
 
 
-def instance_of(raw: msgspec.Raw) -> Instance:
+def decode_instance(raw: msgspec.Raw) -> Instance:
     """A record. Errors: PosetalkError with the reason alone."""
     return decode_record(_INSTANCE, raw)
 
 
 def read_categories(path: Path, skipped: list[str]) -> dict[int, str]:
     """The names of a file's categories, which stand behind its records in COCO's own. Errors: none named."""
-    found = read_records(path, "categories", lambda raw: decode_record(_CATEGORY, raw), skipped)
-    names = {category.id: category.name for category in found}
+    categories = read_records(path, "categories", lambda raw: decode_record(_CATEGORY, raw), skipped)
+    names = {category.id: category.name for category in categories}
     if not names:
         raise PosetalkError(
             f"{path} is not a COCO instances file: it names no categories; give instances_*.json"
@@ -62,7 +62,7 @@ def read_categories(path: Path, skipped: list[str]) -> dict[int, str]:
     return names
 
 
-def thing_of(record: Instance, names: Mapping[int, str]) -> Thing | None:
+def to_thing(record: Instance, names: Mapping[int, str]) -> Thing | None:
     """The object of a record; None for people and crowds. Errors: PosetalkError with the reason alone."""
     if record.category_id not in names:
         raise PosetalkError(f"its category {record.category_id} is not among the file's categories")
@@ -73,7 +73,7 @@ def thing_of(record: Instance, names: Mapping[int, str]) -> Thing | None:
     return Thing(names[record.category_id], Box(*record.bbox))
 
 
-def box_of(record: Instance) -> Box | None:
+def instance_box(record: Instance) -> Box | None:
     """The box of any record, people's and crowds' too; None where it is none."""
     try:
         return Box(*record.bbox) if len(record.bbox) == 4 else None
@@ -84,27 +84,27 @@ def box_of(record: Instance) -> Box | None:
 def read_objects(path: Path, *, sizes: Mapping[int, Size | None] | None = None) -> tuple[Objects, list[str]]:
     """instances_*.json -> image id -> its objects but for people and crowds; and what was left out.
 
-    sizes: image id -> (width, height) px of the labelled pictures, None where it is not known; with it, boxes that do
+    sizes: image id -> (width, height) px of the labelled images, None where it is not known; with it, boxes that do
            not fit them are found out.
-    Errors: unreadable file, not this form, no object, boxes of another form or of other pictures.
+    Errors: unreadable file, not this form, no object, boxes of another form or of other images.
     """
     path = Path(path)
     skipped: list[str] = []
     names = read_categories(path, skipped)
-    counted = CountedBoxes(sizes)
+    checks = BoxChecks(sizes)
 
     def read(raw: msgspec.Raw) -> tuple[int, Thing | None]:
-        record = instance_of(raw)
-        if box := box_of(record):
-            counted.add(record.image_id, box)
-        return record.image_id, thing_of(record, names)
+        record = decode_instance(raw)
+        if box := instance_box(record):
+            checks.add(record.image_id, box)
+        return record.image_id, to_thing(record, names)
 
-    found: dict[int, list[Thing]] = {}
+    things_of: dict[int, list[Thing]] = {}
     for image, thing in read_records(path, "annotations", read, skipped):
         if thing is not None:
-            found.setdefault(image, []).append(thing)
-    if not found:
+            things_of.setdefault(image, []).append(thing)
+    if not things_of:
         raise none_left(path, skipped, "objects")
-    objects = Objects({image: tuple(things) for image, things in found.items()})
-    objects.notes = tuple(counted.check(path, WRITE_XYWH))
+    objects = Objects({image: tuple(things) for image, things in things_of.items()})
+    objects.notes = tuple(checks.check(path, WRITE_XYWH))
     return objects, skipped

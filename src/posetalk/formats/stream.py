@@ -27,31 +27,31 @@ def records(path: Path) -> Iterator[tuple[str, msgspec.Raw]]:
     """
     if not read_start(path).startswith(b"{"):
         raise PosetalkError(f"{path} is no JSON object with lists of records; give COCO's own file")
-    depth, key, begun = 0, "", 0
+    depth, key, record_start = 0, "", 0
     with path.open("rb") as file:
-        buffer, place = b"", 0
+        buffer, position = b"", 0
         while chunk := file.read(CHUNK):
-            buffer = buffer[begun if depth > 2 else place :] + chunk
-            place -= begun if depth > 2 else place
-            begun = 0
-            for match in _TOKEN.finditer(buffer, place):
+            buffer = buffer[record_start if depth > 2 else position :] + chunk
+            position -= record_start if depth > 2 else position
+            record_start = 0
+            for match in _TOKEN.finditer(buffer, position):
                 if match[1] is not None:
                     break  # the rest of the string is in the next chunk
-                place = match.end()
-                mark = buffer[match.start()]
-                if mark == ord('"'):
+                position = match.end()
+                bracket = buffer[match.start()]
+                if bracket == ord('"'):
                     if depth == 1:
-                        key = buffer[match.start() + 1 : place - 1].decode("utf-8", "replace")
-                elif mark in b"{[":
+                        key = buffer[match.start() + 1 : position - 1].decode("utf-8", "replace")
+                elif bracket in b"{[":
                     depth += 1
                     if depth == 3:
-                        begun = match.start()
+                        record_start = match.start()
                 else:
                     depth -= 1
                     if depth == 2:
-                        yield key, msgspec.Raw(buffer[begun:place])
+                        yield key, msgspec.Raw(buffer[record_start:position])
             else:
-                place = len(buffer)
+                position = len(buffer)
     if depth != 0:
         raise PosetalkError(f"{path} is not whole JSON (it ends within a list); fetch or write it again")
 

@@ -1,4 +1,4 @@
-"""A square of a picture, and the one exact transform between its pixels and the picture's."""
+"""A square of an image, and the one exact transform between its pixels and the image's."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Square:
     Pixel centres lie at integer coordinates and crop = (image - center) * size / side + size / 2: the
     convention of HRNet's `get_affine_transform` with scale = side / 200, which LocLLM uses.
 
-    Where the flip differs: HRNet mirrors the whole picture and the points (x' = width - 1 - x) and cuts
+    Where the flip differs: HRNet mirrors the whole image and the points (x' = width - 1 - x) and cuts
     afterwards. That mirrors about crop x = size/2; here it is about (size - 1)/2, so that a flipped crop
-    is exactly the unflipped pixels in reverse order. A picture mirrored first and cut at rotation r is
+    is exactly the unflipped pixels in reverse order. An image mirrored first and cut at rotation r is
     therefore this square with rotation -r and flip, one crop pixel on: x of theirs = x of ours + 1, y equal.
     """
 
@@ -96,10 +96,10 @@ def square_of(box: Box, size: int, padding: float = 1.0) -> Square:
 
 
 def clip_box(box: Box, width: int, height: int) -> Box:
-    """The box inside a picture of width x height px, as HRNet's and LocLLM's COCO readers clip it.
+    """The box inside an image of width x height px, as HRNet's and LocLLM's COCO readers clip it.
 
     Left and top move to 0 or more, right = min(width - 1, left + w - 1), bottom likewise. So a box that lies
-    inside becomes one pixel narrower and lower, and one that starts left of the picture keeps its width.
+    inside becomes one pixel narrower and lower, and one that starts left of the image keeps its width.
     Sides never fall below one pixel (the reference lets them reach 0). Errors: the box lies wholly outside.
     """
     x2, y2 = box.x + box.w, box.y + box.h

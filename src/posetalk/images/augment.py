@@ -20,13 +20,13 @@ def augment(square: Square, settings: AugmentSettings, rng: np.random.Generator)
     """
     factor = float(np.clip(rng.normal(1.0, settings.scale), 1 - settings.scale, 1 + settings.scale))
     angle = float(rng.uniform(-settings.rotation, settings.rotation))
-    turned = bool(rng.random() < ROTATION_CHANCE)
-    mirrored = bool(rng.random() < settings.flip)
+    is_turned = bool(rng.random() < ROTATION_CHANCE)
+    is_mirrored = bool(rng.random() < settings.flip)
     dx, dy = rng.uniform(-1, 1, 2) * settings.shift * square.side
     return Square(
         center=(square.center[0] + float(dx), square.center[1] + float(dy)),
         side=square.side * factor,
         size=square.size,
-        rotation=square.rotation + (angle if turned else 0.0),
-        flip=square.flip != mirrored,
+        rotation=square.rotation + (angle if is_turned else 0.0),
+        flip=square.flip != is_mirrored,
     )

@@ -46,7 +46,9 @@ def evaluate_model(
     if settings.boxes:
         if truth.name in ("mpii", "lsp"):
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
-        found = read_boxes(Path(settings.boxes), form=settings.box_format, sizes=image_sizes(truth.images))
+        found = read_boxes(
+            Path(settings.boxes), box_format=settings.box_format, sizes=image_sizes(truth.images)
+        )
         for sentence in (*found.notes, *without_match(truth, found)):
             print(sentence)
     others, told = _others(beside)

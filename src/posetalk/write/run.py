@@ -312,7 +312,7 @@ def _made_of_answers(out: Path) -> Iterator[Path]:
 def report(pictures: AnnotatedImages | None, out: Path) -> list[str]:
     """Write report.html from what stands in the folder; a sentence for each photo that cannot be read."""
     poses = (picture.image for picture in pictures or ())
-    points = pictures.points if pictures else None
+    points = pictures.skeleton if pictures else None
     return write_page(
         out / SAMPLES, out / "report.html", poses=poses, skeleton=points, rejected=out / REJECTED
     )

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, drawn
 from posetalk.facts.claims import Claim, check_claim
-from posetalk.facts.fact import Fact, fact
+from posetalk.facts.fact import Fact, make_fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene
 from posetalk.formats.annotated import AnnotatedImage
@@ -190,7 +190,9 @@ def _asked(scene: Scene) -> dict[str, list[_Asked]]:
     def of_thing(name: str, thing: str) -> Callable[[str], tuple[str, Fact | None]]:
         return lambda key: (name, facts.get(f"{name}, {thing}: {key}"))
 
-    counted = {f"picture: {n} people": fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)}
+    counted = {
+        f"picture: {n} people": make_fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)
+    }
     things = sorted({thing.name for thing in scene.things} - {*NOT_ASKED})
     return {
         "person": [_Asked(short[f.name], {"S": called[f.name]}, of_person(f.name)) for f in people],

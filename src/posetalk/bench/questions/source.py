@@ -16,7 +16,7 @@ from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.dataset import read_people
 from posetalk.formats.files import read_start
 from posetalk.formats.paths import find_image
-from posetalk.images.fit import misfit, scale_and_turns
+from posetalk.images.fit import misfit, scale_and_orientation_notes
 from posetalk.inputs import LocalPath, TomlName
 from posetalk.settings import Settings
 from posetalk.skeleton import load_skeleton
@@ -70,13 +70,13 @@ def pictures_of(
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
         folder = Path(settings.images) if settings.images else None
         pictures = AnnotatedImages(path, captions, objects, images=folder, skeleton=chosen)
-        more = scale_and_turns(pictures.sample(), path, copies=True) if folder else []
+        more = scale_and_orientation_notes(pictures.sample(), path, copies=True) if folder else []
         return pictures, pictures.keypoint_names, lambda: _told([*pictures.notes, *more], pictures.skipped)
     if settings.captions or settings.objects:
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
     images = Path(settings.images) if settings.images else path.parent
     data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
-    more = scale_and_turns(data.images, path, copies=True) if settings.images else []
+    more = scale_and_orientation_notes(data.images, path, copies=True) if settings.images else []
     return (
         [AnnotatedImage(image) for image in data.images],
         data.keypoint_names,
@@ -97,7 +97,7 @@ def with_photos(
         path = None if images is None else find_image(images, picture.image.name)
         if images is not None and path is None:
             continue
-        if path is not None and (fault := misfit(replace(picture.image, path=path), shape=True)):
+        if path is not None and (fault := misfit(replace(picture.image, path=path), any_size=True)):
             bad, odd = bad + 1, f"{path.name}: {fault}"
             left_out[odd] = None
             continue

@@ -82,7 +82,7 @@ def _photo(image: PoseImage) -> tuple[tuple[str, tuple[int, int]] | None, str | 
     """A small JPEG, base64, with the photo's own size (w, h)."""
     if not image.path.is_file():
         return None, None
-    if fault := misfit(image, shape=True):
+    if fault := misfit(image, any_size=True):
         return None, f"{image.path.name}: {fault}"
     try:
         small = Image.fromarray(read_image(image.path))
