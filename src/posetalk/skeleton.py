@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
+from posetalk.resources import resource_text
 from posetalk.types import NoSuchKeypoint
 
 BUILT_IN = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")
@@ -209,8 +209,8 @@ def load_skeleton(name: str | Path) -> Skeleton:
 
 @cache
 def _load_built_in(name: str) -> Skeleton:
-    text = files("posetalk").joinpath("skeletons", f"{name}.toml").read_text(encoding="utf-8")
-    return _parse(text, f"skeletons/{name}.toml", name)
+    path = f"skeletons/{name}.toml"
+    return _parse(resource_text(path), path, name)
 
 
 KeypointQuery = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]

@@ -1,4 +1,4 @@
-"""The facts of arms and legs: how they bend, where hands and feet are."""
+"""The facts of arms and legs: how far they bend, where hands and feet are."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HANDS = (
     "at the knee",
     "below the hip",
 )
-IN_PLANE = 0.75  # share of its length from which a limb counts as not foreshortened
+IN_PLANE = 0.75  # apparent share of its length from which a limb counts as not foreshortened
 AT_DISTANCE = 0.3  # trunk lengths: a hand is at something
 
 
 def limb_facts(body: Body) -> Iterator[Fact]:
-    """Of elbows and knees, hands, arms, feet and legs."""
+    """The facts of elbows and knees, hands, arms, feet and legs."""
     for group in (_bends, _hand_places, _arms, _feet, _legs):
         yield from group(body)
 
@@ -38,7 +38,8 @@ def _bends(body: Body) -> Iterator[Fact]:
             lengths = [body.length(*ends[:2]), body.length(*ends[1:])]
             flat = None if None in lengths else min(v for v in lengths if v is not None) >= IN_PLANE
             numbers = {} if angle is None else {"angle": angle}
-            # What bends in the projection bends; how much, and whether a straight line is one, only flat limbs tell.
+            # A bend in the image is a real one; its angle, and that a limb is straight, only limbs in the image plane
+            # tell.
             flat = True if flat else None
             bent = judge(angle, 150, 162)
             yield make_fact(
@@ -57,10 +58,10 @@ def _bends(body: Body) -> Iterator[Fact]:
 
 
 def _hand_places(body: Body) -> Iterator[Fact]:
-    """Where the hands are. Depth is not seen: `at` is said of the image.
+    """Where the hands are in the image; depth is unknown.
 
-    A hand is at something where its middle is, and not merely its wrist: a wrist near the shoulder belongs to a hand at
-    the mouth more often than to one at the shoulder.
+    Distances are measured from the middle of the hand rather than the wrist: a wrist near the shoulder belongs to a
+    hand at the mouth more often than to one at the shoulder.
     """
     lean, size = body.lean, body.size
     is_upright = lean is not None and lean < 50
@@ -104,7 +105,7 @@ def _face(body: Body) -> list[Floats]:
 
 
 def _hand_targets(body: Body, is_upright: bool) -> dict[str, list[Floats]]:
-    """Where a hand may be: the spots of each place; none where the place is not known."""
+    """The points (2,) px of each place where a hand may be; none if the place is not labelled."""
     face, shoulders, hips = _face(body), body.middle("shoulder"), body.middle("hip")
     spots: dict[str, list[Floats]] = {"at the face": [np.mean(face, 0)] if face else []}
     for joint in ("shoulder", "hip", "knee"):
@@ -116,14 +117,14 @@ def _hand_targets(body: Body, is_upright: bool) -> dict[str, list[Floats]]:
 
 
 def _nearest_distance(point: Floats | None, targets: list[Floats], size: float | None) -> float | None:
-    """In trunk lengths."""
+    """The distance to the nearest target, in trunk lengths."""
     if point is None or size is None or not targets:
         return None
     return min(float(np.linalg.norm(point - spot)) for spot in targets) / size
 
 
 def _away_from_face(hand: Floats | None, face: list[Floats], size: float | None) -> bool:
-    """Whether a hand is surely not at the face."""
+    """Whether a hand is certainly not at the face."""
     distance = _nearest_distance(hand, face, size)
     return distance is not None and distance > 0.36
 
@@ -151,21 +152,21 @@ def _arms(body: Body) -> Iterator[Fact]:
 
 
 def _sideways_reach(body: Body, side: str) -> float | None:
-    """How far the wrist is outside its own shoulder, away from the other one, in trunk lengths."""
+    """How far the wrist is outward of its own shoulder, in trunk lengths; None for a body seen from the side."""
     wrist, shoulder, other, size = (
         body[f"{side} wrist"], body[f"{side} shoulder"], body[f"{OTHER[side]} shoulder"], body.size
     )  # fmt: skip
     if wrist is None or shoulder is None or other is None or size is None:
         return None
     if abs(shoulder[0] - other[0]) < 0.3 * size:
-        return None  # seen from the side, there is no outside
+        return None
     return float((wrist[0] - shoulder[0]) * np.sign(shoulder[0] - other[0])) / size
 
 
 def _crossed(body: Body) -> bool | None:
-    """Forearms before the chest: each wrist at the other arm's elbow, both bent, all of it above the hips.
+    """Forearms in front of the chest: each wrist at the other elbow, both elbows bent, all above the hips.
 
-    Where hips are not seen, arms that lie on a table look the same.
+    Unknown without hips, because arms that lie on a table look the same.
     """
     conditions: list[bool | None] = []
     for side in SIDES:
@@ -199,7 +200,7 @@ def _on_hip(body: Body, side: str) -> bool | None:
 
 
 def _feet(body: Body) -> Iterator[Fact]:
-    """A foot is lifted where the other is much lower; level feet are both taken to be on the ground line."""
+    """A foot is lifted if the other is much lower; level feet are assumed to be on the ground."""
     higher = body.drop("left ankle", "right ankle")  # above 0: the left is higher
     lean = body.lean
     if lean is None or lean > 60:
@@ -234,7 +235,7 @@ def _legs(body: Body) -> Iterator[Fact]:
     yield make_fact(
         "legs", "apart", both(judge(gap, 0.7, 0.45), judge(order, 0.7, 0.4), frontal, *straight), gap=gap
     )
-    # from the side, hips that are not level look wide too
+    # hips that are not level look wide from the side too
     yield make_fact(
         "legs", "crossed", both(judge(order, -0.15, 0.0), frontal, _looks_broad(body)), order=order
     )
@@ -243,7 +244,7 @@ def _legs(body: Body) -> Iterator[Fact]:
 
 
 def _looks_broad(body: Body) -> bool | None:
-    """Whether the shoulders look so broad that the body is not seen from the side."""
+    """True if the shoulders look so broad that the body is not seen from the side, else None."""
     left, right, size = body["left shoulder"], body["right shoulder"], body.size
     across = None if left is None or right is None or size is None else abs(float(left[0] - right[0])) / size
     return True if judge(across, 0.4, 0.2) else None

@@ -1,4 +1,4 @@
-"""How a body is held as a whole: standing, sitting, squatting, kneeling, lying, bending over; one at most."""
+"""The posture: standing, sitting, squatting, kneeling, lying or bending over; at most one is true."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from posetalk.facts.body import OTHER, SIDES, Body, Numbers, both, either, judge
 from posetalk.facts.fact import Fact, make_fact
 
 POSTURES = ("standing", "sitting", "squatting", "kneeling", "lying", "bending over")
-# What one posture rules out. The others stay open: people call a deep crouch standing, squatting or kneeling, and many
-# a body that is bent towards the camera, or seen from above, looks like something else in the projection.
+# The postures that each one rules out. The others stay unknown: people call a deep crouch standing, squatting or
+# kneeling, and a body bent towards the camera or seen from above may look like another posture.
 EXCLUDED = {
     "standing": ("sitting", "squatting", "kneeling", "lying"),
     "sitting": ("standing", "lying"),
@@ -24,7 +24,8 @@ EXCLUDED = {
 
 
 def posture_facts(body: Body) -> Iterator[Fact]:
-    legs = [leg for side in SIDES if (leg := _leg(body, side)) is not None]
+    """The facts of all postures; all unknown without trunk or thighs."""
+    legs = [leg for side in SIDES if (leg := _Leg(side, body)).thigh is not None]
     lean = body.lean
     numbers: Numbers = {} if lean is None else {"lean": lean}
     if lean is None or not legs:
@@ -51,11 +52,11 @@ def posture_facts(body: Body) -> Iterator[Fact]:
         ),
     }
     met = [posture for posture, value in conditions.items() if value]
-    # Where two seem to hold, the geometry does not tell which.
+    # if two postures fit, the geometry does not tell which it is
     values: dict[str, bool | None] = dict.fromkeys(POSTURES)
     if len(met) == 1:
         values |= {met[0]: True} | dict.fromkeys(EXCLUDED[met[0]], False)
-        if _looks_striding(body):  # who walks is on the feet, and does not stand
+        if _looks_striding(body):  # walking is not standing
             values["standing"] = None if values["standing"] else values["standing"]
     elif not met:
         folded = len(legs) == 2 and all(
@@ -72,7 +73,11 @@ def posture_facts(body: Body) -> Iterator[Fact]:
 
 
 class _Leg:
-    """drop: of hip to ankle; thigh, shin: drops of its parts; knee: degrees; beside: of the ankle from the hip."""
+    """Measurements of one leg.
+
+    thigh, shin, drop: how far the knee is below the hip, the ankle below the knee, the ankle below the hip; trunk
+    lengths. knee: its angle, degrees. beside: horizontal distance of ankle and hip, trunk lengths.
+    """
 
     def __init__(self, side: str, body: Body) -> None:
         hip, knee, ankle = (f"{side} {joint}" for joint in ("hip", "knee", "ankle"))
@@ -92,9 +97,9 @@ class _Leg:
 
     @property
     def sits(self) -> bool | None:
-        """The thigh is level, and the foot is not under the hip.
+        """The thigh is horizontal, and the foot is not under the hip.
 
-        A knee well above the hip is left open: whoever squats on the heels or jumps has it as well.
+        Unknown for a knee well above the hip, which people who squat on their heels or jump have too.
         """
         if self.drop is None:  # the foot is out of sight, under a table or below the image
             return judge(self.thigh, 0.3, 0.65)
@@ -113,17 +118,12 @@ class _Leg:
 
     @property
     def kneels(self) -> bool | None:
-        """The thigh goes down and the shin does not."""
+        """The thigh points down and the shin does not."""
         return both(judge(self.thigh, 0.6, 0.45), judge(self.shin, 0.2, 0.4))
 
 
-def _leg(body: Body, side: str) -> _Leg | None:
-    leg = _Leg(side, body)
-    return leg if leg.thigh is not None else None
-
-
 def _for_both_legs(values: list[bool | None], legs: list[_Leg]) -> bool | None:
-    """Of both legs; one leg alone proves nothing but what is false, or that a thigh which is level is no stander's."""
+    """And over both legs. One leg alone can only refute, or confirm where its thigh is horizontal."""
     result = both(*values)
     if len(legs) == 2 or result is False:
         return result
@@ -131,7 +131,7 @@ def _for_both_legs(values: list[bool | None], legs: list[_Leg]) -> bool | None:
 
 
 def _looks_striding(body: Body) -> bool:
-    """Whether the feet are far apart while the hips look narrow, as a walker's do from the side."""
+    """Whether the feet are far apart while the hips look narrow, as for a person who walks past the camera."""
     hips, ankles = ([body[f"{side} {joint}"] for side in SIDES] for joint in ("hip", "ankle"))
     size = body.size
     if hips[0] is None or hips[1] is None or ankles[0] is None or ankles[1] is None or size is None:
@@ -141,13 +141,13 @@ def _looks_striding(body: Body) -> bool:
 
 
 def _other_foot_not_lower(body: Body, side: str) -> bool | None:
-    """Whether the other foot is no lower than this knee, as when one kneels and not when one runs."""
+    """Whether the other foot is no lower than this knee: true of kneeling, not of running."""
     below = body.drop(f"{side} knee", f"{OTHER[side]} ankle")
     return judge(below, 0.3, 0.5)
 
 
 def _is_level(body: Body) -> bool | None:
-    """Whether shoulders and lowest known leg joint lie beside each other rather than one above the other."""
+    """Whether the line from the shoulders to the lowest labelled leg joint is nearer to horizontal than to vertical."""
     shoulders = body.middle("shoulder")
     if shoulders is None:
         shoulders = next((p for side in SIDES if (p := body[f"{side} shoulder"]) is not None), None)

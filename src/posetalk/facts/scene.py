@@ -1,4 +1,4 @@
-"""The facts of an image: how many people, where they are to each other, and what they have to do with its objects."""
+"""The facts of an image: how many people, how they relate to each other, and which objects they use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from posetalk.facts.person import body_facts
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 
-# What one sits astride, sits on, and holds; COCO's names.
+# Objects to ride, to sit on, and to hold; COCO's category names.
 MOUNTS = ("horse", "motorcycle", "bicycle", "elephant", "cow")
 SEATS = ("chair", "couch", "bench", "bed", "toilet")
 CARRIED = (
@@ -38,17 +38,23 @@ LONG = (
 )
 _OF_FEET = ("body: standing", "body: sitting")
 TOUCH_DISTANCE = 0.2  # trunk lengths
-# Of more people than this each is compared with the nearest alone: of all pairs there would be thousands.
+# With more people than MANY each is compared with the NEAREST only; all pairs would be thousands.
 MANY, NEAREST = 50, 8
-# How far apart the centres of two boxes are, in their mean width, where one is surely on the left, and surely not.
+# Distance of two box centres in mean box widths: from which one is certainly on the left, and below which not.
 LEFT_OF = 0.3, 0.15
-# Trunk lengths: how long a thing in someone's hand looks, surely and at most.
+# Length in trunk lengths up to which an object certainly, and at most, fits in a hand.
 IN_HAND, IN_HAND_LONG = (1.2, 1.8), (4.5, 6.0)
 
 
 @dataclass(frozen=True, eq=False)
 class ScenePerson:
-    """A person of a scene. name: `person 1`, counted from the image's left. facts: the person's own."""
+    """A labelled person of an image.
+
+    name:  `person 1`, counted from the left of the image.
+    box:   px of the full image.
+    body:  the person's joints.
+    facts: the facts of this person alone.
+    """
 
     name: str
     box: Box
@@ -57,16 +63,20 @@ class ScenePerson:
 
     @cached_property
     def joints(self) -> Floats:
-        """(k, 2) px, those that are known."""
+        """The labelled joints, (k, 2) px."""
         return np.stack(list(self.body.points.values()))
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """people: with labelled keypoints, from left to right; others: people without, crowds left out.
+    """What is known of an image.
 
-    facts: of the image, between people (`person 1, person 2: touching`), with objects (`person 1, kite: carried`). Of
-    several objects of a category one is enough. Of more than MANY people there are facts between the nearest alone.
+    people: people with labelled keypoints, from left to right.
+    others: the number of people without labelled keypoints; crowds do not count.
+    things: the objects that were given.
+    facts:  facts of the image (`picture: one person`), between people (`person 1, person 2: touching`) and with
+            objects (`person 1, kite: carried`). With several objects of a category, one for which it is true is enough.
+            With more than 50 people there are facts between each person and the nearest 8 only.
     """
 
     image_id: int
@@ -77,18 +87,25 @@ class Scene:
 
 
 def scene_facts(image: PoseImage, keypoint_names: tuple[str, ...], things: Sequence[Thing] = ()) -> Scene:
-    """The facts of an image. names: of the keypoints; things: its objects, where they are known.
+    """The facts of an image: of each person, between people, and with objects.
 
-    People are named from left to right by their boxes' centres, so that names do not depend on the file's order.
+    Args:
+        image: The image and its labelled people. The file itself is not opened.
+        keypoint_names: The names of the people's keypoints, as in `PoseSet.keypoint_names`.
+        things: The objects of the image, as `read_objects` gives them.
+
+    Returns:
+        The scene. People are named `person 1`, `person 2` from left to right by the centres of their boxes, so that
+        names do not depend on the order of the file.
     """
     people = [p for p in image.people if not p.is_crowd]
     labelled = sorted((p for p in people if p.labelled.any()), key=lambda p: (p.box.center, p.id))
     scene_people = []
     for number, person in enumerate(labelled, 1):
-        body = Body.of(person, keypoint_names)
+        body = Body.from_keypoints(person.keypoints, person.visible, keypoint_names)
         person_facts = body_facts(body)
         if any(thing.name in MOUNTS and _hips_above(body, thing.box) for thing in things):
-            # a rider's legs hang down as if they stood
+            # a rider's legs hang down like those of a person who stands
             person_facts = Facts([replace(f, value=None) if f.key in _OF_FEET else f for f in person_facts])
         scene_people.append(ScenePerson(f"person {number}", person.box, body, person_facts))
     facts = [
@@ -104,7 +121,7 @@ def scene_facts(image: PoseImage, keypoint_names: tuple[str, ...], things: Seque
     ]
     for scene_person in scene_people:
         for thing, share in zip(sorted_things, largest_overlap, strict=True):
-            # someone else's box may have more of the object in it, which may then be theirs
+            # an object that overlaps another person's box more may belong to that person
             facts += _thing_facts(
                 scene_person, thing, True if _overlap_area(scene_person.box, thing.box) >= share else None
             )
@@ -120,7 +137,7 @@ def scene_facts(image: PoseImage, keypoint_names: tuple[str, ...], things: Seque
 
 
 def people_in_order(scene: Scene) -> frozenset[str]:
-    """The names of those who have a place of their own from left to right: everybody else is clearly beside them."""
+    """The names of the people whose position from left to right is certain: nobody is at about the same place."""
     center = np.array([person.box.center[0] for person in scene.people])
     width = np.array([person.box.w for person in scene.people])
     ambiguous = np.zeros(len(scene.people), bool)
@@ -134,7 +151,7 @@ def people_in_order(scene: Scene) -> frozenset[str]:
 
 
 def _pairs(people: Sequence[ScenePerson]) -> Iterable[tuple[ScenePerson, ScenePerson]]:
-    """Who is compared with whom, both from left to right."""
+    """The pairs of people to compare, each from left to right."""
     if len(people) <= MANY:
         return combinations(people, 2)
     centers = np.array([figure.box.center for figure in people])
@@ -157,7 +174,7 @@ def _pair_facts(a: ScenePerson, b: ScenePerson) -> list[Fact]:
     reach = _hand_distance(a, b)
     return [
         make_fact(part, "first on the left", judge(gap / mean_width, *LEFT_OF), gap=gap / mean_width),
-        # The same body looks larger when it is nearer; people differ in size by less than half.
+        # people differ in size by less than half, so a body that looks much larger is nearer
         make_fact(part, "first is nearer", judge(sizes, 1.6, 1.2), sizes=sizes),
         make_fact(
             part, "second is nearer", judge(None if sizes is None else 1 / sizes, 1.6, 1.2), sizes=sizes
@@ -174,7 +191,7 @@ def _pair_facts(a: ScenePerson, b: ScenePerson) -> list[Fact]:
 
 
 def _hand_distance(a: ScenePerson, b: ScenePerson) -> float | None:
-    """The least distance of a hand of one to a joint of the other, in trunk lengths of the smaller."""
+    """The smallest distance of a wrist of one to a joint of the other, in trunk lengths of the smaller."""
     distances = []
     for person, other in ((a, b), (b, a)):
         smaller_size = (
@@ -214,7 +231,7 @@ def _thing_facts(person: ScenePerson, thing: Thing, is_closest: bool | None) -> 
     if thing.name in MOUNTS:
         feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
         below = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
-        # Legs as straight as a stander's: beside the animal, or on it; the projection does not tell.
+        # with straight legs the person may be on the animal or stand beside it
         bent = None if body_facts(body).value("body: standing") else True
         ridden = both(_hips_above(body, thing.box), below, bent, is_closest)
         facts.append(make_fact(part, "ridden", ridden))
@@ -222,7 +239,7 @@ def _thing_facts(person: ScenePerson, thing: Thing, is_closest: bool | None) -> 
 
 
 def _one_thing_per_hand(facts: Sequence[Fact]) -> list[Fact]:
-    """Where a hand looks to be at several kinds of things, it is not known which of them it holds."""
+    """Facts in which a hand at several kinds of objects holds each of them with the value None."""
     things_at_hand: dict[tuple[str, str], set[str]] = {}
     for fact in facts:
         if fact.value and fact.predicate.startswith("at the "):
@@ -245,7 +262,7 @@ def _one_thing_per_hand(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def _hips_above(body: Body, box: Box) -> bool | None:
-    """Whether the hips are over the upper half of a box."""
+    """Whether the hips are above the upper half of a box."""
     hips, size = body.middle("hip"), body.size
     if hips is None or size is None:
         return None
@@ -255,7 +272,7 @@ def _hips_above(body: Body, box: Box) -> bool | None:
 
 
 def _distance_to_box(body: Body, joint: str, box: Box) -> float | None:
-    """How far a joint is from a box, in trunk lengths; 0 inside."""
+    """The distance of a joint to a box, in trunk lengths; 0 inside."""
     point, size = body[joint], body.size
     if point is None or size is None:
         return None

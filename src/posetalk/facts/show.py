@@ -1,4 +1,4 @@
-"""The facts of an annotation file: as lines, as JSON, as images."""
+"""The facts of an annotation file as text lines, JSON and images."""
 
 from __future__ import annotations
 
@@ -13,30 +13,39 @@ from PIL import Image, ImageDraw, ImageFont
 
 from posetalk.draw.pose import draw_pose
 from posetalk.errors import PosetalkError
-from posetalk.facts.fact import Fact, Facts
+from posetalk.facts.fact import Facts
 from posetalk.facts.scene import Scene, ScenePerson, scene_facts
 from posetalk.formats.objects import Thing
 from posetalk.images.fit import drop_misfits
 from posetalk.images.opening import read_image
 from posetalk.skeleton import Skeleton
-from posetalk.types import Floats, PoseImage, Poses, PoseSet
+from posetalk.types import PoseImage, Poses, PoseSet
 from posetalk.whole import whole_file
 
-FONT_SIZE = 15  # px of the text beside an image
+FONT_SIZE = 15  # px, of the text beside an image
 PANEL_WIDTH = 520  # px
-IMAGE_SIDE = 720  # px of its height, at most
+IMAGE_SIDE = 720  # px, of the longer side of the drawn image
 
 
 def iter_scenes(
     data: PoseSet, things: Mapping[int, Sequence[Thing]], image_ids: Collection[int] = ()
 ) -> Iterable[tuple[PoseImage, Scene]]:
-    """The images with people and their scenes; of `chosen` ids alone where there are any. Errors: an unknown id."""
+    """The images with people and their scenes.
+
+    Args:
+        data: The labelled people.
+        things: Objects by image id.
+        image_ids: Only these images, if any are given.
+
+    Raises:
+        PosetalkError: An id that the data set does not have.
+    """
     for image in _selected_images(data, image_ids):
         yield image, scene_facts(image, data.keypoint_names, things.get(image.id, ()))
 
 
 def drawable_images(data: PoseSet, image_ids: Collection[int] = ()) -> PoseSet:
-    """The images with people, or the chosen ones, whose files are those that were labelled; see `fitting`."""
+    """The data set with only the images that can be drawn on: with people, among `image_ids`; see `drop_misfits`."""
     return drop_misfits(replace(data, images=tuple(_selected_images(data, image_ids))))
 
 
@@ -49,10 +58,11 @@ def _selected_images(data: PoseSet, image_ids: Collection[int]) -> list[PoseImag
 
 
 def scene_lines(scene: Scene) -> list[str]:
-    """What is true in a scene, a line a person, a line each for pairs and objects."""
-    lines = [f"image {scene.image_id}: {_people_in_words(len(scene.people) + scene.others)}"]
-    lines += [f"  {person.name}: {', '.join(_true_facts_in_words(person.facts))}" for person in scene.people]
-    # people are named from the left, and carried is what is at a hand
+    """What is true in a scene, as text: one line per person, then one per fact between people and with objects."""
+    count = len(scene.people) + scene.others
+    lines = [f"image {scene.image_id}: {'1 person' if count == 1 else f'{count} people'}"]
+    lines += [f"  {person.name}: {_true_facts_in_words(person.facts)}" for person in scene.people]
+    # the numbers of people say who is on the left, and an object at a hand is carried
     implied = ("first on the left", "carried")
     lines += [
         f"  {fact.key}"
@@ -63,7 +73,7 @@ def scene_lines(scene: Scene) -> list[str]:
 
 
 def scene_to_dict(scene: Scene) -> dict[str, Any]:
-    """A scene as plain data: every fact with its value and its numbers."""
+    """A scene as JSON-ready data: every fact with its value and its numbers."""
 
     def rows(facts: Facts) -> list[dict[str, Any]]:
         return [fact.to_dict() for fact in facts]
@@ -80,14 +90,14 @@ def scene_to_dict(scene: Scene) -> dict[str, Any]:
 
 
 def write_scenes(scenes: Iterable[Scene], path: Path) -> None:
-    """One line an image."""
+    """Write scenes as JSON lines, one per image."""
     with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
         for scene in scenes:
             file.write(json.dumps(scene_to_dict(scene)) + "\n")
 
 
 def draw_scene(pixels: np.ndarray, scene: Scene, skeleton: Skeleton) -> np.ndarray:
-    """The people of a scene on its image, (h, w, 3) uint8 RGB, with what is true written beside it."""
+    """Draw the people of a scene on its image, (h, w, 3) uint8 RGB, and write its true facts beside it."""
     for person in scene.people:
         pixels = draw_pose(pixels, _poses_of(person, skeleton), skeleton.limbs, labels="none", enlarge=False)
     image = Image.fromarray(pixels)
@@ -107,9 +117,13 @@ def draw_scene(pixels: np.ndarray, scene: Scene, skeleton: Skeleton) -> np.ndarr
 
 
 def draw_scenes(scenes: Iterable[tuple[PoseImage, Scene]], skeleton: Skeleton, folder: Path) -> list[str]:
-    """Each image as folder/ID.png; a sentence for each that cannot be read.
+    """Draw each scene as folder/ID.png.
 
-    Errors: none of them can; a folder that cannot be written.
+    Returns:
+        A sentence for each image that cannot be read.
+
+    Raises:
+        PosetalkError: No image can be read, or the folder cannot be written.
     """
     unreadable, written = [], 0
     try:
@@ -129,27 +143,18 @@ def draw_scenes(scenes: Iterable[tuple[PoseImage, Scene]], skeleton: Skeleton, f
         raise PosetalkError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
 
 
-def _people_in_words(people: int) -> str:
-    return "1 person" if people == 1 else f"{people} people"
-
-
-def _true_facts_in_words(facts: Facts) -> list[str]:
-    return [_in_words(fact) for fact in facts.true] or ["nothing known"]
-
-
-def _in_words(fact: Fact) -> str:
-    return fact.predicate if fact.part == "body" else f"{fact.part} {fact.predicate}"
+def _true_facts_in_words(facts: Facts) -> str:
+    words = [
+        fact.predicate if fact.part == "body" else f"{fact.part} {fact.predicate}" for fact in facts.true
+    ]
+    return ", ".join(words or ["nothing known"])
 
 
 def _poses_of(person: ScenePerson, skeleton: Skeleton) -> Poses:
-    xy = np.array([_keypoint(person, name) for name in skeleton.names])
+    """A person's joints in the skeleton's order, NaN where there is no label."""
+    xy = np.array([person.body.points.get(name, np.full(2, np.nan)) for name in skeleton.names])
     visible = np.array([[name not in person.body.hidden for name in skeleton.names]])
     return Poses(xy[None], np.ones((1, len(skeleton))), skeleton.names, (person.box,), visible=visible)
-
-
-def _keypoint(person: ScenePerson, name: str) -> Floats:
-    point = person.body[name]
-    return np.full(2, np.nan) if point is None else point
 
 
 def _wrap(line: str, font: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whom a text speaks of, `the third person from the left`, and who of a scene that is."""
+"""Which people a text refers to (`the third person from the left`), and who of a scene that is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from posetalk.facts.ordinals import ORDINAL, ordinal_number
 from posetalk.facts.scene import Scene, ScenePerson, people_in_order
 from posetalk.facts.subject import PERSONS
 
-_ANY = "person|people|individuals?|figures?"  # who may be anybody; "the man on the left" is so among the men
+_ANY = (
+    "person|people|individuals?|figures?"  # any person; "the man on the left" is leftmost among the men only
+)
 _NOUN = "|".join(sorted(PERSONS, key=len, reverse=True))
 _SOMEBODY = rf"(?:[\w'-]+ ){{0,2}}?(?:{_NOUN})"
 _ARTICLES = "(?:a|an|the|this|that|these|those|some|several|one|two|three)"
@@ -30,7 +32,7 @@ _MENTION = re.compile(
     rf" (?:{_ANY}|them)|they (?:are |were )?(?:all|both))\b"
     rf"|\b(?P<none>nobody|no one|no (?:{_ANY})|neither person"
     rf"|(?:none|neither) of (?:them|the (?:two |three |four )?(?:{_ANY})))\b"
-    # "is a man" says what somebody is, and names nobody
+    # "is a man" describes somebody and refers to nobody
     rf"|(?<!\bis )(?<!\bas )\b(?P<plain>{_ARTICLES} {_SOMEBODY})\b",
     re.IGNORECASE,
 )
@@ -38,7 +40,7 @@ _END = re.compile(r"[.!?]")
 
 
 class Mentions:
-    """The people that a text names, sentence by sentence."""
+    """The references to people in a text, by position; each sentence starts without one."""
 
     def __init__(self, text: str) -> None:
         ends = [(match.end(), None) for match in _END.finditer(text)]
@@ -52,21 +54,33 @@ class Mentions:
             self._who.append(who)
 
     def before(self, position: int) -> str | None:
-        """Who was named last before a place in the same sentence.
+        """The last reference before a position (in characters) in the same sentence.
 
-        `person 2`; `place 3` from the left, `place -1` the last; `visible 2`, among the clearly visible; `left`,
-        `right`, `middle`, with a noun (`left man`) where it is not of all people; `all`, `none`; `one`, somebody in
-        particular whom nobody can pick out, `one of 3` where there must be as many; `unlabelled`, who has no keypoints
-        as a rule. None: nobody, or somebody.
+        Returns:
+            One of
+            `person 2`: the person of that name;
+            `place 3`, `place -1`: the third from the left, the rightmost;
+            `visible 2`: the second from the left of the clearly visible people;
+            `left`, `right`, `middle`: on that side, with a noun (`left man`) if only among some of the people;
+            `all`, `none`;
+            `one`: a particular person who cannot be identified, `one of 3` if there must be at least three people;
+            `unlabelled`: people in the background and the like, who usually have no keypoints;
+            None: no reference, or an indefinite one ("a man").
         """
         count = bisect_right(self._ends, position)
         return self._who[count - 1] if count else None
 
 
 def people_meant(who: str, scene: Scene) -> tuple[ScenePerson, ...]:
-    """The people of a scene of whom one is meant (of `all` and `none`: all); nobody where it may be somebody else.
+    """The people of a scene to whom a reference may apply.
 
-    With people in the image who have no keypoints nobody can count from the left, but for the clearly visible.
+    Args:
+        who: A reference as `Mentions.before` returns it.
+        scene: The scene.
+
+    Returns:
+        The candidates, of whom one is meant (all of them for `all` and `none`). Empty if it may be somebody without
+        keypoints: positions from the left are only known if all people are labelled, or among the clearly visible.
     """
     people = scene.people
     kind, _, number = who.partition(" ")
@@ -82,9 +96,8 @@ def people_meant(who: str, scene: Scene) -> tuple[ScenePerson, ...]:
         return _person_at(int(number), scene)
     if kind == "one" and number:
         return people if int(number.removeprefix("of ")) <= len(people) else ()
-    is_unambiguous = (
-        2 <= len(people) <= (2 if number else 3)
-    )  # of more than three people, two may be on the left
+    # of more than three people, two may be on the left
+    is_unambiguous = 2 <= len(people) <= (2 if number else 3)
     if kind in ("left", "right") and is_unambiguous:
         return _person_at(1 if kind == "left" else -1, scene)
     if kind == "middle" and len(people) == 3 and not number:
@@ -93,6 +106,7 @@ def people_meant(who: str, scene: Scene) -> tuple[ScenePerson, ...]:
 
 
 def _person_at(number: int, scene: Scene) -> tuple[ScenePerson, ...]:
+    """The person of that number from the left (below 0 from the right); all people if the order is not certain."""
     people = scene.people
     if not 1 <= abs(number) <= len(people):
         return ()
@@ -101,7 +115,7 @@ def _person_at(number: int, scene: Scene) -> tuple[ScenePerson, ...]:
 
 
 def _reference(match: re.Match[str], who: str | None) -> str | None:
-    """Who is spoken of after a mention. who: before it."""
+    """The reference after a mention; `who` is the one before it."""
     groups = {name: words.lower() for name, words in match.groupdict().items() if words is not None}
     if "number" in groups:
         return f"person {int(groups['number'])}"
@@ -122,7 +136,7 @@ def _reference(match: re.Match[str], who: str | None) -> str | None:
     for name, meaning in (("behind", "unlabelled"), ("other", "one"), ("all", "all"), ("none", "none")):
         if name in groups:
             return meaning
-    # somebody else's name may be what the next words are about, or not
+    # the next words may be about this person or about the one before
     return None if who in (None, "unlabelled") else "one"
 
 
