@@ -1,4 +1,4 @@
-"""Keypoints as sentences, and the named sets of them (skeletons/*.toml)."""
+"""Keypoints with their descriptions, and named sets of them (skeletons/*.toml)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,29 @@ from posetalk.resources import resource_text
 from posetalk.types import NoSuchKeypoint
 
 BUILT_IN = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")
-DEFAULT_SIGMA = 0.079  # a keypoint nobody has measured is as vague as COCO's shoulder
+DEFAULT_SIGMA = 0.079  # of keypoints without a measured sigma: COCO's shoulder
 
 _SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 
 
 def swap_sides(text: str) -> str:
-    """`text` with the words left and right exchanged: what a mirrored image shows."""
+    """`text` with the words left and right exchanged, as for a mirrored image."""
     return re.sub(r"\b(left|right|Left|Right)\b", lambda m: _SIDES[m.group()], text)
 
 
 @dataclass(frozen=True, slots=True)
 class Keypoint:
-    """A keypoint is a name and a sentence; a model is asked for it with both.
+    """A keypoint: a name and a description, both of which go into the prompt.
 
-    sigma:  OKS per-keypoint constant (COCO keypoint evaluation; larger is vaguer).
-    mirror: the name of its mirror image; by default the name with left and right exchanged.
-    place:  (x, y) in 0..1 of the person's box: its average place, the baseline of every report.
+    Args:
+        name: One line, such as `left heel`.
+        sentence: Where it is, one line; may be empty.
+        sigma: The OKS constant of the keypoint (COCO keypoint evaluation); larger is more tolerant.
+        mirror: The name of the keypoint on the other side; by default the name with left and right exchanged.
+        place: Its average position (x, y) in 0..1 of the person's box, the baseline of evaluation reports.
+
+    Raises:
+        PosetalkError: An empty name, a line break, text that is not UTF-8, a sigma or place out of range.
     """
 
     name: str
@@ -67,18 +73,27 @@ class Keypoint:
 
     @classmethod
     def parse(cls, text: str) -> Keypoint:
-        """`"left heel: the back of the left foot"`, or just a name."""
+        """The keypoint of `"left heel: the back of the left foot"`, or of just a name."""
         name, _, sentence = text.partition(":")
         return cls(name.strip(), sentence.strip())
 
     def mirrored(self) -> Keypoint:
-        """The keypoint that stands at this one's place in a mirrored image (when it has no skeleton)."""
+        """The keypoint with left and right exchanged, as in a mirrored image."""
         return replace(self, name=self.mirror, sentence=swap_sides(self.sentence), mirror=self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """An ordered set of keypoints and the limbs that join them (pairs of indices)."""
+    """An ordered set of keypoints and the limbs between them.
+
+    Args:
+        name: What the skeleton is called.
+        keypoints: In the order of all arrays.
+        limbs: Pairs of indices into the keypoints.
+
+    Raises:
+        PosetalkError: No keypoints, a name twice, mirrors that do not agree, a limb that joins no two keypoints.
+    """
 
     name: str
     keypoints: tuple[Keypoint, ...]
@@ -107,21 +122,24 @@ class Skeleton:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the keypoints, in order."""
         return tuple(p.name for p in self.keypoints)
 
     @property
     def sigmas(self) -> tuple[float, ...]:
+        """The OKS constants of the keypoints, in order."""
         return tuple(p.sigma for p in self.keypoints)
 
     @property
     def flip_order(self) -> tuple[int, ...]:
-        """For each keypoint the index of its mirror image."""
+        """For each keypoint the index of the one on the other side."""
         return tuple(self.names.index(p.mirror) for p in self.keypoints)
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
     def __getitem__(self, name: str) -> Keypoint:
+        """The keypoint of that name. Raises NoSuchKeypoint."""
         for point in self.keypoints:
             if point.name == name:
                 return point
@@ -129,7 +147,11 @@ class Skeleton:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Skeleton:
-        """Read a skeleton file. Errors: unreadable, not TOML, missing or misspelt keys, unmatched names."""
+        """Read a skeleton file.
+
+        Raises:
+            PosetalkError: A file that cannot be read or is not TOML, missing or unknown keys, names that do not match.
+        """
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
@@ -188,7 +210,7 @@ def _text(table: dict[str, Any], key: str, default: str, where: str) -> str:
 def _is_number(value: object) -> bool:
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-    )  # an int may be larger
+    )  # an int may be larger than any float
 
 
 def _refuse_unknown_keys(table: dict[str, Any], keys: set[str], where: str) -> None:
@@ -198,7 +220,14 @@ def _refuse_unknown_keys(table: dict[str, Any], keys: set[str], where: str) -> N
 
 
 def load_skeleton(name: str | Path) -> Skeleton:
-    """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
+    """A built-in skeleton or one from a file.
+
+    Args:
+        name: `coco17`, `mpii16`, `lsp14`, `h36m17`, `humanart21`, or the path of a TOML file.
+
+    Raises:
+        PosetalkError: Neither of these, or a file that is no skeleton; see `Skeleton.from_toml`.
+    """
     name = str(name)
     if name in BUILT_IN:
         return _load_built_in(name)
@@ -217,10 +246,18 @@ KeypointQuery = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]
 
 
 def parse_keypoints(keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
-    """Whatever names keypoints -> the keypoints, in order.
+    """The keypoints that a caller asks for.
 
-    A string is a built-in skeleton's name, the path of a TOML file, or else one keypoint, "name: description".
-    Errors: none at all; a string that is nearly a built-in skeleton's name; a skeleton inside a list; another type.
+    Args:
+        keypoints: A skeleton, a built-in skeleton's name or the path of a TOML file; one keypoint, as `Keypoint` or
+            "name: description"; or a list of keypoints.
+
+    Returns:
+        The keypoints, in order.
+
+    Raises:
+        PosetalkError: An empty list, a string that is nearly a built-in skeleton's name, a skeleton inside a list,
+            another type.
     """
     if isinstance(keypoints, str | Path):
         text = str(keypoints)
@@ -251,7 +288,7 @@ def _as_keypoint(value: object) -> Keypoint:
 
 
 def _refuse_misspelt_skeleton(text: str) -> None:
-    """coco-17, COCO 17, coco, coco18 are slips of the pen, not keypoints."""
+    """Refuse coco-17, COCO 17, coco, coco18: misspelt skeletons rather than keypoints."""
     letters = re.sub(r"[^a-z0-9]", "", text.lower())
     candidates = [name for name in BUILT_IN if len(letters) > 2 and name.startswith(letters)]
     if candidates := candidates or get_close_matches(letters, BUILT_IN, cutoff=0.8):

@@ -1,4 +1,4 @@
-"""Names of keypoints, written where they hide least and tied to their joints by a line."""
+"""Keypoint names, placed where they hide least and connected to their joints by a line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from posetalk.types import Floats, Poses
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NameLabel:
-    """A name to write. at: (2,) px, its joint; spot: x0, y0, x1, y1 px, whole; letters: cover of the spot."""
+    """A name to write. at: its joint, (2,) px; spot: x0, y0, x1, y1, whole px; letters: opacity of the spot, (h, w)."""
 
     at: Floats
     spot: Floats
@@ -24,19 +24,19 @@ class NameLabel:
 
 
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that Pillow brings along (Latin letters)."""
+    """Pillow's default font (Latin letters) of a size in px."""
     return ImageFont.load_default(size=size)
 
 
 def write_names(
     canvas: Pixels, points: Poses, indices: Sequence[int], limbs: Sequence[tuple[int, int]]
 ) -> None:
-    """The names of the keypoints `named` of every person, in place."""
+    """Write the names of the keypoints `indices` of every person onto the canvas."""
     limit = (canvas.shape[1], canvas.shape[0])
     size = _font_size(limit)
     line_width = max(0.6, 0.055 * size)
     names = place_names(points, indices, limbs, limit)
-    for name in names:  # all lines first, so that none crosses a name
+    for name in names:  # all lines first, so that no line crosses a name
         end = np.clip(name.at, name.spot[:2], name.spot[2:])
         length = float(np.hypot(*(end - name.at)))
         start = name.at + (end - name.at) * min(1.0, 0.4 * size / max(length, 1e-9))  # outside of the joint
@@ -49,7 +49,7 @@ def write_names(
 def place_names(
     points: Poses, indices: Sequence[int], limbs: Sequence[tuple[int, int]], limit: tuple[int, int]
 ) -> list[NameLabel]:
-    """Where each name goes in an image of `limit` (w, h) px; joints outside of it are not named."""
+    """Where each name goes in an image of `limit` (w, h) px; joints outside the image get none."""
     size = _font_size(limit)
     body = _body_points(points, limbs)
     names: list[NameLabel] = []
@@ -66,12 +66,12 @@ def place_names(
 
 
 def _font_size(limit: tuple[int, int]) -> float:
-    """The letters' size, px: read with ease in an image seen whole."""
+    """The font size, px: readable when the whole image is shown."""
     return max(11.0, 0.024 * max(limit))
 
 
 def _body_points(points: Poses, limbs: Sequence[tuple[int, int]]) -> Floats:
-    """Points all over the drawn people, which a name should not hide: (n, 2)."""
+    """Points (n, 2) all over the drawn people, which names should not hide."""
     joints = np.where(np.isfinite(points.xy).all(-1, keepdims=True), points.xy, np.nan)
     parts = [joints.reshape(-1, 2)]
     parts += [(1 - t) * joints[:, a] + t * joints[:, b] for a, b in limbs for t in (0.2, 0.4, 0.6, 0.8)]
@@ -80,25 +80,23 @@ def _body_points(points: Poses, limbs: Sequence[tuple[int, int]]) -> Floats:
 
 
 def _render(words: str, size: float, limit: tuple[int, int]) -> Floats:
-    """How much of each pixel the words cover, with a margin: (h, w) in 0..1, cut to the image."""
+    """The words as opacity (h, w) in 0..1, with a margin, no larger than the image."""
     words = " ".join(words.split()) or "?"
     wide = font(size).getlength(words) + size
-    fitted_font = font(
-        max(7.0, size * min(1.0, 0.9 * limit[0] / wide))
-    )  # long names in narrow images get smaller
+    fitted_font = font(max(7.0, size * min(1.0, 0.9 * limit[0] / wide)))  # long names shrink in narrow images
     margin = 0.45 * size
     left, _, right, _ = fitted_font.getbbox(words)
     _, top, _, bottom = fitted_font.getbbox("Ag")
     w, h = int(right - left + 2 * margin), int(bottom - top + 1.25 * margin)
     sheet = Image.new("L", (min(w, limit[0]), min(h, limit[1])))
-    # whole pixels: at -0.7 Pillow cuts the tops off words without tall letters
+    # whole pixels: at -0.7 Pillow clips the top of words without tall letters
     corner = (round(margin - left), round(0.62 * margin - top))
     ImageDraw.Draw(sheet).text(corner, words, fill=255, font=fitted_font)
     return np.asarray(sheet, np.float64) / 255
 
 
 def _candidate_spots(at: Floats, shape: tuple[int, ...], size: float, limit: tuple[int, int]) -> Floats:
-    """Places on rings around the joint, moved into the image, in whole pixels: (s, 4) x0, y0, x1, y1."""
+    """Rectangles on rings around the joint, moved into the image: (s, 4) x0, y0, x1, y1, whole px."""
     wh = np.array([shape[1], shape[0]], np.float64)
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     rays = np.stack([np.cos(turns), np.sin(turns)], axis=1)
@@ -113,7 +111,7 @@ def _candidate_spots(at: Floats, shape: tuple[int, ...], size: float, limit: tup
 def _costs(
     at: Floats, spots: Floats, size: float, body: Floats, names: Sequence[NameLabel], outward: Floats
 ) -> Floats:
-    """What each spot costs: most if it hides names, then people, then distance; outward is better."""
+    """The cost of each spot: overlapping names costs most, then hiding people, then distance; outward is cheaper."""
     ends = np.clip(at, spots[:, :2], spots[:, 2:])
     distance = np.hypot(*(ends - at).T)
     costs = distance / size + 6 * (distance < 0.6 * size)  # a name on its own joint hides it
@@ -129,13 +127,13 @@ def _costs(
 
 
 def _inside(points: Floats, spots: Floats, margin: float) -> npt.NDArray[np.bool_]:
-    """Which points (p, 2) lie in which spots (s, 4): (s, p)."""
+    """(s, p) bool: which points (p, 2) lie in which spots (s, 4)."""
     low, high = spots[:, None, :2] - margin, spots[:, None, 2:] + margin
     return np.asarray(((points > low) & (points < high)).all(-1))
 
 
 def _draw_plate(canvas: Pixels, name: NameLabel, line_width: float) -> None:
-    """The dark plate with its coloured rim, and the letters on it."""
+    """Draw a dark plate with a coloured rim, and the letters on it."""
     spot, radius = name.spot, 6 * line_width
     region = window(canvas, spot[:2] - line_width - 1, spot[2:] + line_width + 1)
     if region is None:

@@ -1,4 +1,4 @@
-"""A pose on an image; a prediction beside the truth."""
+"""Drawing poses on an image, and a prediction beside the ground truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, ellipse, line, side
 from posetalk.errors import PosetalkError
 from posetalk.types import Box, Floats, Poses
 
-SMALL = 640  # px: an image whose longer side is shorter is enlarged, or its lines would hide it
+SMALL = 640  # px: images whose longer side is shorter are enlarged, so that lines do not hide them
 
 
 def draw_pose(
@@ -25,14 +25,23 @@ def draw_pose(
     labels: Literal["custom", "all", "none"] = "custom",
     enlarge: bool = True,
 ) -> Pixels:
-    """The people of `keypoints` on a copy of `image`, (h, w, 3) uint8 RGB.
+    """Draw poses on a copy of an image.
 
-    limbs:   pairs of indices into the keypoints, joined by lines.
-    labels:  whose names are written: `custom`, the keypoints that no limb joins; `all`; `none`.
-    enlarge: images under 640 px are enlarged by a whole factor; False keeps every size.
+    Left is orange, right blue, the middle of the body green. Keypoints with a lower score are fainter, hidden ones
+    (`visible` False) are rings, an ellipse shows one standard deviation along x and y, and NaN is not drawn.
 
-    Orange is left, blue right, green neither. What is less sure is fainter; keypoints known to be hidden
-    (`visible` False) are rings; an ellipse shows one standard deviation along x and y; nan is not drawn.
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        keypoints: The poses, in px of the image.
+        limbs: Pairs of indices into the keypoints to join by lines, such as `Skeleton.limbs`.
+        labels: Which names are written: `custom`, those of keypoints without a limb; `all`; `none`.
+        enlarge: Whether an image with a longer side under 640 px is enlarged by a whole factor.
+
+    Returns:
+        (h, w, 3) uint8 RGB; larger than `image` by a whole factor if it was enlarged.
+
+    Raises:
+        PosetalkError: An image of another shape or type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise PosetalkError(
@@ -61,7 +70,7 @@ def draw_pair(
     *,
     pane: tuple[int, int] = (240, 300),
 ) -> Pixels:
-    """One person twice, cut out and scaled to two panes of `pane` (w, h) px: the prediction and the truth."""
+    """One person twice, cropped to two panes of `pane` (w, h) px: the prediction and the ground truth."""
     box = _region_around(image, (prediction, truth), pane)
     sides = []
     for points in (prediction, truth):
@@ -94,7 +103,7 @@ def _draw_person(canvas: Pixels, points: Poses, index: int, limbs: Sequence[tupl
 
 
 def _line_width(canvas: Pixels, xy: Floats) -> float:
-    """Half the width of a limb: a share of the person, but seen from afar and never a tree trunk."""
+    """Half the width of a limb, px: a share of the person's size, with limits that depend on the image's."""
     longer = max(canvas.shape[:2])
     person = float(np.hypot(*(xy.max(0) - xy.min(0)))) if len(xy) > 1 else 0.25 * longer
     return float(np.clip(0.009 * person, max(0.8, 0.0013 * longer), max(1.0, 0.0042 * longer)))
@@ -125,13 +134,13 @@ def _resized(image: Pixels, factor: int) -> Pixels:
 
 
 def _transformed(points: Poses, x: float, y: float, factor: float) -> Poses:
-    """The same keypoints in an image cut at (x, y) and then scaled."""
+    """The same poses in an image cropped at (x, y) and then scaled."""
     std = None if points.std is None else points.std * factor
     return replace(points, xy=(points.xy - (x, y)) * factor, std=std)
 
 
 def _region_around(image: Pixels, people: Sequence[Poses], pane: tuple[int, int]) -> Box:
-    """A region of the pane's shape that shows the boxes and the keypoints near them."""
+    """A region with the pane's aspect ratio that contains the boxes and the keypoints near them."""
     corners = np.array([c for p in people for b in p.boxes for c in (b.xyxy[:2], b.xyxy[2:])]).reshape(-1, 2)
     low, high = corners.min(0), corners.max(0)
     reach = 0.5 * (high - low)

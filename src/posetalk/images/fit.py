@@ -1,4 +1,4 @@
-"""Whether images are the ones that were labelled: upright, and of the size that the labels say."""
+"""Whether image files are the ones that were labelled: upright, and of the size in the labels."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from posetalk.formats.scale import OF_POINTS, Reach, Size
 from posetalk.images.opening import exif_orientation, upright_size
 from posetalk.types import Floats, PoseImage, PoseSet
 
-CLOSE = 0.01  # of a side, and 1 px more: what rounding does
-OUTSIDE = 0.25  # of an image's keypoints; so many lie outside in none of LSPET's 9,000
-# So many images that do not fit are too many where labels name no size: a turned one may hold all of its keypoints.
+CLOSE = 0.01  # of a side, plus 1 px: rounding
+OUTSIDE = 0.25  # of an image's keypoints; more than lie outside in any of LSPET's 9,000 images
+# Share and number of misfits that are too many if the labels have no sizes: a rotated image may contain all keypoints.
 MANY, FEW = 0.1, 3
 
 
 def misfit(image: PoseImage, *, any_size: bool = False) -> str | None:
-    """Why an image is not the one that was labelled, if so; None too where there is none, or one that cannot be opened.
+    """Why an image file is not the one that was labelled.
 
-    shape: whether a smaller or larger copy will do. Without a size in the labels their keypoints must lie in the image;
-    whether it is a copy cannot be told then.
+    Args:
+        image: The image with its labels. If the labels have no size, their keypoints must lie inside the file's image.
+        any_size: Whether a smaller or larger copy is accepted.
+
+    Returns:
+        A sentence; None if it fits, and also if there is no file or it cannot be opened.
     """
     size = _size_of_file(image)
     if size is None:
@@ -43,12 +47,16 @@ def misfit(image: PoseImage, *, any_size: bool = False) -> str | None:
 
 
 def drop_misfits(data: PoseSet) -> PoseSet:
-    """The data set without the images that are not the ones that were labelled; a sentence for each is in `skipped`,
-    and in `notes` one for whatever else may not fit.
+    """The data set without the images whose files are not the ones that were labelled.
 
-    Of many images some are looked at (LOOKED, as many at equal distances), and all where one of those does not fit.
-    Errors: most do not fit; of images whose size the labels do not say, more than one in ten, and three or more, or
-    keypoints of another scale.
+    A sample of MAX_SAMPLE images is checked, and all of them if one of the sample does not fit.
+
+    Returns:
+        The data set, with a sentence in `skipped` for each image dropped, and in `notes` for other doubts.
+
+    Raises:
+        PosetalkError: Most images do not fit; or, for labels without sizes, more than one in ten and at least three,
+            or keypoints of another scale.
     """
     data = _without_misfits(data)
     notes = scale_and_orientation_notes(data.images, data.source)
@@ -74,7 +82,7 @@ def _without_misfits(data: PoseSet) -> PoseSet:
 
 
 def shape_notes(images: Iterable[PoseImage]) -> list[str]:
-    """One sentence about the images that are no copies of those that were labelled, if there are any."""
+    """A sentence about the images that are not copies of the labelled ones, if there are any."""
     misfits = [(image, fault) for image in images if (fault := misfit(image, any_size=True))]
     if not misfits:
         return []
@@ -84,13 +92,13 @@ def shape_notes(images: Iterable[PoseImage]) -> list[str]:
 
 
 def image_notes(images: Iterable[PoseImage], source: Path) -> list[str]:
-    """For those who use labels with images that may be copies of another size: what may not fit."""
+    """Sentences about images that may not fit their labels, where copies of another size are accepted."""
     sample = evenly_spaced([image for image in images if image.people])
     return [*shape_notes(sample), *scale_and_orientation_notes(sample, source, copies=True)]
 
 
 def image_sizes(images: Sequence[PoseImage]) -> dict[int, Size | None]:
-    """The size of each image by its id, as the labels have it, or (of some, if there are many) the image."""
+    """The size of each image by its id: from the labels, or else (for a sample, if there are many) from the file."""
     sizes = {image.id: labelled_size(image) for image in images}
     unsized = evenly_spaced([image for image in images if sizes[image.id] is None])
     return sizes | {image.id: _size_of_file(image) for image in unsized}
@@ -99,9 +107,15 @@ def image_sizes(images: Sequence[PoseImage]) -> dict[int, Size | None]:
 def scale_and_orientation_notes(
     images: Iterable[PoseImage], source: Path, *, copies: bool = False
 ) -> list[str]:
-    """What the size of a single image does not tell: keypoints of another scale, and turns that keep the size.
+    """Sentences about what the size of an image does not show: keypoints of another scale, and EXIF orientations.
 
-    copies: whether images may be copies of another size. Errors: keypoints of another scale, where they may not.
+    Args:
+        images: The labelled images; a sample of them is checked.
+        source: The annotation file, for the sentences.
+        copies: Whether the files may be copies of another size.
+
+    Raises:
+        PosetalkError: Keypoints of another scale, unless `copies`.
     """
     sample = evenly_spaced([image for image in images if image.people])
     reach = Reach(OF_POINTS)
@@ -115,7 +129,7 @@ def scale_and_orientation_notes(
 
 
 def _orientation_notes(images: Sequence[PoseImage]) -> list[str]:
-    """One sentence about images that EXIF turns or mirrors in a way that their size does not show."""
+    """A sentence about images whose EXIF orientation does not show in their size, if there are any."""
     turned = [image for image in images if _is_turned_unseen(image)]
     if not turned:
         return []
@@ -129,7 +143,9 @@ def _orientation_notes(images: Sequence[PoseImage]) -> list[str]:
 def _is_turned_unseen(image: PoseImage) -> bool:
     try:
         turn = exif_orientation(image.path)
-        width, height = upright_size(image.path) if turn > 4 else (1, 1)  # those above 4 change places
+        width, height = (
+            upright_size(image.path) if turn > 4 else (1, 1)
+        )  # above 4, width and height are swapped
     except PosetalkError:
         return False
     return turn > 1 and (width == height or labelled_size(image) is None)

@@ -1,4 +1,4 @@
-"""Images: read any of them as upright RGB, cut a square out, turn its pixels into what a tower eats."""
+"""Opening images as upright RGB, cropping a square, and normalising pixels for a vision encoder."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 178_000_000  # just below where Pillow itself refuses an image as a decompression bomb
 MAX_SIDE = 32_766  # cv2.warpAffine takes no more before OpenCV 5
 
-# The formats that are opened, told by what a file holds and not by its name; no others, such as PostScript, whose
-# decoders are programs of their own.
+# The formats that are opened, recognised by content rather than by name. No others: the decoders of some, such as
+# PostScript, run programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 WEB_FORMATS = {
     "JPEG": "jpeg",
     "PNG": "png",
     "WEBP": "webp",
     "GIF": "gif",
-}  # what every server and browser takes
-JPEG_QUALITY = 95  # of JPEG, for the others
+}  # what every server and browser accepts
+JPEG_QUALITY = 95  # for images of other formats that are sent as JPEG
 
-# mean and standard deviation of red, green, blue in 0..1
+# Mean and standard deviation of red, green and blue in 0..1, as the encoders were trained.
 CHANNEL_STATS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 
-_ORIENTATION_TAG = 0x0112  # EXIF: how the camera was held, 1..8
+_ORIENTATION_TAG = 0x0112  # EXIF: the camera's orientation, 1..8
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,19 +55,26 @@ _TRANSPOSES = {
 _SWAP_SIDES = {_TRANSPOSES[turn] for turn in (5, 6, 7, 8)}
 _REVERSE_ROWS = {
     _TRANSPOSES[turn] for turn in (3, 4, 6, 7)
-}  # the last row of the file is the first, or the first column
-_BAND_PIXELS = (
-    2**20
-)  # pixels that are converted at a time, so that no kind of image takes more memory than a plain one
+}  # the last row of the file becomes the first row or column
+_BAND_PIXELS = 2**20  # pixels converted at a time, so that no mode of image takes more memory than RGB
 
 
 def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
-    """A file, a Pillow image or an array as upright pixels: (h, w, 3) uint8 RGB.
+    """Read an image as upright RGB pixels.
 
-    The EXIF orientation is applied; transparent images are laid on white; 16-bit grey is scaled to 8 bits;
-    of an animation the first frame is taken. An array is uint8: (h, w, 3) RGB, returned as it is, (h, w) or
-    (h, w, 1) grey, or (h, w, 4) RGBA. The result may be read-only. Errors name the file: missing, a folder,
-    empty, not an image, damaged, more than 178 million pixels or 32,766 px a side.
+    The EXIF orientation is applied, transparent images are put on white, 16-bit grey is scaled to 8 bits, and of an
+    animation the first frame is taken.
+
+    Args:
+        source: A file, a Pillow image, or a uint8 array: (h, w, 3) RGB, which is returned as it is, (h, w) or
+            (h, w, 1) grey, or (h, w, 4) RGBA.
+
+    Returns:
+        (h, w, 3) uint8 RGB. It may be read-only.
+
+    Raises:
+        PosetalkError: A file that is missing, a folder, empty, no image or damaged; more than 178 million pixels or
+            32,766 px a side; an array of another shape or type.
     """
     if isinstance(source, np.ndarray):
         return _check_pixels(_to_rgb(source), "the array")
@@ -80,9 +87,9 @@ def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
 
 
 def cut(image: Pixels, square: Square) -> Pixels:
-    """The square of an image (h, w, 3) uint8 as (size, size, 3) uint8: bilinear, black outside the image."""
+    """Crop a square of an image, (h, w, 3) uint8, to (size, size, 3) uint8: bilinear, black outside the image."""
     cv2 = need("cv2", "model")
-    # the flip is done on finished pixels: mirrored crops are then equal to the last bit
+    # flipping the finished pixels makes mirrored crops equal to the last bit
     plain = Square(square.center, square.side, square.size, square.rotation)
     size = (square.size, square.size)
     crop: Pixels = cv2.warpAffine(
@@ -92,7 +99,7 @@ def cut(image: Pixels, square: Square) -> Pixels:
 
 
 def normalise(pixels: Pixels, stats: Literal["clip", "imagenet", "half"]) -> npt.NDArray[np.float32]:
-    """Pixels (..., size, size, 3) uint8 RGB -> (..., 3, size, size) float32: (value / 255 - mean) / std."""
+    """Normalise pixels (..., size, size, 3) uint8 RGB to (..., 3, size, size) float32: (value / 255 - mean) / std."""
     mean, std = (np.array(values, dtype=np.float32) for values in CHANNEL_STATS[stats])
     scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
@@ -100,7 +107,7 @@ def normalise(pixels: Pixels, stats: Literal["clip", "imagenet", "half"]) -> npt
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Those of FORMATS that the installed Pillow reads; HEIF where pillow-heif is installed."""
+    """Those of FORMATS that the installed Pillow reads; HEIF if pillow-heif is installed."""
     with suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()
@@ -110,9 +117,14 @@ def readable_formats() -> tuple[str, ...]:
 
 @contextmanager
 def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
-    """An image of which the header alone is read; data: the file's bytes, where they are known.
+    """Open an image and read its header only.
 
-    Errors: as `read_image`, but for those of damaged pixels.
+    Args:
+        path: The file.
+        data: The file's bytes, if they were read already.
+
+    Raises:
+        PosetalkError: As `read_image`, except for damaged pixels.
     """
     try:
         status = path.stat()
@@ -123,7 +135,7 @@ def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
         if status.st_size == 0:
             raise PosetalkError(f"{path} is empty (0 bytes); fetch or save the picture again")
         with warnings.catch_warnings():
-            # Pillow warns from half of its limit on; ours is checked in _decode
+            # Pillow warns at half of its limit; ours is checked in _decode_upright
             warnings.simplefilter("ignore")
             image = Image.open(path if data is None else io.BytesIO(data), formats=readable_formats())
     except FileNotFoundError:
@@ -140,16 +152,19 @@ def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
         raise
     except (
         Exception
-    ) as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error ...
+    ) as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error ...
         raise PosetalkError(f"cannot read the picture {path}: {_reason(error)}") from None
     with image:
         yield image
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image in px as `read_image` gives it, of its header alone. Errors: as `open_image`.
+    """Width and height of an image in px as `read_image` gives it, from its header.
 
-    The orientation is not seen in a PNG that names it behind the pixels, as hardly any does.
+    The EXIF orientation is ignored in a PNG that has it after the pixels, which is rare.
+
+    Raises:
+        PosetalkError: As `open_image`.
     """
     with open_image(path) as image:
         width, height = image.size
@@ -158,20 +173,25 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 def exif_orientation(path: Path) -> int:
-    """EXIF's orientation: 2..8 where the image is mirrored or turned, else 1. As `upright_size`, and its errors."""
+    """The EXIF orientation, 1..8: above 1 the image is mirrored or rotated. Limits and errors as `upright_size`."""
     with open_image(path) as image:
         transpose = None if _exif_follows_pixels(image) else _orientation(image)
     return next((number for number, value in _TRANSPOSES.items() if value is transpose), 1)
 
 
 def image_bytes(path: Path) -> tuple[bytes, str]:
-    """A file to be sent or published: its bytes, and jpeg, png, webp or gif. Errors: as `read_image`.
+    """The bytes of an image for sending or publishing.
 
-    It is decoded first, so that nothing but an image goes out. The bytes are those of the file, or, where it is of
-    another format, those of a JPEG.
+    The image is decoded first, so that only images are sent.
+
+    Returns:
+        The bytes and their format: the file's own if it is jpeg, png, webp or gif, else those of a JPEG.
+
+    Raises:
+        PosetalkError: As `read_image`.
     """
     try:
-        data = path.read_bytes()  # once, so that what goes out is what was looked at
+        data = path.read_bytes()  # once, so that what is sent is what was checked
     except (OSError, ValueError):
         data = None
     with open_image(path, data) as image:
@@ -185,26 +205,26 @@ def image_bytes(path: Path) -> tuple[bytes, str]:
 
 
 def _decode_upright(image: Image.Image, name: str) -> npt.NDArray[Any]:
-    """All pixels of an opened image, upright. Size is checked before anything is decoded."""
+    """All pixels of an opened image, upright. The size is checked before anything is decoded."""
     _check_size(image.width, image.height, name)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about damaged notes beside the pixels, which are still good
+            warnings.simplefilter("ignore")  # about damaged metadata of sound pixels
             image.load()
             return _upright(image, name)
     except PosetalkError:
         raise
-    except Exception as error:  # see open_image
+    except Exception as error:  # as in open_image
         raise PosetalkError(f"cannot decode {name}, it may be damaged: {_reason(error)}") from None
 
 
 def _exif_follows_pixels(image: Image.Image) -> bool:
-    """Whether Pillow would decode the pixels to get there."""
+    """Whether Pillow would have to decode the pixels to read the EXIF data."""
     return image.format == "PNG" and "exif" not in image.info
 
 
 def _upright(image: Image.Image, name: str) -> Pixels:
-    """RGB, band after band of the file's rows."""
+    """RGB pixels, converted in bands of the file's rows."""
     width, height = image.size
     transpose = _orientation(image)
     upright = np.empty((width, height, 3) if transpose in _SWAP_SIDES else (height, width, 3), np.uint8)
@@ -223,7 +243,7 @@ def _upright(image: Image.Image, name: str) -> Pixels:
 def _orientation(image: Image.Image) -> Image.Transpose | None:
     try:
         return _TRANSPOSES.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # unreadable EXIF says nothing about how the camera was held
+    except Exception:  # unreadable EXIF data says nothing about the orientation
         return None
 
 
@@ -236,7 +256,7 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
         raise PosetalkError(
             f"{name} has floating-point pixels, whose range is not known; save it with 8 bits a colour"
         )
-    if image.mode.startswith("I"):  # 16-bit grey; convert() would clip it to white
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255)
         return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
@@ -257,7 +277,7 @@ def _check_size(width: int, height: int, name: str) -> None:
 
 
 def _to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """An array of grey or RGBA as RGB; any other as it is."""
+    """Grey or RGBA pixels as RGB; any other array as it is."""
     grey = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
     rgba = pixels.ndim == 3 and pixels.shape[2] == 4
     if pixels.dtype != np.uint8 or not pixels.size or not (grey or rgba):
