@@ -48,7 +48,7 @@ def blend(canvas: Pixels, part: tuple[slice, slice], cover: Floats, colour: npt.
 def line(
     canvas: Pixels, a: Floats, b: Floats, half: float, from_: npt.ArrayLike, to: npt.ArrayLike, alpha: float
 ) -> None:
-    """Draw a line with round ends and a gradient between two colours; a disc if a equals b. half: half its width, px."""
+    """Draw a line with round ends and a gradient between two colours, `half` px wide to each side; a disc if a is b."""
     region = window(canvas, np.minimum(a, b) - half - 1, np.maximum(a, b) + half + 1)
     if region is None:
         return

@@ -1,4 +1,4 @@
-"""COCO's images with all that is written of them, one at a time: people, captions and objects."""
+"""COCO's images with their people, captions and objects, one at a time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,12 @@ _ID = msgspec.json.Decoder(_Id)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedImage:
-    """captions: in the file's order; things: its objects but for people and crowds."""
+    """An image with all its annotations.
+
+    image:    The image and its people.
+    captions: In the order of the file.
+    things:   Its objects except people and crowds.
+    """
 
     image: PoseImage
     captions: tuple[str, ...] = ()
@@ -50,14 +55,20 @@ class AnnotatedImage:
 
 
 class AnnotatedImages:
-    """The images of COCO's person keypoints that have people, with captions and objects: read through once, then
-    kept by image in a temporary file, so that memory does not grow with the data set.
+    """The images with people of a COCO data set, with captions and objects.
 
-    annotations, captions, objects: person_keypoints_*.json, captions_*.json, instances_*.json; images: the folder of
-    the images, which need not be there; skeleton: coco17 by default.
-    skipped: a sentence for each record left out so far; those of people are looked at as their image comes. notes:
-    as a PoseSet's.
-    Errors: as `read_coco`, `read_captions` and `read_objects`.
+    The files are read once, and their records are kept in a temporary file, so that memory does not grow with the data
+    set. Iterating gives each `AnnotatedImage` in the order of the ids.
+
+    Args:
+        annotations: The keypoint file, person_keypoints_*.json.
+        captions: captions_*.json.
+        objects: instances_*.json.
+        images: The folder of the images, by default that of `annotations`. It need not exist.
+        skeleton: Whose keypoints these are, coco17 by default.
+
+    Raises:
+        PosetalkError: As `read_coco`, `read_captions` and `read_objects`.
     """
 
     def __init__(
@@ -72,8 +83,8 @@ class AnnotatedImages:
         self.annotations, self.objects = Path(annotations), objects
         self.images = images or self.annotations.parent
         self._skipped: dict[str, None] = {}
-        self._database = sqlite3.connect("", check_same_thread=False)  # a file nobody sees
-        self._database.execute("CREATE TABLE pictures (id INTEGER PRIMARY KEY, raw BLOB)")
+        self._database = sqlite3.connect("", check_same_thread=False)  # a temporary file
+        self._database.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, raw BLOB)")
         for table in ("people", "captions", "objects"):
             self._database.execute(f"CREATE TABLE {table} (image INTEGER, raw BLOB)")
         categories = (raw for key, raw in records(self.annotations) if key == "categories")
@@ -99,41 +110,51 @@ class AnnotatedImages:
 
     @property
     def skeleton(self) -> Skeleton:
+        """The skeleton of the keypoints."""
         return self._reading.skeleton
 
     @property
     def keypoint_names(self) -> tuple[str, ...]:
+        """The names of the keypoints, in order."""
         return self.skeleton.names
 
     @property
     def skipped(self) -> list[str]:
+        """A sentence for each record left out so far; those of people are decoded with their image."""
         return list(self._skipped)
 
     @property
     def notes(self) -> list[str]:
+        """Sentences about the whole set, as `PoseSet.notes`."""
         return [*self._reading.notes(), *self._notes]
 
     def ids(self) -> list[int]:
-        """Of all images with people, in order."""
+        """The ids of all images with people, in order."""
         return [row[0] for row in self._database.execute(_WITH_PEOPLE)]
 
     def __len__(self) -> int:
         return len(self.ids())
 
     def __iter__(self) -> Iterator[AnnotatedImage]:
-        """In the order of their ids."""
         for image_id in self.ids():
             image = self.get(image_id)
             if image is not None:
                 yield image
 
     def sample(self) -> Iterator[PoseImage]:
-        """Of all, or of many at equal distances: enough to see whether they fit."""
+        """All images, or an evenly spaced sample of many: enough to see whether they fit."""
         return (annotated.image for annotated in map(self.get, evenly_spaced(self.ids())) if annotated)
 
     def get(self, image_id: int) -> AnnotatedImage | None:
-        """The image of that id; None where nothing of it or of its people can be read."""
-        row = self._database.execute("SELECT raw FROM pictures WHERE id = ?", (image_id,)).fetchone()
+        """One image.
+
+        Args:
+            image_id: Its id in the labels.
+
+        Returns:
+            The image; None if there is none, or if neither it nor any of its people can be read.
+        """
+        row = self._database.execute("SELECT raw FROM images WHERE id = ?", (image_id,)).fetchone()
         skipped: list[str] = []
         self._reading.skipped = skipped
         people = [msgspec.Raw(raw) for raw in self._records_of("people", image_id)]
@@ -153,13 +174,13 @@ class AnnotatedImages:
         return AnnotatedImage(images[0], captions, tuple(thing for thing in things if thing is not None))
 
     def _sample_with_sizes(self, sizes: dict[int, Size | None]) -> Iterator[PoseImage]:
-        """Some images; each one's size is put into `sizes`."""
+        """The sample; the size of each image is added to `sizes`."""
         for image in self.sample():
             sizes[image.id] = labelled_size(image)
             yield image
 
     def _check_objects(self, sizes: dict[int, Size | None], path: Path) -> list[str]:
-        """sizes: of the images whose objects are looked at."""
+        """Notes on the objects of the images in `sizes`."""
         checks = BoxChecks(sizes)
         for image_id in sizes:
             for raw in self._records_of("objects", image_id):
@@ -182,13 +203,13 @@ class AnnotatedImages:
 
         count_before = self._database.total_changes
         for row in read_records(self.annotations, "images", read, skipped):
-            if not self._database.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?)", row).rowcount:
+            if not self._database.execute("INSERT OR IGNORE INTO images VALUES (?, ?)", row).rowcount:
                 skipped.append(f"{self.annotations}: image {row[0]}: an earlier image has the same id")
         if self._database.total_changes == count_before:
             raise none_left(self.annotations, skipped, "images")
 
     def _store_people(self, skipped: list[str]) -> None:
-        """Those of another category are no people, and nothing is said of them."""
+        """Store the people; records of other categories are ignored silently."""
         person_ids = self._reading.person_ids
 
         def read(raw: msgspec.Raw) -> Annotation | None:
@@ -211,7 +232,7 @@ class AnnotatedImages:
         read: Callable[[msgspec.Raw], Annotation | Caption | Instance | None],
         skipped: list[str],
     ) -> int:
-        """Keep each record without what is not read of it (outlines); gives back how many."""
+        """Store the fields of each record that are read, and return how many were stored."""
 
         def encode(raw: msgspec.Raw) -> tuple[int, bytes] | None:
             record = read(raw)
@@ -227,6 +248,6 @@ class AnnotatedImages:
         return self._database.total_changes - count_before
 
 
-_WITHOUT_IMAGE = "SELECT image, raw FROM people WHERE image NOT IN (SELECT id FROM pictures)"
-_OBJECTS_WITHOUT_IMAGE = "SELECT COUNT(*), SUM(image NOT IN (SELECT id FROM pictures)) FROM objects"
-_WITH_PEOPLE = "SELECT id FROM pictures WHERE id IN (SELECT image FROM people) ORDER BY id"
+_WITHOUT_IMAGE = "SELECT image, raw FROM people WHERE image NOT IN (SELECT id FROM images)"
+_OBJECTS_WITHOUT_IMAGE = "SELECT COUNT(*), SUM(image NOT IN (SELECT id FROM images)) FROM objects"
+_WITH_PEOPLE = "SELECT id FROM images WHERE id IN (SELECT image FROM people) ORDER BY id"

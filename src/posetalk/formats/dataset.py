@@ -1,4 +1,4 @@
-"""Any annotation file of people: its form is recognised and the right reader called."""
+"""Read any annotation file of people: the format is recognised and its reader called."""
 
 from __future__ import annotations
 
@@ -22,10 +22,21 @@ def read_people(
     last: int | None = None,
     heads: Path | None = None,
 ) -> PoseSet:
-    """Read a COCO-style file (a JSON object), MPII's (a JSON list) or LSP's (joints.mat), whichever it is.
+    """Read the people of a COCO-style file (a JSON object), MPII's (a JSON list) or LSP's (joints.mat).
 
-    skeleton:    for COCO-style files (see `read_coco`); first, last: for LSP; heads: for MPII.
-    Errors: those of the reader, an argument of another form, a file of none of these forms.
+    Args:
+        annotations: The annotation file, in any of these formats.
+        images: The folder of the images. No image is opened.
+        skeleton: For COCO-style files: whose keypoints these are, coco17 by default; see `read_coco`.
+        first: For LSP: the number of the first image, from 1.
+        last: For LSP: the number of the last image, the end by default.
+        heads: For MPII: gt_valid.mat with the head boxes; see `read_mpii`.
+
+    Returns:
+        The images with their people, in px of the full image. What was left out is in `skipped`, doubts are in `notes`.
+
+    Raises:
+        PosetalkError: As the format's reader, for an option of another format, and for a file of none of these formats.
     """
     annotations, images = Path(annotations), Path(images)
     start = read_start(annotations)
@@ -52,7 +63,7 @@ def read_people(
 
 
 def labelled_skeleton(truth: PoseSet) -> Skeleton:
-    """The built-in skeleton whose keypoints a data set labels."""
+    """The built-in skeleton with the keypoints of a data set."""
     return next(s for s in map(load_skeleton, BUILT_IN) if s.names == truth.keypoint_names)
 
 

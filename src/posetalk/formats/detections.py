@@ -1,4 +1,4 @@
-"""A detector's boxes, in COCO's results form: what a model is tested on when there is no ground truth."""
+"""A detector's boxes in COCO's results format, to evaluate with instead of labelled boxes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PERSON = 1  # COCO's category
 
 @dataclass(frozen=True, slots=True)
 class DetectedBox:
-    """A box that a detector gave, and how sure it was (0..1)."""
+    """A detection: its box in px of the full image, the detector's score in 0..1, and the image's id."""
 
     box: Box
     score: float
@@ -29,9 +29,10 @@ class DetectedBox:
 
 
 class Detections(dict[int, list[DetectedBox]]):
-    """The boxes of each image id, surest first; `skipped` has one sentence for each record left out.
+    """The boxes by image id, highest score first.
 
-    notes: a sentence for whatever does not fit.
+    skipped: A sentence for each record left out.
+    notes:   A sentence for each doubt about the boxes.
     """
 
     skipped: tuple[str, ...] = ()
@@ -52,15 +53,22 @@ def read_boxes(
     box_format: Literal["xywh", "xyxy"] = "xywh",
     sizes: Mapping[int, Size | None] | None = None,
 ) -> Detections:
-    """Read the people of a detector's results file: a list of image_id, category_id, bbox and score.
+    """Read the boxes of people from a detector's results: a JSON list of image_id, category_id, bbox and score.
 
-    min_score: boxes below it are left out.
-    form:      what bbox holds: left, top, width, height px (COCO), or left, top, right, bottom px (the
-               detections that go with Human-Art).
-    sizes:     image id -> (width, height) px of the labelled images, None where it is not known; with it, boxes that
-               do not fit them are found out.
-    Errors: unreadable file, not this form, the other `form`, another scale, other images, no record left. Few boxes
-    or none above `min_score` is no error.
+    Args:
+        path: The file.
+        min_score: Boxes with a lower score are left out.
+        box_format: What bbox holds: `xywh`, left, top, width, height px (COCO); or `xyxy`, left, top, right, bottom px
+            (the detections published with Human-Art).
+        sizes: Image id -> (width, height) px of the labelled images, None if unknown; with it, boxes are checked
+            against the images.
+
+    Returns:
+        The boxes of category 1 by image id. There may be few or none with `min_score`.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has another form, the other `box_format`, another scale, boxes on
+            other images only, no record left.
     """
     path = Path(path)
     decoder = msgspec.json.Decoder(_Record)

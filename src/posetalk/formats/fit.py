@@ -1,4 +1,4 @@
-"""Whether labels and boxes fit: in pixels of their images, left, top, width, height, with the keypoints inside."""
+"""Plausibility of labels and boxes: px of their images, left, top, width, height, keypoints inside the boxes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from posetalk.types import Box, Floats, Person, PoseImage
 
 T = TypeVar("T")
 
-MAX_SAMPLE = 4000  # images that are looked at; of more, as many at equal distances
-TINY = 1.5  # px: a box of normalised coordinates is at most 1, one made of such keypoints 1.2
-MARGIN = 0.1  # of a box's sides: labels of the edge of a body lie a little outside
-NOTED_BELOW, REFUSED_BELOW = (
-    0.9,
-    0.5,
-)  # shares of keypoints inside their boxes; in COCO .983, in its smallest samples .977
-MIN_PEOPLE = 3  # people: of fewer, a low share may be one bad record
-MIN_KEYPOINTS = 6  # labelled keypoints that tell how a box's numbers are meant
+MAX_SAMPLE = 4000  # images that are checked; of more images, an evenly spaced sample
+TINY = 1.5  # px; the side of a box in normalised coordinates is at most 1, made from keypoints 1.2
+MARGIN = 0.1  # of a box's sides; labels at the edge of a body lie a little outside
+# Shares of keypoints inside their boxes; in COCO .983, in its smallest samples .977.
+NOTED_BELOW, REFUSED_BELOW = 0.9, 0.5
+MIN_PEOPLE = 3  # with fewer people, a low share may be one bad record
+MIN_KEYPOINTS = 6  # labelled keypoints that decide whether a box is meant as corners
 NEAR_CORNER = (
-    0.4  # of a box's sides: one that begins so near the upper left corner hardly tells how it is meant
+    0.4  # of a box's sides; nearer to the upper left corner, both readings of a box are nearly the same
 )
-MOST_PEOPLE = 0.9  # of the people whose boxes tell
-OFTEN = 0.1  # more than one box in ten that reaches far out of its image is no detector's slip
+MOST_PEOPLE = 0.9  # of the people whose keypoints decide
+OFTEN = 0.1  # of the boxes; more that reach far out of their images are not a detector's error
 
 
 def evenly_spaced(items: Sequence[T], limit: int = MAX_SAMPLE) -> list[T]:
-    """At most so many, at equal distances."""
+    """At most `limit` of the items, at equal distances."""
     if len(items) <= limit:
         return list(items)
     return [items[round(index)] for index in np.linspace(0, len(items) - 1, limit)]
@@ -40,8 +38,10 @@ def evenly_spaced(items: Sequence[T], limit: int = MAX_SAMPLE) -> list[T]:
 
 @dataclass(slots=True)
 class _LabelChecks:
-    """tiny: boxes of about 1 px. labelled, inside: keypoints, and those in their boxes. out: boxes that reach far out
-    of their images. telling, corners: people whose keypoints tell how the box is meant, and those who tell corners.
+    """Counts over all people.
+
+    tiny: boxes of about 1 px. labelled, inside: keypoints, and those in their boxes. far_out: boxes that reach far out
+    of their images. decisive, corners: people whose keypoints decide how the box is meant, and those for corners.
     """
 
     people: int = 0
@@ -63,7 +63,7 @@ class _LabelChecks:
         self.far_out += _reaches_far_out(box, labelled_size(image))
         if size := labelled_size(image):
             self.reach.add(image.id, person.keypoints[person.labelled], size)
-        # a box in the upper left corner reads much the same either way
+        # near the upper left corner both readings of a box are nearly the same
         if len(inside) >= MIN_KEYPOINTS and (box.x > NEAR_CORNER * box.w or box.y > NEAR_CORNER * box.h):
             self.decisive += 1
             self.corners += _fit_as_corners(image, person)
@@ -72,11 +72,20 @@ class _LabelChecks:
 def check_labels(
     images: Iterable[PoseImage], source: Path, *, corners: bool = True, outside: Collection[int] = ()
 ) -> list[str]:
-    """A sentence for whatever does not fit. Errors: labels that no number could be measured with.
+    """Check whether boxes and keypoints are plausible.
 
-    corners: whether the boxes are four numbers of the file, which can have been written in another form.
-    outside: of each person who was left out for a box wholly outside the image, how many keypoints are labelled;
-    looked at when the images have been.
+    Args:
+        images: The images; crowds are ignored.
+        source: The annotation file, for the sentences.
+        corners: Whether the boxes come from the file, where they may have been written as corners.
+        outside: The number of labelled keypoints of each person who was left out because the box lies outside the
+            image. Read after `images`.
+
+    Returns:
+        A sentence for each doubt.
+
+    Raises:
+        PosetalkError: Labels with which no measurement would mean anything.
     """
     checks = _LabelChecks()
     for image in images:
@@ -120,11 +129,11 @@ def check_labels(
 
 @dataclass(slots=True)
 class BoxChecks:
-    """Boxes without keypoints (of a detector, of objects) held against the images that are labelled.
+    """Counts over boxes without keypoints, of a detector or of objects.
 
-    sizes: the size of each labelled image, None where it is not known; without it boxes are held against nothing.
-    form: what the four numbers were read as. others: boxes on other images. out, corners: of the boxes on images
-    of a known size those that reach far out, and those that are boxes of their images when read as corners.
+    sizes: the size of each labelled image, None where it is not known; without `sizes` only tiny boxes are counted.
+    box_format: how the four numbers were read. others: boxes on images that are not labelled. known: boxes on images
+    of known size; far_out: those that reach far out; corners: those that fit their images when read as corners.
     """
 
     sizes: Mapping[int, Size | None] | None
@@ -150,7 +159,7 @@ class BoxChecks:
             self.reach.add(image_id, np.array([box.xyxy[2:]]), size)
 
     def check(self, source: Path, corners: str) -> list[str]:
-        """As `check_labels`. corners: what to do about boxes in the form of corners."""
+        """As `check_labels`; `corners` is the advice for boxes that are written as corners."""
         if self.tiny > self.boxes / 2:
             raise PosetalkError(
                 f"{source}: {self.tiny:,} of {self.boxes:,} boxes are 1 px or smaller; normalised coordinates? "
@@ -186,7 +195,7 @@ def _are_corners(box: Box, size: Size | None) -> bool:
 
 
 def labelled_size(image: PoseImage) -> Size | None:
-    """Width and height as the labels have them."""
+    """Width and height in the labels, px; None if they are not there."""
     return (image.width, image.height) if image.width and image.height else None
 
 
@@ -196,7 +205,7 @@ def _reaches_far_out(box: Box, size: Size | None) -> bool:
 
 
 def _inside(person: Person, corners: tuple[float, float, float, float]) -> Floats:
-    """Of each labelled keypoint, whether it lies in the box or just beside it."""
+    """For each labelled keypoint, whether it lies in the box or just beside it."""
     points = person.keypoints[person.labelled]
     low, high = np.array(corners[:2]), np.array(corners[2:])
     margin = MARGIN * (high - low) + 1

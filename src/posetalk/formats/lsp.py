@@ -1,4 +1,4 @@
-"""Leeds Sports Pose (LSP) and its extended training set (LSPET): joints.mat, one person an image."""
+"""Leeds Sports Pose (LSP) and its extended training set (LSPET): joints.mat, one person per image."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ JOINTS = 14
 
 
 def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = None) -> PoseSet:
-    """Read images `first` to `last` (counted from 1, both included; to the end by default).
+    """Read the people of LSP or LSPET.
 
-    joints: LSPET's joints.mat, an array (14, 3, n) whose third value is 1 for a labelled joint, or LSP's,
-            (3, 14, n) whose third value is 1 for a hidden one (all are labelled).
-    images: the folder of im00001.jpg (LSPET) or im0001.jpg (LSP).
+    Args:
+        joints: LSPET's joints.mat, an array (14, 3, n) whose third value is 1 for a labelled joint; or LSP's,
+            (3, 14, n), whose third value is 1 for a hidden joint (all are labelled).
+        images: The folder of im00001.jpg (LSPET) or im0001.jpg (LSP).
+        first: The number of the first image to read, from 1.
+        last: The number of the last image, included; the end by default.
 
-    In LSPET a joint is `visible` 2 or 0, in LSP 2 or 1. The box is that of the labelled joints, each side
-    x 1.2; `area` is 0.53 of it. Image and person have the image's number as id.
-    Errors: unreadable file, no such array, an empty range, no record left.
+    Returns:
+        One person per image; both have the number of the image as id. `visible` is 2 or 0 in LSPET, 2 or 1 in LSP. The
+        box is that of the labelled joints with its sides x 1.2; `area` is 0.53 of it.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has no such array, an empty range, no record left.
     """
     joints, images = Path(joints), Path(images)
     need_folder(images)
@@ -84,5 +90,5 @@ def _labels(path: Path) -> tuple[Floats, Floats]:
 
 
 def _digits(images: Path, number: int) -> int:
-    """How many digits the names of the images have: 5 in LSPET, 4 in LSP."""
+    """How many digits the image names have: 5 in LSPET, 4 in LSP."""
     return 4 if (images / f"im{number:04d}.jpg").is_file() else 5

@@ -1,4 +1,4 @@
-"""MPII Human Pose, in the JSON form of HRNet and mmpose, with the head boxes of `gt_valid.mat`."""
+"""MPII Human Pose in the JSON format of HRNet and mmpose, with the head boxes of gt_valid.mat."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
 JOINTS = 16
 PIXEL_STD = 200.0  # MPII's `scale` is the person's height / 200 px
-SHIFT_DOWN = 15.0  # HRNet moves the centre down by 15 * scale px, so that the feet are less often cut off
-PADDING = 1.25  # and widens the square by a quarter; LocLLM does both too
+SHIFT_DOWN = 15.0  # HRNet moves the centre down by 15 * scale px, so that feet are cropped less often
+PADDING = 1.25  # HRNet enlarges the square by a quarter; LocLLM does both too
 HEAD_BIAS = 0.6  # PCKh's reference length is 0.6 of the head box's diagonal (MPII's SC_BIAS)
-SAME_LABEL = 2.0  # px: labels of the JSON and of gt_valid.mat that differ by more are not the same person's
+SAME_LABEL = 2.0  # px; labels of the JSON and of gt_valid.mat that differ more are of different people
 
 
 class _Record(msgspec.Struct):
@@ -34,7 +34,7 @@ class _Record(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Heads:
-    """What PCKh is scored against, n records: head size (n,), joints (n, 16, 2), missing (n, 16)."""
+    """The ground truth of PCKh for n records: head size (n,), joints (n, 16, 2), missing (n, 16)."""
 
     size: Floats
     joints: Floats
@@ -42,18 +42,23 @@ class _Heads:
 
 
 def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> PoseSet:
-    """Read MPII's train.json or valid.json as HRNet and mmpose hand them out (a list; joints, center, scale).
+    """Read MPII's train.json or valid.json in the format of HRNet and mmpose (a list with joints, center, scale).
 
-    heads: `gt_valid.mat`, whose n-th column is the n-th record; it gives `head_size` = 0.6 x the head box's
-           diagonal, the joints that PCKh is scored on and which of them are missing. Without it `head_size`
-           is None, and PCKh falls back to the distance from upper neck to head top, which does not compare.
+    Args:
+        annotations: The JSON file.
+        images: The folder of the images.
+        heads: gt_valid.mat, whose n-th column belongs to the n-th record. It gives `head_size` = 0.6 x the head box's
+            diagonal, the joints that PCKh is measured on and which of them are missing. Without it `head_size` is
+            None, and PCKh falls back to the distance from upper neck to head top, which is not comparable.
 
-    The person's box is HRNet's square: centre (c_x, c_y + 15 scale), side 250 scale (200 x 1.25), so it
-    already holds the quarter of padding. Pixels count from 0 here, from 1 in MATLAB's labels: 1 is taken
-    off. A joint is `visible` 2 or 0, as the files do not tell hidden from seen. `area` is 0.53 of the box
-    around the joints. A person's id is its record's place in the file from 1; an image's id is its file
-    name if that is a number.
-    Errors: unreadable file, not this form, heads for other records, no record left.
+    Returns:
+        The people. A box is HRNet's square: centre (c_x, c_y + 15 scale), side 250 scale (200 x 1.25), which includes
+        a quarter of padding. Pixels count from 0, while MATLAB's labels count from 1, so 1 is subtracted. `visible` is
+        2 or 0, because the files do not distinguish hidden joints. `area` is 0.53 of the box around the joints. A
+        person's id is the record's position in the file from 1; an image's id is its file name if that is a number.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has another form, heads of other records, no record left.
     """
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
@@ -166,7 +171,7 @@ def _read_heads(path: Path, records: int, annotations: Path) -> _Heads:
 
 
 def _image_ids(names: list[str]) -> dict[str, int]:
-    """005808361.jpg -> 5808361 where all names are such numbers, 1, 2, 3 ... otherwise."""
+    """005808361.jpg -> 5808361 if all names are such numbers, else 1, 2, 3 ..."""
     stems = [Path(name).stem for name in names]
     if all(s.isascii() and s.isdigit() for s in stems) and len({int(s) for s in stems}) == len(stems):
         return {name: int(stem) for name, stem in zip(names, stems, strict=True)}

@@ -1,4 +1,4 @@
-"""Where the images are that labels name: below the folder that was given, and nowhere else."""
+"""Paths of the images that labels name, always inside the images folder."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from posetalk.errors import PosetalkError
 
 
 def image_path(images: Path, file_name: str) -> Path:
-    """images/file_name, or the same with leading folders dropped where only that exists.
+    """The path of an image: images/file_name, or with leading folders dropped if only that exists.
 
-    Errors: a name that leads out of the folder, by `..`, as a whole path or through a link (the folder itself may be
-    one), or that no file can have.
+    Raises:
+        PosetalkError: A name that leads out of the folder by `..`, as an absolute path or through a link (the folder
+            itself may be a link), or that no file can have.
     """
     file_name = file_name.replace("\\", "/")
     try:
         if "\0" in os.fsdecode(os.fsencode(file_name)):
             raise ValueError("NUL")
         path = _existing_path(images, file_name)
-        # a plain name that is no link is surely inside, and resolving every one of a large data set takes long
+        # a plain name that is no link is inside; resolving all names of a large data set would take long
         inside = ("/" not in file_name and file_name != ".." and not path.is_symlink()) or Path(
             os.path.realpath(path)
         ).is_relative_to(os.path.realpath(images))
     except (
         OSError,
         ValueError,
-    ) as error:  # too long, NUL, half a character, a folder that may not be looked into
+    ) as error:  # too long, NUL, half a character, a folder without permission
         raise PosetalkError(
             f"its file_name {_printable(file_name)} cannot be looked for: {_reason(error)}"
         ) from None
@@ -39,7 +40,7 @@ def image_path(images: Path, file_name: str) -> Path:
 
 
 def find_image(images: Path, file_name: str) -> Path | None:
-    """The image, where there is a file of that name in the folder."""
+    """The path of an image if there is such a file in the folder, else None."""
     try:
         path = image_path(images, file_name)
         return path if path.is_file() else None
@@ -48,7 +49,7 @@ def find_image(images: Path, file_name: str) -> Path | None:
 
 
 def leads_out(file_name: str) -> bool:
-    """Whether a name leads out of any folder, links aside."""
+    """Whether a name leads out of its folder, apart from links."""
     path = os.path.normpath(file_name.replace("\\", "/"))
     return Path(path).is_absolute() or path.split("/")[0] == ".."
 
@@ -63,7 +64,7 @@ def _existing_path(images: Path, file_name: str) -> Path:
 
 
 def _printable(file_name: str) -> str:
-    """So that it can be printed."""
+    """A file name that can be printed, shortened."""
     return ascii(file_name if len(file_name) <= 60 else f"{file_name[:28]}...{file_name[-28:]}")
 
 

@@ -1,4 +1,4 @@
-"""Whether places are told in pixels of their images: how far they reach, over all images of a set."""
+"""Whether coordinates are in pixels of their images, from how far they reach over all images of a set."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from posetalk.types import Floats
 
 Size = tuple[int, int]  # width, height px
 
-OF_POINTS, OF_BOXES = 0.01, 0.1  # of a side, and 1 px more: what lies further out lies outside
-# Shares that lie outside: of COCO's and LSPET's keypoints none, of COCO's x 1.1 0.07, x 1.5 0.43.
+OF_POINTS, OF_BOXES = 0.01, 0.1  # of a side, plus 1 px: points further out are outside
+# Shares of points outside. Of COCO's and LSPET's keypoints it is 0, of COCO's x 1.1 0.07, x 1.5 0.43.
 NOTED_ABOVE, CERTAIN_ABOVE = 0.02, 0.25
 # In 1 of 26 COCO images no keypoint is beyond 0.55 of either side; in all of 3 in 1 of 17,000 draws, of 4 in none.
 MIN_IMAGES, UPPER_LEFT = 3, 0.55
 MORE_IMAGES, UPPER_LEFT_MORE = 20, 0.75  # in 1 of 6 images, and in 2 of 5 of LSPET's
-# So many, of so many sizes, are no frames of one scene, whose people may keep to a corner.
+# Images of several sizes: not frames of one video, in which people may stay in a corner.
 MANY_IMAGES, MIN_SIZES = 10, 3
 LARGER, SMALLER = "; made for larger ones?", "; made for smaller ones?"
-SHORT_SIDE = 0.7  # of a side, where the numbers end at 1000 as well
-SCALES = {100: 0.8, 1000: 0.97}  # a scale's end -> the share of it that the largest numbers reach
+SHORT_SIDE = 0.7  # of a side, if the numbers end at 1000 as well
+SCALES = {100: 0.8, 1000: 0.97}  # end of a scale -> the share of it that the largest numbers reach at least
 
 
 class Fault(NamedTuple):
-    """What does not fit, and whether numbers measured with it mean nothing."""
+    """What does not fit; `certain` if measurements with it would mean nothing."""
 
     sentence: str
     certain: bool
@@ -37,10 +37,10 @@ def _zero() -> Floats:
 
 @dataclass(slots=True)
 class Reach:
-    """Places (keypoints, or the lower right corners of boxes) held against the sizes of their images.
+    """How far points (keypoints, or the lower right corners of boxes) reach in their images.
 
-    margin: OF_POINTS or OF_BOXES. places, out: how many there are, and lie outside. share, most: the furthest along x
-    and y, of the sides and in px.
+    margin: OF_POINTS or OF_BOXES. points, outside: how many there are, and how many lie outside. furthest,
+    furthest_share: the largest x and y, in px and as shares of the sides.
     """
 
     margin: float
@@ -52,7 +52,7 @@ class Reach:
     furthest: Floats = field(default_factory=_zero)
 
     def add(self, image_id: int, points: Floats, size: Size) -> None:
-        """places: (n, 2) px of the image with that id."""
+        """Count points (n, 2) px of an image."""
         if not len(points):
             return
         sides = np.array(size, np.float64)
@@ -65,27 +65,33 @@ class Reach:
         self.furthest_share = np.maximum(self.furthest_share, points.max(axis=0) / sides)
 
     def fault(
-        self, points: str, image_ids: str = "their pictures", allowed: float = NOTED_ABOVE
+        self, points_name: str, images_name: str = "their pictures", allowed: float = NOTED_ABOVE
     ) -> Fault | None:
-        """what: the places' name in the plural; told: the share that may lie outside."""
+        """What does not fit, if anything.
+
+        Args:
+            points_name: What the points are, for the sentence.
+            images_name: What the images are.
+            allowed: The share of points that may lie outside.
+        """
         end, advice = self._scale_end(), "give them in px of these pictures"
         guess = f"; numbers from 0 to {end} for each side?" if end else ""
         if self.outside > allowed * self.points:
-            sentence = f"{self.outside:,} of {self.points:,} {points} lie outside {image_ids}{guess or LARGER} {advice}"
-            return Fault(sentence, self.outside > CERTAIN_ABOVE * self.points)
+            counts = f"{self.outside:,} of {self.points:,} {points_name} lie outside {images_name}"
+            return Fault(f"{counts}{guess or LARGER} {advice}", self.outside > CERTAIN_ABOVE * self.points)
         x, y = self.furthest_share
         count, mixed = len(self.image_ids), len(self.sizes) >= MIN_SIZES
-        furthest = f"no {points} lie beyond {x:.0%} of the width and {y:.0%} of the height of {image_ids}"
+        start = f"no {points_name} lie beyond {x:.0%} of the width and {y:.0%} of the height of {images_name}"
         if count >= MIN_IMAGES and max(x, y) < UPPER_LEFT:
             certain = end == 100 or (count >= MANY_IMAGES and mixed)
-            return Fault(f"{furthest}{guess or SMALLER} {advice}", certain)
+            return Fault(f"{start}{guess or SMALLER} {advice}", certain)
         if count >= MORE_IMAGES and mixed and max(x, y) < UPPER_LEFT_MORE:
-            return Fault(f"{furthest}{guess or SMALLER} {advice}", False)
+            return Fault(f"{start}{guess or SMALLER} {advice}", False)
         if end and count >= MANY_IMAGES and min(x, y) < SHORT_SIDE:
-            return Fault(f"{furthest}{guess} {advice}", False)
+            return Fault(f"{start}{guess} {advice}", False)
         return None
 
     def _scale_end(self) -> int | None:
-        """100 or 1000, where the largest numbers along both sides are just below."""
+        """100 or 1000, if the largest numbers along both sides are just below it."""
         low, high = self.furthest.min(), self.furthest.max()
         return next((end for end, share in SCALES.items() if share * end < low and high <= end + 1), None)

@@ -1,4 +1,4 @@
-"""The records of a large JSON file one after the other, so that memory does not grow with the file."""
+"""The records of a large JSON file one by one, so that memory does not grow with the file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from posetalk.formats.files import read_start, record_id
 T = TypeVar("T")
 
 CHUNK = 1 << 20  # bytes read at a time
-# A whole string, one that the chunk cuts off (group 1), or a bracket.
+# A complete string, a string that the chunk cuts off (group 1), or a bracket.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|(\\?\Z))|[\[\]{}]', re.DOTALL)
 
 
 def records(path: Path) -> Iterator[tuple[str, msgspec.Raw]]:
-    """Of a JSON object whose values are lists of objects: each object, as it stands, with its list's key.
+    """The undecoded records of a JSON object whose values are lists of objects, each with its list's key.
 
-    Errors: a file that cannot be read, one that is no such object or ends before it is whole. What stands in a record
-    is not looked at.
+    Raises:
+        PosetalkError: A file that cannot be read, is no such object or is cut off. Records are not decoded here.
     """
     if not read_start(path).startswith(b"{"):
         raise PosetalkError(f"{path} is no JSON object with lists of records; give COCO's own file")
@@ -57,7 +57,7 @@ def records(path: Path) -> Iterator[tuple[str, msgspec.Raw]]:
 
 
 def read_records(path: Path, key: str, read: Callable[[msgspec.Raw], T], skipped: list[str]) -> Iterator[T]:
-    """Each record of a list, read; of one that cannot be, a sentence in `skipped`."""
+    """Each record of a list, decoded by `read`; a record that `read` refuses becomes a sentence in `skipped`."""
     number = 0
     for name, raw in records(path):
         if name != key:
