@@ -33,10 +33,10 @@ from posetalk.write.samples.sample import Turns
 SECRET = "sk-very-secret-0123456789"
 
 
-def make(number: int, words: int = 64) -> ChatRequest:
+def make(number: int, max_tokens: int = 64) -> ChatRequest:
     messages = ({"role": "system", "content": "write"}, {"role": "user", "content": f"picture {number}"})
     return ChatRequest(
-        f"{number}-detail", number, f"{number}.jpg", "detail", messages, {"type": "object"}, words
+        f"{number}-detail", number, f"{number}.jpg", "detail", messages, {"type": "object"}, max_tokens
     )
 
 

@@ -174,7 +174,7 @@ IN_A_200: list[tuple[Any, str, int, str]] = [
 @pytest.mark.parametrize(("body", "then", "status", "words"), IN_A_200, ids=range(len(IN_A_200)))
 def test_an_error_that_comes_as_an_answer_is_one(body: Any, then: str, status: int, words: str) -> None:
     with running(lambda *_: Act(json.dumps(body).encode(), headers={"Retry-After": "7"})) as server:
-        [found] = ask(server, structured=False)
+        [found] = ask(server, structured_output=False)
         assert isinstance(found, RequestError) and (found.then, found.status) == (then, status)
         assert words in found.words and "no chat completion" not in found.words
         assert found.wait == (7 if then == "again" else 0)

@@ -24,7 +24,7 @@ from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
 from posetalk.skeleton import Keypoint, Skeleton, load_skeleton
 from posetalk.train.card import KnownKeypoints
 
-GUIDE = Path(__file__).parents[2] / "docs" / "train.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "train.md"
 # The astronaut's face, shoulders and arms, by eye; the rest is outside of the photo.
 SEEN = {
     "nose": (229, 110), "left eye": (245, 97), "right eye": (211, 97), "left ear": (267, 108),
@@ -152,10 +152,10 @@ def test_keypoints_along_a_models_history(
 @pytest.mark.parametrize(
     ("given", "trained"),
     [
-        ({}, {"text"}),  # LoRA where there are layers for it
-        ({"tune_vision_encoder": "frozen"}, {"text"}),
-        ({"tune_vision_encoder": "layers", "tune_language_model": "frozen"}, {"vision"}),
-        ({"tune_language_model": "layers"}, {"text"}),
+        ({}, {"language_model"}),  # LoRA where there are layers for it
+        ({"tune_vision_encoder": "frozen"}, {"language_model"}),
+        ({"tune_vision_encoder": "layers", "tune_language_model": "frozen"}, {"vision_encoder"}),
+        ({"tune_language_model": "layers"}, {"language_model"}),
     ],
 )
 def test_what_is_tuned_of_a_saved_model_needs_no_towers_names(

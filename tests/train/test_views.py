@@ -112,7 +112,7 @@ def test_a_chain_is_five_questions_under_plain_causal_attention(network, labels)
     chain = views(network, labels, packing="chain")
     counts = [len(asked(network, chain[number][1])) for number in range(12)]
     assert max(counts) == 5
-    few = views(network, labels, packing="chain", questions=2)
+    few = views(network, labels, packing="chain", keypoints_per_view=2)
     assert len(asked(network, few[0][1])) == 2
 
     pixels, packed = chain[counts.index(5)]

@@ -248,7 +248,7 @@ def test_nothing_to_report_on_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(PosetalkError, match="holds no sample to report on"):
         write_page(staged(tmp_path, []), tmp_path / "page.html")
     with pytest.raises(PosetalkError, match="cannot write"):
-        write_page(staged(tmp_path, [sample(1)]), tmp_path / "no" / "page.html")
+        write_page(staged(tmp_path, [sample(1)]), tmp_path / "samples.jsonl" / "page.html")
 
 
 @given(st.dictionaries(st.integers(0, 3000), st.integers(1, 10**6), min_size=1, max_size=60))

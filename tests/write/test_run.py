@@ -502,7 +502,7 @@ def test_a_reply_whose_next_one_never_came_is_kept_and_was_paid(
         again = "That cannot be used" in body["messages"][-1]["content"]
         return error(413, "too long") if again else first
 
-    (tmp_path / "how.toml").write_text(SETTINGS.replace("again = 0", "again = 1"))
+    (tmp_path / "how.toml").write_text(SETTINGS.replace("max_revisions = 0", "max_revisions = 1"))
     with running(script) as server:
         command = asking(words, server.url, *how)
         assert ends(command) == 2

@@ -138,6 +138,14 @@ def scene_facts(image: PoseImage, keypoint_names: tuple[str, ...], things: Seque
 
 def people_in_order(scene: Scene) -> frozenset[str]:
     """The names of the people whose position from left to right is certain: nobody is at about the same place."""
+    if len(scene.people) <= MANY:
+        ambiguous_names = {
+            name
+            for first, second in combinations(scene.people, 2)
+            if not scene.facts.value(f"{first.name}, {second.name}: first on the left")
+            for name in (first.name, second.name)
+        }
+        return frozenset(person.name for person in scene.people) - ambiguous_names
     center = np.array([person.box.center[0] for person in scene.people])
     width = np.array([person.box.w for person in scene.people])
     ambiguous = np.zeros(len(scene.people), bool)
