@@ -198,7 +198,7 @@ def values(points: Points, **given: tuple[str, ...]) -> dict[str, bool | None]:
 
 @settings(max_examples=60, deadline=None)
 @given(figures, st.floats(0.2, 5), st.tuples(st.floats(-900, 900), st.floats(-900, 900)))
-def test_size_and_place_in_the_picture_change_no_fact(
+def test_size_and_place_in_the_image_change_no_fact(
     points: Points, scale: float, shift: tuple[float, float]
 ) -> None:
     moved = {name: xy * scale + shift for name, xy in points.items()}
@@ -219,7 +219,7 @@ def exchanged(text: str) -> str:
 
 @settings(max_examples=60, deadline=None)
 @given(figures)
-def test_a_mirrored_picture_exchanges_left_and_right(points: Points) -> None:
+def test_a_mirrored_image_exchanges_left_and_right(points: Points) -> None:
     mirrored = {exchanged(name): xy * (-1, 1) + (600, 0) for name, xy in points.items()}
     assert {exchanged(key): holds for key, holds in values(points).items()} == values(mirrored)
 

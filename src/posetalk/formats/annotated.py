@@ -73,15 +73,16 @@ class AnnotatedImages:
 
     def __init__(
         self,
-        annotations: Path,
-        captions: Path | None = None,
-        objects: Path | None = None,
+        annotations: str | Path,
+        captions: str | Path | None = None,
+        objects: str | Path | None = None,
         *,
-        images: Path | None = None,
+        images: str | Path | None = None,
         skeleton: Skeleton | None = None,
     ) -> None:
-        self.annotations, self.objects = Path(annotations), objects
-        self.images = images or self.annotations.parent
+        self.annotations = Path(annotations)
+        self.objects = None if objects is None else Path(objects)
+        self.images = self.annotations.parent if images is None else Path(images)
         self._skipped: dict[str, None] = {}
         self._database = sqlite3.connect("", check_same_thread=False)  # a temporary file
         self._database.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, raw BLOB)")
@@ -99,13 +100,13 @@ class AnnotatedImages:
         )
         if not sizes and not any(self.get(image_id) for image_id in self.ids()):
             raise none_left(self.annotations, self.skipped, "people")
-        if captions and not self._store("captions", captions, decode_caption, skipped):
-            raise none_left(captions, skipped, "captions")
-        self._names = read_categories(objects, skipped) if objects else {}
-        if objects and not self._store("objects", objects, decode_instance, skipped):
-            raise none_left(objects, skipped, "objects")
-        if objects:
-            self._notes += self._check_objects(sizes, objects)
+        if captions and not self._store("captions", Path(captions), decode_caption, skipped):
+            raise none_left(Path(captions), skipped, "captions")
+        self._category_names = read_categories(self.objects, skipped) if self.objects else {}
+        if self.objects:
+            if not self._store("objects", self.objects, decode_instance, skipped):
+                raise none_left(self.objects, skipped, "objects")
+            self._notes += self._check_objects(sizes, self.objects)
         self._skipped |= dict.fromkeys(skipped)
 
     @property
@@ -165,7 +166,7 @@ class AnnotatedImages:
         things = []
         for raw in self._records_of("objects", image_id):
             try:
-                things.append(to_thing(_INSTANCE.decode(raw), self._names))
+                things.append(to_thing(_INSTANCE.decode(raw), self._category_names))
             except PosetalkError as error:
                 skipped.append(f"{self.objects}: an object of image {image_id}: {error}")
         self._skipped |= dict.fromkeys(skipped)

@@ -30,7 +30,7 @@ def decode_caption(raw: msgspec.Raw) -> Caption:
     return Caption(record.image_id, text)
 
 
-def read_captions(path: Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
+def read_captions(path: str | Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
     """Read a COCO captions file.
 
     Args:
@@ -43,9 +43,10 @@ def read_captions(path: Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
     Raises:
         PosetalkError: A file that cannot be read or has another form, no caption.
     """
+    path = Path(path)
     captions: dict[int, list[str]] = {}
     skipped: list[str] = []
-    for record in read_records(Path(path), "annotations", decode_caption, skipped):
+    for record in read_records(path, "annotations", decode_caption, skipped):
         captions.setdefault(record.image_id, []).append(record.caption)
     if not captions:
         raise none_left(path, skipped, "captions")

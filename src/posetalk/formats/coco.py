@@ -46,7 +46,7 @@ class _File(msgspec.Struct):
     categories: list[msgspec.Raw] | None = None
 
 
-def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = None) -> PoseSet:
+def read_coco(annotations: str | Path, images: str | Path, *, skeleton: Skeleton | None = None) -> PoseSet:
     """Read a COCO-style person keypoint file.
 
     Args:

@@ -14,13 +14,13 @@ from posetalk.types import PoseSet
 
 
 def read_people(
-    annotations: Path,
-    images: Path,
+    annotations: str | Path,
+    images: str | Path,
     *,
     skeleton: Skeleton | None = None,
     first: int = 1,
     last: int | None = None,
-    heads: Path | None = None,
+    heads: str | Path | None = None,
 ) -> PoseSet:
     """Read the people of a COCO-style file (a JSON object), MPII's (a JSON list) or LSP's (joints.mat).
 

@@ -47,7 +47,7 @@ class _Record(msgspec.Struct, gc=False):
 
 
 def read_boxes(
-    path: Path,
+    path: str | Path,
     *,
     min_score: float = -math.inf,
     box_format: Literal["xywh", "xyxy"] = "xywh",

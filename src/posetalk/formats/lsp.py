@@ -17,7 +17,7 @@ from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 JOINTS = 14
 
 
-def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = None) -> PoseSet:
+def read_lsp(joints: str | Path, images: str | Path, *, first: int = 1, last: int | None = None) -> PoseSet:
     """Read the people of LSP or LSPET.
 
     Args:

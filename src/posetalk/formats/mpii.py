@@ -41,7 +41,7 @@ class _Heads:
     missing: npt.NDArray[np.bool_]
 
 
-def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> PoseSet:
+def read_mpii(annotations: str | Path, images: str | Path, *, heads: str | Path | None = None) -> PoseSet:
     """Read MPII's train.json or valid.json in the format of HRNet and mmpose (a list with joints, center, scale).
 
     Args:

@@ -81,7 +81,9 @@ def instance_box(record: Instance) -> Box | None:
         return None
 
 
-def read_objects(path: Path, *, sizes: Mapping[int, Size | None] | None = None) -> tuple[Objects, list[str]]:
+def read_objects(
+    path: str | Path, *, sizes: Mapping[int, Size | None] | None = None
+) -> tuple[Objects, list[str]]:
     """Read the objects of a COCO instances file.
 
     Args:
