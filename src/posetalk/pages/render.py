@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
-from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from posetalk.resources import resource_text
 
 
 def render(template: str, **values: object) -> str:
@@ -21,7 +22,7 @@ def render(template: str, **values: object) -> str:
 
 def script_of(name: str) -> tuple[str, str]:
     """A script in `templates/`, and its hash as a Content-Security-Policy takes it, so that this script alone runs."""
-    text = files("posetalk.pages").joinpath("templates", name).read_text(encoding="utf-8").strip()
+    text = resource_text(f"pages/templates/{name}").strip()
     return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

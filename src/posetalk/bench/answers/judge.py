@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
 from posetalk.bench.answers.review import ModelAnswer, Review
@@ -14,6 +13,7 @@ from posetalk.bench.answers.scores import SCHEMA, read_scores
 from posetalk.bench.questions.openset import CATEGORIES, ImageContext, OpenQuestion, OpenSet
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import UNASKED, Outcome
+from posetalk.resources import resource_text
 from posetalk.write.samples.sample import Kind, Turns
 
 WORDS = 256  # tokens of a reply, at most
@@ -100,7 +100,7 @@ def _review(pair: Pair, outcome: Outcome, judge: str) -> Review:
 @cache
 def _prompt() -> tuple[str, str]:
     """The system's and the user's words."""
-    text = files("posetalk.bench.answers").joinpath("prompts", "judge.md").read_text(encoding="utf-8")
+    text = resource_text("bench/answers/prompts/judge.md")
     _, system, user = re.split(r"^# \w+\n", text, flags=re.MULTILINE)
     return system.strip(), user.strip()
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from itertools import combinations
 
 from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, drawn
@@ -16,6 +14,7 @@ from posetalk.facts.fact import Fact, make_fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene
 from posetalk.formats.annotated import AnnotatedImage
+from posetalk.resources import resource_toml
 from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.speaker import article, subjects
@@ -49,9 +48,7 @@ class _Asked:
 
 def _forms() -> dict[str, list[_Form]]:
     """By whose facts they look at; {side} and {place} filled in."""
-    data = tomllib.loads(
-        files("posetalk.bench.questions").joinpath("questions.toml").read_text(encoding="utf-8")
-    )
+    data = resource_toml("bench/questions/questions.toml")
     found: dict[str, list[_Form]] = {"person": [], "pair": [], "object": [], "picture": []}
     for row in data["yes_no"]:
         for places in [("face", "shoulder", "chest", "hip", "knee")] if "{place}" in row["fact"] else [("",)]:

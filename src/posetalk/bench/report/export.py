@@ -11,7 +11,6 @@ import base64
 import csv
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -24,6 +23,7 @@ from posetalk.formats.coco import image_path
 from posetalk.formats.paths import find_image
 from posetalk.hub.card import save_card
 from posetalk.images.opening import image_bytes
+from posetalk.resources import resource_text
 from posetalk.whole import whole_file, write_text
 
 TASK = "posetalk_bench"
@@ -103,7 +103,7 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
     names = ["accuracy", *(f"accuracy_{kind}" for kind in KINDS if any(q.kind == kind for q in some))]
     metrics = [_metric(name, "true") for name in names] + [_metric("unreadable", "false")]
     yaml = _YAML.substitute(task=TASK, data=json.dumps(str(data)), metrics="\n".join(metrics))
-    parser = files("posetalk.bench.answers").joinpath("parse.py").read_text(encoding="utf-8")
+    parser = resource_text("bench/answers/parse.py")
     head = "from __future__ import annotations\n\n"
     parser = parser.replace(
         head, f"{head}import os\nfrom pathlib import Path\n\nfrom PIL import Image\n\n", 1

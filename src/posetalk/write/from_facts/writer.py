@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from posetalk.facts.claims import check_claim, find_claims
 from posetalk.facts.scene import Scene, ScenePerson
+from posetalk.resources import resource_toml
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.phrases import Statement, statements
 from posetalk.write.from_facts.sentences import caption_sentence, woven
@@ -33,7 +32,7 @@ class _Rule:
     answer: tuple[list[str], ...]
 
 
-_FILE = tomllib.loads(files("posetalk.write.from_facts").joinpath("reasons.toml").read_text(encoding="utf-8"))
+_FILE = resource_toml("write/from_facts/reasons.toml")
 _RULES = [
     _Rule(tuple(r["when"]), tuple(q["ask"] for q in r["say"]), tuple(q["answer"] for q in r["say"]))
     for r in _FILE["reason"]

@@ -17,12 +17,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.llm.request import ChatRequest, Message
+from posetalk.resources import resource_text
 from posetalk.write.from_model.context import Frame, grounded, paper
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.reply import schema
@@ -47,11 +47,7 @@ class Prompt:
 @cache
 def prompt(recipe: Recipe, kind: Kind) -> Prompt:
     """The prompt of a recipe and kind."""
-    text = (
-        files("posetalk.write.from_model")
-        .joinpath("prompts", f"{recipe}_{kind}.md")
-        .read_text(encoding="utf-8")
-    )
+    text = resource_text(f"write/from_model/prompts/{recipe}_{kind}.md")
     _, *parts = _HEADING.split(text)
     sections = [(name, body.strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)]
     one = dict(sections)
