@@ -79,7 +79,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
         "per_device_batch_size": 2,
         "num_workers": 0,
     }  # as the guide says, but for how much of it
-    assert recipe().keys() == {"start", "steps", "batch", "device_batch", "data"}
+    assert recipe().keys() == {"start", "max_steps", "batch_size", "per_device_batch_size", "data"}
     (folder / "mine.toml").write_text(tomli_w.dumps(recipe() | few))
     words = [
         "train",
@@ -98,7 +98,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     card = Path("out/README.md").read_text()
     assert f"- Started from: {mark}" in card and warning in card
     assert "- Keypoints (15)" in card and "- Learned before (19)" in card
-    assert not re.search("text 0|connector 0|readout 0", card) and "vision 0" in card
+    assert not re.search("language_model 0|connector 0|readout 0", card) and "vision_encoder 0" in card
     before, after = load("bundled")[0], load("out")[0]
     assert after.config.keypoints == before.config.keypoints and after.config.readout == "point"
     # connector, readout and language model have learned, the tower has not

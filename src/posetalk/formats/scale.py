@@ -17,8 +17,9 @@ NOTED_ABOVE, CERTAIN_ABOVE = 0.02, 0.25
 # In 1 of 26 COCO images no keypoint is beyond 0.55 of either side; in all of 3 in 1 of 17,000 draws, of 4 in none.
 MIN_IMAGES, UPPER_LEFT = 3, 0.55
 MORE_IMAGES, UPPER_LEFT_MORE = 20, 0.75  # in 1 of 6 images, and in 2 of 5 of LSPET's
-# Images of several sizes: not frames of one video, in which people may stay in a corner.
-MANY_IMAGES, MIN_SIZES = 10, 3
+# So many images, of several sizes, are not frames of one video, in which people may stay in a corner. From the larger
+# number on the fault is certain.
+MANY_IMAGES, CERTAIN_IMAGES, MIN_SIZES = 10, 25, 3
 LARGER, SMALLER = "; made for larger ones?", "; made for smaller ones?"
 SHORT_SIDE = 0.7  # of a side, if the numbers end at 1000 as well
 SCALES = {100: 0.8, 1000: 0.97}  # end of a scale -> the share of it that the largest numbers reach at least
@@ -83,7 +84,7 @@ class Reach:
         count, mixed = len(self.image_ids), len(self.sizes) >= MIN_SIZES
         start = f"no {points_name} lie beyond {x:.0%} of the width and {y:.0%} of the height of {images_name}"
         if count >= MIN_IMAGES and max(x, y) < UPPER_LEFT:
-            certain = end == 100 or (count >= MANY_IMAGES and mixed)
+            certain = end == 100 or (count >= CERTAIN_IMAGES and mixed)
             return Fault(f"{start}{guess or SMALLER} {advice}", certain)
         if count >= MORE_IMAGES and mixed and max(x, y) < UPPER_LEFT_MORE:
             return Fault(f"{start}{guess or SMALLER} {advice}", False)

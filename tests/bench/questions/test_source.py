@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from posetalk.bench.questions.source import BuildSettings, pictures_of
+from posetalk.bench.questions.source import BuildSettings, annotated_images
 
 
 def lsp(at: Path, scale: float) -> Path:
@@ -56,7 +56,7 @@ def test_labels_without_sizes_are_held_against_the_photos(
         Image.new("RGB", (100, 80)).save(tmp_path / f"im000{i + 1}.jpg", exif=exif)
     path = form(tmp_path, scale)
     for images in (str(tmp_path), None):
-        _, _, told = pictures_of(BuildSettings(annotations=str(path), images=images))
+        _, _, told = annotated_images(BuildSettings(annotations=str(path), images=images))
         found = told()
         if images is None or says is None:
             assert not found

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 from tests.bench.people import question
 
-from posetalk.bench.questions.blind import blind_baseline, blind_score, without_given_away
+from posetalk.bench.questions.blind import blind_baseline, blind_score, drop_guessable
 from posetalk.bench.questions.questions import LETTERS, Question
 from posetalk.bench.report.stats import wilson
 
@@ -50,7 +50,7 @@ def test_an_even_set_is_at_chance(fair: list[Question]) -> None:
     found = blind_score(fair, blind_baseline(fair))
     assert not found.leaks and found.interval is not None
     assert found.interval[0] <= found.chance <= found.interval[1]
-    left, _ = without_given_away(fair, blind_baseline(fair))
+    left, _ = drop_guessable(fair, blind_baseline(fair))
     assert len(left) > 0.9 * len(fair)
 
 
@@ -70,7 +70,7 @@ def test_an_uneven_set_is_found_out_and_made_even(unfair: list[Question]) -> Non
     solved = blind_baseline(unfair)
     before = blind_score(unfair, solved)
     assert before.leaks and before.accuracy > before.chance + 0.1
-    left, solved = without_given_away(unfair, solved)
+    left, solved = drop_guessable(unfair, solved)
     after = blind_score(left, solved)
     assert len(left) < len(unfair) and not after.leaks
     assert str(after).startswith("nan" if not left else f"{after.accuracy:.3f} of {len(left):,} (")
@@ -79,7 +79,7 @@ def test_an_uneven_set_is_found_out_and_made_even(unfair: list[Question]) -> Non
 def test_only_what_leans_is_dropped() -> None:
     fair, unfair = yes_no("sitting", 60, 60), yes_no("kneeling", 90, 30)
     both = [*fair, *unfair]
-    left, _ = without_given_away(both, blind_baseline(both))
+    left, _ = drop_guessable(both, blind_baseline(both))
     names = {q.id for q in left}
     assert sum(q.id in names for q in fair) > 100
     kept = [q for q in left if q.form == "kneeling"]

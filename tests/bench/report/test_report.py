@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.bench.answers.test_review import open_questions, review
 from tests.bench.people import question
-from tests.bench.test_review import opened, review
 
 from posetalk.bench.answers.review import ModelAnswer
-from posetalk.bench.report.report import BenchReport, ModelResults, report
+from posetalk.bench.report.report import BenchReport, ModelResults, make_report
 from posetalk.bench.report.stats import swap_test
 from posetalk.bench.report.table import tables
 from posetalk.errors import PosetalkError
@@ -28,12 +28,14 @@ def answers(texts: dict[str, str], model: str = "m") -> dict[str, ModelAnswer]:
 def test_failures_count_nowhere() -> None:
     """LLaVA averages them in as -1, so that nothing but failures scores 100."""
     reviews = [review(0, (8, 4)), review(1, (8, 4)), review(2, None), review(3, None)]
-    found = report([ModelResults("m", reviews=reviews)], opened=opened(4)).relative["m"]
+    found = make_report([ModelResults("m", reviews=reviews)], open_set=open_questions(4)).relative["m"]
     assert (found.judged, found.failed, found.left_out) == (2, 2, 2)
     assert {n.kind: (n.n, n.value) for n in found.numbers} == {
         "conv": (1, 50.0), "detail": (1, 50.0), "all": (2, 50.0),
     }  # fmt: skip
-    nothing = report([ModelResults("m", reviews=[review(0, None)])], opened=opened(1)).relative["m"]
+    nothing = make_report(
+        [ModelResults("m", reviews=[review(0, None)])], open_set=open_questions(1)
+    ).relative["m"]
     assert nothing.numbers == () and nothing.failed == 1
 
 
@@ -44,7 +46,7 @@ def test_a_question_with_one_failed_order_counts_nowhere() -> None:
         review(1, (8, 8)),
         review(1, (8, 8), "candidate"),
     ]
-    found = report([ModelResults("m", reviews=reviews)], opened=opened(2)).relative["m"]
+    found = make_report([ModelResults("m", reviews=reviews)], open_set=open_questions(2)).relative["m"]
     assert (found.judged, found.failed, found.left_out) == (3, 1, 1)
     assert found.numbers[-1].value == 100.0
 
@@ -52,10 +54,10 @@ def test_a_question_with_one_failed_order_counts_nowhere() -> None:
 def test_position_is_measured() -> None:
     """A judge who gives two points more to whoever is first."""
     reviews = [r for q in range(12) for r in (review(q, (9, 5)), review(q, (7, 7), "candidate"))]
-    found = report([ModelResults("m", reviews=reviews)], opened=opened(12)).relative["m"]
+    found = make_report([ModelResults("m", reviews=reviews)], open_set=open_questions(12)).relative["m"]
     assert found.first is not None and found.first.value == 2 and found.first.interval == (2, 2)
     assert found.numbers[-1].value == pytest.approx(75)
-    alone = report([ModelResults("m", reviews=reviews[::2])], opened=opened(12)).relative["m"]
+    alone = make_report([ModelResults("m", reviews=reviews[::2])], open_set=open_questions(12)).relative["m"]
     assert alone.first is None
 
 
@@ -67,7 +69,7 @@ def test_answers_are_counted_by_kind() -> None:
     ]  # fmt: skip
     said = answers({"a": "Yes.", "b": "Yes, sure", "c": "(C)", "d": "A cat?"})
     solved = {"a": 1.0, "b": 0.0, "c": 0.2, "d": 0.4, "e": 0.5}
-    found = report([ModelResults("m", said)], closed, solved)
+    found = make_report([ModelResults("m", said)], closed, solved)
     one = found.accuracy["m"]
     assert (one.unreadable, one.missing) == (1, 1)
     values = {n.kind: (n.n, n.value) for n in one.numbers}
@@ -91,7 +93,8 @@ def test_intervals_are_over_pictures() -> None:
             many.append(question(name, image=f"{picture}.jpg"))
         single.append(many[-1])
     wide, same = (
-        report([ModelResults("m", answers(texts))], some).accuracy["m"].numbers[-1] for some in (many, single)
+        make_report([ModelResults("m", answers(texts))], some).accuracy["m"].numbers[-1]
+        for some in (many, single)
     )
     assert wide.interval is not None and same.interval is not None
     assert wide.value == same.value == 0.5
@@ -108,14 +111,14 @@ def test_two_models_are_compared_on_what_both_have() -> None:
         "bad": [review(q, (8, 4)) for q in range(12, 36)],
     }
     models = [ModelResults("bad", bad, reviews["bad"]), ModelResults("good", good, reviews["good"])]
-    found = report(models, closed, opened=opened(36))
+    found = make_report(models, closed, open_set=open_questions(36))
     tests = {test.what: test for test in found.tests}
     relative, accuracy = tests["relative score"], tests["accuracy"]
     assert (relative.first, relative.second, relative.n) == ("bad", "good", 12)
     assert relative.difference == pytest.approx(50) and relative.interval == pytest.approx((50, 50))
     assert accuracy.difference == pytest.approx(0.5) and accuracy.p is not None and accuracy.p < 0.001
     assert accuracy.interval is not None and 0.3 < accuracy.interval[0] < 0.5 < accuracy.interval[1] < 0.7
-    same = report([ModelResults("a", good), ModelResults("b", good)], closed).tests[0]
+    same = make_report([ModelResults("a", good), ModelResults("b", good)], closed).tests[0]
     assert (same.difference, same.p) == (0, 1)
 
 
@@ -143,7 +146,7 @@ def both() -> BenchReport:
         )
         for name, text, scores in (("small", "yes", (8, 4)), ("large", "perhaps", (8, 6)))
     ]
-    return report(models, closed, solved, opened(9))
+    return make_report(models, closed, solved, open_questions(9))
 
 
 def test_tables_hold_the_numbers() -> None:
@@ -187,4 +190,4 @@ def test_report_json(tmp_path: Path) -> None:
 )
 def test_nothing_to_report_is_said(models: list[ModelResults], said: str) -> None:
     with pytest.raises(PosetalkError, match=said):
-        report(models, [question("1")], opened=opened(3))
+        make_report(models, [question("1")], open_set=open_questions(3))

@@ -18,10 +18,15 @@ from PIL import Image
 from tests.bench.desk import PICTURES, asked_in, bench, settings
 from tests.llm.server import Act, Body, error, running, said
 
-from posetalk.bench.answers.answer import CLOSED_WORDS, OPEN_WORDS, answer_here, file_of, known_of
+from posetalk.bench.answers.answer import (
+    CLOSED_MAX_TOKENS,
+    OPEN_MAX_TOKENS,
+    answer_here,
+    file_of,
+    known_answers,
+)
 from posetalk.bench.answers.review import read_answers
-from posetalk.bench.run import answer_remote
-from posetalk.bench.run import asked_in as asked_of_folder
+from posetalk.bench.run import answer_benchmark_by_server, load_questions
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.model.fingerprint import weights_fingerprint
@@ -50,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_question_is_answered_in_batches_of_like_length(folder: Path) -> None:
     voice, path = Voice(), folder / "answers/m.jsonl"
-    found = answer_here(asked_in(folder), voice, path, "m", batch=7)
+    found = answer_here(asked_in(folder), voice, path, "m", batch_size=7)
     assert (found.new, found.known, found.skipped) == (ALL, 0, [])
     kept = read_answers(path)
     assert len(kept) == ALL and len({answer.id for answer in kept.values()}) == ALL
@@ -59,9 +64,9 @@ def test_every_question_is_answered_in_batches_of_like_length(folder: Path) -> N
         assert kept[one.id].prompt == one.prompt and kept[one.id].model == "m"
     assert all(len({words for *_, words in call}) == 1 and len(call) <= 7 for call in voice.calls)
     assert Counter(words for call in voice.calls for *_, words in call) == {
-        CLOSED_WORDS: ALL // 2, OPEN_WORDS: ALL // 2
+        CLOSED_MAX_TOKENS: ALL // 2, OPEN_MAX_TOKENS: ALL // 2
     }  # fmt: skip
-    lengths = [len(text) for call in voice.calls for _, text, words in call if words == OPEN_WORDS]
+    lengths = [len(text) for call in voice.calls for _, text, words in call if words == OPEN_MAX_TOKENS]
     assert lengths == sorted(lengths)
 
 
@@ -84,7 +89,7 @@ def test_half_a_line_is_cut_off_wherever_it_ends(folder: Path) -> None:
     whole = path.read_bytes()
     for end in [0, 1, 5, 100, len(whole) // 2, len(whole) - 2, len(whole) - 1]:
         path.write_bytes(whole[:end])
-        known = known_of(path, "m", asked_in(folder))
+        known = known_answers(path, "m", asked_in(folder))
         assert len(known) == whole[:end].count(b"\n")
         answer_here(asked_in(folder), Voice(), path, "m")
         assert path.read_bytes() == whole
@@ -95,11 +100,11 @@ def test_a_spoilt_photo_costs_its_own_questions_alone(folder: Path, llava: Path)
 
     (folder / "photos/3.jpg").write_bytes(b"no photo")
     chat = Chat.from_pretrained(llava)
-    closed = [one for one in asked_in(folder) if one.max_tokens == CLOSED_WORDS]
+    closed = [one for one in asked_in(folder) if one.max_tokens == CLOSED_MAX_TOKENS]
     found = answer_here(closed, chat.answer, folder / "answers/m.jsonl", "m")
     assert found.new == len(closed) - 3 and len(found.skipped) == 3
     assert all(line.startswith("3-") and "3.jpg" in line for line in found.skipped)
-    alone = {one.id: chat.answer([(one.image, one.prompt)], CLOSED_WORDS)[0] for one in closed[:4]}
+    alone = {one.id: chat.answer([(one.image, one.prompt)], CLOSED_MAX_TOKENS)[0] for one in closed[:4]}
     kept = read_answers(folder / "answers/m.jsonl")
     assert all(kept[name].text == text for name, text in alone.items() if name in kept)
 
@@ -142,13 +147,16 @@ def test_other_answers_are_not_gone_on_with(folder: Path, llava: Path, tmp_path:
 
 
 def test_a_limit_takes_whole_pictures_of_open_questions(folder: Path) -> None:
-    found, notes = asked_of_folder(folder / "bench", folder / "photos", limit=6)
-    assert not notes and Counter(one.max_tokens for one in found) == {CLOSED_WORDS: 6, OPEN_WORDS: 6}
-    assert len({one.image for one in found if one.max_tokens == OPEN_WORDS}) == 2
-    more, _ = asked_of_folder(folder / "bench", folder / "photos", limit=12)
+    found, notes = load_questions(folder / "bench", folder / "photos", limit=6)
+    assert not notes and Counter(one.max_tokens for one in found) == {
+        CLOSED_MAX_TOKENS: 6,
+        OPEN_MAX_TOKENS: 6,
+    }
+    assert len({one.image for one in found if one.max_tokens == OPEN_MAX_TOKENS}) == 2
+    more, _ = load_questions(folder / "bench", folder / "photos", limit=12)
     assert {one.id for one in found} < {one.id for one in more}
     (folder / "photos/0.jpg").unlink()
-    rest, [said_] = asked_of_folder(folder / "bench", folder / "photos")
+    rest, [said_] = load_questions(folder / "bench", folder / "photos")
     assert len(rest) == ALL - 6 and said_.startswith("6 questions are not asked") and "0.jpg" in said_
 
 
@@ -174,11 +182,13 @@ def test_a_server_sees_the_photo(folder: Path) -> None:
     asked, path = asked_in(folder), file_of(folder / "bench", "org/model v1")
     assert path.name == "org_model_v1.jsonl"
     with running(sees) as server:
-        found, report = answer_remote(asked, settings(server.url), folder / "bench", "org/model v1")
-        again, _ = answer_remote(asked, settings(server.url), folder / "bench", "org/model v1")
+        found, report = answer_benchmark_by_server(
+            asked, settings(server.url), folder / "bench", "org/model v1"
+        )
+        again, _ = answer_benchmark_by_server(asked, settings(server.url), folder / "bench", "org/model v1")
         before = path.read_text()
         path.unlink()
-        answer_remote(asked, settings(server.url), folder / "bench", "org/model v1")
+        answer_benchmark_by_server(asked, settings(server.url), folder / "bench", "org/model v1")
     assert path.read_text() == before and (again.known, again.new) == (ALL - 1, 0)
     assert (
         found.new == ALL - 1
@@ -195,8 +205,8 @@ def test_a_server_sees_the_photo(folder: Path) -> None:
             assert kept[one.id].text == f"{60 + int(one.image.stem)} {one.prompt}"
     assert kept["6-detail"].text == "" and kept["6-complex"].text == "I do not speak of people."
     assert report.totals.answers == ALL - 1 and {body["max_tokens"] for body in server.seen} == {
-        CLOSED_WORDS,
-        OPEN_WORDS,
+        CLOSED_MAX_TOKENS,
+        OPEN_MAX_TOKENS,
     }
 
 
@@ -208,7 +218,7 @@ def test_what_a_dying_server_answered_is_in_the_file(folder: Path) -> None:
 
     with running(script) as server, pytest.raises(PosetalkError, match="refuses the key"):
         asked = sorted(asked_in(folder), key=lambda one: one.image)  # the last ones are refused
-        answer_remote(asked, settings(server.url, concurrency=1), folder / "bench", "m")
+        answer_benchmark_by_server(asked, settings(server.url, concurrency=1), folder / "bench", "m")
     kept = read_answers(folder / "bench/answers/m.jsonl")
     assert len(kept) == server.paid.total() and 0 < len(kept) < ALL
 
@@ -216,10 +226,10 @@ def test_what_a_dying_server_answered_is_in_the_file(folder: Path) -> None:
 def test_another_model_of_a_server_does_not_go_on_under_the_same_name(folder: Path) -> None:
     asked = asked_in(folder)
     with running(sees) as server:
-        answer_remote(asked, settings(server.url), folder / "bench", "mine")
+        answer_benchmark_by_server(asked, settings(server.url), folder / "bench", "mine")
         before = (folder / "bench/answers/mine.jsonl").read_bytes()
         with pytest.raises(PosetalkError, match="another model of the name mine"):
-            answer_remote(asked, settings(server.url, model="other"), folder / "bench", "mine")
+            answer_benchmark_by_server(asked, settings(server.url, model="other"), folder / "bench", "mine")
     assert (folder / "bench/answers/mine.jsonl").read_bytes() == before
 
 

@@ -19,7 +19,7 @@ from posetalk.facts.scene import scene_facts
 
 @pytest.fixture(scope="module")
 def made() -> OpenSet:
-    return build_open(pictures(0, 60), NAMES, most=16)
+    return build_open(pictures(0, 60), NAMES, max_images=16)
 
 
 def test_each_picture_is_asked_about_three_times(made: OpenSet) -> None:
@@ -59,9 +59,9 @@ def test_contexts_are_for_who_does_not_see(made: OpenSet) -> None:
 
 
 def test_other_pictures_change_no_question(made: OpenSet) -> None:
-    alone = build_open(pictures(0, 60)[::-1], NAMES, most=16)
+    alone = build_open(pictures(0, 60)[::-1], NAMES, max_images=16)
     assert alone.questions == made.questions
-    many = {q.id: q for q in build_open(pictures(0, 60), NAMES, most=60).questions}
+    many = {q.id: q for q in build_open(pictures(0, 60), NAMES, max_images=60).questions}
     assert all(many[q.id] == q for q in made.questions)
 
 
@@ -103,15 +103,15 @@ def test_llavas_own_files_are_read(tmp_path: Path) -> None:
 def test_training_pictures_and_bad_input(tmp_path: Path, made: OpenSet) -> None:
     file = tmp_path / "train.json"
     file.write_text(json.dumps([{"image": image} for image in made.contexts]))
-    other = build_open(pictures(0, 60), NAMES, training=[file], most=16)
+    other = build_open(pictures(0, 60), NAMES, training_data=[file], max_images=16)
     assert not set(other.contexts) & set(made.contexts)
     assert any(f"{file} was trained on 16 of the pictures" in note for note in other.notes)
-    few = build_open(pictures(0, 6), NAMES, most=90)
+    few = build_open(pictures(0, 6), NAMES, max_images=90)
     assert any("could be used, not 90" in note for note in few.notes)
     with pytest.raises(PosetalkError, match="all three kinds"):
         build_open(pictures(0, 0), NAMES)
     with pytest.raises(PosetalkError, match="at least 1"):
-        build_open(pictures(0, 5), NAMES, most=0)
+        build_open(pictures(0, 5), NAMES, max_images=0)
     picture = pictures(0, 1)[0]
     sizeless = replace(picture, image=replace(picture.image, width=None))
     with pytest.raises(PosetalkError, match="how large"):

@@ -112,7 +112,7 @@ def test_who_is_named_is_who_is_meant(built: ClosedSet) -> None:
 def test_other_pictures_change_no_question() -> None:
     def made(of: list[AnnotatedImage], seed: int = 0) -> list[Question]:
         found = [q for p in of for q in questions_of(p, scene_facts(p.image, NAMES, p.things), seed)]
-        return balanced(found, seed, each=10_000)
+        return balanced(found, seed, max_per_answer=10_000)
 
     few, many = made(pictures(0, 40)), made(pictures(0, 90))
     by_id = {q.id: q for q in many}
@@ -167,7 +167,7 @@ def test_training_pictures_are_refused(tmp_path: Path) -> None:
     file.write_text(
         '[{"image": "coco/COCO_train2014_000000001000.jpg"}, {"image": "000000001001.jpg"}, {"id": 1}]'
     )
-    found = build_closed(pictures(0, 24), NAMES, training=[file])
+    found = build_closed(pictures(0, 24), NAMES, training_data=[file])
     assert f"{file} was trained on 2 of the pictures, which are refused" in found.notes
     assert not {1000, 1001} & {q.image_id for q in found.questions}
     lines = tmp_path / "samples.jsonl"
@@ -175,10 +175,10 @@ def test_training_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         PosetalkError, match=r"samples\.jsonl was trained on 24 of the pictures.*none is left"
     ):
-        build_closed(pictures(0, 24, bare=False), NAMES, training=[lines])
+        build_closed(pictures(0, 24, bare=False), NAMES, training_data=[lines])
     file.write_text("[{}]")
     with pytest.raises(PosetalkError, match="names no picture"):
-        build_closed(pictures(0, 2), NAMES, training=[file])
+        build_closed(pictures(0, 2), NAMES, training_data=[file])
 
 
 def test_files_are_read_as_they_were_written(built: ClosedSet, tmp_path: Path) -> None:

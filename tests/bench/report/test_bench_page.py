@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.bench.answers.test_review import open_questions, review
 from tests.bench.people import question
-from tests.bench.test_review import opened, review
 
 from posetalk.bench.answers.review import ModelAnswer
 from posetalk.bench.report.page import write_page
-from posetalk.bench.report.report import ModelResults, report
+from posetalk.bench.report.report import ModelResults, make_report
 from posetalk.errors import PosetalkError
 
 EVIL = "<script>alert(1)</script> \"'><img src=x onerror=alert(1)> $title \ud800"
@@ -56,9 +56,9 @@ def page(tmp_path: Path, photos: bool = True) -> tuple[str, list[str]]:
         said |= {str(q): ModelAnswer(str(q), "", f"{EVIL} {q}", str(q), name) for q in range(9)}
         judged = [replace(review(q, (9, 1 + q)), content=EVIL) for q in range(9)]
         models.append(ModelResults(name, said, judged))
-    sets = opened(9)
+    sets = open_questions(9)
     sets = replace(sets, questions=tuple(replace(q, text=EVIL, reference=EVIL) for q in sets.questions))
-    found = report(models, closed, {q.id: 0.4 for q in closed}, sets)
+    found = make_report(models, closed, {q.id: 0.4 for q in closed}, sets)
     told = write_page(found, tmp_path / "report.html", models, closed, sets, images)
     return (tmp_path / "report.html").read_text(), told
 
@@ -86,9 +86,9 @@ def test_best_and_worst_are_shown(tmp_path: Path) -> None:
 def test_one_set_alone_is_enough(tmp_path: Path) -> None:
     closed = [question("a"), question("b", "no")]
     model = ModelResults("m", {q.id: ModelAnswer(q.id, "", "yes", q.id, "m") for q in closed})
-    write_page(report([model], closed), tmp_path / "r.html", [model], closed)
+    write_page(make_report([model], closed), tmp_path / "r.html", [model], closed)
     text = (tmp_path / "r.html").read_text()
     assert "Open answers" not in text and "Questions with one right answer" in text
     (tmp_path / "file").write_text("")
     with pytest.raises(PosetalkError, match="cannot write"):
-        write_page(report([model], closed), tmp_path / "file" / "r.html")
+        write_page(make_report([model], closed), tmp_path / "file" / "r.html")

@@ -16,7 +16,13 @@ from tests.write.test_smollm2 import pytestmark as _marks
 from posetalk.bench.answers import judge
 from posetalk.bench.answers.answer import answer_here, file_of
 from posetalk.bench.questions.source import BuildSettings
-from posetalk.bench.run import asked_in, build_folder, judge_folder, read_set, report_folder
+from posetalk.bench.run import (
+    build_benchmark,
+    judge_benchmark,
+    load_questions,
+    read_benchmark,
+    report_benchmark,
+)
 from posetalk.llm.client import ServerSettings
 
 pytestmark = _marks
@@ -30,23 +36,23 @@ def test_a_small_judge_scores_or_fails(
     folder, photos = DATA / "coco_people" / "annotations", DATA / "coco_people" / "val2017"
     names = ("person_keypoints", "captions", "instances")
     people, captions, objects = (str(folder / f"{name}_val2017.json") for name in names)
-    build_folder(
+    build_benchmark(
         BuildSettings(annotations=people, captions=captions, objects=objects, images=str(photos)), tmp_path
     )
-    contexts = read_set(tmp_path).opened.contexts  # type: ignore[union-attr]
+    contexts = read_benchmark(tmp_path).open_set.contexts  # type: ignore[union-attr]
     least = min(contexts, key=lambda name: len(contexts[name].facts))  # reading is what takes the time
-    asked = [one for one in asked_in(tmp_path, photos, "open")[0] if one.image.name == least]
+    asked = [one for one in load_questions(tmp_path, photos, only="open")[0] if one.image.name == least]
     assert len(asked) == QUESTIONS
     answer_here(asked, lambda some, _: ["The person stands." for _ in some], file_of(tmp_path, "m"), "m")
-    monkeypatch.setattr(judge, "WORDS", 12)  # enough for two numbers
+    monkeypatch.setattr(judge, "MAX_TOKENS", 12)  # enough for two numbers
     how = ServerSettings(model="smollm2", base_url=server, temperature=0, max_revisions=0, timeout=600)
-    told = judge_folder(tmp_path, how)
+    told = judge_benchmark(tmp_path, how)
     before = (tmp_path / "reviews/m.jsonl").read_text()
-    assert judge_folder(tmp_path, how) == told and (tmp_path / "reviews/m.jsonl").read_text() == before
+    assert judge_benchmark(tmp_path, how) == told and (tmp_path / "reviews/m.jsonl").read_text() == before
     rows = [json.loads(line) for line in before.splitlines()]
     assert len(rows) == 2 * QUESTIONS and all(row["content"] for row in rows)
-    found = report_folder(tmp_path)[0].relative["m"]
+    found = report_benchmark(tmp_path)[0].relative["m"]
     assert found.judged + found.failed == 2 * QUESTIONS
     assert found.failed == sum(row["tuple"] == [-1, -1] for row in rows)
     with capsys.disabled():
-        print(f"\nSmolLM2-135M as the judge: {'; '.join(told.told)}")
+        print(f"\nSmolLM2-135M as the judge: {'; '.join(told.notes)}")

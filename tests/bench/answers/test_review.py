@@ -21,7 +21,7 @@ from posetalk.bench.answers.review import (
 )
 from posetalk.bench.questions.lines import LONGEST
 from posetalk.bench.questions.openset import OpenQuestion, OpenSet
-from posetalk.bench.report.report import ModelResults, report
+from posetalk.bench.report.report import ModelResults, make_report
 from posetalk.errors import PosetalkError
 
 CATEGORIES = ("conv", "detail", "complex")
@@ -33,7 +33,7 @@ def review(question: int, scores: tuple[float, float] | None, first: Order = "re
     return Review(str(question), category, f"{question}-ref", f"{question}-a", "8 6\nBecause.", scores, first)
 
 
-def opened(questions: int) -> OpenSet:
+def open_questions(questions: int) -> OpenSet:
     return OpenSet(
         tuple(
             OpenQuestion(str(q), f"{q // 3}.jpg", "What?", CATEGORIES[q % 3], "That.")
@@ -81,7 +81,9 @@ def test_numbers_are_those_of_llavas_summary(
     if twice:
         reviews += [review(q, pair[1], "candidate") for q, pair in enumerate(drawn)]
     write_reviews(reviews, path)
-    found = report([ModelResults("small", reviews=read_reviews(path))], opened=opened(len(drawn)))
+    found = make_report(
+        [ModelResults("small", reviews=read_reviews(path))], open_set=open_questions(len(drawn))
+    )
     ours = {number.kind: number.value for number in found.relative["small"].numbers}
     theirs = llava_summary(path)
     assert set(ours) == set(theirs)
