@@ -17,7 +17,7 @@ from posetalk.bench.answers.answer import asked_questions, file_of
 from posetalk.bench.questions.build import ClosedSet
 from posetalk.bench.report.cards import Thumbnails
 from posetalk.bench.report.export import export_lmms, export_vlmeval
-from posetalk.bench.run import answer_remote
+from posetalk.bench.run import answer_benchmark_by_server
 from posetalk.errors import PosetalkError
 from posetalk.llm.request import ImagePart
 from posetalk.write.samples.export import export
@@ -70,7 +70,7 @@ def test_a_server_is_sent_pictures_of_the_folder_alone(images: Path, tmp_path: P
 
     ClosedSet((), {}, ()).save(tmp_path / "bench")
     with running(script) as server:
-        found, _ = answer_remote(asked, settings(server.url), tmp_path / "bench", "m")
+        found, _ = answer_benchmark_by_server(asked, settings(server.url), tmp_path / "bench", "m")
     [body] = server.seen
     url = body["messages"][0]["content"][0]["image_url"]["url"]
     assert url == "data:image/jpeg;base64," + base64.b64encode((images / "good.jpg").read_bytes()).decode()
