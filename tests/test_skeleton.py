@@ -50,7 +50,7 @@ def test_a_mirrored_keypoint_is_the_same_up_to_side(points: Skeleton) -> None:
 
 @by_name
 def test_a_person_stands_upright_and_faces_us(points: Skeleton) -> None:
-    """Average places: the left side of a person who faces us is on the picture's right, ankles are low."""
+    """Average places: the left side of a person who faces us is on the image's right, ankles are low."""
     place = {p.name: p.place for p in points.keypoints if p.place}
     for name, (x, _) in place.items():
         if name.startswith("left "):

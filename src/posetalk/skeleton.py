@@ -1,4 +1,4 @@
-"""Keypoints as sentences, and the named sets of them (skeletons/*.toml)."""
+"""Keypoints with their descriptions, and named sets of them (skeletons/*.toml)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,29 @@ from posetalk.resources import resource_text
 from posetalk.types import NoSuchKeypoint
 
 BUILT_IN = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")
-DEFAULT_SIGMA = 0.079  # a keypoint nobody has measured is as vague as COCO's shoulder
+DEFAULT_SIGMA = 0.079  # of keypoints without a measured sigma: COCO's shoulder
 
 _SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 
 
 def swap_sides(text: str) -> str:
-    """`text` with the words left and right exchanged: what a mirrored picture shows."""
+    """`text` with the words left and right exchanged, as for a mirrored image."""
     return re.sub(r"\b(left|right|Left|Right)\b", lambda m: _SIDES[m.group()], text)
 
 
 @dataclass(frozen=True, slots=True)
 class Keypoint:
-    """A keypoint is a name and a sentence; a model is asked for it with both.
+    """A keypoint: a name and a description, both of which go into the prompt.
 
-    sigma:  OKS per-keypoint constant (COCO keypoint evaluation; larger is vaguer).
-    mirror: the name of its mirror image; by default the name with left and right exchanged.
-    place:  (x, y) in 0..1 of the person's box: its average place, the baseline of every report.
+    Args:
+        name: One line, such as `left heel`.
+        sentence: Where it is, one line; may be empty.
+        sigma: The OKS constant of the keypoint (COCO keypoint evaluation); larger is more tolerant.
+        mirror: The name of the keypoint on the other side; by default the name with left and right exchanged.
+        place: Its average position (x, y) in 0..1 of the person's box, the baseline of evaluation reports.
+
+    Raises:
+        PosetalkError: An empty name, a line break, text that is not UTF-8, a sigma or place out of range.
     """
 
     name: str
@@ -67,18 +73,27 @@ class Keypoint:
 
     @classmethod
     def parse(cls, text: str) -> Keypoint:
-        """`"left heel: the back of the left foot"`, or just a name."""
+        """The keypoint of `"left heel: the back of the left foot"`, or of just a name."""
         name, _, sentence = text.partition(":")
         return cls(name.strip(), sentence.strip())
 
     def mirrored(self) -> Keypoint:
-        """The keypoint that stands at this one's place in a mirrored picture (when it has no skeleton)."""
+        """The keypoint with left and right exchanged, as in a mirrored image."""
         return replace(self, name=self.mirror, sentence=swap_sides(self.sentence), mirror=self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """An ordered set of keypoints and the limbs that join them (pairs of indices)."""
+    """An ordered set of keypoints and the limbs between them.
+
+    Args:
+        name: What the skeleton is called.
+        keypoints: In the order of all arrays.
+        limbs: Pairs of indices into the keypoints.
+
+    Raises:
+        PosetalkError: No keypoints, a name twice, mirrors that do not agree, a limb that joins no two keypoints.
+    """
 
     name: str
     keypoints: tuple[Keypoint, ...]
@@ -88,9 +103,9 @@ class Skeleton:
         names = self.names
         if not names:
             raise PosetalkError(f"the skeleton {self.name!r} has no keypoints")
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise PosetalkError(f"the skeleton {self.name!r} names {twice[0]!r} twice")
+        duplicates = sorted({n for n in names if names.count(n) > 1})
+        if duplicates:
+            raise PosetalkError(f"the skeleton {self.name!r} names {duplicates[0]!r} twice")
         for point in self.keypoints:
             if point.mirror not in names:
                 raise PosetalkError(
@@ -107,21 +122,24 @@ class Skeleton:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the keypoints, in order."""
         return tuple(p.name for p in self.keypoints)
 
     @property
     def sigmas(self) -> tuple[float, ...]:
+        """The OKS constants of the keypoints, in order."""
         return tuple(p.sigma for p in self.keypoints)
 
     @property
     def flip_order(self) -> tuple[int, ...]:
-        """For each keypoint the index of its mirror image."""
+        """For each keypoint the index of the one on the other side."""
         return tuple(self.names.index(p.mirror) for p in self.keypoints)
 
     def __len__(self) -> int:
         return len(self.keypoints)
 
     def __getitem__(self, name: str) -> Keypoint:
+        """The keypoint of that name. Raises NoSuchKeypoint."""
         for point in self.keypoints:
             if point.name == name:
                 return point
@@ -129,7 +147,11 @@ class Skeleton:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Skeleton:
-        """Read a skeleton file. Errors: unreadable, not TOML, missing or misspelt keys, unmatched names."""
+        """Read a skeleton file.
+
+        Raises:
+            PosetalkError: A file that cannot be read or is not TOML, missing or unknown keys, names that do not match.
+        """
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
@@ -143,7 +165,7 @@ def _parse(text: str, where: str, default_name: str) -> Skeleton:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also of numbers of thousands of digits
         raise PosetalkError(f"{where} is not valid TOML: {error}") from None
-    _known(data, {"name", "keypoint", "limbs", "source"}, where)
+    _refuse_unknown_keys(data, {"name", "keypoint", "limbs", "source"}, where)
     rows = data.get("keypoint", [])
     if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
         raise PosetalkError(f"{where} has no keypoints; write one [[keypoint]] table for each")
@@ -160,7 +182,7 @@ def _parse(text: str, where: str, default_name: str) -> Skeleton:
 
 
 def _keypoint(row: dict[str, Any], where: str) -> Keypoint:
-    _known(row, {"name", "sentence", "sigma", "mirror", "place"}, where)
+    _refuse_unknown_keys(row, {"name", "sentence", "sigma", "mirror", "place"}, where)
     if "name" not in row:
         raise PosetalkError(f"{where} has no name")
     sigma, place = row.get("sigma", DEFAULT_SIGMA), row.get("place")
@@ -188,45 +210,60 @@ def _text(table: dict[str, Any], key: str, default: str, where: str) -> str:
 def _is_number(value: object) -> bool:
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-    )  # an int may be larger
+    )  # an int may be larger than any float
 
 
-def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
+def _refuse_unknown_keys(table: dict[str, Any], keys: set[str], where: str) -> None:
     for key in table:
         if key not in keys:
             raise PosetalkError(f"{where} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
 
 
 def load_skeleton(name: str | Path) -> Skeleton:
-    """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
+    """A built-in skeleton or one from a file.
+
+    Args:
+        name: `coco17`, `mpii16`, `lsp14`, `h36m17`, `humanart21`, or the path of a TOML file.
+
+    Raises:
+        PosetalkError: Neither of these, or a file that is no skeleton; see `Skeleton.from_toml`.
+    """
     name = str(name)
     if name in BUILT_IN:
-        return _built_in(name)
+        return _load_built_in(name)
     if not name.endswith(".toml"):
         raise PosetalkError(f"no skeleton {name!r}: built in are {', '.join(BUILT_IN)}; or give a .toml file")
     return Skeleton.from_toml(name)
 
 
 @cache
-def _built_in(name: str) -> Skeleton:
-    text = resource_text(f"skeletons/{name}.toml")
-    return _parse(text, f"skeletons/{name}.toml", name)
+def _load_built_in(name: str) -> Skeleton:
+    path = f"skeletons/{name}.toml"
+    return _parse(resource_text(path), path, name)
 
 
 KeypointQuery = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]
 
 
 def parse_keypoints(keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
-    """Whatever names keypoints -> the keypoints, in order.
+    """The keypoints that a caller asks for.
 
-    A string is a built-in skeleton's name, the path of a TOML file, or else one keypoint, "name: description".
-    Errors: none at all; a string that is nearly a built-in skeleton's name; a skeleton inside a list; another type.
+    Args:
+        keypoints: A skeleton, a built-in skeleton's name or the path of a TOML file; one keypoint, as `Keypoint` or
+            "name: description"; or a list of keypoints.
+
+    Returns:
+        The keypoints, in order.
+
+    Raises:
+        PosetalkError: An empty list, a string that is nearly a built-in skeleton's name, a skeleton inside a list,
+            another type.
     """
     if isinstance(keypoints, str | Path):
         text = str(keypoints)
         if text in BUILT_IN or text.endswith(".toml") or isinstance(keypoints, Path):
             return load_skeleton(text).keypoints
-        _not_nearly_a_skeleton(text)
+        _refuse_misspelt_skeleton(text)
         return (Keypoint.parse(text),)
     if isinstance(keypoints, Skeleton):
         return keypoints.keypoints
@@ -234,27 +271,28 @@ def parse_keypoints(keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
         return (keypoints,)
     if not isinstance(keypoints, Iterable):
         raise PosetalkError(f"keypoints are a skeleton or a list of 'name: description', not {keypoints!r}")
-    points = tuple(map(_one_keypoint, keypoints))
+    points = tuple(map(_as_keypoint, keypoints))
     if not points:
         raise PosetalkError("no keypoints to look for; give a skeleton's name or 'name: description'")
     return points
 
 
-def _one_keypoint(asked: object) -> Keypoint:
-    if isinstance(asked, Keypoint):
-        return asked
-    if not isinstance(asked, str):
-        raise PosetalkError(f"a keypoint is a Keypoint or a string 'name: description', not {asked!r}")
-    if asked in BUILT_IN or asked.endswith(".toml"):
-        raise PosetalkError(f"{asked!r} is a skeleton among single keypoints; ask for it alone")
-    return Keypoint.parse(asked)
+def _as_keypoint(value: object) -> Keypoint:
+    if isinstance(value, Keypoint):
+        return value
+    if not isinstance(value, str):
+        raise PosetalkError(f"a keypoint is a Keypoint or a string 'name: description', not {value!r}")
+    if value in BUILT_IN or value.endswith(".toml"):
+        raise PosetalkError(f"{value!r} is a skeleton among single keypoints; ask for it alone")
+    return Keypoint.parse(value)
 
 
-def _not_nearly_a_skeleton(text: str) -> None:
-    """coco-17, COCO 17, coco, coco18 are slips of the pen, not keypoints."""
-    bare = re.sub(r"[^a-z0-9]", "", text.lower())
-    near = [name for name in BUILT_IN if len(bare) > 2 and name.startswith(bare)]
-    if near := near or get_close_matches(bare, BUILT_IN, cutoff=0.8):
+def _refuse_misspelt_skeleton(text: str) -> None:
+    """Refuse coco-17, COCO 17, coco, coco18: misspelt skeletons rather than keypoints."""
+    letters = re.sub(r"[^a-z0-9]", "", text.lower())
+    candidates = [name for name in BUILT_IN if len(letters) > 2 and name.startswith(letters)]
+    if candidates := candidates or get_close_matches(letters, BUILT_IN, cutoff=0.8):
         raise PosetalkError(
-            f"no skeleton {text!r}; did you mean {' or '.join(near)}? a keypoint is asked for as 'name: description'"
+            f"no skeleton {text!r}; did you mean {' or '.join(candidates)}? a keypoint is asked for "
+            "as 'name: description'"
         )

@@ -1,4 +1,4 @@
-"""The records every stage shares. Coordinates are xy in pixels of the full image, origin top left."""
+"""The records that all parts share. Coordinates are xy in pixels of the full image, origin top left."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ Floats = npt.NDArray[np.float64]
 
 
 class NoSuchKeypoint(PosetalkError, KeyError):
-    """A name that is not among the keypoints: a KeyError for `try`, a sentence for the reader."""
+    """A name that is not among the keypoints. It is a KeyError too."""
 
     @classmethod
     def among(cls, known: Sequence[str], name: object, where: str) -> Self:
-        near = " or ".join(map(repr, get_close_matches(str(name), known)))
-        hint = f"did you mean {near}? there are" if near else "there are"
+        """The error for `name`, with the known names most like it."""
+        candidates = " or ".join(map(repr, get_close_matches(str(name), known)))
+        hint = f"did you mean {candidates}? there are" if candidates else "there are"
         return cls(f"no keypoint {name!r} {where}; {hint}: {', '.join(known)}")
 
-    def __str__(self) -> str:  # KeyError's own would put the sentence in quotes
+    def __str__(self) -> str:  # KeyError would put the sentence in quotes
         return str(self.args[0])
 
 
 def frozen_array(values: Any, shape: tuple[int, ...] | None = None) -> Floats:
-    """A read-only float64 copy of `values`, so that no stage can edit another's input."""
+    """A read-only float64 copy of `values`, reshaped to `shape`."""
     array = np.array(values, dtype=np.float64)
     if shape is not None:
         array = array.reshape(shape)
@@ -41,7 +42,17 @@ def frozen_array(values: Any, shape: tuple[int, ...] | None = None) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box in pixels: left, top, width, height (COCO's order). Width and height are positive and finite."""
+    """A box in pixels of the full image, in COCO's order.
+
+    Args:
+        x: Left edge.
+        y: Top edge.
+        w: Width, above 0.
+        h: Height, above 0.
+
+    Raises:
+        PosetalkError: A number that is not finite, or a side of 0 or less.
+    """
 
     x: float
     y: float
@@ -58,27 +69,32 @@ class Box:
 
     @property
     def xywh(self) -> tuple[float, float, float, float]:
+        """Left, top, width, height."""
         return (self.x, self.y, self.w, self.h)
 
     @property
     def xyxy(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
         return (self.x, self.y, self.x + self.w, self.y + self.h)
 
     @property
     def center(self) -> tuple[float, float]:
+        """The middle, x and y."""
         return (self.x + self.w / 2, self.y + self.h / 2)
 
     @property
     def area(self) -> float:
+        """Width times height, px^2."""
         return self.w * self.h
 
     @classmethod
     def from_xyxy(cls, x1: float, y1: float, x2: float, y2: float) -> Box:
+        """The box of left, top, right, bottom px."""
         return cls(x1, y1, x2 - x1, y2 - y1)
 
     @classmethod
     def around(cls, xy: npt.ArrayLike, padding: float = 1.0) -> Box:
-        """The box around points (k, 2), each side times `padding`; at least one pixel wide and high."""
+        """The bounding box of points (k, 2) px, its sides times `padding`; at least one pixel wide and high."""
         points = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
         low, high = points.min(0), points.max(0)
         size = np.maximum(high - low, 1.0) * padding
@@ -86,7 +102,7 @@ class Box:
         return cls(float(left), float(top), float(size[0]), float(size[1]))
 
     def scaled(self, factor: float) -> Box:
-        """The box about the same centre with its sides times `factor`."""
+        """The box of the same centre with its sides times `factor`."""
         x, y = self.center
         return Box(x - self.w * factor / 2, y - self.h * factor / 2, self.w * factor, self.h * factor)
 
@@ -95,9 +111,13 @@ class Box:
 class Person:
     """One labelled person.
 
-    keypoints: (k, 2) px, in the order of the data set's skeleton; unlabelled ones are 0.
-    visible:   (k,) 0 not labelled, 1 labelled but hidden, 2 labelled and visible (COCO's flags).
-    area:      px^2, the OKS scale; `head_size`: px, MPII's PCKh reference length, where known.
+    id:        The annotation's id.
+    box:       The person's box as labelled.
+    keypoints: (k, 2) px of the full image, in the order of the data set's skeleton; 0 where not labelled.
+    visible:   (k,) COCO's flags: 0 not labelled, 1 labelled but hidden, 2 labelled and visible.
+    area:      px^2, the scale of OKS.
+    is_crowd:  Whether this is a crowd (COCO's iscrowd).
+    head_size: px, MPII's reference length of PCKh; None where it is not known.
     """
 
     id: int
@@ -110,14 +130,19 @@ class Person:
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
+        """(k,) bool: which keypoints are labelled."""
         return np.asarray(self.visible > 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoseImage:
-    """A picture and the people labelled in it. `width` and `height` are None where the labels do not say.
+    """An image and the people labelled in it.
 
-    file_name: what the labels call it, relative to the folder of the pictures; None where they name no file.
+    id:            The image's id in the labels.
+    path:          Where the file is expected; it need not exist.
+    width, height: px, as the labels say; None where they do not.
+    people:        The labelled people.
+    file_name:     The name in the labels, relative to the folder of the images; None where they have none.
     """
 
     id: int
@@ -129,16 +154,21 @@ class PoseImage:
 
     @property
     def name(self) -> str:
-        """Its name in the labels, or without its folder where they have none."""
+        """The name in the labels, or else the file's name without its folder."""
         return self.file_name or self.path.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoseSet:
-    """A data set: its pictures, the names of its keypoints, and one sentence for each record left out.
+    """A labelled data set.
 
-    notes: a sentence for whatever should be known of the whole: boxes that were made, labels that look wrong.
-    padding: how much larger than the person its boxes already are (MPII's: 1.25); `cropped` takes it back.
+    name:           `coco`, `mpii` or `lsp`.
+    source:         The annotation file.
+    keypoint_names: The names of the k keypoints, in order.
+    images:         The images with their people.
+    skipped:        A sentence for each record that was left out.
+    padding:        How much larger than the person its boxes already are (MPII: 1.25); `cropped` takes this back.
+    notes:          Sentences about the whole set: boxes made from keypoints, labels that look wrong.
     """
 
     name: str
@@ -150,10 +180,11 @@ class PoseSet:
     notes: tuple[str, ...] = ()
 
     def cropped(self, box: Box, padding: float) -> Box:
-        """The box for a model that pads by `padding` itself, so that nothing is padded twice."""
+        """The box for a model that pads by `padding` itself, so that no box is padded twice."""
         return box.scaled(1 / min(self.padding, padding))
 
     def people(self) -> Iterator[tuple[PoseImage, Person]]:
+        """Each person with its image."""
         for image in self.images:
             for person in image.people:
                 yield image, person
@@ -161,16 +192,19 @@ class PoseSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Poses:
-    """Found poses of n people: what `Localizer.locate` returns.
+    """Predicted poses of n people, as `Localizer.locate` returns them.
 
-    xy:      (n, k, 2) px of the full image, origin top left.
-    score:   (n, k) in 0..1, how sure the answer is.
-    names:   the k keypoint names, in order.
-    boxes:   the n boxes the people were cut from.
-    std:     (n, k, 2) px, the spread of the answer along x and y; None for greedy decoding.
-    visible: (n, k) bool; None where the model gives no such answer.
-    box_scores: (n,) in 0..1 where no boxes were given and the model found each person itself: the mean keypoint score
-             of its look at the whole picture. Not the certainty that somebody is there. None for boxes that were given.
+    xy:         (n, k, 2) px of the full image, origin top left.
+    score:      (n, k) in 0..1, the confidence of each keypoint.
+    names:      The k keypoint names, in order.
+    boxes:      The n boxes that the people were cropped by.
+    std:        (n, k, 2) px, the standard deviation along x and y; None for greedy decoding.
+    visible:    (n, k) bool; None where the model does not predict visibility.
+    box_scores: (n,) in 0..1 for boxes that the model found itself: the mean keypoint score of its prediction on the
+                whole image, which is not the probability that there is a person. None for boxes that were given.
+
+    Raises:
+        PosetalkError: Shapes that do not agree.
     """
 
     xy: Floats
@@ -183,14 +217,14 @@ class Poses:
 
     def __post_init__(self) -> None:
         n, k = len(self.boxes), len(self.names)
-        wanted = {"xy": (n, k, 2), "score": (n, k)}
+        expected = {"xy": (n, k, 2), "score": (n, k)}
         if self.std is not None:
-            wanted["std"] = (n, k, 2)
+            expected["std"] = (n, k, 2)
         if self.visible is not None:
-            wanted["visible"] = (n, k)
+            expected["visible"] = (n, k)
         if self.box_scores is not None:
-            wanted["box_scores"] = (n,)
-        for name, shape in wanted.items():
+            expected["box_scores"] = (n,)
+        for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise PosetalkError(f"Poses.{name} has shape {getattr(self, name).shape}, expected {shape}")
 
@@ -198,28 +232,34 @@ class Poses:
         return len(self.boxes)
 
     def __getitem__(self, name: str) -> Floats:
-        """The place of the keypoint called `name` in every person: (n, 2) px. Errors: NoSuchKeypoint."""
+        """One keypoint of every person: (n, 2) px.
+
+        Raises:
+            NoSuchKeypoint: A name that is not in `names`.
+        """
         if name not in self.names:
             raise NoSuchKeypoint.among(self.names, name, "was asked for")
         return np.asarray(self.xy[:, self.names.index(name)])
 
     def people(self, start: int, end: int) -> Poses:
-        """The people start, ..., end - 1, as they are in `boxes`."""
-        some = slice(start, end)
+        """The people start, ..., end - 1, in the order of `boxes`."""
+        rows = slice(start, end)
         return replace(
             self,
-            xy=self.xy[some],
-            score=self.score[some],
-            boxes=self.boxes[some],
-            std=None if self.std is None else self.std[some],
-            visible=None if self.visible is None else self.visible[some],
-            box_scores=None if self.box_scores is None else self.box_scores[some],
+            xy=self.xy[rows],
+            score=self.score[rows],
+            boxes=self.boxes[rows],
+            std=None if self.std is None else self.std[rows],
+            visible=None if self.visible is None else self.visible[rows],
+            box_scores=None if self.box_scores is None else self.box_scores[rows],
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One plain dict a person (JSON-ready), coordinates rounded to 1/100 px.
+        """One JSON-ready dict per person, with coordinates rounded to 1/100 px.
 
-        A box that the model found itself has its `box_score` beside it.
+        Returns:
+            Each with `box` (left, top, width, height px), `box_score` if the model found the box itself, and
+            `keypoints`: a list of `name`, `x`, `y`, `score`, and `std` and `visible` if there are any.
         """
         people: list[dict[str, Any]] = []
         for i, box in enumerate(self.boxes):
@@ -243,7 +283,15 @@ class Poses:
         return people
 
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
-        """COCO results records: keypoints as x, y, score; a person's score is the mean over keypoints."""
+        """Records in COCO's results format.
+
+        Args:
+            image_id: The id of the image in the labels.
+            category_id: COCO's category; 1 is person.
+
+        Returns:
+            A record per person: keypoints as x, y, score; the person's score is the mean over the keypoints.
+        """
         rows = []
         for i in range(len(self)):
             triples = np.concatenate([self.xy[i], self.score[i][:, None]], axis=1)
@@ -259,7 +307,11 @@ class Poses:
 
     @classmethod
     def concat(cls, parts: Sequence[Poses]) -> Poses:
-        """The people of all parts, which must share their names."""
+        """The people of all parts as one.
+
+        Raises:
+            PosetalkError: Parts with different keypoint names.
+        """
         first = parts[0]
         if any(p.names != first.names for p in parts):
             raise PosetalkError("cannot join Poses with different keypoint names")

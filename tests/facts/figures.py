@@ -11,7 +11,7 @@ TRUNK, THIGH, SHIN, UPPER, FORE, WIDE = 100.0, 85.0, 85.0, 64.0, 50.0, 70.0
 
 
 def towards(degrees: float, length: float) -> np.ndarray:
-    """A vector on the picture: 0 is down, 90 to the picture's right, 180 up."""
+    """A vector on the image: 0 is down, 90 to the image's right, 180 up."""
     angle = math.radians(degrees)
     return np.array([math.sin(angle), math.cos(angle)]) * length
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.facts.figures import figure
 
-from posetalk.facts.claims import check_claim, find_claims
+from posetalk.facts.claims import check_claim, check_text, find_claims
 from posetalk.facts.ordinals import ordinal, ordinal_number
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.facts.who import people_meant
@@ -313,6 +313,16 @@ def test_what_a_wrist_does_not_show_is_not_denied() -> None:
     [left], [right] = find_claims("She is facing left."), find_claims("She is facing right.")
     looks = scene({"nose": (-25, 0)})
     assert check_claim(left, looks) == "cannot tell" and check_claim(right, looks) == "contradicts"
+
+
+def test_a_text_is_checked_claim_by_claim() -> None:
+    verdicts = check_text("Person 1 sits. Person 2 sits with his arms crossed.", scene({}, SEATED))
+    assert [(claim.text, claim.who, verdict) for claim, verdict in verdicts] == [
+        ("sits", "person 1", "contradicts"),
+        ("sits", "person 2", "agrees"),
+        ("arms crossed", "person 2", verdicts[2][1]),
+    ]
+    assert check_text("A red bus.", scene({})) == []
 
 
 @pytest.mark.realdata

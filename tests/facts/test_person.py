@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.facts.figures import WIDE, Points, figure
 
+from posetalk.errors import PosetalkError
 from posetalk.facts.body import Body, both, either, judge
 from posetalk.facts.limbs import BENDS
-from posetalk.facts.person import body_facts
+from posetalk.facts.person import body_facts, pose_facts
 from posetalk.facts.posture import EXCLUDED, POSTURES
 from posetalk.skeleton import load_skeleton
-from posetalk.types import Box, Person, frozen_array
+from posetalk.types import frozen_array
 
 COCO = load_skeleton("coco17")
 
@@ -23,8 +24,7 @@ COCO = load_skeleton("coco17")
 def body(points: Points, hidden: tuple[str, ...] = (), missing: tuple[str, ...] = ()) -> Body:
     xy = np.array([points[name] for name in COCO.names])
     flags = [0 if n in missing else 1 if n in hidden else 2 for n in COCO.names]
-    person = Person(1, Box(0, 0, 600, 600), frozen_array(xy), frozen_array(flags), 1e5)
-    return Body.of(person, COCO.names)
+    return Body.from_keypoints(frozen_array(xy), frozen_array(flags), COCO.names)
 
 
 STANDING = figure()
@@ -198,7 +198,7 @@ def values(points: Points, **given: tuple[str, ...]) -> dict[str, bool | None]:
 
 @settings(max_examples=60, deadline=None)
 @given(figures, st.floats(0.2, 5), st.tuples(st.floats(-900, 900), st.floats(-900, 900)))
-def test_size_and_place_in_the_picture_change_no_fact(
+def test_size_and_place_in_the_image_change_no_fact(
     points: Points, scale: float, shift: tuple[float, float]
 ) -> None:
     moved = {name: xy * scale + shift for name, xy in points.items()}
@@ -219,7 +219,7 @@ def exchanged(text: str) -> str:
 
 @settings(max_examples=60, deadline=None)
 @given(figures)
-def test_a_mirrored_picture_exchanges_left_and_right(points: Points) -> None:
+def test_a_mirrored_image_exchanges_left_and_right(points: Points) -> None:
     mirrored = {exchanged(name): xy * (-1, 1) + (600, 0) for name, xy in points.items()}
     assert {exchanged(key): holds for key, holds in values(points).items()} == values(mirrored)
 
@@ -271,3 +271,45 @@ def test_between_the_thresholds_nothing_is_known() -> None:
     assert [judge(v, 2, 1) for v in (2.5, 2, 1.5, 1, 0)] == [True, True, None, False, False]
     assert [judge(v, 1, 2) for v in (2.5, 2, 1.5, 1, 0)] == [False, False, None, True, True]
     assert judge(None, 1, 2) is None
+
+
+def test_facts_of_an_array_are_those_of_the_body() -> None:
+    xy = np.array([SEATED[name] for name in COCO.names])
+    flags = np.array([2] * 15 + [1, 0])
+    facts = [
+        pose_facts(xy, COCO.names, flags),
+        pose_facts(np.column_stack([xy, flags]).tolist(), [name.replace(" ", "_") for name in COCO.names]),
+    ]
+    expected = list(body_facts(body(SEATED, hidden=("left ankle",), missing=("right ankle",))))
+    assert [list(f) for f in facts] == [expected] * 2
+    assert facts[0].value("body: sitting") is True and facts[0].value("left ankle: hidden") is True
+    assert facts[0].value("right ankle: hidden") is None and facts[0].value("no such fact") is None
+
+
+def test_visible_of_poses_and_missing_predictions_are_understood() -> None:
+    xy = np.array([STANDING[name] for name in COCO.names])
+    seen = np.arange(17) != 9
+    assert pose_facts(xy, COCO.names, seen).value("left wrist: hidden") is True
+    xy[9] = np.nan
+    assert pose_facts(xy, COCO.names).value("left wrist: hidden") is None
+    assert pose_facts(xy, COCO.names).value("body: standing") is True
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "names", "visible", "word"),
+    [
+        (np.zeros((2, 2)), ["nose"], None, "shape"),
+        (np.zeros((2, 4)), ["nose", "left eye"], None, "shape"),
+        ([[1, 2], [3]], ["nose", "left eye"], None, "numbers"),
+        (np.zeros((2, 3)), ["nose", "left eye"], [2, 2], "twice"),
+        (np.zeros((2, 2)), ["nose", "left eye"], [2], "flags"),
+        (np.zeros((2, 2)), ["nose", "left eye"], [2, 3], "flags"),
+        (np.zeros((2, 2)), ["nose", "Nose"], None, "same name"),
+        ([[np.nan, 0], [1, 1]], ["nose", "left eye"], [2, 2], "finite"),
+    ],
+)
+def test_keypoints_that_are_no_pose_are_refused(
+    keypoints: object, names: list[str], visible: object, word: str
+) -> None:
+    with pytest.raises(PosetalkError, match=word):
+        pose_facts(keypoints, names, visible)  # type: ignore[arg-type]

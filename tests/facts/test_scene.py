@@ -204,9 +204,8 @@ def test_of_many_people_the_nearest_are_compared() -> None:
     assert MANY * NEAREST / 2 <= len(near) <= MANY * NEAREST
     for key in ("first on the left", "touching", "facing each other"):
         assert many.facts.value(f"person 1, person 2: {key}") == few.facts.value(f"person 1, person 2: {key}")
-    assert people_in_order(few) == {f.name for f in few.people} and people_in_order(many) == {
-        f.name for f in many.people
-    }
+    for row in (few, many):
+        assert people_in_order(row) == {person.name for person in row.people}
 
 
 def test_facts_of_a_crowd_grow_with_its_people() -> None:

@@ -44,8 +44,7 @@ SLIP = 0.002  # numbers are rounded
 
 def body(**pose: object) -> Body:
     xy = np.array([figure(**pose)[name] for name in NAMES])  # type: ignore[arg-type]
-    person = Person(1, Box(0, 0, 600, 600), frozen_array(xy), frozen_array([2] * 17), 1e5)
-    return Body.of(person, NAMES)
+    return Body.from_keypoints(frozen_array(xy), frozen_array([2] * 17), NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -156,10 +155,9 @@ def pair(first: dict[str, object], second: dict[str, object], by: float = 1.0) -
 def test_how_near_people_touch(gap: float, touching: bool | None) -> None:
     """An arm level to the right, and the other's right elbow so many hundredths of a trunk beyond its hand."""
     reach = figure(uppers=(90, 0), fores=(90, 0))
-    size = Body.of(
-        Person(
-            1, Box(0, 0, 1, 1), frozen_array([reach[name] for name in NAMES]), frozen_array([2] * 17), 1.0
-        ),
+    size = Body.from_keypoints(
+        frozen_array([reach[name] for name in NAMES]),
+        frozen_array([2] * 17),
         NAMES,
     ).size
     assert size is not None
@@ -196,7 +194,7 @@ def thing(make: Callable[[np.ndarray, float], Thing]) -> Facts:
     points = figure()
     xy = np.array([points[name] for name in NAMES])
     one = Person(1, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5)
-    size = Body.of(one, NAMES).size
+    size = Body.from_keypoints(one.keypoints, one.visible, NAMES).size
     assert size is not None
     things = (make(points["left wrist"], size),)
     return scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, (one,)), NAMES, things).facts

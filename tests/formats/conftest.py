@@ -36,7 +36,7 @@ def _coco_person(**changes: Any) -> dict[str, Any]:
 
 
 def _coco(annotations: list[Any], **changes: Any) -> dict[str, Any]:
-    """A COCO file with the pictures 1 (640 x 480) and 2 (no size)."""
+    """A COCO file with the images 1 (640 x 480) and 2 (no size)."""
     file = {
         "info": {},
         "images": [

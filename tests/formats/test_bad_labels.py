@@ -210,9 +210,7 @@ def test_a_bad_file_is_refused_by_name(
     assert "\n" not in message
 
 
-def test_the_folder_of_pictures_must_be_one(
-    write: Make, coco: Make, coco_person: Make, tmp_path: Path
-) -> None:
+def test_the_folder_of_images_must_be_one(write: Make, coco: Make, coco_person: Make, tmp_path: Path) -> None:
     path = write(coco([coco_person()]))
     for images in (tmp_path / "absent", path):
         with pytest.raises(PosetalkError, match="is not a folder; give the folder that holds the pictures"):

@@ -139,7 +139,7 @@ def test_other_keypoints_need_their_skeleton(
     assert read_coco(path, tmp_path, skeleton=load_skeleton("h36m17")).keypoint_names[0] == "pelvis"
 
 
-def test_pictures_are_found_below_other_roots(tmp_path: Path) -> None:
+def test_images_are_found_below_other_roots(tmp_path: Path) -> None:
     there = tmp_path / "2D_virtual_human" / "digital_art" / "x.jpg"
     there.parent.mkdir(parents=True)
     there.touch()

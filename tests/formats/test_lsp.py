@@ -13,7 +13,7 @@ from posetalk.skeleton import load_skeleton
 
 
 def lspet(path: Path, n: int = 4) -> Path:
-    """Joint j of picture i (from 1) at (10 i + j, 20 i + 2 j); joint 0 is not labelled and lies far away."""
+    """Joint j of image i (from 1) at (10 i + j, 20 i + 2 j); joint 0 is not labelled and lies far away."""
     j, i = np.arange(14)[:, None], np.arange(1, n + 1)[None]
     joints = np.stack([10 * i + j, 20 * i + 2 * j, np.ones((14, n))], axis=1)
     joints[0] = np.array([-300, -300, 0])[:, None]
@@ -61,7 +61,7 @@ def test_in_lsp_the_third_value_means_hidden(tmp_path: Path) -> None:
     assert person.keypoints[4].tolist() == [9, 11]
 
 
-def test_bad_pictures_are_skipped_and_said(tmp_path: Path) -> None:
+def test_bad_images_are_skipped_and_said(tmp_path: Path) -> None:
     joints = np.ones((14, 3, 3))
     joints[:, :2] = np.arange(28).reshape(14, 2)[..., None]
     joints[3, 0, 0] = np.nan

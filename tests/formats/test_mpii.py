@@ -53,7 +53,7 @@ def test_joints_count_from_zero_and_missing_ones_are_zero(
     assert person.area == pytest.approx(0.53 * 140 * 70)
 
 
-def test_people_of_one_picture_stand_together(write: Make, mpii_person: Make, tmp_path: Path) -> None:
+def test_people_of_one_image_stand_together(write: Make, mpii_person: Make, tmp_path: Path) -> None:
     records = [mpii_person(), mpii_person(image="000000009.jpg"), mpii_person()]
     people = read_mpii(write(records), tmp_path)
     assert [(i.id, [p.id for p in i.people]) for i in people.images] == [(7, [1, 3]), (9, [2])]

@@ -23,7 +23,7 @@ NAN = float("nan")
 
 
 def both(path: Path, images: Path) -> tuple[list[Person], set[str], list[str]]:
-    """The people, sentences and notes of a file, which must be the same read whole and picture by picture."""
+    """The people, sentences and notes of a file, which must be the same read whole and image by image."""
     whole, one_by_one = read_coco(path, images), AnnotatedImages(path, images=images)
     people = [person for _, person in whole.people()]
     again = [person for picture in one_by_one for person in picture.image.people]
@@ -101,7 +101,7 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {  # how image 2 is changed, w
 
 
 @pytest.mark.parametrize(("changes", "says"), LEFT_OUT.values(), ids=LEFT_OUT)
-def test_a_picture_that_cannot_be_is_left_out_and_the_next_goes_on(
+def test_an_image_that_cannot_be_is_left_out_and_the_next_goes_on(
     changes: dict[str, Any], says: str, write: Make, coco: Make, coco_person: Make, tmp_path: Path
 ) -> None:
     images = tmp_path / "images"
@@ -131,7 +131,7 @@ def test_a_record_nested_too_deep_spoils_itself_alone(
 
 
 def test_bad_lists_agree(write: Make, coco: Make, coco_person: Make, tmp_path: Path) -> None:
-    """An image id used twice, a person of no picture, a category that is none."""
+    """An image id used twice, a person of no image, a category that is none."""
     file = coco([coco_person(), coco_person(id=12, image_id=99)])
     file["images"].append({"id": 1, "file_name": "again.jpg"})
     file["categories"].append({"id": "dog"})
@@ -190,7 +190,7 @@ def test_the_other_forms_stay_in_the_folder_too(write: Make, mpii_person: Make, 
 
 
 def crowd(coco: Make, coco_person: Make, count: int, change: Callable[[dict[str, Any], int], object]) -> Any:
-    """People in a picture of 640 x 480, standing upright from the left to the right."""
+    """People in an image of 640 x 480, standing upright from the left to the right."""
     people = []
     for i in range(count):
         x, y = 20 + 50 * i, 120 + 10 * i

@@ -1,4 +1,4 @@
-"""Labels, objects and detections that are not in pixels of their pictures, and real ones, of which nothing is said."""
+"""Labels, objects and detections that are not in pixels of their images, and real ones, of which nothing is said."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGE = ((1600, 1200), (1920, 1080), (2560, 1440), (4000, 3000))
 
 
 def labels(coco: Make, coco_person: Make, count: int, sizes: Any = SIZES) -> Any:
-    """A picture each, of these sizes in turn, with a small person anywhere in it, and one in its lower right."""
+    """An image each, of these sizes in turn, with a small person anywhere in it, and one in its lower right."""
     rng = np.random.default_rng(0)
     images, people = [], []
     for i in range(count):
@@ -45,7 +45,7 @@ def labels(coco: Make, coco_person: Make, count: int, sizes: Any = SIZES) -> Any
 
 
 def scaled(file: Any, factor: Callable[[int, int], tuple[float, float]] | float, what: str = "both") -> Any:
-    """The labels as somebody would have them whose pictures are larger or smaller, or have sides of 100 or 1000."""
+    """The labels as somebody would have them whose images are larger or smaller, or have sides of 100 or 1000."""
     sides = {image["id"]: (image["width"], image["height"]) for image in file["images"]}
     for person in file["annotations"]:
         x, y = factor(*sides[person["image_id"]]) if callable(factor) else (factor, factor)
@@ -59,7 +59,7 @@ def to(end: int) -> Callable[[int, int], tuple[float, float]]:
     return lambda width, height: (end / width, end / height)
 
 
-# of so many pictures of such sizes: what is done to the labels, what is said, whether they are refused
+# of so many images of such sizes: what is done to the labels, what is said, whether they are refused
 SCALES: dict[str, tuple[int, Any, Any, str | None, bool]] = {
     "good": (12, SIZES, 1.0, None, False),
     "good, one picture": (1, SIZES, 1.0, None, False),
@@ -150,7 +150,7 @@ def test_those_whose_box_lies_outside_are_counted(
 
 
 def test_one_person_reads_as_corners_by_chance(write: Make, coco: Make, coco_person: Make) -> None:
-    """A box that fills most of a picture, with the person in its middle."""
+    """A box that fills most of an image, with the person in its middle."""
     points = [v for j in range(17) for v in (150 + 12 * (j % 5), 110 + 15 * j, 2)]
     for box, said in (([30, 70, 365, 357], 0), ([140, 100, 210, 360], 1)):
         person = coco_person(bbox=box, keypoints=points)
@@ -170,7 +170,7 @@ def test_a_low_share_of_one_persons_few_keypoints_says_nothing(
 
 
 def boxes(count: int = 8) -> list[tuple[int, list[float]]]:
-    """Two in each picture of 640 x 480, in the middle and at the right."""
+    """Two in each image of 640 x 480, in the middle and at the right."""
     return [
         (i // 2, [300.0, 200.0, 100.0, 90.0] if i % 2 else [520.0, 330.0, 118.0, 140.0]) for i in range(count)
     ]
@@ -237,7 +237,7 @@ def test_boxes_that_do_not_fit(
             assert len(found) == (says is not None) and all(says in note for note in found if says)
 
 
-def test_boxes_of_pictures_without_sizes_are_held_against_ids_alone(write: Make) -> None:
+def test_boxes_of_images_without_sizes_are_held_against_ids_alone(write: Make) -> None:
     rows = [{"image_id": i, "category_id": 1, "bbox": times(5)(box), "score": 1} for i, box in boxes()]
     assert read_boxes(write(rows), sizes=dict.fromkeys(range(4))).notes == ()
     with pytest.raises(PosetalkError, match="lies on a labelled picture"):
@@ -264,7 +264,7 @@ def test_corners_of_another_scale_are_found_out_in_either_form(write: Make) -> N
         ([0, 8, 9], ["2 of 3 boxes lie on", "3 of 4 pictures with people"]),
     ],
 )
-def test_boxes_and_labels_of_different_pictures_are_told(
+def test_boxes_and_labels_of_different_images_are_told(
     ids: list[int], says: list[str], write: Make, coco: Make, coco_person: Make, tmp_path: Path
 ) -> None:
     truth = read_coco(write(labels(coco, coco_person, 4), "people.json"), tmp_path)
@@ -281,7 +281,7 @@ def test_whatever_holds_of_one_scene_is_not_sure() -> None:
     for frame in range(10_000):
         reach.add(frame, np.array([[300.0 + frame % 7, 200.0]]), (1920, 1080))
     fault = reach.fault("keypoints")
-    assert fault and not fault.sure
+    assert fault and not fault.certain
     assert Reach(OF_POINTS).fault("keypoints") is None
 
 
@@ -294,7 +294,7 @@ REAL = {
     "coco tiny": "coco_tiny/annotations/person_keypoints_val2017.json",
     "val2017": "coco_val2017_text/person_keypoints_val2017.json",
 }
-LOOSE = {110, 113, 5001}  # crowded photos of which a tenth or more of the keypoints lie beside their boxes
+LOOSE = {110, 113, 5001}  # crowded images of which a tenth or more of the keypoints lie beside their boxes
 
 
 @pytest.mark.realdata

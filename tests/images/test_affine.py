@@ -111,7 +111,7 @@ def test_a_square_worked_by_hand():
     assert square.normalise((95, 55)).tolist() == [0.25, 0.75]
     flipped = Square(center=(100, 50), side=20, size=200, flip=True)
     assert flipped.to_crop((90, 40)).tolist() == [199, 0]
-    # the square turns clockwise: its top edge then looks to the right of the picture
+    # the square turns clockwise: its top edge then looks to the right of the image
     turned = Square(center=(100, 50), side=20, size=200, rotation=90)
     assert turned.to_crop((110, 50)) == pytest.approx([100, 0])
 

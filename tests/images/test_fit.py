@@ -1,4 +1,4 @@
-"""Pictures that are not the ones that were labelled, and files that are none of the formats that are opened."""
+"""Images that are not the ones that were labelled, and files that are none of the formats that are opened."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SIZES = {  # width, height and orientation of the file -> what is said; whether 
 
 @pytest.mark.parametrize("form", ["png", "jpg", "webp"])
 @pytest.mark.parametrize(("width", "height", "turn", "says", "copy"), SIZES.values(), ids=SIZES)
-def test_a_picture_is_held_against_its_labels(
+def test_an_image_is_held_against_its_labels(
     width: int, height: int, turn: int | None, says: str | None, copy: bool, form: str, tmp_path: Path
 ) -> None:
     image = labelled(photo(tmp_path / f"a.{form}", width, height, turn))
@@ -62,7 +62,7 @@ def test_a_picture_is_held_against_its_labels(
     assert len(shape_notes([image] * 3)) == (not copy)
 
 
-def test_without_a_size_keypoints_must_lie_in_the_picture(tmp_path: Path) -> None:
+def test_without_a_size_keypoints_must_lie_in_the_image(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png", 64, 48)
     assert misfit(labelled(path, size=None)) is None
     assert "17 of 17 labelled keypoints lie outside the upright picture, which is 64 x 48" in str(
@@ -105,7 +105,7 @@ def test_most_that_do_not_fit_are_refused(
     assert len(drop_misfits(data(tmp_path, 9, 1, None)).images) == 9
 
 
-def test_of_many_pictures_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_images_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[Path] = []
     monkeypatch.setattr("posetalk.images.fit.upright_size", lambda path: looked.append(path) or (64, 48))
     many = [labelled(tmp_path / f"{i}.jpg", i) for i in range(20_000)]
@@ -114,13 +114,13 @@ def test_of_many_pictures_some_are_looked_at(tmp_path: Path, monkeypatch: pytest
     assert looked[0] == many[0].path and looked[-1] == many[-1].path
 
 
-# --- what the size of one picture does not tell ---
+# --- what the size of one image does not tell ---
 
 SMALL = ((60, 40), (40, 60), (50, 50))
 
 
 def unsized(at: Path, count: int, factor: float, sizes: Sequence[tuple[int, int]] = SMALL) -> PoseSet:
-    """A person in the lower right of each picture, of labels without sizes, as LSP's and MPII's."""
+    """A person in the lower right of each image, of labels without sizes, as LSP's and MPII's."""
     images = []
     for i in range(count):
         width, height = sizes[i % len(sizes)]
@@ -132,7 +132,7 @@ def unsized(at: Path, count: int, factor: float, sizes: Sequence[tuple[int, int]
 
 
 FIT: dict[str, tuple[int, float, Any, str | None, str | None]] = {
-    # pictures, labels' scale, sizes -> why a run refuses it, or else what it tells; None: nothing. A copy is only told.
+    # images, labels' scale, sizes -> why a run refuses it, or else what it tells; None: nothing. A copy is only told.
     "good": (12, 1, SMALL, None, None),
     "one": (1, 1, SMALL, None, None),
     "half": (30, 0.5, SMALL, "made for smaller ones", "of the upright pictures; made for smaller ones?"),
@@ -220,7 +220,7 @@ def test_only_named_formats_are_opened_whatever_the_name(tmp_path: Path) -> None
     assert read_image(tmp_path / "d.txt").shape == (6, 8, 3)
 
 
-def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     for read in (read_image, upright_size):
         with pytest.raises(PosetalkError, match="is no file"):
@@ -234,7 +234,7 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
         *(("BMP", "jpeg", False), ("TIFF", "jpeg", False)),
     ],
 )
-def test_bytes_that_go_out_are_a_pictures(form: str, kind: str, same: bool, tmp_path: Path) -> None:
+def test_bytes_that_go_out_are_those_of_an_image(form: str, kind: str, same: bool, tmp_path: Path) -> None:
     path = photo(tmp_path / "a.jpg", 40, 30, form=form)
     data, told = image_bytes(path)
     assert told == kind and (data == path.read_bytes()) == same

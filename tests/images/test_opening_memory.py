@@ -1,4 +1,4 @@
-"""No kind of picture takes more memory than a plain one of its size."""
+"""No kind of image takes more memory than a plain one of its size."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_of_16_bits_or_with_transparency_as_of_rgb(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "I;16"])
-def test_bands_make_the_same_picture(mode: str, turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_make_the_same_image(mode: str, turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(turn)
     shape = (23, 7, *([len(mode)] if len(mode) in (3, 4) and mode != "I;16" else []))
     pixels = rng.integers(0, 65536 if mode == "I;16" else 256, shape)
@@ -59,7 +59,7 @@ def test_bands_make_the_same_picture(mode: str, turn: int, monkeypatch: pytest.M
     file = io.BytesIO()
     image.save(file, "PNG", exif=turned)
     whole = opening.read_image(Image.open(file))
-    monkeypatch.setattr(opening, "_BAND", 7 * 4)  # rows of the file: 4, and 3 in the last
+    monkeypatch.setattr(opening, "_BAND_PIXELS", 7 * 4)  # rows of the file: 4, and 3 in the last
     assert np.array_equal(opening.read_image(Image.open(file)), whole)
     if mode == "RGB":
         assert np.array_equal(whole, np.asarray(ImageOps.exif_transpose(Image.open(file))))

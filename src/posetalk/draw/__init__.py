@@ -1,4 +1,4 @@
-"""Poses drawn on pictures, with numpy and Pillow alone."""
+"""Drawing poses on images, with numpy and Pillow only."""
 
 from posetalk.draw.names import font
 from posetalk.draw.pose import draw_pair, draw_pose

@@ -1,4 +1,4 @@
-"""Names of keypoints, written where they hide least and tied to their joints by a line."""
+"""Keypoint names, placed where they hide least and connected to their joints by a line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from posetalk.types import Floats, Poses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Name:
-    """A name to write. at: (2,) px, its joint; spot: x0, y0, x1, y1 px, whole; letters: cover of the spot."""
+class NameLabel:
+    """A name to write. at: its joint, (2,) px; spot: x0, y0, x1, y1, whole px; letters: opacity of the spot, (h, w)."""
 
     at: Floats
     spot: Floats
@@ -24,54 +24,54 @@ class Name:
 
 
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that Pillow brings along (Latin letters)."""
+    """Pillow's default font (Latin letters) of a size in px."""
     return ImageFont.load_default(size=size)
 
 
 def write_names(
-    canvas: Pixels, points: Poses, named: Sequence[int], limbs: Sequence[tuple[int, int]]
+    canvas: Pixels, points: Poses, indices: Sequence[int], limbs: Sequence[tuple[int, int]]
 ) -> None:
-    """The names of the keypoints `named` of every person, in place."""
+    """Write the names of the keypoints `indices` of every person onto the canvas."""
     limit = (canvas.shape[1], canvas.shape[0])
-    size = _size(limit)
-    thin = max(0.6, 0.055 * size)
-    names = place_names(points, named, limbs, limit)
-    for name in names:  # all lines first, so that none crosses a name
+    size = _font_size(limit)
+    line_width = max(0.6, 0.055 * size)
+    names = place_names(points, indices, limbs, limit)
+    for name in names:  # all lines first, so that no line crosses a name
         end = np.clip(name.at, name.spot[:2], name.spot[2:])
         length = float(np.hypot(*(end - name.at)))
         start = name.at + (end - name.at) * min(1.0, 0.4 * size / max(length, 1e-9))  # outside of the joint
-        line(canvas, start, end, 1.9 * thin, DARK, DARK, 0.5)
-        line(canvas, start, end, thin, name.colour, name.colour, 1.0)
+        line(canvas, start, end, 1.9 * line_width, DARK, DARK, 0.5)
+        line(canvas, start, end, line_width, name.colour, name.colour, 1.0)
     for name in names:
-        _plate(canvas, name, thin)
+        _draw_plate(canvas, name, line_width)
 
 
 def place_names(
-    points: Poses, named: Sequence[int], limbs: Sequence[tuple[int, int]], limit: tuple[int, int]
-) -> list[Name]:
-    """Where each name goes in a picture of `limit` (w, h) px; joints outside of it are not named."""
-    size = _size(limit)
-    body = _body(points, limbs)
-    names: list[Name] = []
+    points: Poses, indices: Sequence[int], limbs: Sequence[tuple[int, int]], limit: tuple[int, int]
+) -> list[NameLabel]:
+    """Where each name goes in an image of `limit` (w, h) px; joints outside the image get none."""
+    size = _font_size(limit)
+    body = _body_points(points, limbs)
+    names: list[NameLabel] = []
     for i in range(len(points)):
         finite = points.xy[i][np.isfinite(points.xy[i]).all(-1)]
-        for j in named:
-            at = points.xy[i, j]
-            if ((at >= 0) & (at < limit)).all():
-                letters = _letters(points.names[j], size, limit)
-                spots = _spots(at, letters.shape, size, limit)
-                spot = spots[np.argmin(_costs(at, spots, size, body, names, at - finite.mean(0)))]
-                names.append(Name(at, spot, letters, side_colour(points.names[j])))
+        for j in indices:
+            joint = points.xy[i, j]
+            if ((joint >= 0) & (joint < limit)).all():
+                letters = _render(points.names[j], size, limit)
+                spots = _candidate_spots(joint, letters.shape, size, limit)
+                spot = spots[np.argmin(_costs(joint, spots, size, body, names, joint - finite.mean(0)))]
+                names.append(NameLabel(joint, spot, letters, side_colour(points.names[j])))
     return names
 
 
-def _size(limit: tuple[int, int]) -> float:
-    """The letters' size, px: read with ease in a picture seen whole."""
+def _font_size(limit: tuple[int, int]) -> float:
+    """The font size, px: readable when the whole image is shown."""
     return max(11.0, 0.024 * max(limit))
 
 
-def _body(points: Poses, limbs: Sequence[tuple[int, int]]) -> Floats:
-    """Points all over the drawn people, which a name should not hide: (n, 2)."""
+def _body_points(points: Poses, limbs: Sequence[tuple[int, int]]) -> Floats:
+    """Points (n, 2) all over the drawn people, which names should not hide."""
     joints = np.where(np.isfinite(points.xy).all(-1, keepdims=True), points.xy, np.nan)
     parts = [joints.reshape(-1, 2)]
     parts += [(1 - t) * joints[:, a] + t * joints[:, b] for a, b in limbs for t in (0.2, 0.4, 0.6, 0.8)]
@@ -79,39 +79,39 @@ def _body(points: Poses, limbs: Sequence[tuple[int, int]]) -> Floats:
     return np.asarray(xy[np.isfinite(xy).all(-1)])
 
 
-def _letters(words: str, size: float, limit: tuple[int, int]) -> Floats:
-    """How much of each pixel the words cover, with a margin: (h, w) in 0..1, cut to the picture."""
+def _render(words: str, size: float, limit: tuple[int, int]) -> Floats:
+    """The words as opacity (h, w) in 0..1, with a margin, no larger than the image."""
     words = " ".join(words.split()) or "?"
     wide = font(size).getlength(words) + size
-    face = font(max(7.0, size * min(1.0, 0.9 * limit[0] / wide)))  # long names in narrow pictures get smaller
+    fitted_font = font(max(7.0, size * min(1.0, 0.9 * limit[0] / wide)))  # long names shrink in narrow images
     margin = 0.45 * size
-    left, _, right, _ = face.getbbox(words)
-    _, top, _, bottom = face.getbbox("Ag")
+    left, _, right, _ = fitted_font.getbbox(words)
+    _, top, _, bottom = fitted_font.getbbox("Ag")
     w, h = int(right - left + 2 * margin), int(bottom - top + 1.25 * margin)
     sheet = Image.new("L", (min(w, limit[0]), min(h, limit[1])))
-    # whole pixels: at -0.7 Pillow cuts the tops off words without tall letters
+    # whole pixels: at -0.7 Pillow clips the top of words without tall letters
     corner = (round(margin - left), round(0.62 * margin - top))
-    ImageDraw.Draw(sheet).text(corner, words, fill=255, font=face)
+    ImageDraw.Draw(sheet).text(corner, words, fill=255, font=fitted_font)
     return np.asarray(sheet, np.float64) / 255
 
 
-def _spots(at: Floats, shape: tuple[int, ...], size: float, limit: tuple[int, int]) -> Floats:
-    """Places on rings around the joint, moved into the picture, in whole pixels: (s, 4) x0, y0, x1, y1."""
+def _candidate_spots(at: Floats, shape: tuple[int, ...], size: float, limit: tuple[int, int]) -> Floats:
+    """Rectangles on rings around the joint, moved into the image: (s, 4) x0, y0, x1, y1, whole px."""
     wh = np.array([shape[1], shape[0]], np.float64)
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     rays = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     reach = np.array([1.3, 2.2, 3.4, 5.0, 7.0, 10.0])[:, None, None] * size
     corners = (at + rays * (reach + wh / 2) - wh / 2).reshape(-1, 2)
     room = np.array(limit) - wh
-    edge = np.minimum(2, room / 2)  # stay off the picture's edge where there is room
+    edge = np.minimum(2, room / 2)  # stay off the image's edge where there is room
     corners = np.floor(np.clip(corners, edge, np.maximum(edge, room - edge)))
     return np.concatenate([corners, corners + wh], axis=1)
 
 
 def _costs(
-    at: Floats, spots: Floats, size: float, body: Floats, names: Sequence[Name], outward: Floats
+    at: Floats, spots: Floats, size: float, body: Floats, names: Sequence[NameLabel], outward: Floats
 ) -> Floats:
-    """What each spot costs: most if it hides names, then people, then distance; outward is better."""
+    """The cost of each spot: overlapping names costs most, then hiding people, then distance; outward is cheaper."""
     ends = np.clip(at, spots[:, :2], spots[:, 2:])
     distance = np.hypot(*(ends - at).T)
     costs = distance / size + 6 * (distance < 0.6 * size)  # a name on its own joint hides it
@@ -127,22 +127,22 @@ def _costs(
 
 
 def _inside(points: Floats, spots: Floats, margin: float) -> npt.NDArray[np.bool_]:
-    """Which points (p, 2) lie in which spots (s, 4): (s, p)."""
+    """(s, p) bool: which points (p, 2) lie in which spots (s, 4)."""
     low, high = spots[:, None, :2] - margin, spots[:, None, 2:] + margin
     return np.asarray(((points > low) & (points < high)).all(-1))
 
 
-def _plate(canvas: Pixels, name: Name, thin: float) -> None:
-    """The dark plate with its coloured rim, and the letters on it."""
-    spot, round_ = name.spot, 6 * thin
-    found = window(canvas, spot[:2] - thin - 1, spot[2:] + thin + 1)
-    if found is None:
+def _draw_plate(canvas: Pixels, name: NameLabel, line_width: float) -> None:
+    """Draw a dark plate with a coloured rim, and the letters on it."""
+    spot, radius = name.spot, 6 * line_width
+    region = window(canvas, spot[:2] - line_width - 1, spot[2:] + line_width + 1)
+    if region is None:
         return
-    part, x, y = found
+    part, x, y = region
     middle, half = (spot[:2] + spot[2:]) / 2, (spot[2:] - spot[:2]) / 2
-    dx, dy = np.abs(x - middle[0]) - half[0] + round_, np.abs(y - middle[1]) - half[1] + round_
-    distance = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - round_
+    dx, dy = np.abs(x - middle[0]) - half[0] + radius, np.abs(y - middle[1]) - half[1] + radius
+    distance = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - radius
     blend(canvas, part, np.clip(0.5 - distance, 0, 1) * 0.82, DARK)
-    blend(canvas, part, np.clip(0.5 + thin - np.abs(distance), 0, 1), name.colour)
+    blend(canvas, part, np.clip(0.5 + line_width - np.abs(distance), 0, 1), name.colour)
     x0, y0, x1, y1 = spot.astype(int)
     blend(canvas, (slice(y0, y1), slice(x0, x1)), name.letters, WHITE)

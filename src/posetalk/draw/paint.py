@@ -1,6 +1,6 @@
-"""Smooth shapes painted into a picture in place, each from its distance to the pixels of a small window.
+"""Antialiased shapes drawn into an image in place, from the distance of each pixel of a small window to the shape.
 
-The middle of the top left pixel is at (0.5, 0.5).
+The centre of the top left pixel is at (0.5, 0.5).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 DARK, WHITE = (18, 20, 26), (255, 255, 255)
-LEFT, RIGHT, MIDDLE = (255, 138, 48), (64, 160, 255), (128, 226, 112)  # apart for the colour-blind too
+LEFT, RIGHT, MIDDLE = (255, 138, 48), (64, 160, 255), (128, 226, 112)  # distinct for colour-blind people too
 
 
 def side_colour(name: str) -> Colour:
@@ -28,7 +28,7 @@ def side_colour(name: str) -> Colour:
 def window(
     canvas: Pixels, low: npt.ArrayLike, high: npt.ArrayLike
 ) -> tuple[tuple[slice, slice], Floats, Floats] | None:
-    """The part of the canvas between two corners, with the x (1, w) and y (h, 1) of its pixels' middles."""
+    """The part of the canvas between two corners, with the x (1, w) and y (h, 1) of its pixel centres."""
     limit = np.array([canvas.shape[1], canvas.shape[0]])
     x0, y0 = np.clip(np.floor(low), 0, limit).astype(int)
     x1, y1 = np.clip(np.ceil(high), 0, limit).astype(int)
@@ -38,8 +38,8 @@ def window(
 
 
 def blend(canvas: Pixels, part: tuple[slice, slice], cover: Floats, colour: npt.ArrayLike) -> None:
-    """Lay a colour, (3,) or each pixel's own (h, w, 3), over a part where `cover` (h, w), 0..1, says so."""
-    piece, touched = canvas[part], cover > 0  # few pixels of a large window are
+    """Blend a colour, (3,) or (h, w, 3), into a part with the opacity `cover`, (h, w) in 0..1."""
+    piece, touched = canvas[part], cover > 0  # only few pixels of a large window
     under, over = piece[touched].astype(np.float64), np.asarray(colour, np.float64)
     over = over[touched] if over.ndim == 3 else over
     piece[touched] = np.rint(under + cover[touched][:, None] * (over - under)).astype(np.uint8)
@@ -48,11 +48,11 @@ def blend(canvas: Pixels, part: tuple[slice, slice], cover: Floats, colour: npt.
 def line(
     canvas: Pixels, a: Floats, b: Floats, half: float, from_: npt.ArrayLike, to: npt.ArrayLike, alpha: float
 ) -> None:
-    """A line with round ends that passes from one colour to another; a disc where a is b."""
-    found = window(canvas, np.minimum(a, b) - half - 1, np.maximum(a, b) + half + 1)
-    if found is None:
+    """Draw a line with round ends and a gradient between two colours, `half` px wide to each side; a disc if a is b."""
+    region = window(canvas, np.minimum(a, b) - half - 1, np.maximum(a, b) + half + 1)
+    if region is None:
         return
-    part, x, y = found
+    part, x, y = region
     along = b - a
     length2 = max(float(along @ along), 1e-12)
     t = np.clip(((x - a[0]) * along[0] + (y - a[1]) * along[1]) / length2, 0, 1)
@@ -65,15 +65,16 @@ def line(
 
 
 def ellipse(canvas: Pixels, at: Floats, std: Floats, colour: Colour, width: float) -> None:
+    """Draw an ellipse with the radii `std`, (2,) px, filled lightly."""
     radii = np.maximum(std, 0.5)
-    found = window(canvas, at - radii - width - 1, at + radii + width + 1)
-    if found is None:
+    region = window(canvas, at - radii - width - 1, at + radii + width + 1)
+    if region is None:
         return
-    part, x, y = found
+    part, x, y = region
     dx, dy = x - at[0], y - at[1]
     k1 = np.hypot(dx / radii[0], dy / radii[1])
     k2 = np.hypot(dx / radii[0] ** 2, dy / radii[1] ** 2)
-    distance = k1 * (k1 - 1) / np.maximum(k2, 1e-9)  # to the first order
+    distance = k1 * (k1 - 1) / np.maximum(k2, 1e-9)  # first-order approximation
     inside = np.clip(0.5 - distance, 0, 1) * 0.22
     rim = np.clip(0.5 + 0.35 * width - np.abs(distance), 0, 1) * 0.8
     blend(canvas, part, np.maximum(inside, rim), colour)

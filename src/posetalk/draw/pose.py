@@ -1,4 +1,4 @@
-"""A pose on a picture; a prediction beside the truth."""
+"""Drawing poses on an image, and a prediction beside the ground truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, ellipse, line, side
 from posetalk.errors import PosetalkError
 from posetalk.types import Box, Floats, Poses
 
-SMALL = 640  # px: a picture whose longer side is shorter is enlarged, or its lines would hide it
+SMALL = 640  # px: images whose longer side is shorter are enlarged, so that lines do not hide them
 
 
 def draw_pose(
@@ -25,14 +25,23 @@ def draw_pose(
     labels: Literal["custom", "all", "none"] = "custom",
     enlarge: bool = True,
 ) -> Pixels:
-    """The people of `keypoints` on a copy of `image`, (h, w, 3) uint8 RGB.
+    """Draw poses on a copy of an image.
 
-    limbs:   pairs of indices into the keypoints, joined by lines.
-    labels:  whose names are written: `custom`, the keypoints that no limb joins; `all`; `none`.
-    enlarge: pictures under 640 px are enlarged by a whole factor; False keeps every size.
+    Left is orange, right blue, the middle of the body green. Keypoints with a lower score are fainter, hidden ones
+    (`visible` False) are rings, an ellipse shows one standard deviation along x and y, and NaN is not drawn.
 
-    Orange is left, blue right, green neither. What is less sure is fainter; keypoints known to be hidden
-    (`visible` False) are rings; an ellipse shows one standard deviation along x and y; nan is not drawn.
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        keypoints: The poses, in px of the image.
+        limbs: Pairs of indices into the keypoints to join by lines, such as `Skeleton.limbs`.
+        labels: Which names are written: `custom`, those of keypoints without a limb; `all`; `none`.
+        enlarge: Whether an image with a longer side under 640 px is enlarged by a whole factor.
+
+    Returns:
+        (h, w, 3) uint8 RGB; larger than `image` by a whole factor if it was enlarged.
+
+    Raises:
+        PosetalkError: An image of another shape or type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise PosetalkError(
@@ -40,16 +49,16 @@ def draw_pose(
         )
     factor = max(1, SMALL // max(image.shape[:2])) if enlarge else 1
     canvas = _resized(image, factor) if factor > 1 else image.copy()
-    points = _moved(keypoints, 0.0, 0.0, factor)
+    points = _transformed(keypoints, 0.0, 0.0, factor)
     for i in range(len(points)):
         _draw_person(canvas, points, i, limbs)
     joined = {j for pair in limbs for j in pair}
-    named = (
+    indices = (
         []
         if labels == "none"
         else [j for j in range(len(points.names)) if labels == "all" or j not in joined]
     )
-    write_names(canvas, points, named, limbs)
+    write_names(canvas, points, indices, limbs)
     return canvas
 
 
@@ -61,46 +70,46 @@ def draw_pair(
     *,
     pane: tuple[int, int] = (240, 300),
 ) -> Pixels:
-    """One person twice, cut out and scaled to two panes of `pane` (w, h) px: the prediction and the truth."""
-    box = _around(image, (prediction, truth), pane)
+    """One person twice, cropped to two panes of `pane` (w, h) px: the prediction and the ground truth."""
+    box = _region_around(image, (prediction, truth), pane)
     sides = []
     for points in (prediction, truth):
-        crop = _cut(image, box, pane)
-        moved = _moved(points, box.x, box.y, pane[0] / box.w)
+        crop = _crop(image, box, pane)
+        moved = _transformed(points, box.x, box.y, pane[0] / box.w)
         sides.append(draw_pose(crop, moved, limbs, enlarge=False))
     return np.concatenate([sides[0], np.full((pane[1], 3, 3), 255, np.uint8), sides[1]], axis=1)
 
 
-def _draw_person(canvas: Pixels, points: Poses, i: int, limbs: Sequence[tuple[int, int]]) -> None:
-    xy, there = points.xy[i], np.isfinite(points.xy[i]).all(-1)
-    if not there.any():
+def _draw_person(canvas: Pixels, points: Poses, index: int, limbs: Sequence[tuple[int, int]]) -> None:
+    xy, is_finite = points.xy[index], np.isfinite(points.xy[index]).all(-1)
+    if not is_finite.any():
         return
-    width = _line_width(canvas, xy[there])
-    opacity = 0.2 + 0.8 * np.clip(np.nan_to_num(points.score[i]), 0, 1)
+    width = _line_width(canvas, xy[is_finite])
+    opacity = 0.2 + 0.8 * np.clip(np.nan_to_num(points.score[index]), 0, 1)
     colours = [side_colour(name) for name in points.names]
     if points.std is not None:
-        for j in np.flatnonzero(there & np.isfinite(points.std[i]).all(-1)):
-            ellipse(canvas, xy[j], points.std[i, j], colours[j], width)
-    lines = [(a, b, min(opacity[a], opacity[b])) for a, b in limbs if there[a] and there[b]]
+        for j in np.flatnonzero(is_finite & np.isfinite(points.std[index]).all(-1)):
+            ellipse(canvas, xy[j], points.std[index, j], colours[j], width)
+    lines = [(a, b, min(opacity[a], opacity[b])) for a, b in limbs if is_finite[a] and is_finite[b]]
     for a, b, alpha in lines:
         line(canvas, xy[a], xy[b], width + max(0.7, width * 0.5), DARK, DARK, 0.35 * alpha)
     for a, b, alpha in lines:
         line(canvas, xy[a], xy[b], width, colours[a], colours[b], 0.9 * alpha)
     joined = {j for pair in limbs for j in pair}
-    for j in np.flatnonzero(there):
+    for j in np.flatnonzero(is_finite):
         radius = width * (1.9 if j in joined else 2.4)
-        hidden = points.visible is not None and not points.visible[i, j]
-        _joint(canvas, xy[j], radius, width, colours[j], opacity[j], hidden)
+        hidden = points.visible is not None and not points.visible[index, j]
+        _draw_joint(canvas, xy[j], radius, width, colours[j], opacity[j], hidden)
 
 
 def _line_width(canvas: Pixels, xy: Floats) -> float:
-    """Half the width of a limb: a share of the person, but seen from afar and never a tree trunk."""
+    """Half the width of a limb, px: a share of the person's size, with limits that depend on the image's."""
     longer = max(canvas.shape[:2])
     person = float(np.hypot(*(xy.max(0) - xy.min(0)))) if len(xy) > 1 else 0.25 * longer
     return float(np.clip(0.009 * person, max(0.8, 0.0013 * longer), max(1.0, 0.0042 * longer)))
 
 
-def _joint(
+def _draw_joint(
     canvas: Pixels,
     at: Floats,
     radius: float,
@@ -124,14 +133,14 @@ def _resized(image: Pixels, factor: int) -> Pixels:
     return np.array(Image.fromarray(image).resize((w * factor, h * factor), Image.Resampling.BICUBIC))
 
 
-def _moved(points: Poses, x: float, y: float, factor: float) -> Poses:
-    """The same keypoints in a picture cut at (x, y) and then scaled."""
+def _transformed(points: Poses, x: float, y: float, factor: float) -> Poses:
+    """The same poses in an image cropped at (x, y) and then scaled."""
     std = None if points.std is None else points.std * factor
     return replace(points, xy=(points.xy - (x, y)) * factor, std=std)
 
 
-def _around(image: Pixels, people: Sequence[Poses], pane: tuple[int, int]) -> Box:
-    """A region of the pane's shape that shows the boxes and the keypoints near them."""
+def _region_around(image: Pixels, people: Sequence[Poses], pane: tuple[int, int]) -> Box:
+    """A region with the pane's aspect ratio that contains the boxes and the keypoints near them."""
     corners = np.array([c for p in people for b in p.boxes for c in (b.xyxy[:2], b.xyxy[2:])]).reshape(-1, 2)
     low, high = corners.min(0), corners.max(0)
     reach = 0.5 * (high - low)
@@ -143,8 +152,8 @@ def _around(image: Pixels, people: Sequence[Poses], pane: tuple[int, int]) -> Bo
     return Box(box.center[0] - w / 2, box.center[1] - h / 2, w, h)
 
 
-def _cut(image: Pixels, box: Box, pane: tuple[int, int]) -> Pixels:
-    """The region as a picture of `pane` (w, h) px, dark outside the image."""
+def _crop(image: Pixels, box: Box, pane: tuple[int, int]) -> Pixels:
+    """The region as an image of `pane` (w, h) px, dark outside the image."""
     x0, y0 = int(np.floor(box.x)), int(np.floor(box.y))
     x1, y1 = int(np.ceil(box.x + box.w)), int(np.ceil(box.y + box.h))
     piece = Image.fromarray(image).crop((x0, y0, x1, y1))

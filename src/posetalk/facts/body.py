@@ -1,14 +1,15 @@
-"""A person's keypoints as a body: joints by name, lengths against what a body of this size has, angles, directions."""
+"""One person's keypoints as a body: joints by name, relative lengths, angles; and logic with True, False, None."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from posetalk.types import Floats, Person
+from posetalk.types import Floats
 
 Numbers = dict[str, float]
 
@@ -21,9 +22,8 @@ LENGTHS = {
     ("knee", "ankle"): 0.246 / 0.288,
 }
 SHOULDERS = 0.259 / 0.288  # across, the same source
-HAND = (
-    0.108 / 0.146 / 2
-)  # from the wrist to the middle of the hand, as a share of the forearm; the same source
+# From the wrist to the middle of the hand, as a share of the forearm; the same source.
+HAND = 0.108 / 0.146 / 2
 SIDES = ("left", "right")
 OTHER = {"left": "right", "right": "left"}
 
@@ -32,8 +32,9 @@ OTHER = {"left": "right", "right": "left"}
 class Body:
     """The labelled joints of one person.
 
-    points: name -> (2,) px, of the joints that are labelled, hidden ones too. hidden: those that cannot be seen.
-    missing: those that are not labelled: outside the picture, or nobody knows.
+    points:  name -> (2,) px of the full image; labelled joints, visible or hidden.
+    hidden:  labelled joints that are occluded (COCO flag 1).
+    missing: joints without a label (COCO flag 0).
     """
 
     points: dict[str, Floats]
@@ -41,28 +42,28 @@ class Body:
     missing: frozenset[str]
 
     @classmethod
-    def of(cls, person: Person, names: tuple[str, ...]) -> Body:
-        """The body of a person whose keypoints have these names."""
-        found = dict(zip(names, zip(person.keypoints, person.visible, strict=True), strict=True))
+    def from_keypoints(cls, keypoints: Floats, visible: Floats, names: Sequence[str]) -> Body:
+        """The body of a person: keypoints (k, 2) px, COCO flags (k,), and the k keypoint names."""
+        labels = list(zip(names, keypoints, visible, strict=True))
         return cls(
-            {name: np.asarray(xy) for name, (xy, v) in found.items() if v > 0},
-            frozenset(name for name, (_, v) in found.items() if v == 1),
-            frozenset(name for name, (_, v) in found.items() if v <= 0),
+            {name: np.asarray(xy) for name, xy, flag in labels if flag > 0},
+            frozenset(name for name, _, flag in labels if flag == 1),
+            frozenset(name for name, _, flag in labels if flag <= 0),
         )
 
     def __getitem__(self, name: str) -> Floats | None:
         return self.points.get(name)
 
     def middle(self, joint: str) -> Floats | None:
-        """Between the left and the right joint; None where one of them is not known."""
+        """The midpoint of the left and the right joint, (2,) px; None if one of them is not labelled."""
         left, right = self[f"left {joint}"], self[f"right {joint}"]
         return None if left is None or right is None else (left + right) / 2
 
     @cached_property
     def size(self) -> float | None:
-        """The trunk's length in px as the longest limb implies it: projection makes limbs shorter, never longer.
+        """The trunk's length in px, estimated from the longest limb: projection only ever shortens limbs.
 
-        None where under two lengths are known.
+        None if fewer than two lengths are known.
         """
         implied = [
             float(np.linalg.norm(a - b)) / share
@@ -75,7 +76,7 @@ class Body:
         left, right = self["left shoulder"], self["right shoulder"]
         if left is not None and right is not None:
             implied.append(float(np.linalg.norm(left - right)) / SHOULDERS)
-        # the longest may be a slip of the labeller's; the second longest rarely is much shorter
+        # the longest may be a labelling error; the second longest is rarely much shorter
         if len(implied) < 2:
             return None
         longest, second = sorted(implied, reverse=True)[:2]
@@ -84,7 +85,7 @@ class Body:
 
     @cached_property
     def trunk(self) -> Floats | None:
-        """From the hips to the shoulders, px; of one side where the other is not known."""
+        """The vector from the hips to the shoulders, (2,) px; of one side if the other is not labelled."""
         shoulders, hips = self.middle("shoulder"), self.middle("hip")
         if shoulders is not None and hips is not None:
             return shoulders - hips
@@ -96,52 +97,51 @@ class Body:
 
     @cached_property
     def lean(self) -> float | None:
-        """Of the trunk from the vertical, degrees: 0 upright, 90 level, 180 head down. In the projection."""
+        """Angle of the trunk to the vertical in the image, degrees: 0 upright, 90 horizontal, 180 head down."""
         trunk = self.trunk
         if trunk is None or not trunk.any():
             return None
         return math.degrees(math.atan2(abs(trunk[0]), -trunk[1]))
 
     def length(self, first: str, second: str) -> float | None:
-        """Of a limb, as a share of what this body's would be if nothing were foreshortened."""
+        """Length of a limb as a share of the length it would have without foreshortening."""
         a, b, size = self[first], self[second], self.size
         if a is None or b is None or size is None:
             return None
-        whole = LENGTHS[first.split()[1], second.split()[1]] * size
-        return float(np.linalg.norm(a - b)) / whole
+        full_length = LENGTHS[first.split()[1], second.split()[1]] * size
+        return float(np.linalg.norm(a - b)) / full_length
 
-    def angle(self, first: str, at: str, second: str) -> float | None:
-        """At a joint, degrees in the projection: 180 is straight."""
-        a, b, c = self[first], self[at], self[second]
+    def angle(self, first: str, joint: str, second: str) -> float | None:
+        """The angle at a joint in the image, degrees: 180 is straight."""
+        a, b, c = self[first], self[joint], self[second]
         if a is None or b is None or c is None:
             return None
-        return between_points(a - b, c - b)
+        return angle_between(a - b, c - b)
 
     def hand(self, side: str) -> Floats | None:
-        """The middle of a hand: beyond the wrist, in line with the forearm. None where one of its ends is not known."""
+        """The middle of a hand, (2,) px, extrapolated along the forearm; None if elbow or wrist is not labelled."""
         elbow, wrist, size = self[f"{side} elbow"], self[f"{side} wrist"], self.size
         if elbow is None or wrist is None or size is None:
             return None
         forearm = LENGTHS["elbow", "wrist"] * size
-        return wrist + (wrist - elbow) * min(1.0, forearm / max(1e-6, _norm(wrist - elbow))) * HAND
+        return (
+            wrist
+            + (wrist - elbow) * min(1.0, forearm / max(1e-6, float(np.linalg.norm(wrist - elbow)))) * HAND
+        )
 
     def drop(self, upper: str, lower: str) -> float | None:
-        """How far `lower` is below `upper` in the picture, in trunk lengths."""
+        """How far the joint `lower` is below the joint `upper` in the image, in trunk lengths."""
         a, b, size = self[upper], self[lower], self.size
         return None if a is None or b is None or size is None else float(b[1] - a[1]) / size
 
     def apart(self, first: str, second: str) -> float | None:
-        """Distance in trunk lengths, in the projection."""
+        """Distance of two joints in the image, in trunk lengths."""
         a, b, size = self[first], self[second], self.size
         return None if a is None or b is None or size is None else float(np.linalg.norm(a - b)) / size
 
 
-def _norm(vector: Floats) -> float:
-    return float(np.linalg.norm(vector))
-
-
-def between_points(a: Floats, b: Floats) -> float | None:
-    """The angle between two vectors, degrees; None where one of them has no length."""
+def angle_between(a: Floats, b: Floats) -> float | None:
+    """The angle between two vectors, degrees; None if one of them has length 0."""
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     if norms == 0:
         return None
@@ -149,7 +149,7 @@ def between_points(a: Floats, b: Floats) -> float | None:
 
 
 def judge(value: float | None, yes: float, no: float) -> bool | None:
-    """True beyond `yes`, False beyond `no` on the other side, None between them or where nothing is known."""
+    """True if the value passes the threshold `yes`, False if it passes `no`, None between the two or for None."""
     if value is None:
         return None
     if yes > no:
@@ -158,18 +158,19 @@ def judge(value: float | None, yes: float, no: float) -> bool | None:
 
 
 def both(*values: bool | None) -> bool | None:
-    """And, in three values: one False is enough."""
+    """Logical and with None for unknown: False if any is False, None if any is None, else True."""
     if any(value is False for value in values):
         return False
     return None if any(value is None for value in values) else True
 
 
 def either(*values: bool | None) -> bool | None:
-    """Or, in three values: one True is enough."""
+    """Logical or with None for unknown: True if any is True, None if any is None, else False."""
     if any(value is True for value in values):
         return True
     return None if any(value is None for value in values) else False
 
 
 def negated(value: bool | None) -> bool | None:
+    """Logical not; None stays None."""
     return None if value is None else not value

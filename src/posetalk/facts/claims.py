@@ -1,9 +1,9 @@
-"""What a text says about bodies, held against the facts: it agrees, contradicts, or nobody can tell.
+"""Claims of a text about bodies, checked against the facts: agrees, contradicts or cannot tell.
 
-English, and by rules: a claim is only taken from wording that means one fact, so that "contradicts" can be relied upon;
-what is said in other words is passed over. Hedged words (might, about to, perhaps) claim nothing; a negation turns a
-claim round; what an object does (a bus standing at a stop) is no claim about people. Whom a claim is about is read from
-`person 2`, `the person on the left`, `the third person from the left`.
+English only, with rules from claims.toml. A claim is only taken from wording that means exactly one fact, so that
+"contradicts" can be relied on; other wording is ignored. Hedged words (might, about to, perhaps) claim nothing; a
+negation inverts a claim; what an object does (a bus standing at a stop) is no claim about people. References such as
+`person 2`, `the person on the left` and `the third person from the left` say whom a claim is about.
 """
 
 from __future__ import annotations
@@ -21,20 +21,25 @@ from posetalk.resources import resource_toml
 
 ClaimVerdict = Literal["agrees", "contradicts", "cannot tell"]
 _SIDE = r"(?P<side>left|right)"
-_HIS = r"(?:(?:his|her|their|its|the|one's)\s+(?:own\s+)?)?"
-_BE = (
+_POSSESSIVE = r"(?:(?:his|her|their|its|the|one's)\s+(?:own\s+)?)?"
+_TO_BE = (
     r"(?:\s+(?:is|are|was|were|being|held|kept|remains?|stays?))?"
     r"(?:\s+(?:almost|nearly|fully|completely|quite|also|both|visibly|clearly|held|kept))*"
 )
-_A = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
+_ARTICLE = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """key: of a fact; value: what the text says of it; who: whom it means, as `Mentions.before`; text: its own.
+    """A statement of a text about a body.
 
-    A claim about the number of people has the key `picture: people` and the number; of a thing, the key `umbrella:
-    carried` and the thing's name.
+    key:    The key of the fact it is about: `body: standing`; with an object `umbrella: carried`; the number of people
+            has `picture: people`.
+    value:  What the text says: True, or False for a negated statement.
+    text:   The words that make the claim.
+    who:    Whom it is about, as `Mentions.before` returns it; None if the text does not say.
+    number: How many people there are, for a claim about that.
+    thing:  COCO's name of the object, for a claim about one.
     """
 
     key: str
@@ -47,7 +52,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """means: the facts' keys, with {side} and {joint} to fill in, and whether they hold; subject: only of people."""
+    """Wording and the claims it makes.
+
+    words: the pattern. means: fact keys, with {side} and {thing} to fill in, and the value claimed of each. subject:
+    whether the words only count with a person as their subject.
+    """
 
     words: re.Pattern[str]
     means: tuple[tuple[str, bool], ...]
@@ -56,7 +65,7 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """A false fact denies what a text says only where its number is outside of low and high."""
+    """A false fact contradicts a claim only if its number is outside of low..high."""
 
     fact: re.Pattern[str]
     number: str
@@ -65,14 +74,17 @@ class _Doubt:
 
 
 _FILE: dict[str, Any] = resource_toml("facts/claims.toml")
-_CALLED: dict[str, str] = _FILE["things_called"]
+_THING_NAMES: dict[str, str] = _FILE["things_called"]
 
 
-def _pattern(words: list[str], thing: str = "") -> re.Pattern[str]:
-    return re.compile("|".join(words).format(side=_SIDE, be=_BE, his=_HIS, a=_A, thing=thing), re.IGNORECASE)
+def _pattern(words: list[str], things: str = "") -> re.Pattern[str]:
+    return re.compile(
+        "|".join(words).format(side=_SIDE, be=_TO_BE, his=_POSSESSIVE, a=_ARTICLE, thing=things),
+        re.IGNORECASE,
+    )
 
 
-_DOING = [
+_THING_RULES = [
     _Rule(
         _pattern(row["words"], f"(?P<thing>{'|'.join(row['things'])})"),
         ((f"{{thing}}: {row['does']}", True),),
@@ -115,90 +127,121 @@ _COUNT = re.compile(
 _CLAUSE = re.compile(
     r"[.;:!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
 )
-_WINDOW = 60  # characters before a word that negate it or hedge it
+_WINDOW = 60  # characters before a word in which a negation or a hedge counts
 
 
 def find_claims(text: str) -> list[Claim]:
-    """What a text claims, in its order; the same claim in the same words twice is two claims."""
-    found: list[tuple[int, Claim]] = []
+    """The claims a text makes about people's poses.
+
+    Args:
+        text: English text of any length.
+
+    Returns:
+        The claims in the order of the text; a claim that is repeated occurs twice. Empty where the text says nothing
+        that keypoints could decide.
+    """
+    claims: list[tuple[int, Claim]] = []
     mentions = Mentions(text)
     for start, clause in _clauses(text):
-        for rules in (_DOING, _RULES):
-            taken = bytearray(len(clause))
+        for rules in (_THING_RULES, _RULES):
+            used = bytearray(len(clause))
             for rule in rules:
                 for match in rule.words.finditer(clause):
-                    if any(taken[match.start() : match.end()]):
-                        continue  # an earlier rule, which says more, has these words
-                    place = start + match.start()
-                    said = _said(rule, match, clause, mentions.before(place))
-                    if said:
-                        taken[match.start() : match.end()] = b"1" * len(match[0])
-                        found += [(place, claim) for claim in said]
+                    if any(used[match.start() : match.end()]):
+                        continue  # a more specific rule before this one has used these words
+                    position = start + match.start()
+                    matched = _claims_of_match(rule, match, clause, mentions.before(position))
+                    if matched:
+                        used[match.start() : match.end()] = b"1" * len(match[0])
+                        claims += [(position, claim) for claim in matched]
         for match in _COUNT.finditer(clause):
             word = match["number"].lower()
             number = _NUMBERS.get(word) or int(word)
-            found.append((start + match.start(), Claim("picture: people", True, match[0], None, number)))
-    return [claim for _, claim in sorted(found, key=lambda pair: pair[0])]
+            claims.append((start + match.start(), Claim("picture: people", True, match[0], None, number)))
+    return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
 
 
-def _said(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
-    """What the words of a rule claim where they stand; nothing where they are hedged, or not about a person."""
+def _claims_of_match(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
+    """The claims of a rule's match; none if the words are hedged or not about a person."""
     before = clause[max(0, match.start() - _WINDOW) : match.start()]
     if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :][:_WINDOW].lstrip()):
         return []
     if rule.subject and not of_a_person(before, match[0]):
         return []
-    holds = not _NEGATED.search(before)
-    named = {name: word.lower() for name, word in match.groupdict().items() if word}
-    thing = named.get("thing")
+    is_affirmed = not _NEGATED.search(before)
+    groups = {name: word.lower() for name, word in match.groupdict().items() if word}
+    thing = groups.get("thing")
     if thing:
-        thing = named["thing"] = _CALLED.get(thing, thing)
+        thing = groups["thing"] = _THING_NAMES.get(thing, thing)
     return [
-        Claim(key.format(**named), value == holds, match[0], who, None, thing)
+        Claim(key.format(**groups), value == is_affirmed, match[0], who, None, thing)
         for key, value in rule.means
-        if holds or value  # "not facing away" does not say that someone faces the camera
+        if is_affirmed or value  # "not facing away" does not claim that someone faces the camera
     ]
 
 
 def check_claim(claim: Claim, scene: Scene) -> ClaimVerdict:
-    """Whether a claim is so in a scene.
+    """Whether a claim is true in a scene.
 
-    Where the text does not say whom it means, one person for whom it is so is enough to agree, and to contradict it
-    must be false for everybody, with nobody unlabelled in the picture. Of somebody in particular it must be so, or
-    false, for all who may be meant; of one who may be nobody of the labelled nobody can tell.
+    A claim that does not say whom it is about agrees if it is true of one person, and contradicts if it is false of all
+    people and all are labelled. A claim about a particular person must be true, or false, of everybody who may be
+    meant; it cannot be told if that may be a person without keypoints.
+
+    Args:
+        claim: A claim from `find_claims`.
+        scene: The facts of the image, from `scene_facts`.
+
+    Returns:
+        `agrees`, `contradicts` or `cannot tell`.
     """
     if claim.number is not None:
         people = len(scene.people) + scene.others
         if people == claim.number:
             return "agrees"
-        # two men may be there with a woman
-        some = claim.text.lower().endswith(("men", "children")) and claim.number < people
-        return "cannot tell" if some else "contradicts"
+        # two men may be in the image together with a woman
+        may_be_more = claim.text.lower().endswith(("men", "children")) and claim.number < people
+        return "cannot tell" if may_be_more else "contradicts"
     who = claim.who
     values = [
-        _value(figure, claim, scene) for figure in (scene.people if who is None else people_meant(who, scene))
+        _agrees_for(person, claim, scene)
+        for person in (scene.people if who is None else people_meant(who, scene))
     ]
     if not values:
         return "cannot tell"
-    somebody = who is None or (who == "all" and not claim.value)  # "not everyone"
-    if somebody and True in values:
+    one_is_enough = who is None or (who == "all" and not claim.value)  # "not everyone"
+    if one_is_enough and True in values:
         return "agrees"
-    if who in ("all", "none") and not somebody and False in values:
+    if who in ("all", "none") and not one_is_enough and False in values:
         return "contradicts"
     if who in (None, "all", "none") and scene.others:
         return "cannot tell"
     return "agrees" if {*values} == {True} else "contradicts" if {*values} == {False} else "cannot tell"
 
 
-def _value(figure: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
+def check_text(text: str, scene: Scene) -> list[tuple[Claim, ClaimVerdict]]:
+    """Check all claims of a text against a scene.
+
+    Args:
+        text: English text, such as a caption of the image.
+        scene: The facts of the image, from `scene_facts`.
+
+    Returns:
+        Each claim in the order of the text with its verdict: `agrees`, `contradicts` or `cannot tell`. Empty where the
+        text makes no claim.
+    """
+    return [(claim, check_claim(claim, scene)) for claim in find_claims(text)]
+
+
+def _agrees_for(person: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
+    """Whether a claim is true of a person; None where that is unknown."""
     if claim.thing is not None:
-        held = scene.facts.value(f"{figure.name}, {claim.key}")
-        return None if held is None else held == claim.value
-    value = figure.facts.value(claim.key)
+        fact_value = scene.facts.value(f"{person.name}, {claim.key}")
+        return None if fact_value is None else fact_value == claim.value
+    value = person.facts.value(claim.key)
     if value is None:
         return None
     if claim.value and not value:
-        numbers = dict(figure.facts[claim.key].numbers)
+        numbers = dict(person.facts[claim.key].numbers)
         for doubt in _DOUBTS:
             number = numbers.get(doubt.number)
             if doubt.fact.fullmatch(claim.key) and (number is None or doubt.low < number < doubt.high):
@@ -207,10 +250,10 @@ def _value(figure: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
 
 
 def _clauses(text: str) -> Iterator[tuple[int, str]]:
-    """Parts of a text within which a negation or a hedge reaches, with where they begin."""
+    """The clauses of a text, within which negations and hedges apply, with their positions."""
     start = 0
     for match in _CLAUSE.finditer(text):
-        if match.start() - start > 2:  # nothing is claimed in fewer characters, and some texts are all marks
+        if match.start() - start > 2:  # shorter clauses claim nothing, and some texts are punctuation only
             yield start, text[start : match.start()]
         start = match.end() if not match[0].isalpha() else match.start()
     yield start, text[start:]

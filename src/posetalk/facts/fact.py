@@ -1,4 +1,4 @@
-"""A fact: something about a body that is true, false or not known, with the numbers behind it."""
+"""Facts: statements about a body that are true, false or unknown, with the numbers behind them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from posetalk.facts.body import Numbers
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """part: of the body (`body`, `left elbow`, `arms`); predicate: what of it; value: True, False, None (not known).
+    """A statement about a part of a body.
 
-    numbers: what it was decided by: degrees of the projection (`angle`, `lean`), everything else in trunk lengths.
+    part:      What the statement is about: `body`, `left elbow`, `arms`; between people `person 1, person 2`.
+    predicate: What is stated: `standing`, `straight`, `raised`.
+    value:     True, False, or None where the keypoints do not tell.
+    numbers:   (name, value) pairs of the measurements that decided: degrees in the image for `angle` and `lean`,
+               trunk lengths for all others.
     """
 
     part: str
@@ -23,14 +27,19 @@ class Fact:
 
     @property
     def key(self) -> str:
+        """Part and predicate: `left elbow: straight`."""
         return f"{self.part}: {self.predicate}"
 
     def to_dict(self) -> dict[str, Any]:
+        """The fact as JSON-ready data: of (part), says (predicate), holds (value) and numbers."""
         return {"of": self.part, "says": self.predicate, "holds": self.value, "numbers": dict(self.numbers)}
 
 
 class Facts:
-    """The facts of one body, by key."""
+    """Facts by key, in order: of one person, or of an image.
+
+    Iterating gives each `Fact`; `facts[key]` gives one, and raises KeyError for a key that was not evaluated.
+    """
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         self._facts = {fact.key: fact for fact in facts}
@@ -42,7 +51,14 @@ class Facts:
         return len(self._facts)
 
     def value(self, key: str) -> bool | None:
-        """Whether `left elbow: straight` is so; None where that is not known, or no such fact was looked for."""
+        """Whether a statement is true.
+
+        Args:
+            key: Part and predicate, such as `left elbow: straight`.
+
+        Returns:
+            True, False, or None where it is unknown or there is no fact of that key.
+        """
         fact = self._facts.get(key)
         return None if fact is None else fact.value
 
@@ -51,12 +67,13 @@ class Facts:
 
     @property
     def true(self) -> list[Fact]:
+        """The facts whose value is True."""
         return [fact for fact in self if fact.value]
 
 
 def make_fact(
-    of: str, says: str, holds: bool | None, numbers: Numbers | None = None, **more: float | None
+    part: str, predicate: str, value: bool | None, numbers: Numbers | None = None, **extra: float | None
 ) -> Fact:
-    """A fact; numbers that are not known are left out, the others rounded."""
-    given = (numbers or {}) | {name: value for name, value in more.items() if value is not None}
-    return Fact(of, says, holds, tuple((name, round(value, 3)) for name, value in given.items()))
+    """A fact with its numbers rounded; extra numbers that are None are left out."""
+    known = (numbers or {}) | {name: number for name, number in extra.items() if number is not None}
+    return Fact(part, predicate, value, tuple((name, round(number, 3)) for name, number in known.items()))

@@ -1,4 +1,4 @@
-"""Places in a row as words: what is written and what is read."""
+"""Ordinal numbers as words, for writing and for reading."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _WORDS = (
     "twentieth",
 )  # fmt: skip
 ORDINAL = rf"(?:{'|'.join(_WORDS)}|\d{{1,3}}(?:st|nd|rd|th))"
-"""A pattern of them, small letters."""
+"""A regular expression of ordinals in lower case."""
 
 
 def ordinal(number: int) -> str:
-    """Of 1 `first`, of 21 `21st`."""
+    """The ordinal of a number from 1: 1 is `first`, 21 is `21st`."""
     if number <= len(_WORDS):
         return _WORDS[number - 1]
     end = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
@@ -22,6 +22,6 @@ def ordinal(number: int) -> str:
 
 
 def ordinal_number(word: str) -> int:
-    """Of `first` or `1st` 1; of what ORDINAL matches."""
+    """The number of an ordinal that ORDINAL matches: `first` and `1st` are 1."""
     word = word.lower()
     return _WORDS.index(word) + 1 if word in _WORDS else int(re.sub(r"\D", "", word))

@@ -8,7 +8,7 @@ from posetalk.resources import resource_toml
 
 _FILE = resource_toml("facts/claims.toml")
 _PEOPLE, _THINGS, _BARE = (frozenset(_FILE[name].split()) for name in ("people", "things", "bare"))
-# Who can be told from others by a place: no pronouns, no parts of bodies, no groups.
+# Nouns for one person, who can have a position from left to right: no pronouns, parts of bodies or groups.
 PERSONS = _PEOPLE - frozenset(_FILE["nobody_in_particular"].split())
 _AUXILIARY = re.compile(
     r"(?:\b(?:is|are|was|were|has|have|been|being|also|both|all|still|now|just|then|each|not|never|who|simply|"
@@ -27,28 +27,33 @@ _PLACED = re.compile(
 _WORKER = re.compile(r"\w{2,}(?:er|or|ist|man|men|woman|women|ian|boy|girl)s?$")
 
 
-def of_a_person(before: str, words: str) -> bool:
-    """Whether the subject of a verb is a person, going by the last noun before it; no noun at all counts as one.
+def of_a_person(before: str, verb: str) -> bool:
+    """Whether the subject of a verb is a person, judged by the last noun before the verb.
 
-    before: what stands before the verb; words: the verb and what follows. The subject of a finite verb may have
-    something between itself and the verb: a woman with a kite is standing.
+    Args:
+        before: The text before the verb.
+        verb: The verb and the words that a rule matched with it. A finite verb may be separated from its subject, as in
+            "a woman with a kite is standing".
+
+    Returns:
+        True for a person, and also where there is no noun at all.
     """
     text = before.lower()
-    head = _AUXILIARY.sub("", text)
-    if _FINITE.match(words) or re.search(r"\b(?:is|are|was|were)\b", text[len(head) :]):
-        while (shorter := _PLACED.sub("", head)) != head:
-            head = shorter
-    if re.search(r"\b(?:his|her|their) ?$", head):
+    subject = _AUXILIARY.sub("", text)
+    if _FINITE.match(verb) or re.search(r"\b(?:is|are|was|were)\b", text[len(subject) :]):
+        while (shorter := _PLACED.sub("", subject)) != subject:
+            subject = shorter
+    if re.search(r"\b(?:his|her|their) ?$", subject):
         return True  # somebody's back
-    after: list[str] = []
-    for word in reversed(re.findall(r"[a-z]+", head)):
+    later_words: list[str] = []
+    for word in reversed(re.findall(r"[a-z]+", subject)):
         if word in _PEOPLE:
             return True
         if word in _THINGS:
             return False
         if _WORKER.match(word):
             return True
-        if _DETERMINER.fullmatch(word) and any(w not in _BARE for w in after):
+        if _DETERMINER.fullmatch(word) and any(w not in _BARE for w in later_words):
             return False  # a noun that nobody knows
-        after.append(word)
+        later_words.append(word)
     return True

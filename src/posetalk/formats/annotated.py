@@ -1,4 +1,4 @@
-"""COCO's pictures with all that is written of them, one at a time: people, captions and objects."""
+"""COCO's images with their people, captions and objects, one at a time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,12 @@ _ID = msgspec.json.Decoder(_Id)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedImage:
-    """captions: in the file's order; things: its objects but for people and crowds."""
+    """An image with all its annotations.
+
+    image:    The image and its people.
+    captions: In the order of the file.
+    things:   Its objects except people and crowds.
+    """
 
     image: PoseImage
     captions: tuple[str, ...] = ()
@@ -50,179 +55,200 @@ class AnnotatedImage:
 
 
 class AnnotatedImages:
-    """The pictures of COCO's person keypoints that have people, with captions and objects: read through once, then
-    kept by picture in a temporary file, so that memory does not grow with the data set.
+    """The images with people of a COCO data set, with captions and objects.
 
-    annotations, captions, objects: person_keypoints_*.json, captions_*.json, instances_*.json; images: the folder of
-    the pictures, which need not be there; skeleton: coco17 by default.
-    skipped: a sentence for each record left out so far; those of people are looked at as their picture comes. notes:
-    as a PoseSet's.
-    Errors: as `read_coco`, `read_captions` and `read_objects`.
+    The files are read once, and their records are kept in a temporary file, so that memory does not grow with the data
+    set. Iterating gives each `AnnotatedImage` in the order of the ids.
+
+    Args:
+        annotations: The keypoint file, person_keypoints_*.json.
+        captions: captions_*.json.
+        objects: instances_*.json.
+        images: The folder of the images, by default that of `annotations`. It need not exist.
+        skeleton: Whose keypoints these are, coco17 by default.
+
+    Raises:
+        PosetalkError: As `read_coco`, `read_captions` and `read_objects`.
     """
 
     def __init__(
         self,
-        annotations: Path,
-        captions: Path | None = None,
-        objects: Path | None = None,
+        annotations: str | Path,
+        captions: str | Path | None = None,
+        objects: str | Path | None = None,
         *,
-        images: Path | None = None,
+        images: str | Path | None = None,
         skeleton: Skeleton | None = None,
     ) -> None:
-        self.annotations, self.objects = Path(annotations), objects
-        self.images = images or self.annotations.parent
+        self.annotations = Path(annotations)
+        self.objects = None if objects is None else Path(objects)
+        self.images = self.annotations.parent if images is None else Path(images)
         self._skipped: dict[str, None] = {}
-        self._rows = sqlite3.connect("", check_same_thread=False)  # a file nobody sees
-        self._rows.execute("CREATE TABLE pictures (id INTEGER PRIMARY KEY, raw BLOB)")
-        for what in ("people", "captions", "objects"):
-            self._rows.execute(f"CREATE TABLE {what} (image INTEGER, raw BLOB)")
+        self._database = sqlite3.connect("", check_same_thread=False)  # a temporary file
+        self._database.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, raw BLOB)")
+        for table in ("people", "captions", "objects"):
+            self._database.execute(f"CREATE TABLE {table} (image INTEGER, raw BLOB)")
         categories = (raw for key, raw in records(self.annotations) if key == "categories")
         self._reading = start_reading(self.annotations, self.images, skeleton, categories)
-        early, self._reading.skipped = self._reading.skipped, []
-        self._keep_pictures(early)
-        self._keep_people(early)
-        self._skipped |= dict.fromkeys(early)
+        skipped, self._reading.skipped = self._reading.skipped, []
+        self._store_images(skipped)
+        self._store_people(skipped)
+        self._skipped |= dict.fromkeys(skipped)
         sizes: dict[int, Size | None] = {}
         self._notes = check_labels(
-            self._measured(sizes), self.annotations, outside=self._reading.outside.values()
+            self._sample_with_sizes(sizes), self.annotations, outside=self._reading.outside.values()
         )
         if not sizes and not any(self.get(image_id) for image_id in self.ids()):
             raise none_left(self.annotations, self.skipped, "people")
-        if captions and not self._keep("captions", captions, decode_caption, early):
-            raise none_left(captions, early, "captions")
-        self._names = read_categories(objects, early) if objects else {}
-        if objects and not self._keep("objects", objects, decode_instance, early):
-            raise none_left(objects, early, "objects")
-        if objects:
-            self._notes += self._check_objects(sizes, objects)
-        self._skipped |= dict.fromkeys(early)
+        if captions and not self._store("captions", Path(captions), decode_caption, skipped):
+            raise none_left(Path(captions), skipped, "captions")
+        self._category_names = read_categories(self.objects, skipped) if self.objects else {}
+        if self.objects:
+            if not self._store("objects", self.objects, decode_instance, skipped):
+                raise none_left(self.objects, skipped, "objects")
+            self._notes += self._check_objects(sizes, self.objects)
+        self._skipped |= dict.fromkeys(skipped)
 
     @property
-    def points(self) -> Skeleton:
-        return self._reading.points
+    def skeleton(self) -> Skeleton:
+        """The skeleton of the keypoints."""
+        return self._reading.skeleton
 
     @property
     def keypoint_names(self) -> tuple[str, ...]:
-        return self.points.names
+        """The names of the keypoints, in order."""
+        return self.skeleton.names
 
     @property
     def skipped(self) -> list[str]:
+        """A sentence for each record left out so far; those of people are decoded with their image."""
         return list(self._skipped)
 
     @property
     def notes(self) -> list[str]:
+        """Sentences about the whole set, as `PoseSet.notes`."""
         return [*self._reading.notes(), *self._notes]
 
     def ids(self) -> list[int]:
-        """Of all pictures with people, in order."""
-        return [row[0] for row in self._rows.execute(_WITH_PEOPLE)]
+        """The ids of all images with people, in order."""
+        return [row[0] for row in self._database.execute(_WITH_PEOPLE)]
 
     def __len__(self) -> int:
         return len(self.ids())
 
     def __iter__(self) -> Iterator[AnnotatedImage]:
-        """In the order of their ids."""
         for image_id in self.ids():
-            picture = self.get(image_id)
-            if picture is not None:
-                yield picture
+            image = self.get(image_id)
+            if image is not None:
+                yield image
 
-    def some(self) -> Iterator[PoseImage]:
-        """Of all, or of many at equal distances: enough to see whether they fit."""
-        return (picture.image for picture in map(self.one, evenly_spaced(self.ids())) if picture)
+    def sample(self) -> Iterator[PoseImage]:
+        """All images, or an evenly spaced sample of many: enough to see whether they fit."""
+        return (annotated.image for annotated in map(self.get, evenly_spaced(self.ids())) if annotated)
 
-    def one(self, image_id: int) -> AnnotatedImage | None:
-        """The picture of that id; None where nothing of it or of its people can be read."""
-        row = self._rows.execute("SELECT raw FROM pictures WHERE id = ?", (image_id,)).fetchone()
-        late: list[str] = []
-        self._reading.skipped = late
-        people = [msgspec.Raw(one) for one in self._of("people", image_id)]
-        found = pose_images([msgspec.Raw(row[0])] if row else [], people, self._reading)
-        captions = tuple(msgspec.json.decode(one)["caption"] for one in self._of("captions", image_id))
+    def get(self, image_id: int) -> AnnotatedImage | None:
+        """One image.
+
+        Args:
+            image_id: Its id in the labels.
+
+        Returns:
+            The image; None if there is none, or if neither it nor any of its people can be read.
+        """
+        row = self._database.execute("SELECT raw FROM images WHERE id = ?", (image_id,)).fetchone()
+        skipped: list[str] = []
+        self._reading.skipped = skipped
+        people = [msgspec.Raw(raw) for raw in self._records_of("people", image_id)]
+        images = pose_images([msgspec.Raw(row[0])] if row else [], people, self._reading)
+        captions = tuple(
+            msgspec.json.decode(raw)["caption"] for raw in self._records_of("captions", image_id)
+        )
         things = []
-        for one in self._of("objects", image_id):
+        for raw in self._records_of("objects", image_id):
             try:
-                things.append(to_thing(_INSTANCE.decode(one), self._names))
+                things.append(to_thing(_INSTANCE.decode(raw), self._category_names))
             except PosetalkError as error:
-                late.append(f"{self.objects}: an object of image {image_id}: {error}")
-        self._skipped |= dict.fromkeys(late)
-        if not found or not found[0].people:
+                skipped.append(f"{self.objects}: an object of image {image_id}: {error}")
+        self._skipped |= dict.fromkeys(skipped)
+        if not images or not images[0].people:
             return None
-        return AnnotatedImage(found[0], captions, tuple(thing for thing in things if thing is not None))
+        return AnnotatedImage(images[0], captions, tuple(thing for thing in things if thing is not None))
 
-    def _measured(self, sizes: dict[int, Size | None]) -> Iterator[PoseImage]:
-        """Some pictures; each one's size is put into `sizes`."""
+    def _sample_with_sizes(self, sizes: dict[int, Size | None]) -> Iterator[PoseImage]:
+        """The sample; the size of each image is added to `sizes`."""
         for image in self.sample():
             sizes[image.id] = labelled_size(image)
             yield image
 
     def _check_objects(self, sizes: dict[int, Size | None], path: Path) -> list[str]:
-        """sizes: of the pictures whose objects are looked at."""
-        counted = BoxChecks(sizes)
+        """Notes on the objects of the images in `sizes`."""
+        checks = BoxChecks(sizes)
         for image_id in sizes:
-            for raw in self._of("objects", image_id):
+            for raw in self._records_of("objects", image_id):
                 if box := instance_box(_INSTANCE.decode(raw)):
-                    counted.add(image_id, box)
-        if not counted.boxes:
-            counted.boxes, counted.others = self._rows.execute(_OBJECTS_WITHOUT_PICTURE).fetchone()
-        return counted.check(path, WRITE_XYWH)
+                    checks.add(image_id, box)
+        if not checks.boxes:
+            checks.boxes, checks.others = self._database.execute(_OBJECTS_WITHOUT_IMAGE).fetchone()
+        return checks.check(path, WRITE_XYWH)
 
-    def _of(self, what: str, image_id: int) -> list[bytes]:
-        return [row[0] for row in self._rows.execute(f"SELECT raw FROM {what} WHERE image = ?", (image_id,))]
+    def _records_of(self, table: str, image_id: int) -> list[bytes]:
+        return [
+            row[0] for row in self._database.execute(f"SELECT raw FROM {table} WHERE image = ?", (image_id,))
+        ]
 
-    def _keep_pictures(self, skipped: list[str]) -> None:
+    def _store_images(self, skipped: list[str]) -> None:
         def read(raw: msgspec.Raw) -> tuple[int, bytes]:
-            number = decode_record(_ID, raw).id
-            check_id(number)
-            return number, bytes(raw)
+            image_id = decode_record(_ID, raw).id
+            check_id(image_id)
+            return image_id, bytes(raw)
 
-        before = self._rows.total_changes
+        count_before = self._database.total_changes
         for row in read_records(self.annotations, "images", read, skipped):
-            if not self._rows.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?)", row).rowcount:
+            if not self._database.execute("INSERT OR IGNORE INTO images VALUES (?, ?)", row).rowcount:
                 skipped.append(f"{self.annotations}: image {row[0]}: an earlier image has the same id")
-        if self._rows.total_changes == before:
+        if self._database.total_changes == count_before:
             raise none_left(self.annotations, skipped, "images")
 
-    def _keep_people(self, skipped: list[str]) -> None:
-        """Those of another category are no people, and nothing is said of them."""
-        people = self._reading.person_ids
+    def _store_people(self, skipped: list[str]) -> None:
+        """Store the people; records of other categories are ignored silently."""
+        person_ids = self._reading.person_ids
 
         def read(raw: msgspec.Raw) -> Annotation | None:
             record = decode_record(_PERSON, raw)
-            return record if record.category_id in people else None
+            return record if record.category_id in person_ids else None
 
-        if not self._keep("people", self.annotations, read, skipped):
+        if not self._store("people", self.annotations, read, skipped):
             self._reading.skipped = skipped
-            raise self._reading.nobody()
-        for image_id, raw in self._rows.execute(_WITHOUT_PICTURE):
+            raise self._reading.no_people_error()
+        for image_id, raw in self._database.execute(_WITHOUT_IMAGE):
             skipped.append(
                 f"{self.annotations}: annotation {msgspec.json.decode(raw)['id']}: its image {image_id} is not among "
                 "the images that were read"
             )
 
-    def _keep(
+    def _store(
         self,
-        what: str,
+        table: str,
         path: Path,
         read: Callable[[msgspec.Raw], Annotation | Caption | Instance | None],
         skipped: list[str],
     ) -> int:
-        """Keep each record without what is not read of it (outlines); gives back how many."""
+        """Store the fields of each record that are read, and return how many were stored."""
 
-        def row(raw: msgspec.Raw) -> tuple[int, bytes] | None:
+        def encode(raw: msgspec.Raw) -> tuple[int, bytes] | None:
             record = read(raw)
             if record is None:
                 return None
             check_id(record.image_id, "image_id")
             return record.image_id, msgspec.json.encode(record)
 
-        before = self._rows.total_changes
-        found = (kept for kept in read_records(path, "annotations", row, skipped) if kept)
-        self._rows.executemany(f"INSERT INTO {what} VALUES (?, ?)", found)
-        self._rows.execute(f"CREATE INDEX {what}_of ON {what} (image)")
-        return self._rows.total_changes - before
+        count_before = self._database.total_changes
+        rows = (encoded for encoded in read_records(path, "annotations", encode, skipped) if encoded)
+        self._database.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
+        self._database.execute(f"CREATE INDEX {table}_of ON {table} (image)")
+        return self._database.total_changes - count_before
 
 
-_WITHOUT_PICTURE = "SELECT image, raw FROM people WHERE image NOT IN (SELECT id FROM pictures)"
-_OBJECTS_WITHOUT_PICTURE = "SELECT COUNT(*), SUM(image NOT IN (SELECT id FROM pictures)) FROM objects"
-_WITH_PEOPLE = "SELECT id FROM pictures WHERE id IN (SELECT image FROM people) ORDER BY id"
+_WITHOUT_IMAGE = "SELECT image, raw FROM people WHERE image NOT IN (SELECT id FROM images)"
+_OBJECTS_WITHOUT_IMAGE = "SELECT COUNT(*), SUM(image NOT IN (SELECT id FROM images)) FROM objects"
+_WITH_PEOPLE = "SELECT id FROM images WHERE id IN (SELECT image FROM people) ORDER BY id"

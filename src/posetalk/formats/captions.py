@@ -1,4 +1,4 @@
-"""COCO's captions file: what people wrote of each picture."""
+"""COCO's captions file: the captions of each image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DECODER = msgspec.json.Decoder(Caption)
 
 
 def decode_caption(raw: msgspec.Raw) -> Caption:
-    """A record, blanks made single. Errors: PosetalkError with the reason alone."""
+    """Decode a record, with single blanks. Raises PosetalkError with only the reason."""
     record = decode_record(_DECODER, raw)
     text = " ".join(record.caption.split())
     if not text:
@@ -30,15 +30,24 @@ def decode_caption(raw: msgspec.Raw) -> Caption:
     return Caption(record.image_id, text)
 
 
-def read_captions(path: Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
-    """captions_*.json -> image id -> its captions in the file's order, blanks made single; and what was left out.
+def read_captions(path: str | Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
+    """Read a COCO captions file.
 
-    Errors: unreadable file, not this form, no caption.
+    Args:
+        path: captions_*.json.
+
+    Returns:
+        The captions by image id, in the order of the file and with single blanks; and a sentence for each record left
+        out.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has another form, no caption.
     """
-    found: dict[int, list[str]] = {}
+    path = Path(path)
+    captions: dict[int, list[str]] = {}
     skipped: list[str] = []
-    for record in read_records(Path(path), "annotations", decode_caption, skipped):
-        found.setdefault(record.image_id, []).append(record.caption)
-    if not found:
+    for record in read_records(path, "annotations", decode_caption, skipped):
+        captions.setdefault(record.image_id, []).append(record.caption)
+    if not captions:
         raise none_left(path, skipped, "captions")
-    return {image: tuple(texts) for image, texts in found.items()}, skipped
+    return {image: tuple(texts) for image, texts in captions.items()}, skipped

@@ -11,15 +11,15 @@ import numpy as np
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import TooDeep, decode_file, decode_record, need_folder, record_id
 from posetalk.formats.fit import check_labels, evenly_spaced
-from posetalk.formats.paths import image_path as image_path  # where everybody looks for it
+from posetalk.formats.paths import image_path as image_path  # imported from here by other modules
 from posetalk.formats.reading import BOX_OF_POINTS, Reading, check_id, start_reading
 from posetalk.formats.stream import records
 from posetalk.skeleton import Skeleton
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
-# A person's mask as a share of the box, where a file has no `area`: mmpose's value. COCO's mean is about 0.5.
+# Area of a person's mask as a share of the box, for files without `area`: mmpose's value. COCO's mean is about 0.5.
 AREA_OF_BOX = 0.53
-MAX_SIDE = 1_000_000  # px; a larger number is no picture's
+MAX_SIDE = 1_000_000  # px, of an image
 
 
 class _Image(msgspec.Struct):
@@ -41,44 +41,51 @@ class Annotation(msgspec.Struct, gc=False):
 
 
 class _File(msgspec.Struct):
-    images: list[msgspec.Raw]  # raw: polygons are passed over, and a bad record spoils itself alone
+    images: list[msgspec.Raw]  # raw: polygons are not decoded, and a bad record only affects itself
     annotations: list[msgspec.Raw]
     categories: list[msgspec.Raw] | None = None
 
 
-def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = None) -> PoseSet:
+def read_coco(annotations: str | Path, images: str | Path, *, skeleton: Skeleton | None = None) -> PoseSet:
     """Read a COCO-style person keypoint file.
 
-    annotations: the JSON file. Only people are read: the category named `person`, or category 1.
-    images:      the folder `file_name` is relative to. Where a picture is not there, leading folders of
-                 `file_name` are dropped (Human-Art's begin with HumanArt/images/). No picture is opened.
-    skeleton:    whose keypoints these are, coco17 by default; humanart21 reads Human-Art's `keypoints_21`.
+    Args:
+        annotations: The JSON file. Only people are read: the category named `person`, or category 1.
+        images: The folder that `file_name` is relative to. If an image is not there, leading folders of `file_name`
+            are dropped (Human-Art's begin with HumanArt/images/). No image is opened.
+        skeleton: Whose keypoints these are, coco17 by default; humanart21 reads Human-Art's `keypoints_21`.
 
-    All pictures are kept, with or without people (a detector's false boxes count on empty ones), and all
-    people: crowds have `is_crowd`, people without labels have `visible` all 0. Boxes are as annotated, also
-    where they reach out of the picture; `images.affine.clip_box` clips them as the reference does. A missing
-    `area` is 0.53 of the box. Each bad record becomes a sentence in `skipped`.
-    Errors: unreadable file, not this form, other keypoints than the skeleton's, no record left.
+    Returns:
+        All images, with or without people (false detections on empty images count), and all people: crowds have
+        `is_crowd`, people without labels have `visible` all 0. Boxes are as annotated, also if they reach out of the
+        image; `images.affine.clip_box` clips them as the reference does. A missing `area` is 0.53 of the box. Each bad
+        record becomes a sentence in `skipped`.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has another form, other keypoints than the skeleton's, no record
+            left.
     """
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
     file = _read(annotations)
     reading = start_reading(annotations, images, skeleton, file.categories or [])
-    found = pose_images(file.images, file.annotations, reading)
-    left_out = {picture for picture, _ in reading.outside}
-    some = evenly_spaced([image for image in found if image.people or image.id in left_out])
-    looked = {image.id for image in some}
-    outside = [points for (picture, _), points in reading.outside.items() if picture in looked]
-    notes = (*reading.notes(), *check_labels(some, annotations, outside=outside))
-    if not any(image.people for image in found):
-        raise reading.nobody()
-    return PoseSet("coco", annotations, reading.points.names, found, tuple(reading.skipped), notes=notes)
+    all_images = pose_images(file.images, file.annotations, reading)
+    images_outside = {image_id for image_id, _ in reading.outside}
+    sample = evenly_spaced([image for image in all_images if image.people or image.id in images_outside])
+    sampled_ids = {image.id for image in sample}
+    outside = [points for (image_id, _), points in reading.outside.items() if image_id in sampled_ids]
+    notes = (*reading.notes(), *check_labels(sample, annotations, outside=outside))
+    if not any(image.people for image in all_images):
+        raise reading.no_people_error()
+    return PoseSet(
+        "coco", annotations, reading.skeleton.names, all_images, tuple(reading.skipped), notes=notes
+    )
 
 
 def _read(path: Path) -> _File:
     try:
         return decode_file(path, _File, "a COCO-style keypoint file")
-    except TooDeep:  # one record may be at fault
+    except TooDeep:  # perhaps of one record only
         lists: dict[str, list[msgspec.Raw]] = {"images": [], "annotations": [], "categories": []}
         for key, raw in records(path):
             lists.get(key, []).append(raw)
@@ -86,20 +93,24 @@ def _read(path: Path) -> _File:
 
 
 def pose_images(
-    pictures: Iterable[msgspec.Raw], people: Iterable[msgspec.Raw], reading: Reading
+    image_records: Iterable[msgspec.Raw], person_records: Iterable[msgspec.Raw], reading: Reading
 ) -> tuple[PoseImage, ...]:
-    """The pictures of some records and their people; what cannot be read is said in `reading.skipped`."""
-    images, paths = _pictures(pictures, reading)
-    found = _people(people, images, reading)
+    """The images of some records with their people; bad records become sentences in `reading.skipped`."""
+    images, paths = _decode_images(image_records, reading)
+    people_of = _decode_people(person_records, images, reading)
     return tuple(
-        PoseImage(p.id, paths[p.id], p.width, p.height, tuple(found[p.id]), p.file_name)
-        for p in images.values()
+        PoseImage(
+            image.id, paths[image.id], image.width, image.height, tuple(people_of[image.id]), image.file_name
+        )
+        for image in images.values()
     )
 
 
-def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, _Image], dict[int, Path]]:
+def _decode_images(
+    raws: Iterable[msgspec.Raw], reading: Reading
+) -> tuple[dict[int, _Image], dict[int, Path]]:
     decoder = msgspec.json.Decoder(_Image)
-    found: dict[int, _Image] = {}
+    images: dict[int, _Image] = {}
     paths: dict[int, Path] = {}
     for number, raw in enumerate(raws, 1):
         try:
@@ -107,7 +118,7 @@ def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, 
             check_id(image.id)
             if not image.file_name.strip():
                 raise PosetalkError("its file_name is empty")
-            if image.id in found:
+            if image.id in images:
                 raise PosetalkError("an earlier image has the same id")
             if any(side is not None and not 0 < side <= MAX_SIDE for side in (image.width, image.height)):
                 raise PosetalkError(f"its size is {image.width!s:.9} x {image.height!s:.9}")
@@ -115,38 +126,40 @@ def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, 
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: image {record_id(raw, number)}: {error}")
             continue
-        found[image.id] = image
-    return found, paths
+        images[image.id] = image
+    return images, paths
 
 
-def _people(
-    raws: Iterable[msgspec.Raw], pictures: dict[int, _Image], reading: Reading
+def _decode_people(
+    raws: Iterable[msgspec.Raw], images: dict[int, _Image], reading: Reading
 ) -> dict[int, list[Person]]:
     decoder = msgspec.json.Decoder(Annotation)
-    person_ids, k = reading.person_ids, len(reading.points)
-    people: dict[int, list[Person]] = {image_id: [] for image_id in pictures}
-    seen: set[int] = set()
-    nothing = (frozen_array(np.zeros((k, 2))), frozen_array(np.zeros(k)))
+    person_ids, k = reading.person_ids, len(reading.skeleton)
+    people: dict[int, list[Person]] = {image_id: [] for image_id in images}
+    ids: set[int] = set()
+    unlabelled = (frozen_array(np.zeros((k, 2))), frozen_array(np.zeros(k)))
     for number, raw in enumerate(raws, 1):
         try:
             record = decode_record(decoder, raw)
             if record.category_id not in person_ids:
                 continue
-            if record.id in seen:
+            if record.id in ids:
                 raise PosetalkError("an earlier annotation has the same id")
             check_id(record.image_id, "image_id")
-            if record.image_id not in pictures:
+            if record.image_id not in images:
                 raise PosetalkError(f"its image {record.image_id} is not among the images that were read")
-            keypoints, visible = _split(_numbers(record, k, reading.declared), nothing)
+            keypoints, visible = _keypoints_and_flags(
+                _keypoint_numbers(record, k, reading.declared), unlabelled
+            )
             box = _box(record.bbox, keypoints[visible > 0])
-            if fault := _outside(box, pictures[record.image_id]):
+            if fault := _outside_image(box, images[record.image_id]):
                 reading.outside[record.image_id, record.id] = int((visible > 0).sum())
                 raise PosetalkError(fault)
             person = Person(record.id, box, keypoints, visible, _area(record, box), bool(record.iscrowd))
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: annotation {record_id(raw, number)}: {error}")
             continue
-        seen.add(record.id)
+        ids.add(record.id)
         if record.bbox is None:
             reading.unboxed.add(record.id)
         people[record.image_id].append(person)
@@ -163,8 +176,8 @@ def _box(numbers: list[float] | None, points: Floats) -> Box:
     return Box(*numbers)
 
 
-def _outside(box: Box, image: _Image) -> str | None:
-    """What is wrong where a box lies wholly outside its picture."""
+def _outside_image(box: Box, image: _Image) -> str | None:
+    """A sentence if a box lies entirely outside its image."""
     if not image.width or not image.height:
         return None
     left, top, right, bottom = box.xyxy
@@ -180,8 +193,8 @@ def _area(record: Annotation, box: Box) -> float:
     return area
 
 
-def _numbers(record: Annotation, k: int, declared: int) -> list[float | None]:
-    """x, y, flag of the k keypoints, from whichever list has them."""
+def _keypoint_numbers(record: Annotation, k: int, declared: int) -> list[float | None]:
+    """x, y, flag of the k keypoints, from the list that has as many."""
     for values in (record.keypoints, record.keypoints_21):
         if len(values) == 3 * k:
             return values
@@ -192,16 +205,18 @@ def _numbers(record: Annotation, k: int, declared: int) -> list[float | None]:
     )
 
 
-def _split(values: list[float | None], nothing: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Keypoints (k, 2) and flags (k,); people without labels share `nothing`, which saves their memory."""
+def _keypoints_and_flags(
+    values: list[float | None], unlabelled: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """Keypoints (k, 2) and flags (k,); people without labels share `unlabelled`, which saves memory."""
     flags = set(values[2::3])
-    for place, value in enumerate(values) if None in values else ():
-        if value is None and values[place // 3 * 3 + 2] != 0:  # of an unlabelled keypoint nothing is asked
-            raise PosetalkError(f"expected float, got nothing (null or NaN) at keypoints[{place}]")
+    for index, value in enumerate(values) if None in values else ():
+        if value is None and values[index // 3 * 3 + 2] != 0:  # unlabelled keypoints may hold anything
+            raise PosetalkError(f"expected float, got nothing (null or NaN) at keypoints[{index}]")
     if not flags <= {0, 1, 2}:
         raise PosetalkError(f"its visibility flags {sorted(flags)} are not all 0, 1 or 2")  # type: ignore[type-var]
     if flags == {0}:
-        return nothing
+        return unlabelled
     triples = np.array(values, dtype=np.float64).reshape(-1, 3)
-    triples[triples[:, 2] == 0] = 0  # whatever an unlabelled keypoint's place holds, it is no place
+    triples[triples[:, 2] == 0] = 0  # the coordinates of unlabelled keypoints mean nothing
     return frozen_array(triples[:, :2]), frozen_array(triples[:, 2])

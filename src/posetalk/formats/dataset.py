@@ -1,4 +1,4 @@
-"""Any annotation file of people: its form is recognised and the right reader called."""
+"""Read any annotation file of people: the format is recognised and its reader called."""
 
 from __future__ import annotations
 
@@ -14,30 +14,43 @@ from posetalk.types import PoseSet
 
 
 def read_people(
-    annotations: Path,
-    images: Path,
+    annotations: str | Path,
+    images: str | Path,
     *,
     skeleton: Skeleton | None = None,
     first: int = 1,
     last: int | None = None,
-    heads: Path | None = None,
+    heads: str | Path | None = None,
 ) -> PoseSet:
-    """Read a COCO-style file (a JSON object), MPII's (a JSON list) or LSP's (joints.mat), whichever it is.
+    """Read the people of a COCO-style file (a JSON object), MPII's (a JSON list) or LSP's (joints.mat).
 
-    skeleton:    for COCO-style files (see `read_coco`); first, last: for LSP; heads: for MPII.
-    Errors: those of the reader, an argument of another form, a file of none of these forms.
+    Args:
+        annotations: The annotation file, in any of these formats.
+        images: The folder of the images. No image is opened.
+        skeleton: For COCO-style files: whose keypoints these are, coco17 by default; see `read_coco`.
+        first: For LSP: the number of the first image, from 1.
+        last: For LSP: the number of the last image, the end by default.
+        heads: For MPII: gt_valid.mat with the head boxes; see `read_mpii`.
+
+    Returns:
+        The images with their people, in px of the full image. What was left out is in `skipped`, doubts are in `notes`.
+
+    Raises:
+        PosetalkError: As the format's reader, for an option of another format, and for a file of none of these formats.
     """
     annotations, images = Path(annotations), Path(images)
     start = read_start(annotations)
     if start.startswith(b"MATLAB") or annotations.suffix == ".mat":
-        _unused(annotations, "joints.mat of LSP", skeleton=skeleton, heads=heads)
+        _refuse_options(annotations, "joints.mat of LSP", skeleton=skeleton, heads=heads)
         return read_lsp(annotations, images, first=first, last=last)
     if start.startswith(b"{"):
-        _unused(annotations, "COCO-style file", first=None if first == 1 else first, last=last, heads=heads)
+        _refuse_options(
+            annotations, "COCO-style file", first=None if first == 1 else first, last=last, heads=heads
+        )
         return read_coco(annotations, images, skeleton=skeleton)
     if start.startswith(b"[") and b'"joints"' in start:
-        first_, last_ = (None if first == 1 else first), last
-        _unused(annotations, "MPII file", skeleton=skeleton, first=first_, last=last_)
+        first_option, last_option = (None if first == 1 else first), last
+        _refuse_options(annotations, "MPII file", skeleton=skeleton, first=first_option, last=last_option)
         return read_mpii(annotations, images, heads=heads)
     if start.startswith(b"[") and b'"score"' in start:
         raise PosetalkError(
@@ -50,11 +63,11 @@ def read_people(
 
 
 def labelled_skeleton(truth: PoseSet) -> Skeleton:
-    """The built-in skeleton whose keypoints a data set labels."""
+    """The built-in skeleton with the keypoints of a data set."""
     return next(s for s in map(load_skeleton, BUILT_IN) if s.names == truth.keypoint_names)
 
 
-def _unused(annotations: Path, form: str, **given: object) -> None:
-    for name, value in given.items():
+def _refuse_options(annotations: Path, form: str, **options: object) -> None:
+    for name, value in options.items():
         if value is not None:
             raise PosetalkError(f"{annotations} is a {form}, which takes no {name!r}; leave it out")

@@ -1,4 +1,4 @@
-"""A detector's boxes, in COCO's results form: what a model is tested on when there is no ground truth."""
+"""A detector's boxes in COCO's results format, to evaluate with instead of labelled boxes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PERSON = 1  # COCO's category
 
 @dataclass(frozen=True, slots=True)
 class DetectedBox:
-    """A box that a detector gave, and how sure it was (0..1)."""
+    """A detection: its box in px of the full image, the detector's score in 0..1, and the image's id."""
 
     box: Box
     score: float
@@ -29,9 +29,10 @@ class DetectedBox:
 
 
 class Detections(dict[int, list[DetectedBox]]):
-    """The boxes of each image id, surest first; `skipped` has one sentence for each record left out.
+    """The boxes by image id, highest score first.
 
-    notes: a sentence for whatever does not fit.
+    skipped: A sentence for each record left out.
+    notes:   A sentence for each doubt about the boxes.
     """
 
     skipped: tuple[str, ...] = ()
@@ -46,56 +47,63 @@ class _Record(msgspec.Struct, gc=False):
 
 
 def read_boxes(
-    path: Path,
+    path: str | Path,
     *,
     min_score: float = -math.inf,
-    form: Literal["xywh", "xyxy"] = "xywh",
+    box_format: Literal["xywh", "xyxy"] = "xywh",
     sizes: Mapping[int, Size | None] | None = None,
 ) -> Detections:
-    """Read the people of a detector's results file: a list of image_id, category_id, bbox and score.
+    """Read the boxes of people from a detector's results: a JSON list of image_id, category_id, bbox and score.
 
-    min_score: boxes below it are left out.
-    form:      what bbox holds: left, top, width, height px (COCO), or left, top, right, bottom px (the
-               detections that go with Human-Art).
-    sizes:     image id -> (width, height) px of the labelled pictures, None where it is not known; with it, boxes that
-               do not fit them are found out.
-    Errors: unreadable file, not this form, the other `form`, another scale, other pictures, no record left. Few boxes
-    or none above `min_score` is no error.
+    Args:
+        path: The file.
+        min_score: Boxes with a lower score are left out.
+        box_format: What bbox holds: `xywh`, left, top, width, height px (COCO); or `xyxy`, left, top, right, bottom px
+            (the detections published with Human-Art).
+        sizes: Image id -> (width, height) px of the labelled images, None if unknown; with it, boxes are checked
+            against the images.
+
+    Returns:
+        The boxes of category 1 by image id. There may be few or none with `min_score`.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has another form, the other `box_format`, another scale, boxes on
+            other images only, no record left.
     """
     path = Path(path)
     decoder = msgspec.json.Decoder(_Record)
-    found: list[DetectedBox] = []
+    detections: list[DetectedBox] = []
     skipped: list[str] = []
     raws = decode_file(path, list[msgspec.Raw], "a list of detections (COCO results)")
     for number, raw in enumerate(raws, 1):
         try:
             record = decode_record(decoder, raw)
             if record.category_id == PERSON:
-                found.append(DetectedBox(_box(record.bbox, form), record.score, record.image_id))
+                detections.append(DetectedBox(_box(record.bbox, box_format), record.score, record.image_id))
         except PosetalkError as error:
             skipped.append(f"{path}: record number {number}: {error}")
-    empty = sum("has no area" in sentence for sentence in skipped)
-    if form == "xyxy" and empty > OFTEN * (len(found) + empty):
+    without_area = sum("has no area" in sentence for sentence in skipped)
+    if box_format == "xyxy" and without_area > OFTEN * (len(detections) + without_area):
         raise PosetalkError(
-            f"{path}: {empty} boxes end before they begin, so they seem to be left, top, width, height; "
+            f"{path}: {without_area} boxes end before they begin, so they seem to be left, top, width, height; "
             "read them with the box form xywh"
         )
-    counted = BoxChecks(sizes or None, form)
-    for one in found:
-        counted.add(one.image_id, one.box)
-    notes = counted.check(path, "read them with the box form xyxy")
-    if not found:
+    checks = BoxChecks(sizes or None, box_format)
+    for detection in detections:
+        checks.add(detection.image_id, detection.box)
+    notes = checks.check(path, "read them with the box form xyxy")
+    if not detections:
         raise none_left(path, skipped, "boxes of people")
     boxes = Detections()
     boxes.skipped, boxes.notes = tuple(skipped), tuple(notes)
-    for one in sorted(found, key=lambda b: -b.score):
-        if one.score >= min_score:
-            boxes.setdefault(one.image_id, []).append(one)
+    for detection in sorted(detections, key=lambda b: -b.score):
+        if detection.score >= min_score:
+            boxes.setdefault(detection.image_id, []).append(detection)
     return boxes
 
 
-def _box(numbers: list[float], form: Literal["xywh", "xyxy"]) -> Box:
+def _box(numbers: list[float], box_format: Literal["xywh", "xyxy"]) -> Box:
     if len(numbers) != 4:
         raise PosetalkError(f"its bbox has {len(numbers)} numbers instead of 4")
     a, b, c, d = numbers
-    return Box(a, b, c, d) if form == "xywh" else Box.from_xyxy(a, b, c, d)
+    return Box(a, b, c, d) if box_format == "xywh" else Box.from_xyxy(a, b, c, d)

@@ -1,4 +1,4 @@
-"""Annotation files from disk, JSON and MATLAB, with every fault said in one sentence."""
+"""Reading JSON and MATLAB files, with an error of one sentence for every fault."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from posetalk.errors import PosetalkError
 
 T = TypeVar("T")
 
-# A string, to the end of the text where it has none, or one of the numbers that Python's json writes and JSON does not
-# have; in a record also a whole number written as 1.0, as pandas and numpy write ids (group 1 without the .0).
+# A string (an unterminated one to the end of the text), or NaN and Infinity, which Python writes although they are not
+# JSON; in a record also an integer written as 1.0, as pandas and numpy write ids (group 1 without the .0).
 _STRING_OR_NAN = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?(?:NaN|Infinity)'
 _OF_FILE = re.compile(_STRING_OR_NAN, re.DOTALL)
 _OF_RECORD = re.compile(_STRING_OR_NAN + rb"|(?<![\w.+-])(-?\d++)\.0++(?![\w.])", re.DOTALL)
-# An escape in a string: half of a character without its other half is group 1.
+# An escape in a string; group 1 is a surrogate without its other half.
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.",
     re.DOTALL,
@@ -25,7 +25,7 @@ _ESCAPE = re.compile(
 
 
 class TooDeep(PosetalkError):
-    """JSON with more brackets in brackets than are read; see `stream.records`, which passes over them."""
+    """JSON that is nested too deeply to decode; `stream.records` skips such records."""
 
 
 class _Id(msgspec.Struct):
@@ -33,12 +33,12 @@ class _Id(msgspec.Struct):
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes. Errors: missing, a folder, unreadable, empty."""
+    """The file's bytes. Raises PosetalkError: missing, a folder, unreadable, empty."""
     return _read(path, -1)
 
 
 def read_start(path: Path, size: int = 65_536) -> bytes:
-    """The first bytes of a file, without leading blanks: enough to tell its form. Errors: as `read_bytes`."""
+    """The first bytes of a file without leading blanks, to recognise its format. Raises as `read_bytes`."""
     return _read(path, size).lstrip()
 
 
@@ -54,14 +54,22 @@ def _read(path: Path, size: int) -> bytes:
         raise PosetalkError(f"cannot read {path}: {error}") from None
     if not data or data.isspace():
         raise PosetalkError(f"{path} is empty; fetch or write it again")
-    return data.removeprefix(b"\xef\xbb\xbf")  # the mark some editors put before UTF-8
+    return data.removeprefix(b"\xef\xbb\xbf")  # the byte order mark of some editors
 
 
 def decode_file(path: Path, kind: type[T], what: str) -> T:
-    """The JSON file as `kind`; `what` names its form in errors. NaN and Infinity become null, half characters NUL.
+    """Decode a JSON file as `kind`.
 
-    So a record that holds one is refused on its own when it is decoded, and the others are not. Errors: as
-    `read_bytes`; not whole JSON; another form; `TooDeep`.
+    NaN and Infinity become null and lone surrogates NUL, so that only the records with them are refused when they are
+    decoded.
+
+    Args:
+        path: The file.
+        kind: The type to decode to.
+        what: The name of the form, for the error.
+
+    Raises:
+        PosetalkError: As `read_bytes`; incomplete JSON; another form; `TooDeep`.
     """
     data = read_bytes(path)
     try:
@@ -75,7 +83,7 @@ def decode_file(path: Path, kind: type[T], what: str) -> T:
 
 
 def decode_record(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T:
-    """One record; 1.0 is read as 1. Errors: PosetalkError with the reason alone, for the reader to name the record."""
+    """Decode one record; 1.0 is read as 1. Raises PosetalkError with only the reason; the caller names the record."""
     try:
         return _decode(decoder, bytes(raw), _OF_RECORD)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -83,18 +91,18 @@ def decode_record(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T:
 
 
 def _decode(decoder: msgspec.json.Decoder[T], data: bytes, tokens: re.Pattern[bytes]) -> T:
-    """As it stands, or else mended."""
+    """Decode as is, or else repaired."""
     try:
         return decoder.decode(data)
     except msgspec.DecodeError:
-        mended = _mended(data, tokens)
-        if mended == data:
+        repaired = _repaired(data, tokens)
+        if repaired == data:
             raise
-    return decoder.decode(mended)
+    return decoder.decode(repaired)
 
 
 def record_id(raw: msgspec.Raw, number: int) -> str:
-    """How to name a record: its id where it has one, or its place in the file, counted from 1."""
+    """The name of a record in errors: its id, or else `number` and its position in the file from 1."""
     try:
         return str(_decode(msgspec.json.Decoder(_Id), bytes(raw), _OF_RECORD).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -102,7 +110,7 @@ def record_id(raw: msgspec.Raw, number: int) -> str:
 
 
 def load_mat(path: Path) -> dict[str, Any]:
-    """The arrays of a MATLAB file (version 4 to 7). Errors: as `read_bytes`, or not such a file."""
+    """The arrays of a MATLAB file (version 4 to 7). Raises as `read_bytes`, and for other files."""
     import io
 
     from scipy.io import loadmat
@@ -113,15 +121,13 @@ def load_mat(path: Path) -> dict[str, Any]:
     try:
         check_mat(data)
         return dict(loadmat(io.BytesIO(data)))
-    except Exception as error:  # scipy raises anything on damaged files, zlib.error and struct.error among it
-        reason_ = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PosetalkError(
-            f"{path} is not a MATLAB file that can be read ({reason_}); fetch it again"
-        ) from None
+    except Exception as error:  # scipy raises anything on damaged files, such as zlib.error and struct.error
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PosetalkError(f"{path} is not a MATLAB file that can be read ({why}); fetch it again") from None
 
 
 def reason(error: Exception) -> str:
-    """The decoder's message in plain words: `Expected `float`, got `null` - at `$.bbox[0]`` and the like."""
+    """The decoder's message in plain words: "expected float, got nothing (null or NaN) at bbox[0]"."""
     text = str(error).replace("`", "").replace(" - at $", " at ").replace("at .", "at ")
     text = (
         text.replace("float | null", "float")
@@ -132,13 +138,13 @@ def reason(error: Exception) -> str:
 
 
 def need_folder(images: Path) -> None:
-    """The folder of the pictures must be there; the pictures are looked for when they are opened."""
+    """Refuse a folder of images that does not exist; the images themselves are looked up when they are opened."""
     if not images.is_dir():
         raise PosetalkError(f"{images} is not a folder; give the folder that holds the pictures")
 
 
 def none_left(path: Path, skipped: list[str], what: str) -> PosetalkError:
-    """The error for a file of which no record could be read."""
+    """The error for a file from which no record could be read."""
     if not skipped:
         return PosetalkError(f"{path} holds no {what}; give a file with at least one")
     rest = f", and {len(skipped) - 1} more like it" if len(skipped) > 1 else ""
@@ -147,12 +153,12 @@ def none_left(path: Path, skipped: list[str], what: str) -> PosetalkError:
     )
 
 
-def _mended(data: bytes, tokens: re.Pattern[bytes]) -> bytes:
-    """The JSON text with null for NaN and Infinity, NUL for half characters, which no file name holds, and 1 for 1.0.
+def _repaired(data: bytes, tokens: re.Pattern[bytes]) -> bytes:
+    """JSON text with null for NaN and Infinity, NUL (which no file name has) for lone surrogates, and 1 for 1.0.
 
-    It is held twice, as files are large.
+    Pieces are views of the text, as files are large: it is in memory no more than twice.
     """
-    if tokens is _OF_FILE and not any(mark in data for mark in (b"NaN", b"Infinity", b"\\ud", b"\\uD")):
+    if tokens is _OF_FILE and not any(sign in data for sign in (b"NaN", b"Infinity", b"\\ud", b"\\uD")):
         return data
     view, pieces, end = memoryview(data), [], 0
     for match in tokens.finditer(data):
@@ -160,9 +166,9 @@ def _mended(data: bytes, tokens: re.Pattern[bytes]) -> bytes:
         if token.startswith(b'"'):
             if b"\\ud" not in token.lower():
                 continue
-            new = _ESCAPE.sub(lambda escape: b"\\u0000" if escape[1] else escape[0], token)
+            replacement = _ESCAPE.sub(lambda escape: b"\\u0000" if escape[1] else escape[0], token)
         else:
-            new = match[match.lastindex] if match.lastindex else b"null"
-        pieces += [view[end : match.start()], memoryview(new)]
+            replacement = match[match.lastindex] if match.lastindex else b"null"
+        pieces += [view[end : match.start()], memoryview(replacement)]
         end = match.end()
     return b"".join([*pieces, view[end:]])

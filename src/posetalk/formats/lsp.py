@@ -1,4 +1,4 @@
-"""Leeds Sports Pose (LSP) and its extended training set (LSPET): joints.mat, one person a picture."""
+"""Leeds Sports Pose (LSP) and its extended training set (LSPET): joints.mat, one person per image."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 JOINTS = 14
 
 
-def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = None) -> PoseSet:
-    """Read pictures `first` to `last` (counted from 1, both included; to the end by default).
+def read_lsp(joints: str | Path, images: str | Path, *, first: int = 1, last: int | None = None) -> PoseSet:
+    """Read the people of LSP or LSPET.
 
-    joints: LSPET's joints.mat, an array (14, 3, n) whose third value is 1 for a labelled joint, or LSP's,
-            (3, 14, n) whose third value is 1 for a hidden one (all are labelled).
-    images: the folder of im00001.jpg (LSPET) or im0001.jpg (LSP).
+    Args:
+        joints: LSPET's joints.mat, an array (14, 3, n) whose third value is 1 for a labelled joint; or LSP's,
+            (3, 14, n), whose third value is 1 for a hidden joint (all are labelled).
+        images: The folder of im00001.jpg (LSPET) or im0001.jpg (LSP).
+        first: The number of the first image to read, from 1.
+        last: The number of the last image, included; the end by default.
 
-    In LSPET a joint is `visible` 2 or 0, in LSP 2 or 1. The box is that of the labelled joints, each side
-    x 1.2; `area` is 0.53 of it. Picture and person have the picture's number as id.
-    Errors: unreadable file, no such array, an empty range, no record left.
+    Returns:
+        One person per image; both have the number of the image as id. `visible` is 2 or 0 in LSPET, 2 or 1 in LSP. The
+        box is that of the labelled joints with its sides x 1.2; `area` is 0.53 of it.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has no such array, an empty range, no record left.
     """
     joints, images = Path(joints), Path(images)
     need_folder(images)
@@ -36,7 +42,7 @@ def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = N
         raise PosetalkError(f"{joints} holds pictures 1 to {len(points)}, not {first} to {last}")
     digits = _digits(images, first)
     skipped: list[str] = []
-    pictures = []
+    pose_images = []
     for number in range(first, last + 1):
         try:
             person = _person(number, points[number - 1], visible[number - 1])
@@ -44,12 +50,12 @@ def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = N
         except PosetalkError as error:
             skipped.append(f"{joints}: picture {number}: {error}")
             continue
-        pictures.append(PoseImage(number, path, None, None, (person,)))
-    if not pictures:
+        pose_images.append(PoseImage(number, path, None, None, (person,)))
+    if not pose_images:
         raise none_left(joints, skipped, "people")
-    notes = check_labels(evenly_spaced(pictures), joints, corners=False)
+    notes = check_labels(evenly_spaced(pose_images), joints, corners=False)
     names = load_skeleton("lsp14").names
-    return PoseSet("lsp", joints, names, tuple(pictures), tuple(skipped), notes=tuple(notes))
+    return PoseSet("lsp", joints, names, tuple(pose_images), tuple(skipped), notes=tuple(notes))
 
 
 def _person(number: int, points: Floats, visible: Floats) -> Person:
@@ -70,7 +76,7 @@ def _labels(path: Path) -> tuple[Floats, Floats]:
         raise PosetalkError(f"{path} has no array called joints; give the joints.mat of LSP or LSPET")
     array = np.asarray(data["joints"])
     if array.ndim == 2:
-        array = array[..., None]  # MATLAB drops the last axis of a single picture
+        array = array[..., None]  # MATLAB drops the last axis of a single image
     if array.dtype.kind not in "biuf" or array.shape[:2] not in {(JOINTS, 3), (3, JOINTS)} or array.ndim != 3:
         raise PosetalkError(
             f"{path}: joints has the shape {array.shape}; LSPET's is (14, 3, n) and LSP's is (3, 14, n)"
@@ -84,5 +90,5 @@ def _labels(path: Path) -> tuple[Floats, Floats]:
 
 
 def _digits(images: Path, number: int) -> int:
-    """How many digits the names of the pictures have: 5 in LSPET, 4 in LSP."""
+    """How many digits the image names have: 5 in LSPET, 4 in LSP."""
     return 4 if (images / f"im{number:04d}.jpg").is_file() else 5

@@ -1,4 +1,4 @@
-"""MPII Human Pose, in the JSON form of HRNet and mmpose, with the head boxes of `gt_valid.mat`."""
+"""MPII Human Pose in the JSON format of HRNet and mmpose, with the head boxes of gt_valid.mat."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
 JOINTS = 16
 PIXEL_STD = 200.0  # MPII's `scale` is the person's height / 200 px
-SHIFT_DOWN = 15.0  # HRNet moves the centre down by 15 * scale px, so that the feet are less often cut off
-PADDING = 1.25  # and widens the square by a quarter; LocLLM does both too
+SHIFT_DOWN = 15.0  # HRNet moves the centre down by 15 * scale px, so that feet are cropped less often
+PADDING = 1.25  # HRNet enlarges the square by a quarter; LocLLM does both too
 HEAD_BIAS = 0.6  # PCKh's reference length is 0.6 of the head box's diagonal (MPII's SC_BIAS)
-SAME_LABEL = 2.0  # px: labels of the JSON and of gt_valid.mat that differ by more are not the same person's
+SAME_LABEL = 2.0  # px; labels of the JSON and of gt_valid.mat that differ more are of different people
 
 
 class _Record(msgspec.Struct):
@@ -34,31 +34,36 @@ class _Record(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Heads:
-    """What PCKh is scored against, n records: head size (n,), joints (n, 16, 2), missing (n, 16)."""
+    """The ground truth of PCKh for n records: head size (n,), joints (n, 16, 2), missing (n, 16)."""
 
     size: Floats
     joints: Floats
     missing: npt.NDArray[np.bool_]
 
 
-def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> PoseSet:
-    """Read MPII's train.json or valid.json as HRNet and mmpose hand them out (a list; joints, center, scale).
+def read_mpii(annotations: str | Path, images: str | Path, *, heads: str | Path | None = None) -> PoseSet:
+    """Read MPII's train.json or valid.json in the format of HRNet and mmpose (a list with joints, center, scale).
 
-    heads: `gt_valid.mat`, whose n-th column is the n-th record; it gives `head_size` = 0.6 x the head box's
-           diagonal, the joints that PCKh is scored on and which of them are missing. Without it `head_size`
-           is None, and PCKh falls back to the distance from upper neck to head top, which does not compare.
+    Args:
+        annotations: The JSON file.
+        images: The folder of the images.
+        heads: gt_valid.mat, whose n-th column belongs to the n-th record. It gives `head_size` = 0.6 x the head box's
+            diagonal, the joints that PCKh is measured on and which of them are missing. Without it `head_size` is
+            None, and PCKh falls back to the distance from upper neck to head top, which is not comparable.
 
-    The person's box is HRNet's square: centre (c_x, c_y + 15 scale), side 250 scale (200 x 1.25), so it
-    already holds the quarter of padding. Pixels count from 0 here, from 1 in MATLAB's labels: 1 is taken
-    off. A joint is `visible` 2 or 0, as the files do not tell hidden from seen. `area` is 0.53 of the box
-    around the joints. A person's id is its record's place in the file from 1; an image's id is its file
-    name if that is a number.
-    Errors: unreadable file, not this form, heads for other records, no record left.
+    Returns:
+        The people. A box is HRNet's square: centre (c_x, c_y + 15 scale), side 250 scale (200 x 1.25), which includes
+        a quarter of padding. Pixels count from 0, while MATLAB's labels count from 1, so 1 is subtracted. `visible` is
+        2 or 0, because the files do not distinguish hidden joints. `area` is 0.53 of the box around the joints. A
+        person's id is the record's position in the file from 1; an image's id is its file name if that is a number.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has another form, heads of other records, no record left.
     """
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
     raws = decode_file(annotations, list[msgspec.Raw], "MPII's list of people")
-    truth = None if heads is None else _heads(Path(heads), len(raws), annotations)
+    head_labels = None if heads is None else _read_heads(Path(heads), len(raws), annotations)
     decoder = msgspec.json.Decoder(_Record)
     skipped: list[str] = []
     people: dict[str, list[Person]] = {}
@@ -66,7 +71,7 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     for number, raw in enumerate(raws, 1):
         try:
             record = decode_record(decoder, raw)
-            person = _person(record, number, truth)
+            person = _person(record, number, head_labels)
             if record.image not in paths:
                 paths[record.image] = image_path(images, record.image)
         except PosetalkError as error:
@@ -76,19 +81,22 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     if not people:
         raise none_left(annotations, skipped, "people")
     ids = _image_ids(list(people))
-    found = tuple(PoseImage(ids[name], paths[name], None, None, tuple(some)) for name, some in people.items())
+    pose_images = tuple(
+        PoseImage(ids[name], paths[name], None, None, tuple(people_of_image))
+        for name, people_of_image in people.items()
+    )
     return PoseSet(
         name="mpii",
         source=annotations,
         keypoint_names=load_skeleton("mpii16").names,
-        images=found,
+        images=pose_images,
         skipped=tuple(skipped),
         padding=PADDING,
-        notes=tuple(check_labels(evenly_spaced(found), annotations, corners=False)),
+        notes=tuple(check_labels(evenly_spaced(pose_images), annotations, corners=False)),
     )
 
 
-def _person(record: _Record, number: int, truth: _Heads | None) -> Person:
+def _person(record: _Record, number: int, head_labels: _Heads | None) -> Person:
     if not record.image.strip():
         raise PosetalkError("it names no image")
     if len(record.joints) != JOINTS or any(len(xy) != 2 for xy in record.joints):
@@ -102,8 +110,8 @@ def _person(record: _Record, number: int, truth: _Heads | None) -> Person:
     joints = np.array(record.joints) - 1
     visible = np.array(record.joints_vis) > 0
     head_size = None
-    if truth is not None:
-        joints, visible, head_size = _with_heads(joints, visible, truth, number - 1)
+    if head_labels is not None:
+        joints, visible, head_size = _with_heads(joints, visible, head_labels, number - 1)
     if not visible.any():
         raise PosetalkError("none of its joints is labelled")
     side = PIXEL_STD * PADDING * record.scale
@@ -119,24 +127,24 @@ def _person(record: _Record, number: int, truth: _Heads | None) -> Person:
 
 
 def _with_heads(
-    joints: Floats, visible: npt.NDArray[np.bool_], truth: _Heads, column: int
+    joints: Floats, visible: npt.NDArray[np.bool_], head_labels: _Heads, column: int
 ) -> tuple[Floats, npt.NDArray[np.bool_], float]:
-    size = float(truth.size[column])
+    size = float(head_labels.size[column])
     if not (np.isfinite(size) and size > 0):
         raise PosetalkError(f"its head box has the size {size}")
-    known = ~truth.missing[column]
-    if not np.isfinite(truth.joints[column][known]).all():
+    labelled = ~head_labels.missing[column]
+    if not np.isfinite(head_labels.joints[column][labelled]).all():
         raise PosetalkError("a joint of its head file's column is not a number")
-    apart = np.abs(truth.joints[column] - joints)[known & visible]
-    if apart.size and apart.max() > SAME_LABEL:
+    differences = np.abs(head_labels.joints[column] - joints)[labelled & visible]
+    if differences.size and differences.max() > SAME_LABEL:
         raise PosetalkError(
-            f"its joints are up to {apart.max():.0f} px from those of its head file's column; "
+            f"its joints are up to {differences.max():.0f} px from those of its head file's column; "
             "give the gt_valid.mat of this very file"
         )
-    return truth.joints[column], known, size
+    return head_labels.joints[column], labelled, size
 
 
-def _heads(path: Path, records: int, annotations: Path) -> _Heads:
+def _read_heads(path: Path, records: int, annotations: Path) -> _Heads:
     data = load_mat(path)
     shapes = {
         "headboxes_src": (2, 2, records),
@@ -163,7 +171,7 @@ def _heads(path: Path, records: int, annotations: Path) -> _Heads:
 
 
 def _image_ids(names: list[str]) -> dict[str, int]:
-    """005808361.jpg -> 5808361 where all names are such numbers, 1, 2, 3 ... otherwise."""
+    """005808361.jpg -> 5808361 if all names are such numbers, else 1, 2, 3 ..."""
     stems = [Path(name).stem for name in names]
     if all(s.isascii() and s.isdigit() for s in stems) and len({int(s) for s in stems}) == len(stems):
         return {name: int(stem) for name, stem in zip(names, stems, strict=True)}

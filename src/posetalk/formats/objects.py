@@ -1,4 +1,4 @@
-"""COCO's instances file: what else is in each picture, by category and box."""
+"""COCO's instances file: the objects of each image, by category and box."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from posetalk.types import Box
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An object in a picture: COCO's name of its category, and its box in px of the full image."""
+    """An object in an image: COCO's name of its category, and its box in px of the full image."""
 
     name: str
     box: Box
 
 
 class Objects(dict[int, tuple[Thing, ...]]):
-    """The objects of each image id; `notes` has a sentence for whatever does not fit."""
+    """The objects by image id; `notes` has a sentence for each doubt about the boxes."""
 
     notes: tuple[str, ...] = ()
 
@@ -47,14 +47,14 @@ _INSTANCE, _CATEGORY = msgspec.json.Decoder(Instance), msgspec.json.Decoder(_Cat
 
 
 def decode_instance(raw: msgspec.Raw) -> Instance:
-    """A record. Errors: PosetalkError with the reason alone."""
+    """Decode a record. Raises PosetalkError with only the reason."""
     return decode_record(_INSTANCE, raw)
 
 
 def read_categories(path: Path, skipped: list[str]) -> dict[int, str]:
-    """The names of a file's categories, which stand behind its records in COCO's own. Errors: none named."""
-    found = read_records(path, "categories", lambda raw: decode_record(_CATEGORY, raw), skipped)
-    names = {category.id: category.name for category in found}
+    """The names of a file's categories by id. Raises PosetalkError if there are none."""
+    categories = read_records(path, "categories", lambda raw: decode_record(_CATEGORY, raw), skipped)
+    names = {category.id: category.name for category in categories}
     if not names:
         raise PosetalkError(
             f"{path} is not a COCO instances file: it names no categories; give instances_*.json"
@@ -63,7 +63,7 @@ def read_categories(path: Path, skipped: list[str]) -> dict[int, str]:
 
 
 def to_thing(record: Instance, names: Mapping[int, str]) -> Thing | None:
-    """The object of a record; None for people and crowds. Errors: PosetalkError with the reason alone."""
+    """The object of a record; None for people and crowds. Raises PosetalkError with only the reason."""
     if record.category_id not in names:
         raise PosetalkError(f"its category {record.category_id} is not among the file's categories")
     if names[record.category_id] == "person" or record.iscrowd:
@@ -74,37 +74,47 @@ def to_thing(record: Instance, names: Mapping[int, str]) -> Thing | None:
 
 
 def instance_box(record: Instance) -> Box | None:
-    """The box of any record, people's and crowds' too; None where it is none."""
+    """The box of any record, also of people and crowds; None if it is not a valid box."""
     try:
         return Box(*record.bbox) if len(record.bbox) == 4 else None
     except PosetalkError:
         return None
 
 
-def read_objects(path: Path, *, sizes: Mapping[int, Size | None] | None = None) -> tuple[Objects, list[str]]:
-    """instances_*.json -> image id -> its objects but for people and crowds; and what was left out.
+def read_objects(
+    path: str | Path, *, sizes: Mapping[int, Size | None] | None = None
+) -> tuple[Objects, list[str]]:
+    """Read the objects of a COCO instances file.
 
-    sizes: image id -> (width, height) px of the labelled pictures, None where it is not known; with it, boxes that do
-           not fit them are found out.
-    Errors: unreadable file, not this form, no object, boxes of another form or of other pictures.
+    Args:
+        path: instances_*.json.
+        sizes: Image id -> (width, height) px of the labelled images, None if unknown; with it, boxes are checked
+            against the images.
+
+    Returns:
+        The objects by image id, without people and crowds; and a sentence for each record left out.
+
+    Raises:
+        PosetalkError: A file that cannot be read or has another form, no object, boxes of another format or of other
+            images.
     """
     path = Path(path)
     skipped: list[str] = []
     names = read_categories(path, skipped)
-    counted = BoxChecks(sizes)
+    checks = BoxChecks(sizes)
 
     def read(raw: msgspec.Raw) -> tuple[int, Thing | None]:
         record = decode_instance(raw)
         if box := instance_box(record):
-            counted.add(record.image_id, box)
+            checks.add(record.image_id, box)
         return record.image_id, to_thing(record, names)
 
-    found: dict[int, list[Thing]] = {}
+    things_of: dict[int, list[Thing]] = {}
     for image, thing in read_records(path, "annotations", read, skipped):
         if thing is not None:
-            found.setdefault(image, []).append(thing)
-    if not found:
+            things_of.setdefault(image, []).append(thing)
+    if not things_of:
         raise none_left(path, skipped, "objects")
-    objects = Objects({image: tuple(things) for image, things in found.items()})
-    objects.notes = tuple(counted.check(path, WRITE_XYWH))
+    objects = Objects({image: tuple(things) for image, things in things_of.items()})
+    objects.notes = tuple(checks.check(path, WRITE_XYWH))
     return objects, skipped

@@ -1,4 +1,4 @@
-"""What goes for a whole COCO-style file while its people are read: its categories, and what has been left out."""
+"""The state of reading a COCO-style file: its categories, and what was left out so far."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_record, none_left, record_id
 from posetalk.skeleton import Skeleton, load_skeleton
 
-# Where a file has no boxes: the extent of a COCO person's keypoints is 0.83 of the box's height, and this undoes it.
+# For files without boxes: the keypoints of a COCO person span 0.83 of the box's height, and 1 / 0.83 is 1.2.
 BOX_OF_POINTS = 1.2
-LARGEST_ID = 2**63 - 1  # what databases and tables hold
+LARGEST_ID = 2**63 - 1  # that databases and tables can store
 
 
 class Category(msgspec.Struct):
@@ -25,16 +25,16 @@ class Category(msgspec.Struct):
 
 @dataclass(slots=True)
 class Reading:
-    """What goes for a whole file, and what is found out while it is read.
+    """The state of reading a file.
 
-    categories: the file's. declared: how many keypoints it names for a person, 0 if none that are the skeleton's.
-    skipped: a sentence for each record left out. unboxed: ids of the people whose boxes are made. outside: by the ids
-    of picture and person the number of labelled keypoints of those whose box lies outside the picture.
+    categories: the file's. declared: how many keypoints its person category names, 0 if they are not the skeleton's.
+    skipped: a sentence for each record left out. unboxed: ids of the people whose boxes were made from keypoints.
+    outside: (image id, person id) -> number of labelled keypoints, of people whose box lies outside the image.
     """
 
     path: Path
     images: Path
-    points: Skeleton
+    skeleton: Skeleton
     categories: list[Category]
     declared: int
     skipped: list[str] = field(default_factory=list)
@@ -43,58 +43,60 @@ class Reading:
 
     @property
     def person_ids(self) -> set[int]:
-        found = {c.id for c in self.categories if c.name.lower() == "person"}
-        named_otherwise = any(c.id == 1 and c.name for c in self.categories)
-        return found or (set() if named_otherwise else {1})
+        """The ids of the categories that are people."""
+        ids = {c.id for c in self.categories if c.name.lower() == "person"}
+        category_1_is_other = any(c.id == 1 and c.name for c in self.categories)
+        return ids or (set() if category_1_is_other else {1})
 
-    def nobody(self) -> PosetalkError:
-        """The error for a file of which no person could be read."""
-        named = [f"{c.name or 'without a name'} (id {c.id})" for c in self.categories]
-        if self.skipped or not named or any(c.id in self.person_ids for c in self.categories):
+    def no_people_error(self) -> PosetalkError:
+        """The error for a file from which no person could be read."""
+        categories = [f"{c.name or 'without a name'} (id {c.id})" for c in self.categories]
+        if self.skipped or not categories or any(c.id in self.person_ids for c in self.categories):
             return none_left(self.path, self.skipped, "people")
         return PosetalkError(
-            f"{self.path} holds no people: none of its categories is called person; there are {', '.join(named[:5])}"
-            f"{', ...' if len(named) > 5 else ''}; call the people's category person"
+            f"{self.path} holds no people: none of its categories is called person; there are "
+            f"{', '.join(categories[:5])}{', ...' if len(categories) > 5 else ''}; call the people's category person"
         )
 
     def notes(self) -> list[str]:
+        """A sentence about boxes that were made from keypoints, if there are any."""
         count = len(self.unboxed)
-        said = f"{count:,} people have no bbox; their boxes are made" if count > 1 else ""
-        said = said or "1 person has no bbox; the box is made"
-        return [f"{self.path}: {said} from the keypoints, each side x {BOX_OF_POINTS}"] if count else []
+        sentence = f"{count:,} people have no bbox; their boxes are made" if count > 1 else ""
+        sentence = sentence or "1 person has no bbox; the box is made"
+        return [f"{self.path}: {sentence} from the keypoints, each side x {BOX_OF_POINTS}"] if count else []
 
 
 def start_reading(
-    path: Path, images: Path, skeleton: Skeleton | None, raws: Iterable[msgspec.Raw]
+    path: Path, images: Path, skeleton: Skeleton | None, categories: Iterable[msgspec.Raw]
 ) -> Reading:
-    """raws: the file's categories. Errors: it labels other keypoints than the skeleton's, coco17 by default.
+    """Start reading a file with its categories.
 
-    A chosen skeleton is the caller's word, and is not held against the file's names.
+    Raises:
+        PosetalkError: The file labels other keypoints than coco17. Not checked if the caller gives a skeleton.
     """
     decoder = msgspec.json.Decoder(Category)
-    points = skeleton or load_skeleton("coco17")
-    found = Reading(path, images, points, [], 0)
-    for number, raw in enumerate(raws, 1):
+    reading = Reading(path, images, skeleton or load_skeleton("coco17"), [], 0)
+    for number, raw in enumerate(categories, 1):
         try:
-            found.categories.append(decode_record(decoder, raw))
+            reading.categories.append(decode_record(decoder, raw))
         except PosetalkError as error:
-            found.skipped.append(f"{path}: category {record_id(raw, number)}: {error}")
-    for category in found.categories:
+            reading.skipped.append(f"{path}: category {record_id(raw, number)}: {error}")
+    for category in reading.categories:
         names = tuple(n.replace("_", " ").lower() for n in category.keypoints)
-        if category.id not in found.person_ids or not names:
+        if category.id not in reading.person_ids or not names:
             continue
-        if names[: len(points)] == points.names:
-            found.declared = len(names)
+        if names[: len(reading.skeleton)] == reading.skeleton.names:
+            reading.declared = len(names)
             break
         if skeleton is None:
             raise PosetalkError(
-                f"{path} labels other keypoints ({', '.join(names[:4])} ...) than {points.name}; "
+                f"{path} labels other keypoints ({', '.join(names[:4])} ...) than {reading.skeleton.name}; "
                 "give the skeleton they belong to"
             )
-    return found
+    return reading
 
 
 def check_id(number: int, what: str = "id") -> None:
-    """Errors: a number that databases and tables cannot hold."""
+    """Refuse an id that databases and tables cannot store."""
     if abs(number) > LARGEST_ID:
         raise PosetalkError(f"its {what} {number} is beyond 64 bits; number the pictures anew")

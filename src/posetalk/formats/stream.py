@@ -1,4 +1,4 @@
-"""The records of a large JSON file one after the other, so that memory does not grow with the file."""
+"""The records of a large JSON file one by one, so that memory does not grow with the file."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from posetalk.formats.files import read_start, record_id
 T = TypeVar("T")
 
 CHUNK = 1 << 20  # bytes read at a time
-# A whole string, one that the chunk cuts off (group 1), or a bracket.
+# A complete string, a string that the chunk cuts off (group 1), or a bracket.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|(\\?\Z))|[\[\]{}]', re.DOTALL)
 
 
 def records(path: Path) -> Iterator[tuple[str, msgspec.Raw]]:
-    """Of a JSON object whose values are lists of objects: each object, as it stands, with its list's key.
+    """The undecoded records of a JSON object whose values are lists of objects, each with its list's key.
 
-    Errors: a file that cannot be read, one that is no such object or ends before it is whole. What stands in a record
-    is not looked at.
+    Raises:
+        PosetalkError: A file that cannot be read, is no such object or is cut off. Records are not decoded here.
     """
     if not read_start(path).startswith(b"{"):
         raise PosetalkError(f"{path} is no JSON object with lists of records; give COCO's own file")
-    depth, key, begun = 0, "", 0
+    depth, key, record_start = 0, "", 0
     with path.open("rb") as file:
-        buffer, place = b"", 0
+        buffer, position = b"", 0
         while chunk := file.read(CHUNK):
-            buffer = buffer[begun if depth > 2 else place :] + chunk
-            place -= begun if depth > 2 else place
-            begun = 0
-            for match in _TOKEN.finditer(buffer, place):
+            buffer = buffer[record_start if depth > 2 else position :] + chunk
+            position -= record_start if depth > 2 else position
+            record_start = 0
+            for match in _TOKEN.finditer(buffer, position):
                 if match[1] is not None:
                     break  # the rest of the string is in the next chunk
-                place = match.end()
-                mark = buffer[match.start()]
-                if mark == ord('"'):
+                position = match.end()
+                bracket = buffer[match.start()]
+                if bracket == ord('"'):
                     if depth == 1:
-                        key = buffer[match.start() + 1 : place - 1].decode("utf-8", "replace")
-                elif mark in b"{[":
+                        key = buffer[match.start() + 1 : position - 1].decode("utf-8", "replace")
+                elif bracket in b"{[":
                     depth += 1
                     if depth == 3:
-                        begun = match.start()
+                        record_start = match.start()
                 else:
                     depth -= 1
                     if depth == 2:
-                        yield key, msgspec.Raw(buffer[begun:place])
+                        yield key, msgspec.Raw(buffer[record_start:position])
             else:
-                place = len(buffer)
+                position = len(buffer)
     if depth != 0:
         raise PosetalkError(f"{path} is not whole JSON (it ends within a list); fetch or write it again")
 
 
 def read_records(path: Path, key: str, read: Callable[[msgspec.Raw], T], skipped: list[str]) -> Iterator[T]:
-    """Each record of a list, read; of one that cannot be, a sentence in `skipped`."""
+    """Each record of a list, decoded by `read`; a record that `read` refuses becomes a sentence in `skipped`."""
     number = 0
     for name, raw in records(path):
         if name != key:

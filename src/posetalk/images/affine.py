@@ -1,4 +1,4 @@
-"""A square of a picture, and the one exact transform between its pixels and the picture's."""
+"""A square of an image, and the exact transform between crop and image coordinates."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from posetalk.types import Box, Floats
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A square of the full image, cut out as `size` x `size` pixels.
+    """A square of the full image, cropped to `size` x `size` pixels.
 
     center:   (x, y) px of the full image; it lands on crop pixel (size/2, size/2) before any flip.
     side:     length of the square's edge, px of the full image.
     size:     length of the crop's edge, px.
-    rotation: degrees; the square turns clockwise on the screen, so what it shows turns anticlockwise.
+    rotation: degrees; the square turns clockwise on the screen, so its content turns anticlockwise.
     flip:     the finished crop is mirrored: x' = size - 1 - x.
+
+    Raises PosetalkError for numbers that are not finite or too large, and for a side or size of 0.
 
     Pixel centres lie at integer coordinates and crop = (image - center) * size / side + size / 2: the
     convention of HRNet's `get_affine_transform` with scale = side / 200, which LocLLM uses.
 
-    Where the flip differs: HRNet mirrors the whole picture and the points (x' = width - 1 - x) and cuts
-    afterwards. That mirrors about crop x = size/2; here it is about (size - 1)/2, so that a flipped crop
-    is exactly the unflipped pixels in reverse order. A picture mirrored first and cut at rotation r is
-    therefore this square with rotation -r and flip, one crop pixel on: x of theirs = x of ours + 1, y equal.
+    The flip differs: HRNet mirrors the full image and the points (x' = width - 1 - x) and crops afterwards, which
+    mirrors about crop x = size/2. Here it is about (size - 1)/2, so that a flipped crop is exactly the unflipped pixels
+    in reverse order. An image mirrored first and cropped at rotation r is therefore this square with rotation -r and
+    flip, shifted by one crop pixel: HRNet's x = x here + 1, y is equal.
     """
 
     center: tuple[float, float]
@@ -51,7 +53,7 @@ class Square:
 
     @property
     def matrix(self) -> Floats:
-        """(2, 3): image px -> crop px, as `cv2.warpAffine` takes it."""
+        """The (2, 3) matrix of image px -> crop px, as `cv2.warpAffine` takes it."""
         linear = _turn(self.rotation).T * (self.size / self.side)
         shift = self.size / 2 - linear @ np.array(self.center, dtype=np.float64)
         both = np.column_stack([linear, shift])
@@ -62,7 +64,7 @@ class Square:
 
     @property
     def inverse(self) -> Floats:
-        """(2, 3): crop px -> image px."""
+        """The (2, 3) matrix of crop px -> image px."""
         linear = _turn(self.rotation) * (self.side / self.size)
         shift = np.array(self.center, dtype=np.float64) - linear @ np.full(2, self.size / 2)
         if self.flip:
@@ -71,7 +73,7 @@ class Square:
         return np.column_stack([linear, shift])
 
     def to_crop(self, xy: npt.ArrayLike) -> Floats:
-        """Points (..., 2), px of the full image -> px of the crop (below 0 or above size when outside)."""
+        """Points (..., 2), px of the full image -> px of the crop (below 0 or above `size` outside)."""
         return _apply(self.matrix, xy)
 
     def to_image(self, xy: npt.ArrayLike) -> Floats:
@@ -88,19 +90,26 @@ class Square:
 
 
 def square_of(box: Box, size: int, padding: float = 1.0) -> Square:
-    """The square around the box's centre whose side is its longer side times `padding`.
+    """The square around a box.
 
-    LocLLM pads by 1.0; most other top-down methods pad by 1.25. size: px of the crop.
+    Args:
+        box: px of the full image; the square has its centre.
+        size: px of the crop.
+        padding: The square's side as a multiple of the box's longer side. LocLLM: 1.0; most other top-down methods:
+            1.25.
     """
     return Square(center=box.center, side=max(box.w, box.h) * padding, size=size)
 
 
 def clip_box(box: Box, width: int, height: int) -> Box:
-    """The box inside a picture of width x height px, as HRNet's and LocLLM's COCO readers clip it.
+    """Clip a box to an image of width x height px, as HRNet's and LocLLM's COCO readers do.
 
-    Left and top move to 0 or more, right = min(width - 1, left + w - 1), bottom likewise. So a box that lies
-    inside becomes one pixel narrower and lower, and one that starts left of the picture keeps its width.
-    Sides never fall below one pixel (the reference lets them reach 0). Errors: the box lies wholly outside.
+    Left and top become at least 0, right = min(width - 1, left + w - 1), bottom likewise. A box inside the image
+    therefore loses one pixel of width and height, and one that starts left of the image keeps its width. Sides are at
+    least one pixel (in the reference they can be 0).
+
+    Raises:
+        PosetalkError: The box lies outside the image.
     """
     x2, y2 = box.x + box.w, box.y + box.h
     if x2 <= 0 or y2 <= 0 or box.x > width - 1 or box.y > height - 1:
@@ -114,7 +123,7 @@ def clip_box(box: Box, width: int, height: int) -> Box:
 
 
 def _turn(degrees: float) -> Floats:
-    """(2, 2): turns a vector clockwise on the screen (y points down)."""
+    """The (2, 2) matrix that turns a vector clockwise on the screen (y points down)."""
     angle = math.radians(degrees)
     cos, sin = math.cos(angle), math.sin(angle)
     return np.array([[cos, -sin], [sin, cos]])

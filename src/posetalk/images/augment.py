@@ -1,4 +1,4 @@
-"""Random views of a person for training."""
+"""Random crops of a person for training."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import numpy as np
 from posetalk.images.affine import Square
 from posetalk.settings import AugmentSettings
 
-ROTATION_CHANCE = 0.5  # LocLLM turns half of its training crops
+ROTATION_CHANCE = 0.5  # LocLLM rotates half of its training crops
 
 
 def augment(square: Square, settings: AugmentSettings, rng: np.random.Generator) -> Square:
-    """Another view of the same person: the square scaled, turned, shifted and perhaps mirrored.
+    """A random variation of a crop: scaled, rotated, shifted and perhaps mirrored.
 
-    The side is multiplied by clip(N(1, scale), 1 - scale, 1 + scale); the rotation changes by
-    U(-rotation, rotation) degrees with chance 0.5; the flip is toggled with chance `flip`; the centre moves
-    by U(-shift, shift) of the given side along x and y. Every number is drawn every time, so switching one
-    kind off leaves the others as they were.
+    The side is multiplied by clip(N(1, scale), 1 - scale, 1 + scale); the rotation changes by U(-rotation, rotation)
+    degrees with probability 0.5; the flip is toggled with probability `flip`; the centre moves by U(-shift, shift) of
+    the original side along x and y. The random numbers of all four are always consumed, so that switching one off does
+    not change the others.
     """
     factor = float(np.clip(rng.normal(1.0, settings.scale), 1 - settings.scale, 1 + settings.scale))
     angle = float(rng.uniform(-settings.rotation, settings.rotation))
-    turned = bool(rng.random() < ROTATION_CHANCE)
-    mirrored = bool(rng.random() < settings.flip)
+    is_turned = bool(rng.random() < ROTATION_CHANCE)
+    is_mirrored = bool(rng.random() < settings.flip)
     dx, dy = rng.uniform(-1, 1, 2) * settings.shift * square.side
     return Square(
         center=(square.center[0] + float(dx), square.center[1] + float(dy)),
         side=square.side * factor,
         size=square.size,
-        rotation=square.rotation + (angle if turned else 0.0),
-        flip=square.flip != mirrored,
+        rotation=square.rotation + (angle if is_turned else 0.0),
+        flip=square.flip != is_mirrored,
     )

@@ -1,4 +1,4 @@
-"""Pictures: read any of them as upright RGB, cut a square out, turn its pixels into what a tower eats."""
+"""Opening images as upright RGB, cropping a square, and normalising pixels for a vision encoder."""
 
 from __future__ import annotations
 
@@ -21,24 +21,29 @@ from posetalk.images.affine import Square
 
 Pixels = npt.NDArray[np.uint8]
 
-MAX_PIXELS = 178_000_000  # just below where Pillow itself refuses a picture as a decompression bomb
+MAX_PIXELS = 178_000_000  # just below where Pillow itself refuses an image as a decompression bomb
 MAX_SIDE = 32_766  # cv2.warpAffine takes no more before OpenCV 5
 
-# The formats that are opened, told by what a file holds and not by its name; no others, such as PostScript, whose
-# decoders are programs of their own.
+# The formats that are opened, recognised by content rather than by name. No others: the decoders of some, such as
+# PostScript, run programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
-WEB = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}  # what every server and browser takes
-QUALITY = 95  # of JPEG, for the others
+WEB_FORMATS = {
+    "JPEG": "jpeg",
+    "PNG": "png",
+    "WEBP": "webp",
+    "GIF": "gif",
+}  # what every server and browser accepts
+JPEG_QUALITY = 95  # for images of other formats that are sent as JPEG
 
-# mean and standard deviation of red, green, blue in 0..1
-STATS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+# Mean and standard deviation of red, green and blue in 0..1, as the encoders were trained.
+CHANNEL_STATS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 
-_ORIENTATION_TAG = 0x0112  # EXIF: how the camera was held, 1..8
-_UPRIGHT = {
+_ORIENTATION_TAG = 0x0112  # EXIF: the camera's orientation, 1..8
+_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -47,37 +52,44 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ON_SIDE = {_UPRIGHT[turn] for turn in (5, 6, 7, 8)}
-_LAST_FIRST = {
-    _UPRIGHT[turn] for turn in (3, 4, 6, 7)
-}  # the last row of the file is the first, or the first column
-_BAND = (
-    2**20
-)  # pixels that are converted at a time, so that no kind of picture takes more memory than a plain one
+_SWAP_SIDES = {_TRANSPOSES[turn] for turn in (5, 6, 7, 8)}
+_REVERSE_ROWS = {
+    _TRANSPOSES[turn] for turn in (3, 4, 6, 7)
+}  # the last row of the file becomes the first row or column
+_BAND_PIXELS = 2**20  # pixels converted at a time, so that no mode of image takes more memory than RGB
 
 
 def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
-    """A file, a Pillow image or an array as upright pixels: (h, w, 3) uint8 RGB.
+    """Read an image as upright RGB pixels.
 
-    The EXIF orientation is applied; transparent pictures are laid on white; 16-bit grey is scaled to 8 bits;
-    of an animation the first frame is taken. An array is uint8: (h, w, 3) RGB, returned as it is, (h, w) or
-    (h, w, 1) grey, or (h, w, 4) RGBA. The result may be read-only. Errors name the file: missing, a folder,
-    empty, not a picture, damaged, more than 178 million pixels or 32,766 px a side.
+    The EXIF orientation is applied, transparent images are put on white, 16-bit grey is scaled to 8 bits, and of an
+    animation the first frame is taken.
+
+    Args:
+        source: A file, a Pillow image, or a uint8 array: (h, w, 3) RGB, which is returned as it is, (h, w) or
+            (h, w, 1) grey, or (h, w, 4) RGBA.
+
+    Returns:
+        (h, w, 3) uint8 RGB. It may be read-only.
+
+    Raises:
+        PosetalkError: A file that is missing, a folder, empty, no image or damaged; more than 178 million pixels or
+            32,766 px a side; an array of another shape or type.
     """
     if isinstance(source, np.ndarray):
-        return _checked(_three_colours(source), "the array")
+        return _check_pixels(_to_rgb(source), "the array")
     if isinstance(source, Image.Image):
-        return _checked(_decode(source, "the picture"), "the picture")
+        return _check_pixels(_decode_upright(source, "the picture"), "the picture")
     if not isinstance(source, str | Path):
         raise PosetalkError(f"a picture is a path, a Pillow image or an array, not {type(source).__name__}")
     with open_image(Path(source)) as image:
-        return _checked(_decode(image, str(source)), str(source))
+        return _check_pixels(_decode_upright(image, str(source)), str(source))
 
 
 def cut(image: Pixels, square: Square) -> Pixels:
-    """The square of an image (h, w, 3) uint8 as (size, size, 3) uint8: bilinear, black outside the image."""
+    """Crop a square of an image, (h, w, 3) uint8, to (size, size, 3) uint8: bilinear, black outside the image."""
     cv2 = need("cv2", "model")
-    # the flip is done on finished pixels: mirrored crops are then equal to the last bit
+    # flipping the finished pixels makes mirrored crops equal to the last bit
     plain = Square(square.center, square.side, square.size, square.rotation)
     size = (square.size, square.size)
     crop: Pixels = cv2.warpAffine(
@@ -87,15 +99,15 @@ def cut(image: Pixels, square: Square) -> Pixels:
 
 
 def normalise(pixels: Pixels, stats: Literal["clip", "imagenet", "half"]) -> npt.NDArray[np.float32]:
-    """Pixels (..., size, size, 3) uint8 RGB -> (..., 3, size, size) float32: (value / 255 - mean) / std."""
-    mean, std = (np.array(values, dtype=np.float32) for values in STATS[stats])
+    """Normalise pixels (..., size, size, 3) uint8 RGB to (..., 3, size, size) float32: (value / 255 - mean) / std."""
+    mean, std = (np.array(values, dtype=np.float32) for values in CHANNEL_STATS[stats])
     scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Those of FORMATS that the installed Pillow reads; HEIF where pillow-heif is installed."""
+    """Those of FORMATS that the installed Pillow reads; HEIF if pillow-heif is installed."""
     with suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()
@@ -105,20 +117,25 @@ def readable_formats() -> tuple[str, ...]:
 
 @contextmanager
 def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
-    """A picture of which the header alone is read; data: the file's bytes, where they are known.
+    """Open an image and read its header only.
 
-    Errors: as `read_image`, but for those of damaged pixels.
+    Args:
+        path: The file.
+        data: The file's bytes, if they were read already.
+
+    Raises:
+        PosetalkError: As `read_image`, except for damaged pixels.
     """
     try:
-        found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise PosetalkError(f"{path} is a folder, not a picture")
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise PosetalkError(f"{path} is no file; give a picture")
-        if found.st_size == 0:
+        if status.st_size == 0:
             raise PosetalkError(f"{path} is empty (0 bytes); fetch or save the picture again")
         with warnings.catch_warnings():
-            # Pillow warns from half of its limit on; ours is checked in _decode
+            # Pillow warns at half of its limit; ours is checked in _decode_upright
             warnings.simplefilter("ignore")
             image = Image.open(path if data is None else io.BytesIO(data), formats=readable_formats())
     except FileNotFoundError:
@@ -135,88 +152,98 @@ def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
         raise
     except (
         Exception
-    ) as error:  # decoders of damaged files raise anything: OSError, SyntaxError, struct.error ...
+    ) as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error ...
         raise PosetalkError(f"cannot read the picture {path}: {_reason(error)}") from None
     with image:
         yield image
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture in px as `read_image` gives it, of its header alone. Errors: as `open_image`.
+    """Width and height of an image in px as `read_image` gives it, from its header.
 
-    The orientation is not seen in a PNG that names it behind the pixels, as hardly any does.
+    The EXIF orientation is ignored in a PNG that has it after the pixels, which is rare.
+
+    Raises:
+        PosetalkError: As `open_image`.
     """
     with open_image(path) as image:
         width, height = image.size
-        turned = None if _exif_is_late(image) else _orientation(image)
-    return (height, width) if turned in _ON_SIDE else (width, height)
+        turned = None if _exif_follows_pixels(image) else _orientation(image)
+    return (height, width) if turned in _SWAP_SIDES else (width, height)
 
 
 def exif_orientation(path: Path) -> int:
-    """EXIF's orientation: 2..8 where the picture is mirrored or turned, else 1. As `upright_size`, and its errors."""
+    """The EXIF orientation, 1..8: above 1 the image is mirrored or rotated. Limits and errors as `upright_size`."""
     with open_image(path) as image:
-        turn = None if _exif_is_late(image) else _orientation(image)
-    return next((number for number, known in _UPRIGHT.items() if known is turn), 1)
+        transpose = None if _exif_follows_pixels(image) else _orientation(image)
+    return next((number for number, value in _TRANSPOSES.items() if value is transpose), 1)
 
 
 def image_bytes(path: Path) -> tuple[bytes, str]:
-    """A file to be sent or published: its bytes, and jpeg, png, webp or gif. Errors: as `read_image`.
+    """The bytes of an image for sending or publishing.
 
-    It is decoded first, so that nothing but a picture goes out. The bytes are those of the file, or, where it is of
-    another format, those of a JPEG.
+    The image is decoded first, so that only images are sent.
+
+    Returns:
+        The bytes and their format: the file's own if it is jpeg, png, webp or gif, else those of a JPEG.
+
+    Raises:
+        PosetalkError: As `read_image`.
     """
     try:
-        data = path.read_bytes()  # once, so that what goes out is what was looked at
+        data = path.read_bytes()  # once, so that what is sent is what was checked
     except (OSError, ValueError):
         data = None
     with open_image(path, data) as image:
         name = image.format or ""
-        pixels = _checked(_decode(image, str(path)), str(path))
-    if data is not None and name in WEB:
-        return data, WEB[name]
+        pixels = _check_pixels(_decode_upright(image, str(path)), str(path))
+    if data is not None and name in WEB_FORMATS:
+        return data, WEB_FORMATS[name]
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
+    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue(), "jpeg"
 
 
-def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
-    """All pixels of an opened picture, upright. Size is checked before anything is decoded."""
+def _decode_upright(image: Image.Image, name: str) -> npt.NDArray[Any]:
+    """All pixels of an opened image, upright. The size is checked before anything is decoded."""
     _check_size(image.width, image.height, name)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about damaged notes beside the pixels, which are still good
+            warnings.simplefilter("ignore")  # about damaged metadata of sound pixels
             image.load()
             return _upright(image, name)
     except PosetalkError:
         raise
-    except Exception as error:  # see open_image
+    except Exception as error:  # as in open_image
         raise PosetalkError(f"cannot decode {name}, it may be damaged: {_reason(error)}") from None
 
 
-def _exif_is_late(image: Image.Image) -> bool:
-    """Whether Pillow would decode the pixels to get there."""
+def _exif_follows_pixels(image: Image.Image) -> bool:
+    """Whether Pillow would have to decode the pixels to read the EXIF data."""
     return image.format == "PNG" and "exif" not in image.info
 
 
 def _upright(image: Image.Image, name: str) -> Pixels:
-    """RGB, band after band of the file's rows."""
+    """RGB pixels, converted in bands of the file's rows."""
     width, height = image.size
-    turn = _orientation(image)
-    upright = np.empty((width, height, 3) if turn in _ON_SIDE else (height, width, 3), np.uint8)
-    rows = max(1, _BAND // width)
+    transpose = _orientation(image)
+    upright = np.empty((width, height, 3) if transpose in _SWAP_SIDES else (height, width, 3), np.uint8)
+    rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):
-        end = min(top + rows, height)
-        band = _rgb(image.crop((0, top, width, end)), name)
-        place = slice(height - end, height - top) if turn in _LAST_FIRST else slice(top, end)
-        into = upright[:, place] if turn in _ON_SIDE else upright[place]
-        into[:] = np.asarray(band if turn is None else band.transpose(turn))
+        bottom = min(top + rows, height)
+        band = _rgb(image.crop((0, top, width, bottom)), name)
+        rows_upright = (
+            slice(height - bottom, height - top) if transpose in _REVERSE_ROWS else slice(top, bottom)
+        )
+        target = upright[:, rows_upright] if transpose in _SWAP_SIDES else upright[rows_upright]
+        target[:] = np.asarray(band if transpose is None else band.transpose(transpose))
     return upright
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
     try:
-        return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # unreadable EXIF says nothing about how the camera was held
+        return _TRANSPOSES.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # unreadable EXIF data says nothing about the orientation
         return None
 
 
@@ -229,13 +256,13 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
         raise PosetalkError(
             f"{name} has floating-point pixels, whose range is not known; save it with 8 bits a colour"
         )
-    if image.mode.startswith("I"):  # 16-bit grey; convert() would clip it to white
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         grey = np.clip(np.asarray(image).astype(np.float64) / 257, 0, 255)
         return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         opaque = image.convert("RGBA")
-        paper = Image.new("RGBA", opaque.size, "white")
-        return Image.alpha_composite(paper, opaque).convert("RGB")
+        background = Image.new("RGBA", opaque.size, "white")
+        return Image.alpha_composite(background, opaque).convert("RGB")
     return image.convert("RGB")
 
 
@@ -249,16 +276,16 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def _three_colours(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """An array of grey or RGBA as RGB; any other as it is."""
-    grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
-    rgba = array.ndim == 3 and array.shape[2] == 4
-    if array.dtype != np.uint8 or not array.size or not (grey or rgba):
-        return array
-    return _upright(Image.fromarray(array.reshape(array.shape[:2]) if grey else array), "the array")
+def _to_rgb(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Grey or RGBA pixels as RGB; any other array as it is."""
+    grey = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
+    rgba = pixels.ndim == 3 and pixels.shape[2] == 4
+    if pixels.dtype != np.uint8 or not pixels.size or not (grey or rgba):
+        return pixels
+    return _upright(Image.fromarray(pixels.reshape(pixels.shape[:2]) if grey else pixels), "the array")
 
 
-def _checked(pixels: npt.NDArray[Any], name: str) -> Pixels:
+def _check_pixels(pixels: npt.NDArray[Any], name: str) -> Pixels:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise PosetalkError(
             f"{name} has shape {pixels.shape} of {pixels.dtype}; give (height, width, 3) uint8 RGB, "

@@ -467,7 +467,7 @@ def write_screened(
 def write_report(annotated: AnnotatedImages | None, out: Path) -> list[str]:
     """Write report.html of the files in the folder; returns a sentence for each image that cannot be read."""
     poses = (record.image for record in annotated or ())
-    skeleton = annotated.points if annotated else None
+    skeleton = annotated.skeleton if annotated else None
     return write_page(
         out / SAMPLES, out / "report.html", poses=poses, skeleton=skeleton, rejected=out / REJECTED
     )

@@ -1,4 +1,4 @@
-"""Reading pictures of every kind, refusing the rest in one sentence, and cutting as OpenCV cuts."""
+"""Reading images of every kind, refusing the rest in one sentence, and cutting as OpenCV cuts."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ from posetalk.images.opening import MAX_SIDE, cut, normalise, read_image
 
 
 def smooth(height=48, width=64, seed=0):
-    """A picture with soft shading, different in each corner and each channel."""
+    """An image with soft shading, different in each corner and each channel."""
     coarse = np.random.default_rng(seed).uniform(0, 255, (5, 6, 3)).astype(np.float32)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
 
@@ -79,7 +79,7 @@ def with_alpha(values):
     return Image.fromarray(np.concatenate([values, alpha], axis=2))
 
 
-MODES = {  # mode -> (the picture as saved, the RGB pixels it must read as)
+MODES = {  # mode -> (the image as saved, the RGB pixels it must read as)
     "L": lambda a: (grey(a), np.repeat(a[..., :1], 3, 2)),
     "1": lambda a: (grey(a).point(lambda v: 255 * (v > 127), "1"), np.repeat(a[..., :1] > 127, 3, 2) * 255),
     "LA": lambda a: (
@@ -104,7 +104,7 @@ def test_every_mode_reads_as_rgb(mode, make, tmp_path):
         assert pixels.dtype == np.uint8 and np.array_equal(pixels, wanted)
 
 
-def test_half_transparent_pictures_are_laid_on_white():
+def test_half_transparent_images_are_laid_on_white():
     half = Image.new("RGBA", (4, 4), (0, 100, 200, 128))
     assert read_image(half)[0, 0] == pytest.approx([127, 177, 227], abs=1)
 
@@ -135,7 +135,7 @@ def test_an_array_is_returned_as_it_is():
     assert read_image(pixels) is pixels
 
 
-def test_arrays_of_grey_and_rgba_are_read_as_pictures_of_the_same():
+def test_arrays_of_grey_and_rgba_are_read_as_images_of_the_same():
     grey = smooth()[..., 0]
     for array in (grey, grey[..., None], np.asfortranarray(grey)):
         assert np.array_equal(read_image(array), np.repeat(grey[..., None], 3, 2))
@@ -303,7 +303,7 @@ def test_a_flipped_cut_is_the_mirrored_cut(rotation):
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("rotation", [0.0, 30.0, -75.0])
 def test_points_and_pixels_move_together(flip, rotation):
-    """A bright dot in the picture is found in the crop where `to_crop` says."""
+    """A bright dot in the image is found in the crop where `to_crop` says."""
     place = np.array([171, 88])
     image = np.zeros((240, 320, 3), np.uint8)
     cv2.circle(image, tuple(int(v) for v in place), 9, (255, 255, 255), -1)
@@ -314,7 +314,7 @@ def test_points_and_pixels_move_together(flip, rotation):
     assert np.abs(middle - square.to_crop(place)).max() < 0.05
 
 
-def test_a_cut_of_the_whole_picture_is_the_picture():
+def test_a_cut_of_the_whole_image_is_the_image():
     image = noisy(64, 64)
     assert np.array_equal(cut(image, Square((32, 32), 64, 64)), image)
 
@@ -326,7 +326,7 @@ def test_outside_is_black_and_the_image_is_left_alone():
     assert np.array_equal(image, before)
 
 
-def test_views_and_read_only_pictures_can_be_cut():
+def test_views_and_read_only_images_can_be_cut():
     image = noisy(64, 64)
     image.setflags(write=False)
     square = Square((30, 30), 40, 32)

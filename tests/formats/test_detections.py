@@ -20,7 +20,7 @@ def found(bbox: list[float], score: float = 0.9, image_id: int = 1, **more: Any)
     return {"image_id": image_id, "category_id": 1, "bbox": bbox, "score": score, **more}
 
 
-def test_boxes_of_each_picture_surest_first(write: Write) -> None:
+def test_boxes_of_each_image_surest_first(write: Write) -> None:
     records = [found([1, 2, 3, 4], 0.2), found([5, 6, 7, 8], 0.9), found([1, 1, 9, 9], 0.5, image_id=2)]
     boxes = read_boxes(write(records))
     assert [(b.box, b.score, b.image_id) for b in boxes[1]] == [
@@ -70,7 +70,7 @@ def test_a_detectors_slips_are_no_other_form(write: Write) -> None:
     assert "record number 20: the box (5.0, 5.0, 0.0, 9.0) has no area" in boxes.skipped[0]
 
 
-def test_shares_of_the_pictures_sides_are_refused(write: Write) -> None:
+def test_shares_of_the_images_sides_are_refused(write: Write) -> None:
     records = [found([0.1, 0.2, 0.5, 0.7], 1 - n / 100) for n in range(9)] + [found([1, 2, 30, 40])]
     with pytest.raises(PosetalkError, match="9 of 10 boxes are 1 px or smaller; normalised coordinates"):
         read_boxes(write(records))

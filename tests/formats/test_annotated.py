@@ -1,4 +1,4 @@
-"""Pictures one at a time are what the whole files say."""
+"""Images one at a time are what the whole files say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 
 
 def files(folder: Path, pictures: int) -> tuple[Path, Path, Path]:
-    """COCO's three files: two people, two captions and an object a picture; the last picture has nobody."""
+    """COCO's three files: two people, two captions and an object an image; the last image has nobody."""
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 80} for i in range(1, pictures + 2)]
     people = [
         {"id": 10 * i + n, "image_id": i, "bbox": [5, 5, 50, 60], "category_id": 1}

@@ -1,4 +1,4 @@
-"""Poses on pictures, looked at through their pixels."""
+"""Poses on images, looked at through their pixels."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_sides(name: str, colour: tuple) -> None:
     assert side_colour(name) == colour
 
 
-def test_the_picture_given_stays_as_it_is() -> None:
+def test_the_image_given_stays_as_it_is() -> None:
     image = grey()
     image.setflags(write=False)
     picture = draw_pose(image, POSE, LIMBS, labels="all")
@@ -103,7 +103,7 @@ def test_an_ellipse_is_as_wide_as_the_spread() -> None:
     left_hand = xs < 300
     assert abs(200 - xs[left_hand].min() - 60) <= 3
     assert abs(ys.max() - 600 - 20) <= 3
-    quarter = replace(POSE, xy=POSE.xy / 4, std=std / 4)  # three times larger with its picture
+    quarter = replace(POSE, xy=POSE.xy / 4, std=std / 4)  # three times larger with its image
     plain, spread = (draw_pose(grey(200, 175), replace(quarter, std=s), LIMBS) for s in (None, quarter.std))
     _, xs = np.nonzero((plain != spread).any(-1))
     assert abs(3 * (200 - 60) / 4 - xs.min()) <= 3
@@ -125,7 +125,7 @@ def test_only_custom_keypoints_are_named_unless_asked() -> None:
     xy=st.lists(st.tuples(st.floats(0, 640), st.floats(0, 480)), min_size=1, max_size=8),
     words=st.lists(st.sampled_from(["chin", "left heel", "the back of the right hand", "äÅg"]), min_size=8),
 )
-def test_names_stay_in_the_picture_and_apart(xy: list, words: list[str]) -> None:
+def test_names_stay_in_the_image_and_apart(xy: list, words: list[str]) -> None:
     names = tuple(f"{w} {i}" for i, w in enumerate(words[: len(xy)]))
     placed = place_names(points(*xy, names=names), range(len(names)), (), (640, 480))
     spots = [name.spot for name in placed]
@@ -138,7 +138,7 @@ def test_names_stay_in_the_picture_and_apart(xy: list, words: list[str]) -> None
 @pytest.mark.parametrize(
     ("w", "h", "wanted"), [(64, 48, (640, 480)), (320, 100, (640, 200)), (639, 10, (639, 10))]
 )
-def test_small_pictures_are_enlarged(w: int, h: int, wanted: tuple) -> None:
+def test_small_images_are_enlarged(w: int, h: int, wanted: tuple) -> None:
     pose = points((w / 4, h / 2), (w / 2, h / 2), (w / 3, h / 3))
     assert draw_pose(grey(w, h), pose, LIMBS).shape == (wanted[1], wanted[0], 3)
     assert draw_pose(grey(w, h), pose, LIMBS, enlarge=False).shape == (h, w, 3)
@@ -153,8 +153,8 @@ def test_letters_are_whole(side: int) -> None:
     assert name.letters.sum() == pytest.approx(np.asarray(sheet).sum() / 255, rel=0.01)
 
 
-def test_a_pose_takes_the_same_share_of_any_picture() -> None:
-    """What is right on a small picture is right on a large one."""
+def test_a_pose_takes_the_same_share_of_any_image() -> None:
+    """What is right on a small image is right on a large one."""
     shares = []
     for factor in (0.8, 1, 4):
         w, h = int(800 * factor), int(700 * factor)
@@ -205,6 +205,6 @@ def test_a_pair_survives_points_far_away() -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3))]
 )
-def test_what_is_no_picture_is_refused(image: np.ndarray) -> None:
+def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(PosetalkError, match="give uint8"):
         draw_pose(image, POSE)

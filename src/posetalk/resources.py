@@ -1,0 +1,17 @@
+"""Text and TOML files inside the package."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+
+def resource_text(path: str) -> str:
+    """The text of a file of the package, such as `skeletons/coco17.toml`."""
+    return files("posetalk").joinpath(*path.split("/")).read_text(encoding="utf-8")
+
+
+def resource_toml(path: str) -> dict[str, Any]:
+    """A TOML file of the package, such as `facts/claims.toml`."""
+    return tomllib.loads(resource_text(path))
