@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from posetalk.atomic_files import whole_file
 from posetalk.draw.pose import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.facts.fact import Facts
@@ -20,7 +21,6 @@ from posetalk.images.fit import drop_misfits
 from posetalk.images.opening import read_image
 from posetalk.skeleton import Skeleton
 from posetalk.types import PoseImage, Poses, PoseSet
-from posetalk.atomic_files import whole_file
 
 FONT_SIZE = 15  # px, of the text beside an image
 PANEL_WIDTH = 520  # px
