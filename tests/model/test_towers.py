@@ -30,6 +30,7 @@ from posetalk.model.files import build, conversation, load, save
 from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.settings import CropSettings, LoraSettings, ModelSettings
 from posetalk.skeleton import Keypoint
+from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import collate, pack
 from posetalk.train.target import Target
 
@@ -150,7 +151,7 @@ def test_it_learns_and_comes_back_from_its_folder(
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
     losses = []
     for _ in range(3):
-        loss = network(**batch).loss
+        loss = forward_with_loss(network, batch).loss
         optimizer.zero_grad()
         loss.backward()
         learning = {

@@ -17,6 +17,7 @@ from posetalk.prompt import coordinate
 from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
 from posetalk.skeleton import skeleton
 from posetalk.train.examples import Views, examples
+from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import PackedSequence, collate
 from posetalk.train.target import placed
 
@@ -112,13 +113,13 @@ def test_a_chain_is_five_questions_under_plain_causal_attention(network, labels)
     chain = views(network, labels, packing="chain")
     counts = [len(asked(network, chain[number][1])) for number in range(12)]
     assert max(counts) == 5
-    few = views(network, labels, packing="chain", questions=2)
+    few = views(network, labels, packing="chain", keypoints_per_view=2)
     assert len(asked(network, few[0][1])) == 2
 
     pixels, packed = chain[counts.index(5)]
     batch = collate([(pixels, packed)], pad=0)
     with torch.no_grad():
-        loss = model(**batch).loss
+        loss = forward_with_loss(model, batch).loss
         ids = batch["input_ids"]
         logits = model(input_ids=ids, pixel_values=batch["pixel_values"]).logits  # no mask, no positions
     answers = batch["labels"][0, 1:]

@@ -76,26 +76,3 @@ class PointHead(nn.Module):
         heat = self.query(asked) @ keys.mT / math.sqrt(SIZE)
         factor, offset = self.visible_line
         return heat / self.temperature, self.visible(asked)[..., 0] * factor + offset
-
-
-def gaussian(places: Tensor, side: int, sigma: float) -> Tensor:
-    """(..., 2) x, y in 0..1 -> (..., side * side), row by row: a Gaussian around each place, rows sum to 1.
-
-    sigma: in units of the square's side.
-    """
-    centres = (torch.arange(side, device=places.device) + 0.5) / side
-    x, y = ((-(((centres - places[..., axis, None]) / sigma) ** 2) / 2).softmax(-1) for axis in (0, 1))
-    return (y[..., :, None] * x[..., None, :]).flatten(-2)
-
-
-def point_loss(heat: Tensor, visible: Tensor, points: Tensor, sigma: float) -> Tensor:
-    """Summed over the questions: cross-entropy of the heat map, and a quarter of that of `visible`.
-
-    heat: (B, K, S * S) and visible: (B, K) logits; points: (B, K, 3) x, y in 0..1 and visible (0 or 1), NaN where
-    unknown; sigma: width of the target, in units of the crop's side.
-    """
-    placed, known = ~points[..., 0].isnan(), ~points[..., 2].isnan()
-    target = gaussian(points[placed][:, :2], math.isqrt(heat.shape[-1]), sigma)
-    places = -(target * heat[placed].float().log_softmax(-1)).sum()
-    seen = F.binary_cross_entropy_with_logits(visible[known].float(), points[known][:, 2], reduction="sum")
-    return places + seen / 4

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, LlavaConfig, LlavaForConditionalGeneration
 from transformers.models.llava.modeling_llava import (
     LlavaCausalLMOutputWithPast,
@@ -20,11 +18,9 @@ from posetalk.errors import PosetalkError
 from posetalk.model.block import NAME, blocks_of
 from posetalk.model.connector import LinearConnector
 from posetalk.model.movenet import TowerOutput
-from posetalk.model.point import PointHead, gaussian, point_loss
+from posetalk.model.point import PointHead
 
-IGNORE = -100
 READ = 32  # questions at a time
-GUIDED, EVERY = 2, 3  # the last layers whose attention `guide` draws, and every which of their heads
 
 
 class PoseLLMConfig(LlavaConfig):
@@ -170,8 +166,21 @@ class PoseLLMModel(LlavaModel):
         )
 
 
+@dataclass
+class PoseLLMOutput(LlavaCausalLMOutputWithPast):
+    """What `PoseLLM.forward` returns beside LLaVA's fields.
+
+    heat, visible:   with `ends`: (B, K, S * S) and (B, K), the logits of the heat maps, row by row, and of `visible`.
+    image_positions: with `logits_mask` or `ends`: (B, n), where the image tokens stand in a row.
+    """
+
+    heat: Tensor | None = None
+    visible: Tensor | None = None
+    image_positions: Tensor | None = None
+
+
 class PoseLLM(LlavaForConditionalGeneration):
-    """`generate` works as in every LLaVA; `forward` with `labels` gives the training loss."""
+    """`generate` works as in every LLaVA; the losses that it is trained with are in `train.losses`."""
 
     config_class = PoseLLMConfig
 
@@ -190,47 +199,42 @@ class PoseLLM(LlavaForConditionalGeneration):
     def forward(
         self,
         input_ids: Tensor | None = None,
-        labels: Tensor | None = None,
-        segments: Tensor | None = None,
-        truth: Tensor | None = None,
-        questions: Tensor | None = None,
-        lengths: Tensor | None = None,
-        asked: Tensor | None = None,
-        ends: Tensor | None = None,
-        points: Tensor | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-        logits_to_keep: int | Tensor = 0,
         pixel_values: Tensor | None = None,
         features: Tensor | None = None,
         fine: Tensor | None = None,
+        segments: Tensor | None = None,
+        questions: Tensor | None = None,
+        lengths: Tensor | None = None,
+        question_index: Tensor | None = None,
+        ends: Tensor | None = None,
+        logits_mask: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
-    ) -> LlavaCausalLMOutputWithPast:
-        """Next-token prediction; with `labels` (B, T; -100 where nothing is asked) the loss of the answers alone.
+    ) -> PoseLLMOutput:
+        """Next-token logits as every LLaVA gives them; with `logits_mask` or `ends`, what the losses need.
 
-        segments: (B, T) of packed sequences, see `block_mask`; None for plain causal attention.
-        truth:    (B, T, 5) of digit tokens: place, prefix and true value (see `digit_targets`), and x, y of the
-                  keypoint in 0..1; NaN elsewhere. Only read where `digit_sigma` or `guide` is set.
-        questions, lengths, asked: where questions are read once: (Q, L) ids of the different ones, their lengths (Q,),
-                  and for each question token of the batch, in order, which it is (n,).
-        ends, points: for the readout `point`: (B, K) where questions end, and (B, K, 3) x, y in 0..1 and visible (0 or
-                  1), NaN where nothing is known. Where points are given the loss is theirs; `digits_too` adds that of
-                  the answers.
-        features, fine: what `look` gave for the pictures, in place of `pixel_values`.
-        num_items_in_batch: divides the summed loss (all labels of a gradient step, over all processes); the labels of
-                  this call are counted where it is None.
+        Args:
+            input_ids: (B, T) token ids.
+            pixel_values: (B, 3, S, S) crops of people, normalised.
+            features, fine: what `look` gave for the images, in place of `pixel_values`.
+            segments: (B, T) of packed sequences, see `block_mask`; None for plain causal attention.
+            questions, lengths, question_index: where questions are read once: (Q, L) ids of the different ones, their
+                lengths (Q,), and for each question token of the batch, in order, which question it stands for (n,).
+            ends: (B, K) where questions end, for the readout `point`: heat maps are computed there.
+            logits_mask: (B, T) bool, tokens for which logits are computed: (n, vocabulary) in float32, row by row.
+            logits_to_keep: as in transformers, where neither `logits_mask` nor `ends` is given.
+            **kwargs: the language model's own.
         """
         if segments is not None:
             kwargs |= self.model.sight(segments)
-        if labels is None:
+        if logits_mask is None and ends is None:
             out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
             hidden = out.last_hidden_state
             if isinstance(logits_to_keep, int):
                 hidden = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
             else:
                 hidden = hidden[:, logits_to_keep]
-            return LlavaCausalLMOutputWithPast(
-                logits=self.lm_head(hidden), past_key_values=out.past_key_values
-            )
+            return PoseLLMOutput(logits=self.lm_head(hidden), past_key_values=out.past_key_values)
         assert input_ids is not None
         if features is None:
             assert pixel_values is not None
@@ -240,43 +244,24 @@ class PoseLLM(LlavaForConditionalGeneration):
         readings = None
         if questions is not None:
             assert lengths is not None
-            readings = self.model.read(questions, lengths)[asked]
-        guided = self.guide > 0 and truth is not None
-        out = self.model(
-            inputs_embeds=self.model.embed(input_ids, image, readings), output_attentions=guided, **kwargs
-        )
+            readings = self.model.read(questions, lengths)[question_index]
+        out = self.model(inputs_embeds=self.model.embed(input_ids, image, readings), **kwargs)
         hidden = out.last_hidden_state
-        is_image = (input_ids[0] == self.config.image_token_id).nonzero().flatten()
-        answers = labels[:, 1:] != IGNORE
-        counted = answers.sum() if num_items_in_batch is None else num_items_in_batch
-        loss = hidden.new_zeros(())
-        if points is not None:
-            assert ends is not None
-            keys = self.point.keys(hidden[:, is_image], image.fine)
+        image_positions = (input_ids[0] == self.config.image_token_id).nonzero().flatten()
+        heat = visible = logits = None
+        if ends is not None:
+            keys = self.point.keys(hidden[:, image_positions], image.fine)
             at_ends = hidden.gather(1, ends[..., None].expand(-1, -1, hidden.shape[2]))
             heat, visible = self.point(at_ends, keys)
-            loss = loss + point_loss(heat, visible, points, self.point_sigma)
-            if not self.digits_too:
-                return LlavaCausalLMOutputWithPast(loss=loss / counted)
-            # `counted` are tokens of answers here: a place weighs as much as an answer
-            loss = loss * answers.sum() / (~points[..., 0].isnan()).sum().clamp_min(1)
-        # The head is as wide as the vocabulary: it runs where an answer stands, and nowhere else.
-        logits = self.lm_head(hidden[:, :-1][answers]).float()
-        each = F.cross_entropy(logits, labels[:, 1:][answers], reduction="none")
-        if self.digit_sigma > 0 and truth is not None:
-            each = _soften(each, logits, truth[:, 1:][answers], self.digit_ids, self.digit_sigma)
-        loss = loss + each.sum()
-        if guided:
-            assert truth is not None
-            loss = loss + self.guide * guide_loss(out.attentions[-GUIDED:], is_image, truth)
-        return LlavaCausalLMOutputWithPast(loss=loss / counted, logits=logits)
-
-    # Set by training; not part of the model.
-    digit_ids: tuple[int, ...] = ()
-    digit_sigma: float = 0.0
-    guide: float = 0.0
-    point_sigma: float = 0.02
-    digits_too: bool = False
+        if logits_mask is not None:  # the head is as wide as the vocabulary: it runs here and nowhere else
+            logits = self.lm_head(hidden[logits_mask]).float()
+        return PoseLLMOutput(
+            logits=logits,
+            attentions=out.attentions,
+            heat=heat,
+            visible=visible,
+            image_positions=image_positions.expand(len(input_ids), -1),
+        )
 
 
 def block_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
@@ -298,50 +283,6 @@ def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
     # bfloat16's lowest is a little nearer zero than float32's: autocast may turn one into the other, never into -inf.
     low = max(torch.finfo(dtype).min, torch.finfo(torch.bfloat16).min)
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, low)
-
-
-def digit_targets(place: Tensor, prefix: Tensor, value: Tensor, sigma: float) -> Tensor:
-    """What each of the ten digits should be given when the coordinate is Gaussian around its label.
-
-    place: (n,) 0, 1, 2 for tenths, hundredths, thousandths; prefix: (n,) the number the digits before it spell;
-    value: (n,) the true coordinate in 0..1. Returns (n, 10), rows sum to 1.
-    """
-    width = 0.1 ** (place + 1)
-    edges = prefix[:, None] + width[:, None] * torch.arange(11, device=place.device)
-    below = torch.special.ndtr((edges - value[:, None]) / sigma)
-    mass = below.diff(dim=1).clamp_min(1e-9)
-    share: Tensor = mass / mass.sum(1, keepdim=True)
-    return share
-
-
-def guide_loss(attentions: Sequence[Tensor], image: Tensor, truth: Tensor) -> Tensor:
-    """Summed over the digits asked for: how far heads look from the image token under the keypoint.
-
-    attentions: per layer (B, heads, T, T); every third head is drawn, the others stay free. image: (n,) positions of
-    the image tokens, a square grid row by row; truth: (B, T, 5). Cross-entropy between a head's attention and a
-    Gaussian around the keypoint, half a token wide.
-    """
-    batch, row = (~truth[:, 1:, 0].isnan()).nonzero().unbind(1)
-    target = near(truth[batch, row + 1, 3:], len(image))
-    losses = [
-        -(target[:, None] * layer[batch, ::EVERY, row][..., image].float().clamp_min(1e-9).log()).sum(-1)
-        for layer in attentions
-    ]
-    return torch.stack(losses).mean((0, 2)).sum()
-
-
-def near(places: Tensor, tokens: int) -> Tensor:
-    """(n, 2) x, y in 0..1 -> (n, tokens): a Gaussian half a token wide over a square grid of tokens, rows sum to 1."""
-    side = math.isqrt(tokens)
-    return gaussian(places, side, 0.5 / side)
-
-
-def _soften(loss: Tensor, logits: Tensor, truth: Tensor, digit_ids: tuple[int, ...], sigma: float) -> Tensor:
-    rows = ~truth[:, 0].isnan()
-    place, prefix, value = truth[rows, :3].double().unbind(1)
-    target = digit_targets(place, prefix, value, sigma).to(logits.dtype)
-    ten = logits.log_softmax(1)[rows][:, list(digit_ids)]
-    return loss.masked_scatter(rows, -(target * ten).sum(1))
 
 
 AutoConfig.register("posellm", PoseLLMConfig)

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from posetalk.model.posellm import PoseLLM, near
+from posetalk.model.posellm import PoseLLM
 from posetalk.train.examples import Views
+from posetalk.train.losses import token_targets
 from posetalk.train.target import Target, placed
 
 BATCH = 16
@@ -85,4 +86,4 @@ def _loss(words: Words, tokens: Tensor, found: list[Target]) -> Tensor:
     names = torch.stack([words[t.keypoint.name] for t in found])
     places = torch.tensor([t.place for t in found], dtype=torch.float32, device=tokens.device)
     scores = names @ F.normalize(tokens.float(), dim=1).T / TEMPERATURE
-    return -(near(places, len(tokens)) * scores.log_softmax(1)).sum(1)
+    return -(token_targets(places, len(tokens)) * scores.log_softmax(1)).sum(1)

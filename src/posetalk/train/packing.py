@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from posetalk.model.posellm import IGNORE
 from posetalk.prompt import coordinate
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import Readout
 from posetalk.train.feature_cache import VisionFeatures
+from posetalk.train.losses import IGNORE
 from posetalk.train.target import Target
 
 Packing = Literal["block", "chain"]
@@ -30,7 +30,7 @@ class PackedSequence:
     """One sequence of T tokens with K questions.
 
     input_ids, position_ids, segments: T each. labels: T, -100 where nothing is learned; for `point` a label stands at
-    each question's end, where it is only counted. truth: T of 5 numbers, see PoseLLM.forward.
+    each question's end, where it is only counted. truth: T of 5 numbers, see `losses.forward_with_loss`.
     questions: token ids of each question; ends: where each ends; points: x, y in 0..1 and visible, NaN where unknown.
     once: the questions stand as one token each, to be read apart.
     """
@@ -56,7 +56,7 @@ def pack(
     found: Sequence[Target],
     packing: Packing = "block",
     readout: Readout = "digits",
-    digits_too: bool = False,
+    learn_digits: bool = False,
 ) -> PackedSequence:
     """The questions for `found` in one row; answers stand behind those with a place where digits are learned."""
     start = len(talk.prefix)
@@ -68,12 +68,12 @@ def pack(
         words = talk.question(target.keypoint, first=packing == "block" or number == 1)
         question = words if talk.question_token is None else (talk.question_token,)
         answer: tuple[int, ...] = ()
-        if target.place is not None and (readout == "digits" or digits_too):
+        if target.place is not None and (readout == "digits" or learn_digits):
             answer = talk.answer.ids(*target.place)
         size = len(question) + len(answer)
         row.input_ids.extend((*question, *answer))
         row.labels.extend([IGNORE] * len(question))
-        if readout == "point" and not digits_too:
+        if readout == "point" and not learn_digits:
             row.labels[-1] = question[-1]
         row.labels.extend(answer)
         row.ends.append(len(row.truth) + len(question) - 1)
@@ -135,7 +135,7 @@ def collate(
         longest = max(map(len, different))
         batch["questions"] = torch.tensor([[*q, *[pad] * (longest - len(q))] for q in different])
         batch["lengths"] = torch.tensor([len(q) for q in different])
-        batch["asked"] = torch.tensor([index[q] for p in packed for q in p.questions])
+        batch["question_index"] = torch.tensor([index[q] for p in packed for q in p.questions])
     return batch
 
 

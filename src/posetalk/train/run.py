@@ -23,6 +23,7 @@ from posetalk.train.align import align
 from posetalk.train.card import KnownKeypoints, write_card
 from posetalk.train.examples import TrainingExample, Views, examples, targets
 from posetalk.train.feature_cache import FeatureCache, look
+from posetalk.train.losses import LossSettings, forward_with_loss
 from posetalk.train.packing import collate
 from posetalk.train.progress import ProgressCallback, StopCallback, take_steps
 from posetalk.train.readable import looked_at_again, unreadable
@@ -52,11 +53,12 @@ def _run(settings: TrainSettings, out: Path) -> Path:
         print(f"note: {learned.warning}")
     model.config.keypoints = learned.known
     talk = conversation(model.config, tokenizer)
-    model.digit_ids, model.digit_sigma = talk.answer.digits, settings.digit_sigma
-    model.guide, model.point_sigma, model.digits_too = (
-        settings.attention_loss_weight,
-        settings.heatmap_sigma,
-        settings.learn_digits,
+    losses = LossSettings(
+        digit_ids=talk.answer.digits,
+        digit_sigma=settings.digit_sigma,
+        attention_loss_weight=settings.attention_loss_weight,
+        heatmap_sigma=settings.heatmap_sigma,
+        learn_digits=settings.learn_digits,
     )
     if settings.attention_loss_weight:
         model.set_attn_implementation("eager")  # the others keep no attention weights
@@ -76,6 +78,7 @@ def _run(settings: TrainSettings, out: Path) -> Path:
             train_dataset=views,
             data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
             callbacks=[report, stop],
+            losses=losses,
             shares={"language_model": settings.language_lr_scale, "vision_tower": settings.vision_lr_scale},
         )
         # the first process alone makes it, perhaps later than this one looks
@@ -108,12 +111,32 @@ def _features(
 
 
 class _PoseTrainer(Trainer):
-    """A learning rate for each part, and views in the order they are numbered."""
+    """PoseLLM's losses, and a learning rate for each part."""
 
-    def __init__(self, *args: Any, shares: dict[str, float], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, losses: LossSettings, shares: dict[str, float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.shares = shares
+        self.losses, self.shares = losses, shares
         self.remove_callback(PrinterCallback)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """As transformers' own, which asks the model for the loss."""
+        if torch.is_tensor(num_items_in_batch):
+            num_items_in_batch = num_items_in_batch.max()  # DataParallel repeats it for each GPU
+        out = forward_with_loss(model, inputs, self.losses, num_items_in_batch)
+        assert out.loss is not None
+        if (
+            self.args.average_tokens_across_devices
+            and num_items_in_batch is not None
+            and self.args.n_gpu <= 1
+        ):
+            out.loss = out.loss * self.accelerator.num_processes  # gradients become their mean
+        return (out.loss, out) if return_outputs else out.loss
 
     def create_optimizer(self, *_: Any) -> torch.optim.Optimizer:
         groups: dict[float, list[torch.nn.Parameter]] = {}
