@@ -7,6 +7,7 @@ the core of posetalk alone: the API is read from the source, not imported.
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable
 from importlib import import_module
@@ -25,8 +26,8 @@ GROUPS = {
     "Words to points": ("locate", "model", "prompt"),
     "Training and scoring": ("train", "score"),
     "Points to words": ("facts", "write", "llm", "tune", "bench"),
-    "Data": ("types", "skeleton", "formats", "images", "draw"),
-    "Settings and errors": ("settings", "errors"),
+    "Data": ("types", "skeleton", "formats", "images", "draw", "hub"),
+    "Settings, messages and errors": ("settings", "messages", "errors"),
 }
 # What a settings file may hold, by the command that reads it.
 SETTINGS = {
@@ -86,16 +87,20 @@ def settings() -> str:
     """A table for each model of settings, and for the models that its fields hold."""
     lines, seen = [], set()
     for title, place in SETTINGS.items():
-        module, _, name = place.rpartition(".")
-        root = getattr(import_module(module), name)
         lines += [f"## {title}", ""]
-        for table, model in _nested(root):
+        for table, model in _nested(model_of(place)):
             if model in seen:
                 lines += [f"### `{table}`: {model.__name__}, as above", ""]
             else:
                 seen.add(model)
                 lines += _table(table, model)
     return "\n".join(lines)
+
+
+def model_of(place: str) -> Any:
+    """The class that a dotted name is of."""
+    module, _, name = place.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 def _nested(model: type[BaseModel], table: str = "") -> list[tuple[str, type[BaseModel]]]:
@@ -110,38 +115,12 @@ def _nested(model: type[BaseModel], table: str = "") -> list[tuple[str, type[Bas
 
 
 def _table(table: str, model: type[BaseModel]) -> list[str]:
-    about, meant = described(model)
     title = f"### `{table}`: {model.__name__}" if table else f"### {model.__name__}"
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        cells = (f"`{name}`", _shown(field), _default(field), meant.get(name, ""))
+        cells = (f"`{name}`", _shown(field), _default(field), " ".join((field.description or "").split()))
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return [title, "", about, "", *rows, ""]
-
-
-def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
-    """A model's docstring: what it says of the whole, and of each field (`name: ...`, also under `Attributes:`)."""
-    whole: list[str] = []
-    meant: dict[str, str] = {}
-    now: list[str] = []
-    for line in (ast.get_docstring(_source(model)) or "").splitlines():
-        entry = re.match(r"\s*((?:\w+(?:, )?)+)(?: \([^)]*\))?:\s+(\S.*)", line)
-        names = entry[1].split(", ") if entry else []
-        if entry and set(names) <= set(model.model_fields):
-            now = names
-            meant |= dict.fromkeys(now, entry[2])
-        elif now and line.startswith(" "):
-            meant |= {name: f"{meant[name]} {line.strip()}" for name in now}
-        elif line.strip() != "Attributes:":
-            now = []
-            whole.append(line)
-    return "\n".join(whole).strip(), meant
-
-
-def _source(model: type[BaseModel]) -> ast.ClassDef:
-    file = import_module(model.__module__).__file__
-    tree = ast.parse(Path(str(file)).read_text(encoding="utf-8"))
-    return next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == model.__name__)
+    return [title, "", inspect.getdoc(model) or "", "", *rows, ""]
 
 
 def _kinds(annotation: Any) -> list[Any]:

@@ -40,7 +40,20 @@ SETTINGS: dict[str, type[Settings]] = {
     "ServerSettings": ServerSettings,
 }
 # Programs that docs may call beside posetalk.
-OTHERS = {"python", "make", "pip", "export", "torchrun", "accelerate", "cp", "cat", "head", "for", "test"}
+OTHERS = {
+    "python",
+    "make",
+    "pip",
+    "export",
+    "torchrun",
+    "accelerate",
+    "cp",
+    "cat",
+    "head",
+    "for",
+    "hf",
+    "test",
+}
 
 
 @dataclass(frozen=True)
@@ -165,7 +178,7 @@ def test_tables_of_settings_name_their_keys(name: str, models: list[type[Setting
     named = {key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])}
     known = {key for model in models for key in model.model_fields}
     assert named <= known
-    assert known - named <= {"data", "model", "augment", "rate"}
+    assert known - named <= {"data", "model", "augmentation"}
 
 
 def test_presets_are_those_of_the_guide() -> None:
@@ -176,7 +189,7 @@ def test_presets_are_those_of_the_guide() -> None:
         for method in re.findall(r"`(\w+)`", cells[1]):
             made = preset(cells[0].strip("`"), method)
             told = [float(cell) for cell in cells[2:5]]
-            assert [made[key] for key in ("rate", "connector_rate", "batch")] == told
+            assert [made[key] for key in ("learning_rate", "connector_learning_rate", "batch_size")] == told
 
 
 @pytest.fixture

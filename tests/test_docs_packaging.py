@@ -33,6 +33,14 @@ def pages() -> ModuleType:
     return module
 
 
+def test_every_setting_says_what_it_is(pages: ModuleType) -> None:
+    models = [model for place in pages.SETTINGS.values() for _, model in pages._nested(pages.model_of(place))]
+    assert len(models) > 8
+    for model in models:
+        for name, field in model.model_fields.items():
+            assert re.match('[A-Z`"0]', field.description or ""), f"{model.__name__}.{name}"
+
+
 def steps(file: Path) -> list[dict[str, Any]]:
     return [step for job in yaml.safe_load(file.read_text())["jobs"].values() for step in job["steps"]]
 
@@ -111,14 +119,14 @@ def test_every_key_of_the_settings_stands_in_the_reference(pages: ModuleType) ->
         "`[[data]]`",
         "`[model.crop]`",
         "`[model.lora]`",
-        "`[augment]`",
+        "`[augmentation]`",
         "`[[replay]]`",
         "`[probe]`",
     ):
         assert table in text
     assert "Annotated" not in text and "typing." not in text
     assert '| `packing` | `"block"` or `"chain"` | `"block"` |' in text
-    assert "| `steps` | int, ≥ 1 | none |" in text
+    assert "| `max_steps` | int, ≥ 1 | none |" in text
 
 
 def test_every_command_stands_in_the_reference(pages: ModuleType) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from cyclopts import CycloptsError, UnknownOptionError
 
@@ -12,6 +13,7 @@ from posetalk.cli import bench, points, push, tune, words  # noqa: F401  (they a
 from posetalk.cli.app import app
 from posetalk.cli.terminal import streams
 from posetalk.errors import PosetalkError, missing_package
+from posetalk.messages import log, show_progress
 
 # In the words of torch, safetensors and SQLite, whose errors for it are of many types.
 _FULL = ("no space left on device", "disk is full", "disk i/o error")
@@ -35,10 +37,32 @@ _RENAMED = {  # options that had another name before
 
 def main(argv: list[str] | None = None) -> None:
     """Run a command. Bad input, or a machine that fails: one sentence on standard error, exit code 2."""
-    with streams():
+    with streams(), _messages():
         code = _code(lambda: app(argv, exit_on_error=False, print_error=False))
         code = _code(sys.stdout.flush) or code
     raise SystemExit(code)
+
+
+class _Print(logging.Handler):
+    """Prints what the library tells, the bare sentence."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage())
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Show what the library tells: sentences on standard output, progress bars on standard error."""
+    handler, level = _Print(), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    show_progress()
+    try:
+        yield
+    finally:
+        show_progress(False)
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 def _code(step: Callable[[], object]) -> int:

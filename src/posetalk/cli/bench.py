@@ -151,7 +151,7 @@ def judge(
 
     Needs the extra `write`. The key of the server is read from the environment variable OPENAI_API_KEY.
 
-    Example: `posetalk bench judge own --model gpt-4.1-mini --money 5`
+    Example: `posetalk bench judge own --model gpt-4.1-mini --max-cost-usd 5`
 
     Args:
         folder: The folder of the benchmark.

@@ -174,7 +174,7 @@ def train(
     What is trained, and how, stands in a TOML file; options given beside it take the place of what it says. The
     folder gets the model, run.toml, log.jsonl and checkpoints. Needs the extra `train`.
 
-    Example: `posetalk train settings.toml --out runs/mine --steps 200`
+    Example: `posetalk train settings.toml --out runs/mine --max-steps 200`
 
     Args:
         settings: A TOML file of training settings. It may be left out where --preset, --annotations and

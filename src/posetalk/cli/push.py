@@ -20,15 +20,15 @@ LISTED = 20  # files that are named
 def push(folder: Path, repo_id: str, *, private: Annotated[bool, Parameter(negative=())] = False) -> None:
     """Upload a model or an exported data set to the Hugging Face hub.
 
-    What a run keeps for itself (settings, log, checkpoints) is left out. Refused is a folder with a ledger, a key, a
-    whole path of this machine, or an unfinished file. Log in first with `hf auth login`, or set HF_TOKEN. Example:
+    What a run keeps for itself (settings, log, checkpoints) is left out. A folder is refused if it holds a ledger, a
+    key, an absolute path of this machine or an unfinished file. Log in first with `hf auth login`, or set HF_TOKEN.
 
-        posetalk push tuned my-name/my-model --private
+    Example: `posetalk push tuned my-name/my-model --private`
 
     Args:
-        folder: what train, calibrate, tune, convert, export or bench export wrote.
-        repo_id: where to, as user/name or organisation/name; made if it is not there.
-        private: only its owners see it.
+        folder: The folder that train, calibrate, tune, convert, export or bench export wrote.
+        repo_id: The repository, as user/name or organisation/name. It is made if it is not there.
+        private: Only the owners see the repository.
     """
     from posetalk.hub.push import push_to_hub
 

@@ -34,7 +34,7 @@ def tune(
     The folder gets the model, run.toml, log.jsonl and checkpoints. Options take the place of what --settings says,
     and that file of what --preset says. Needs the extra `tune`.
 
-    Example: `posetalk tune written --images train2017 --preset tiny --steps 250 --out talk`
+    Example: `posetalk tune written --images train2017 --preset tiny --max-steps 250 --out talk`
 
     Args:
         data: The conversations: a folder of `posetalk write`, a samples.jsonl, or LLaVA's JSON. It may be left

@@ -194,7 +194,7 @@ def export(
 
     No picture is in two splits. Forms that hold the photos themselves need the extra `export`.
 
-    Example: `posetalk export written for-trl --form parquet --images train2017`
+    Example: `posetalk export written for-trl --format parquet --images train2017`
 
     Args:
         samples: A folder of `posetalk write` or `posetalk screen`, or a samples.jsonl.

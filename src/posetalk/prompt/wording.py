@@ -11,20 +11,18 @@ from posetalk.skeleton import Keypoint
 
 
 class Wording(Settings):
-    """The words around a question; a TOML file with the same keys replaces them.
-
-    image:     what stands before the image tokens.
-    keypoint:  the line that describes; left out for a keypoint without a sentence. Knows {sentence} and {name}.
-    question:  the line that asks. Knows {name}.
-    answer:    what stands before the coordinates.
-    sentences: own descriptions by keypoint name, in place of the skeleton's; a keypoint without one stays so.
-    """
+    """The words around a question; a TOML file with the same keys replaces them."""
 
     image: str = "Image: "
+    """What stands before the image tokens."""
     keypoint: str = "Keypoint: {sentence}"
+    """The line that describes; left out for a keypoint without a sentence. Knows {sentence} and {name}."""
     question: str = "Question: Where in the image is the {name} of this person? Give its coordinates."
+    """The line that asks. Knows {name}."""
     answer: str = "Answer:"
+    """What stands before the coordinates."""
     sentences: dict[str, str] = {}
+    """Own descriptions by keypoint name, in place of the skeleton's; a keypoint without one stays so."""
 
     @field_validator("keypoint", "question")
     @classmethod
