@@ -62,7 +62,7 @@ def labels(at: Path) -> list[object]:
 
 
 def start(at: Path) -> Path:
-    (at / "start.toml").write_text('start = "posellm-7b"\nsteps = 1\n')
+    (at / "start.toml").write_text('start = "posellm-7b"\nmax_steps = 1\n')
     return at / "start.toml"
 
 

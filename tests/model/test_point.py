@@ -11,7 +11,7 @@ import torch
 from posetalk.errors import PosetalkError
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import Localizer
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import set_trainable, trainable_parameters
 from posetalk.model.files import build, conversation, load, save
 from posetalk.model.point import PointHead
 from posetalk.settings import ModelSettings
@@ -154,7 +154,7 @@ def test_lora_saves_the_head_and_the_reader_beside_its_adapters(network, tmp_pat
     torch.manual_seed(0)
     fresh, _ = build(settings)
     adapted = set_trainable(fresh, settings)
-    assert trainable(adapted)["readout"] > 0
+    assert trainable_parameters(adapted)["readout"] > 0
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if parameter.requires_grad:

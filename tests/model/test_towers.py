@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from posetalk.errors import PosetalkError
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import set_trainable, trainable_parameters
 from posetalk.model.files import build, conversation, load, save
 from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.settings import CropSettings, LoraSettings, ModelSettings
@@ -134,7 +134,7 @@ def test_it_learns_and_comes_back_from_its_folder(
     talk = conversation(model.config, tokenizer)
     assert talk.prefix.count(model.config.image_token_id) == tokens
     network = set_trainable(model, chosen)
-    counts = trainable(network)
+    counts = trainable_parameters(network)
     assert {part: bool(n) for part, n in counts.items()} == {
         "connector": True, "readout": False, "language_model": tune_text != "frozen",
         "vision_encoder": tune_vision != "frozen",

@@ -39,8 +39,8 @@ def test_aligned_connectors_say_the_name_where_the_keypoint_is(
     talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
     views = Views(people, talk, crop, settings, 64)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    first = align(model, tokenizer, views, 1, iter)
-    last = align(model, tokenizer, views, 60, iter)
+    first = align(model, tokenizer, views, 1)
+    last = align(model, tokenizer, views, 60)
     assert last < first - 0.5
     changed = {k.split(".")[1] for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {"multi_modal_projector"}

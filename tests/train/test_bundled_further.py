@@ -17,14 +17,14 @@ from tests.hub.hub import faults_of
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.hub.push import upload_of
-from posetalk.model.adapters import fitting, set_trainable, trainable
+from posetalk.model.adapters import set_trainable, trainable_parameters, with_default_tuning
 from posetalk.model.files import BUNDLED, build, load
 from posetalk.model.fingerprint import weights_fingerprint
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
 from posetalk.skeleton import Keypoint, Skeleton, skeleton
 from posetalk.train.card import KnownKeypoints
 
-GUIDE = Path(__file__).parents[2] / "docs" / "train.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "train.md"
 # The astronaut's face, shoulders and arms, by eye; the rest is outside of the photo.
 SEEN = {
     "nose": (229, 110), "left eye": (245, 97), "right eye": (211, 97), "left ear": (267, 108),
@@ -79,7 +79,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
         "per_device_batch_size": 2,
         "num_workers": 0,
     }  # as the guide says, but for how much of it
-    assert recipe().keys() == {"start", "steps", "batch", "device_batch", "data"}
+    assert recipe().keys() == {"start", "max_steps", "batch_size", "per_device_batch_size", "data"}
     (folder / "mine.toml").write_text(tomli_w.dumps(recipe() | few))
     words = [
         "train",
@@ -98,7 +98,7 @@ def test_the_guides_recipe_and_what_the_model_had_learned(
     card = Path("out/README.md").read_text()
     assert f"- Started from: {mark}" in card and warning in card
     assert "- Keypoints (15)" in card and "- Learned before (19)" in card
-    assert not re.search("text 0|connector 0|readout 0", card) and "vision 0" in card
+    assert not re.search("language_model 0|connector 0|readout 0", card) and "vision_encoder 0" in card
     before, after = load("bundled")[0], load("out")[0]
     assert after.config.keypoints == before.config.keypoints and after.config.readout == "point"
     # connector, readout and language model have learned, the tower has not
@@ -152,20 +152,20 @@ def test_keypoints_along_a_models_history(
 @pytest.mark.parametrize(
     ("given", "trained"),
     [
-        ({}, {"text"}),  # LoRA where there are layers for it
-        ({"tune_vision_encoder": "frozen"}, {"text"}),
-        ({"tune_vision_encoder": "layers", "tune_language_model": "frozen"}, {"vision"}),
-        ({"tune_language_model": "layers"}, {"text"}),
+        ({}, {"language_model"}),  # LoRA where there are layers for it
+        ({"tune_vision_encoder": "frozen"}, {"language_model"}),
+        ({"tune_vision_encoder": "layers", "tune_language_model": "frozen"}, {"vision_encoder"}),
+        ({"tune_language_model": "layers"}, {"language_model"}),
     ],
 )
 def test_what_is_tuned_of_a_saved_model_needs_no_towers_names(
     given: dict[str, Tuning], trained: set[str]
 ) -> None:
     model, _ = load("bundled")
-    counts = trainable(set_trainable(model, fitting(model, ModelSettings(**given))))
+    counts = trainable_parameters(set_trainable(model, with_default_tuning(model, ModelSettings(**given))))
     assert {name for name, count in counts.items() if count} == {"connector", "readout", *trained}
 
 
 def test_a_network_from_nothing_needs_them() -> None:
-    with pytest.raises(PosetalkError, match="name both, vision and text"):
+    with pytest.raises(PosetalkError, match="name both, vision_encoder and language_model"):
         build(ModelSettings(vision_encoder="x"))

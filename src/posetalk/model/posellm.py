@@ -17,10 +17,10 @@ from transformers.models.llava.modeling_llava import (
 from posetalk.errors import PosetalkError
 from posetalk.model.block import NAME, blocks_of
 from posetalk.model.connector import LinearConnector
-from posetalk.model.movenet import TowerOutput
+from posetalk.model.movenet import VisionOutput
 from posetalk.model.point import PointHead
 
-READ = 32  # questions at a time
+QUESTIONS_AT_ONCE = 32
 
 
 class PoseLLMConfig(LlavaConfig):
@@ -29,11 +29,11 @@ class PoseLLMConfig(LlavaConfig):
     connector:    `linear` or `mlp`.
     crop:         CropSettings as a dict: how a person was cut out in training.
     wording:      Wording as a dict: how it was asked.
-    vision, text: where the towers came from, for models that are saved as adapters alone.
+    vision, text: where vision encoder and language model came from, for models that are saved as adapters alone.
     keypoints:    names of the keypoints it was trained on.
     readout:      `digits` or `point`, how it answers unless told otherwise.
-    reading:      `inline`: a question's words stand behind the picture; `once`: they are read without it, and the
-                  mean of their last hidden states stands behind the picture as one word.
+    reading:      `inline`: a question's words stand behind the image; `once`: they are read without it, and the
+                  mean of their last hidden states stands behind the image as one word.
     cells:        each image token is cut into cells x cells for `point`; 0 for a model that has only `digits`.
     """
 
@@ -55,7 +55,7 @@ class PoseLLMConfig(LlavaConfig):
 
 
 class PoseLLMModel(LlavaModel):
-    """Tower, connector and language model without its head."""
+    """Vision encoder, connector and language model without its head."""
 
     config_class = PoseLLMConfig
 
@@ -70,31 +70,31 @@ class PoseLLMModel(LlavaModel):
             self.question_reader = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.post_init()
 
-    def look(self, pixel_values: Tensor) -> TowerOutput:
-        """(B, 3, S, S) -> what the tower sees: `last_hidden_state` (B, n, vision width), and its `fine` maps.
+    def vision_output(self, pixel_values: Tensor) -> VisionOutput:
+        """(B, 3, S, S) -> the vision encoder's `last_hidden_state` (B, n, vision width), and its `fine` maps.
 
-        The tower's last hidden state *after* its final norm (LocLLM's `x_norm_patchtokens`; LLaVA takes the one before)
-        without class and register tokens.
+        The vision encoder's last hidden state *after* its final norm (LocLLM's `x_norm_patchtokens`; LLaVA takes the
+        one before), without class and register tokens.
         """
-        seen = self.vision_tower(pixel_values.to(self.vision_tower.dtype))
-        features = seen.last_hidden_state
-        if features.ndim == 4:  # convolutional towers: (B, C, h, w)
+        output = self.vision_tower(pixel_values.to(self.vision_tower.dtype))
+        features = output.last_hidden_state
+        if features.ndim == 4:  # convolutional encoders: (B, C, h, w)
             features = features.flatten(2).transpose(1, 2)
         features = features[:, features.shape[1] - self.config.image_seq_length :]
-        return TowerOutput(last_hidden_state=features, fine=getattr(seen, "fine", None))
+        return VisionOutput(last_hidden_state=features, fine=getattr(output, "fine", None))
 
-    def connect(self, seen: TowerOutput) -> TowerOutput:
-        """What the tower sees, and with it the image tokens as words: `pooler_output` (B, n, text width)."""
-        features = seen.last_hidden_state
+    def project(self, output: VisionOutput) -> VisionOutput:
+        """The vision encoder's output, and with it the image tokens as words: `pooler_output` (B, n, text width)."""
+        features = output.last_hidden_state
         words = self.multi_modal_projector(features.to(next(self.multi_modal_projector.parameters()).dtype))
-        return TowerOutput(last_hidden_state=features, pooler_output=words, fine=seen.fine)
+        return VisionOutput(last_hidden_state=features, pooler_output=words, fine=output.fine)
 
-    def get_image_features(self, pixel_values: Tensor, **_: Any) -> TowerOutput:
-        """(B, 3, S, S) -> `look` and `connect`, under the name by which LLaVA's own code calls it."""
-        return self.connect(self.look(pixel_values))
+    def get_image_features(self, pixel_values: Tensor, **_: Any) -> VisionOutput:
+        """(B, 3, S, S) -> `vision_output` and `project`, under the name by which LLaVA's own code calls it."""
+        return self.project(self.vision_output(pixel_values))
 
     def embed(
-        self, input_ids: Tensor, image: TowerOutput | None = None, readings: Tensor | None = None
+        self, input_ids: Tensor, image: VisionOutput | None = None, readings: Tensor | None = None
     ) -> Tensor:
         """(B, T) ids -> (B, T, width); image and question tokens, past the vocabulary, are never looked up.
 
@@ -103,7 +103,7 @@ class PoseLLMModel(LlavaModel):
         is_image = input_ids == self.config.image_token_id
         is_question = input_ids == self.config.question_token_id
         words: Tensor = self.get_input_embeddings()(input_ids.masked_fill(is_image | is_question, 0))
-        if image is not None and is_image.any():  # `generate` passes the picture at every step
+        if image is not None and is_image.any():  # `generate` passes the image at every step
             features = image.pooler_output.to(words.dtype)
             if int(is_image.sum()) != features.shape[0] * features.shape[1]:
                 raise PosetalkError(
@@ -116,31 +116,31 @@ class PoseLLMModel(LlavaModel):
         return words
 
     def read(self, questions: Tensor, lengths: Tensor) -> Tensor:
-        """Read questions without the picture: (Q, L) ids, padded on the right, and their lengths (Q,) -> (Q, width).
+        """Read questions without the image: (Q, L) ids, padded on the right, and their lengths (Q,) -> (Q, width).
 
-        They stand in one row, and words with which all of them begin stand there once, as the picture does elsewhere.
+        They stand in one row, and words with which all of them begin stand there once, as the image does elsewhere.
         """
         order, means = lengths.argsort(), []
-        for rows in torch.split(order, READ):  # of like length, so that little is padded
+        for rows in torch.split(order, QUESTIONS_AT_ONCE):  # of like length, so that little is padded
             ids, sizes = questions[rows], lengths[rows]
-            alike = (ids == ids[0]).all(0).cumprod(0)
-            start = min(int(alike.sum()), int(sizes.min()) - 1)
-            places = torch.arange(start, int(sizes.max()), device=ids.device)
-            owner, column = (places < sizes[:, None]).nonzero().unbind(1)
+            same = (ids == ids[0]).all(0).cumprod(0)
+            start = min(int(same.sum()), int(sizes.min()) - 1)
+            positions = torch.arange(start, int(sizes.max()), device=ids.device)
+            owner, column = (positions < sizes[:, None]).nonzero().unbind(1)
             first = torch.arange(start, device=ids.device)
             hidden = self.language_model(
-                input_ids=torch.cat([ids[0, :start], ids[owner, places[column]]])[None],
-                position_ids=torch.cat([first, places[column]])[None],
+                input_ids=torch.cat([ids[0, :start], ids[owner, positions[column]]])[None],
+                position_ids=torch.cat([first, positions[column]])[None],
                 use_cache=False,
-                **self.sight(torch.cat([torch.zeros_like(first), owner + 1])[None]),
+                **self.attention_arguments(torch.cat([torch.zeros_like(first), owner + 1])[None]),
             ).last_hidden_state[0]
-            own = hidden.new_zeros(len(rows), hidden.shape[1]).index_add(0, owner, hidden[start:])
-            means.append((own + hidden[:start].sum(0)) / sizes[:, None])
+            sums = hidden.new_zeros(len(rows), hidden.shape[1]).index_add(0, owner, hidden[start:])
+            means.append((sums + hidden[:start].sum(0)) / sizes[:, None])
         out: Tensor = self.question_reader(torch.cat(means)[order.argsort()])
         return out
 
-    def sight(self, segments: Tensor) -> dict[str, Any]:
-        """What tells the language model which tokens of (B, T) segments, see `block_mask`, see each other."""
+    def attention_arguments(self, segments: Tensor) -> dict[str, Any]:
+        """Arguments that tell the language model which tokens of (B, T) segments see each other, see `block_mask`."""
         if self.language_model.config._attn_implementation == NAME:
             blocks = blocks_of(segments)
             if blocks is not None:
@@ -216,7 +216,7 @@ class PoseLLM(LlavaForConditionalGeneration):
         Args:
             input_ids: (B, T) token ids.
             pixel_values: (B, 3, S, S) crops of people, normalised.
-            features, fine: what `look` gave for the images, in place of `pixel_values`.
+            features, fine: what `vision_output` gave for the images, in place of `pixel_values`.
             segments: (B, T) of packed sequences, see `block_mask`; None for plain causal attention.
             questions, lengths, question_index: where questions are read once: (Q, L) ids of the different ones, their
                 lengths (Q,), and for each question token of the batch, in order, which question it stands for (n,).
@@ -226,7 +226,7 @@ class PoseLLM(LlavaForConditionalGeneration):
             **kwargs: the language model's own.
         """
         if segments is not None:
-            kwargs |= self.model.sight(segments)
+            kwargs |= self.model.attention_arguments(segments)
         if logits_mask is None and ends is None:
             out = self.model(input_ids=input_ids, pixel_values=pixel_values, **kwargs)
             hidden = out.last_hidden_state
@@ -240,7 +240,7 @@ class PoseLLM(LlavaForConditionalGeneration):
             assert pixel_values is not None
             image = self.model.get_image_features(pixel_values)
         else:
-            image = self.model.connect(TowerOutput(last_hidden_state=features, fine=fine))
+            image = self.model.project(VisionOutput(last_hidden_state=features, fine=fine))
         readings = None
         if questions is not None:
             assert lengths is not None
@@ -267,22 +267,22 @@ class PoseLLM(LlavaForConditionalGeneration):
 def block_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
     """(B, T) segments -> (B, 1, T, T) additive mask.
 
-    Segment 0 is what everyone sees (the picture), 1, 2, ... are questions with their answers: a token sees the tokens
+    Segment 0 is what everyone sees (the image), 1, 2, ... are questions with their answers: a token sees the tokens
     before it of segment 0 and of its own. -1 is padding, which nobody sees but itself.
     """
     length = segments.shape[1]
     same = segments.unsqueeze(2) == segments.unsqueeze(1)
     causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-    seen = causal & (same | (segments == 0).unsqueeze(1)) & (segments >= 0).unsqueeze(2)
-    seen = seen | torch.eye(length, dtype=torch.bool, device=segments.device)
-    return additive(seen.unsqueeze(1), dtype)
+    visible = causal & (same | (segments == 0).unsqueeze(1)) & (segments >= 0).unsqueeze(2)
+    visible = visible | torch.eye(length, dtype=torch.bool, device=segments.device)
+    return additive(visible.unsqueeze(1), dtype)
 
 
-def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
     """A boolean mask as numbers to add to attention scores: 0 where seen, the lowest number elsewhere."""
     # bfloat16's lowest is a little nearer zero than float32's: autocast may turn one into the other, never into -inf.
     low = max(torch.finfo(dtype).min, torch.finfo(torch.bfloat16).min)
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, low)
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, low)
 
 
 AutoConfig.register("posellm", PoseLLMConfig)
