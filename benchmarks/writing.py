@@ -23,7 +23,7 @@ from pathlib import Path
 import openai
 from benchmarks.measure import show
 
-from posetalk.llm.client import ServerSettings, body
+from posetalk.llm.client import ServerSettings, request_body
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.runner import generate
@@ -56,7 +56,7 @@ def package(settings: ServerSettings, number: int) -> None:
 
         async def worker() -> None:
             for job in todo:
-                await client.chat.completions.create(**body(job, settings, True))
+                await client.chat.completions.create(**request_body(job, settings, True))
 
         await asyncio.gather(*(worker() for _ in range(settings.concurrency)))
         await client.close()
@@ -67,7 +67,7 @@ def package(settings: ServerSettings, number: int) -> None:
 def one_by_one(settings: ServerSettings, number: int) -> None:
     with openai.OpenAI(api_key="none", base_url=settings.base_url, max_retries=0) as client:
         for job in jobs(number):
-            client.chat.completions.create(**body(job, settings, True))
+            client.chat.completions.create(**request_body(job, settings, True))
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ import numpy as np
 from posetalk.bench.answers.review import read_answers
 from posetalk.bench.questions.build import read_closed
 from posetalk.bench.questions.questions import Question
-from posetalk.bench.report.report import fingerprints
+from posetalk.bench.report.report import correctness
 from posetalk.score.bootstrap import interval, resample
 
 ARMS = ("captions", "grounded")
@@ -72,7 +72,7 @@ def rights(folder: Path, name: str, questions: list[Question]) -> np.ndarray:
         key: replace(answer, text=begun.group()) if (begun := _BEGUN.match(answer.text)) else answer
         for key, answer in read_answers(folder / "answers" / f"{name}.jsonl").items()
     }
-    found = fingerprints(answers, questions)
+    found = correctness(answers, questions)
     return np.array([float(found[question.id] == "right") for question in questions])
 
 

@@ -30,8 +30,8 @@ from PIL import Image
 
 from posetalk.bench.questions.ask import counts_people, questions_of
 from posetalk.bench.questions.build import balanced
-from posetalk.bench.questions.questions import LETTERS, Question, drawn
-from posetalk.bench.questions.source import BuildSettings, pictures_of
+from posetalk.bench.questions.questions import LETTERS, Question, stable_hash
+from posetalk.bench.questions.source import BuildSettings, annotated_images
 from posetalk.facts.scene import scene_of
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.skeleton import skeleton
@@ -190,11 +190,11 @@ def about_poses(parts: list[Part]) -> dict[str, list[Sample]]:
 def short(asked: list[Question], named: dict[int, str]) -> list[Sample]:
     """Questions with a short answer, balanced, SHORT a sample."""
     of: dict[int, list[Question]] = {}
-    for question in balanced(asked, each=10**9):
+    for question in balanced(asked, max_per_answer=10**9):
         of.setdefault(question.image_id, []).append(question)
     samples = []
     for number, some in sorted(of.items()):
-        some.sort(key=lambda question: drawn("order", question.id))
+        some.sort(key=lambda question: stable_hash("order", question.id))
         for start in range(0, len(some), SHORT):
             turns = tuple(
                 (question.prompt, question.answer.capitalize()) for question in some[start : start + SHORT]
@@ -220,7 +220,7 @@ def read(data: Path) -> list[Part]:
     }
     parts = []
     for number, (folder, settings) in enumerate(chosen.items()):
-        found, names, skipped = pictures_of(settings)
+        found, names, skipped = annotated_images(settings)
         pictures = []
         for picture in found:
             name = f"{folder}/{picture.image.name}"

@@ -17,10 +17,10 @@ from posetalk.bench.answers.answer import asked_questions, file_of
 from posetalk.bench.questions.build import ClosedSet
 from posetalk.bench.report.cards import Thumbnails
 from posetalk.bench.report.export import export_lmms, export_vlmeval
-from posetalk.bench.run import answer_remote
+from posetalk.bench.run import answer_benchmark_by_server
 from posetalk.errors import PosetalkError
 from posetalk.llm.request import ImagePart
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample
 
 SECRET = b"the secret of somebody's machine"
@@ -70,7 +70,7 @@ def test_a_server_is_sent_pictures_of_the_folder_alone(images: Path, tmp_path: P
 
     ClosedSet((), {}, ()).save(tmp_path / "bench")
     with running(script) as server:
-        found, _ = answer_remote(asked, settings(server.url), tmp_path / "bench", "m")
+        found, _ = answer_benchmark_by_server(asked, settings(server.url), tmp_path / "bench", "m")
     [body] = server.seen
     url = body["messages"][0]["content"][0]["image_url"]["url"]
     assert url == "data:image/jpeg;base64," + base64.b64encode((images / "good.jpg").read_bytes()).decode()
@@ -123,7 +123,9 @@ def test_samples_that_are_exported(form: Any, given: bool, images: Path, tmp_pat
         if key not in ("text",)
     ]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
-    found = export(tmp_path / "samples.jsonl", tmp_path / "out", form, images=images if given else None)
+    found = export_dataset(
+        tmp_path / "samples.jsonl", tmp_path / "out", form, images=images if given else None
+    )
     data = held(tmp_path / "out")
     assert b"good.jpg" in data and b"secret.jpg" not in data
     told = [sentence.split("sample ")[1].split(":")[0] for sentence in found.skipped]
@@ -141,7 +143,7 @@ def test_a_picture_that_cannot_be_decoded_costs_its_samples_alone(images: Path, 
         for i, name in enumerate(("good", "cut", "other"))
     ]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
-    found = export(tmp_path / "samples.jsonl", tmp_path / "out", "parquet", images=images)
+    found = export_dataset(tmp_path / "samples.jsonl", tmp_path / "out", "parquet", images=images)
     assert len(found.skipped) == 1 and "sample cut: " in found.skipped[0]
     import pyarrow.parquet
 

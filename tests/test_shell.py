@@ -19,6 +19,7 @@ from posetalk.bench.report.table import _table as table_of_report
 from posetalk.cli import main
 from posetalk.cli.terminal import Stream, show
 from posetalk.errors import PosetalkError, shown
+from posetalk.messages import show_progress
 
 ROOT = Path(__file__).parents[1]
 SOURCE = str(Path(posetalk.__file__).parents[1])
@@ -212,6 +213,12 @@ def test_a_models_name_in_a_progress_bar_is_not_markup(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = bench(tmp_path / "of")
-    found = answer_here(asked_in(at), lambda some, words: ["yes"] * len(some), at / "m.jsonl", f"[/red]{ESC}")
+    show_progress()
+    try:
+        found = answer_here(
+            asked_in(at), lambda some, words: ["yes"] * len(some), at / "m.jsonl", f"[/red]{ESC}"
+        )
+    finally:
+        show_progress(False)
     said = capsys.readouterr().err
     assert found.new and "[/red]a\\x1b[31mb" in said.replace("\n", "") and "\x1b[31m" not in said

@@ -1,4 +1,4 @@
-"""One run at a time for what a run writes: two at once would write every record twice."""
+"""Locks, so that two runs never write the same folder or file at once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from filelock import FileLock, Timeout
 
 from posetalk.errors import PosetalkError
 
-# Seconds: a run that has just ended may still be letting go of its lock. Nobody is waited for.
-_PATIENCE = 0.2
+# Seconds: a run that has just ended may still be releasing its lock. Runs that go on are not waited for.
+_TIMEOUT = 0.2
 
 
 @contextmanager
 def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
-    """Hold a folder that is there, or a file that need not be, for as long as the block takes.
+    """Lock a folder or file for as long as the block runs.
 
-    The system frees the lock when the process dies, however it dies. Of a distributed run the first process holds it
-    for all. beside: the lock of a folder lies beside it too, so that its place can be taken meanwhile. Errors: another
-    process, or another thread of this one, holds it; the lock's file cannot be written.
+    The system frees the lock when the process dies. In a distributed run the first process locks for all.
+
+    Args:
+        path: A folder that exists, or a file that need not.
+        beside: Put the lock file of a folder beside the folder, so that the folder itself can be replaced meanwhile.
+
+    Raises:
+        PosetalkError: another process, or another thread of this one, has the lock; the lock file cannot be written.
     """
     path = Path(path)
     if int(os.environ.get("RANK") or 0) > 0:  # set by torchrun and accelerate
@@ -30,7 +35,7 @@ def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
     file = path / ".lock" if path.is_dir() and not beside else path.with_name(f".{path.name}.lock")
     lock = FileLock(file)
     try:
-        lock.acquire(timeout=_PATIENCE)
+        lock.acquire(timeout=_TIMEOUT)
     except Timeout:
         raise PosetalkError(
             f"{path} is in use by another run; wait until it has ended, or choose another folder"
@@ -41,5 +46,5 @@ def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):  # Windows deletes no open file
-            file.unlink()  # while it is held: whoever opened it meanwhile notices that it is gone and opens it again
+            file.unlink()  # before the release: whoever has opened it meanwhile sees that it is gone, and opens it anew
         lock.release()

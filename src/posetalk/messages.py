@@ -1,7 +1,7 @@
-"""What long work tells: sentences for the logger "posetalk", and progress bars for those who switch them on.
+"""Messages for the logger "posetalk", and progress bars, which are off until they are switched on.
 
-Library code prints nothing. Sentences are INFO, or WARNING where something was left out or looks wrong, so that a
-program that configures no logging sees the warnings on standard error. The command line shows both and the bars.
+Library code prints nothing. Messages are INFO, or WARNING where something was left out or looks wrong; a program that
+configures no logging sees the warnings on standard error. The command line shows both, and the bars.
 """
 
 from __future__ import annotations
@@ -21,16 +21,23 @@ _shown = False
 
 
 def show_progress(on: bool = True) -> None:
-    """Show progress bars on standard error, or stop doing so. They are off until this is called."""
+    """Switch progress bars on or off. They are shown on standard error."""
     global _shown
     _shown = on
 
 
 def track(items: Iterable[T], description: str, total: int | None = None, quiet: bool = False) -> Iterable[T]:
-    """The items, with a bar of how many are done and the time left. `quiet` shows none, whatever is switched on."""
+    """Iterate over `items` with a progress bar.
+
+    Args:
+        items: Any iterable.
+        description: The text before the bar.
+        total: The number of items, where `items` has no length.
+        quiet: Show no bar, even if bars are on.
+    """
     return _track(items, description, total, console=Console(stderr=True), disable=quiet or not _shown)
 
 
 def progress(*columns: ProgressColumn, **settings: Any) -> Progress:
-    """A bar of these columns, hidden while progress is switched off."""
+    """A progress bar with these columns, hidden while bars are off."""
     return Progress(*columns, console=Console(stderr=True), disable=not _shown, **settings)

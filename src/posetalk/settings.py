@@ -13,10 +13,10 @@ import msgspec
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.inputs import Content, Dumped, LocalPath, ModelName, TomlName, contents_of, differing, mark_of
 from posetalk.lock import only_run
-from posetalk.whole import whole_file
 
 _INPUTS = "inputs.json"
 

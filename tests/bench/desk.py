@@ -14,7 +14,7 @@ from tests.llm.server import Act, Body, said
 from posetalk.bench.answers.answer import AskedQuestion, answer_here, asked_questions, file_of
 from posetalk.bench.questions.build import ClosedSet
 from posetalk.bench.questions.openset import CATEGORIES, ImageContext, OpenQuestion, OpenSet
-from posetalk.bench.run import read_set
+from posetalk.bench.run import read_benchmark
 from posetalk.llm.client import ServerSettings
 
 PICTURES = 8
@@ -65,8 +65,8 @@ def coco(folder: Path, many: int = 40) -> list[str]:
 
 def asked_in(folder: Path) -> list[AskedQuestion]:
     """All questions of `bench`."""
-    found = read_set(folder / "bench")
-    return asked_questions(found.closed.questions, found.opened, folder / "photos")[0]
+    found = read_benchmark(folder / "bench")
+    return asked_questions(found.closed.questions, found.open_set, folder / "photos")[0]
 
 
 def spoken(folder: Path, text: str = "m says of {}") -> None:

@@ -23,7 +23,7 @@ from tests.llm.server import said as reply
 
 from posetalk.bench.answers.answer import answer_here, file_of
 from posetalk.bench.questions.lines import plain, read_lines
-from posetalk.bench.run import report_folder
+from posetalk.bench.run import report_benchmark
 from posetalk.cli import main
 from posetalk.skeleton import skeleton
 from posetalk.tune.chat import Chat
@@ -321,7 +321,7 @@ def test_every_name_of_a_model_is_its_own(tmp_path: Path, capsys: pytest.Capture
         assert run("judge", out, "--model", "[/red]", *to) == 0
         assert len(server.seen) == asked + 6  # all said the same
     names = {plain(name) for name in ODD}
-    found, _ = report_folder(out)
+    found, _ = report_benchmark(out)
     assert {*found.models} == {*found.relative} == names and found.judge == "[/red]"
     assert len([*(out / "answers").iterdir()]) == len([*(out / "reviews").iterdir()]) == len(names)
     assert all(one.judged == 6 for one in found.relative.values())

@@ -70,11 +70,18 @@ SCALES: dict[str, tuple[int, Any, Any, str | None, bool]] = {
     "x 10, all boxes outside": (3, SIZES, 10.0, "lie outside their pictures; made for larger ones?", True),
     "x 2, one picture": (1, SIZES, 2.0, "lie outside their pictures; made for larger ones?", False),
     "x 0.5": (
-        12,
+        30,
         SIZES,
         0.5,
         "of their pictures; made for smaller ones? give them in px of these pictures",
         True,
+    ),
+    "x 0.5, a dozen pictures": (
+        12,
+        SIZES,
+        0.5,
+        "of their pictures; made for smaller ones? give them in px of these pictures",
+        False,
     ),
     "x 0.5, three pictures": (
         3,

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from posetalk.inputs import Content
-from posetalk.llm.client import Completion
+from posetalk.llm.answer import Completion
 from posetalk.llm.ledger import Ledger
 from posetalk.locate.predictions import Prediction, PredictionLog
 from posetalk.skeleton import skeleton
@@ -79,12 +79,14 @@ SKELETON = [
     b'[[keypoint]]\nname = "right eye"\nmirror = "left eye"\n'
 ]
 TRAIN = [
-    b'steps = 5\nseed = 1\nbf16 = false\nwithout_keypoints = ["nose"]\n\n'
+    b'max_steps = 5\nseed = 1\nbf16 = false\nwithout_keypoints = ["nose"]\n\n'
     b'[[data]]\nannotations = "a.json"\nimages = "photos"\n\n[model]\nvision_encoder = "v"\nlanguage_model = "t"\n'
 ]
-WRITER = [b'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nconcurrency = 4\nmoney = 2.5\nretries = 3\n']
+WRITER = [
+    b'model = "m"\nbase_url = "http://127.0.0.1:9/v1"\nconcurrency = 4\nmax_cost_usd = 2.5\nmax_retries = 3\n'
+]
 TUNE = [
-    b'model = "m"\nsteps = 3\nseed = 1\nmethod = "lora"\n\n[[data]]\nfile = "a.json"\nimages = "photos"\n'
+    b'model = "m"\nmax_steps = 3\nseed = 1\nmethod = "lora"\n\n[[data]]\nfile = "a.json"\nimages = "photos"\n'
 ]
 WORDING = [
     b'keypoint = "Point: {sentence}"\nquestion = "Where is the {name}?"\nanswer = "Here:"\n\n[sentences]\nnose = "it"\n'
@@ -232,7 +234,7 @@ def ledger() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.sqlite"
         with Ledger(path) as made:
-            made.mark([("key", "1-detail"), ("other", "2-detail")], "waiting")
+            made.set_state([("key", "1-detail"), ("other", "2-detail")], "waiting")
             made.answer([("key", "1-detail", Completion("yes", "whole", 3, 4, True), 0.5)])
         sql = sqlite3.connect(path)
         sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -37,7 +37,7 @@ from posetalk.llm.fault import Rejected
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import price_of
 from posetalk.llm.request import ChatRequest
-from posetalk.locate.picture_log import PictureLog
+from posetalk.locate.image_log import ImageLog
 from posetalk.locate.predictions import read_predictions
 from posetalk.prompt.coordinate import read as read_place
 from posetalk.prompt.wording import wording
@@ -46,7 +46,7 @@ from posetalk.skeleton import Keypoint, Skeleton
 from posetalk.tune.settings import TuneSettings
 from posetalk.write.from_facts.sentences import caption_sentence
 from posetalk.write.from_model.reply import parse, schema
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import KINDS, Sample, read_samples
 from posetalk.write.screening import english
 from posetalk.write.screening.published import read_published
@@ -102,7 +102,7 @@ def _batch(path: Path) -> None:
 
 def _export(path: Path) -> None:
     with redirect_stdout(StringIO()):
-        export(path, path.with_name("out"), "llava")
+        export_dataset(path, path.with_name("out"), "llava")
 
 
 def _model(path: Path) -> None:
@@ -142,8 +142,8 @@ _OPEN = {
 
 
 def _picture_log(path: Path) -> None:
-    with PictureLog(path) as log:
-        log.same([])
+    with ImageLog(path) as log:
+        log.check_unchanged([])
 
 
 READERS = {

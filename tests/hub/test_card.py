@@ -12,7 +12,7 @@ from tests.hub.hub import faults_of
 
 from posetalk.bench.report.export import export_lmms
 from posetalk.hub.card import model_data, save_card, shown_path
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample
 
 
@@ -49,7 +49,7 @@ def test_the_head_of_an_export(form: str, tmp_path: Path) -> None:
     ]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
     images = tmp_path if form in ("parquet", "finevision") else None
-    export(tmp_path / "samples.jsonl", tmp_path / "out", form, images=images)  # type: ignore[arg-type]
+    export_dataset(tmp_path / "samples.jsonl", tmp_path / "out", form, images=images)  # type: ignore[arg-type]
     text = (tmp_path / "out" / "README.md").read_text()
     assert faults_of(text, "dataset") == [] and str(tmp_path) not in text
     card = DatasetCard.load(tmp_path / "out" / "README.md")

@@ -22,7 +22,7 @@ from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import model_data, save_card
 from posetalk.hub.push import push_to_hub, upload_of
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample
 
 BUNDLED = Path(posetalk.__file__).parent / "bundled"
@@ -60,7 +60,7 @@ def data(tmp_path: Path) -> Path:
     said = (("What is it?", "This, and/or that."),)
     lines = [Sample(f"{i}-detail", i, f"{i}.jpg", "detail", said, "facts").line() for i in range(9)]
     (tmp_path / "samples.jsonl").write_text("".join(lines))
-    export(tmp_path / "samples.jsonl", tmp_path / "data", "llava")
+    export_dataset(tmp_path / "samples.jsonl", tmp_path / "data", "llava")
     return tmp_path / "data"
 
 
@@ -242,7 +242,7 @@ def test_a_folder_without_anything(tmp_path: Path) -> None:
 
 def test_swift_with_whole_paths_is_refused(tmp_path: Path, data: Path) -> None:
     Image.new("RGB", (6, 5)).save(tmp_path / "0.jpg")
-    export(tmp_path / "samples.jsonl", tmp_path / "swift", "swift", images=tmp_path)
+    export_dataset(tmp_path / "samples.jsonl", tmp_path / "swift", "swift", images=tmp_path)
     with pytest.raises(PosetalkError, match=r"\.jsonl names .*\.jpg, a place of one machine"):
         upload_of(tmp_path / "swift")
 

@@ -135,7 +135,7 @@ FIT: dict[str, tuple[int, float, Any, str | None, str | None]] = {
     # pictures, labels' scale, sizes -> why a run refuses it, or else what it tells; None: nothing. A copy is only told.
     "good": (12, 1, SMALL, None, None),
     "one": (1, 1, SMALL, None, None),
-    "half": (12, 0.5, SMALL, "made for smaller ones", "of the upright pictures; made for smaller ones?"),
+    "half": (30, 0.5, SMALL, "made for smaller ones", "of the upright pictures; made for smaller ones?"),
     "half, few": (3, 0.5, SMALL, None, "of the upright pictures; made for smaller ones?"),
     "half, frames": (12, 0.5, SMALL[:1], None, "of the upright pictures; made for smaller ones?"),
     "half, one": (1, 0.5, SMALL, None, None),

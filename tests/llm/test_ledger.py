@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Completion, ServerSettings, key
+from posetalk.llm.answer import Completion
+from posetalk.llm.client import ServerSettings, request_key
 from posetalk.llm.fault import Fault
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.request import ChatRequest
@@ -42,12 +43,12 @@ def path(tmp_path: Path) -> Path:
 
 def test_an_answer_is_there_when_the_file_is_opened_again(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger.mark([("k", "1-detail")], "asked")
+        ledger.set_state([("k", "1-detail")], "asked")
         assert ledger.answer([("k", "1-detail", ANSWER, 0.25)]) == 1
         ledger.judge("k", (("Question?", "Answer."),))
     with Ledger(path) as ledger:
         row = ledger.row("k")
-        assert row and (row.job, row.state, row.answer) == ("1-detail", "answered", ANSWER)
+        assert row and (row.request_id, row.state, row.answer) == ("1-detail", "answered", ANSWER)
         assert row.verdict == (("Question?", "Answer."),) and ledger.in_flight == 0
         assert dataclasses.astuple(ledger.totals()) == (1, 10, 5, 0, 0.25)
         assert ledger.row("other") is None
@@ -57,7 +58,7 @@ def test_the_first_answer_stays(path: Path) -> None:
     with Ledger(path) as ledger:
         second = dataclasses.replace(ANSWER, reply="another")
         assert ledger.answer([("k", "j", ANSWER, 1), ("k", "j", second, 1)]) == 1
-        ledger.mark([("k", "j")], "asked")
+        ledger.set_state([("k", "j")], "asked")
         ledger.fail("k", "late")
         row = ledger.row("k")
         assert row and row.state == "answered" and row.answer == ANSWER
@@ -65,11 +66,11 @@ def test_the_first_answer_stays(path: Path) -> None:
 
 def test_failed_requests_keep_their_reason_until_they_are_asked_again(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger.mark([("k", "j")], "asked")
+        ledger.set_state([("k", "j")], "asked")
         ledger.fail("k", "error 500: no")
         row = ledger.row("k")
         assert row and (row.state, row.reason) == ("failed", "error 500: no")
-        ledger.mark([("k", "j")], "asked")
+        ledger.set_state([("k", "j")], "asked")
         row = ledger.row("k")
         assert row and (row.state, row.reason) == ("asked", "")
 
@@ -77,7 +78,7 @@ def test_failed_requests_keep_their_reason_until_they_are_asked_again(path: Path
 def test_what_was_in_flight_at_a_death_waits(path: Path) -> None:
     code = (
         "import sys, os, signal; from posetalk.llm.ledger import Ledger\n"
-        "ledger = Ledger(sys.argv[1]); ledger.mark([('a', 'j'), ('b', 'j')], 'asked')\n"
+        "ledger = Ledger(sys.argv[1]); ledger.set_state([('a', 'j'), ('b', 'j')], 'asked')\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
@@ -103,22 +104,22 @@ def test_faults_come_back_as_they_were_and_verdicts_of_other_rules_are_forgotten
 
 def test_an_answer_is_synced_to_the_disk_and_a_verdict_need_not_be(path: Path) -> None:
     with Ledger(path) as ledger:
-        synchronous = lambda: ledger._sql.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
+        synchronous = lambda: ledger._db.execute("PRAGMA synchronous").fetchone()[0]  # noqa: E731
         during = []
-        ledger._sql.set_trace_callback(lambda sql: during.append(sql.split()[0]))
+        ledger._db.set_trace_callback(lambda sql: during.append(sql.split()[0]))
         ledger.answer([("k", "j", ANSWER, 0)])
         assert synchronous() == 2 and "COMMIT" in during  # FULL: the log is synced at each commit
         ledger.judge("k", (("q", "a"),))
         assert synchronous() == 1
-        assert ledger._sql.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert ledger._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
 def test_many_at_once_are_one_transaction(path: Path) -> None:
     with Ledger(path) as ledger:
         seen: list[str] = []
         ledger.answer([(str(n), "j", ANSWER, 0) for n in range(9)])
-        ledger._sql.set_trace_callback(seen.append)
-        with ledger.together():
+        ledger._db.set_trace_callback(seen.append)
+        with ledger.transaction():
             for n in range(9):
                 ledger.judge(str(n), (("q", "a"),))
         assert seen.count("COMMIT") == 1
@@ -130,7 +131,7 @@ def test_a_second_process_is_told_and_the_first_is_not_disturbed(path: Path) -> 
         "try: Ledger(sys.argv[1])\nexcept PosetalkError as error: print(error)"
     )
     with Ledger(path) as ledger:
-        ledger.mark([("a", "j")], "asked")
+        ledger.set_state([("a", "j")], "asked")
         found = subprocess.run(
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
         )
@@ -191,12 +192,12 @@ def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.answer([("first", "j", ANSWER, 0)])
-        (pages,) = ledger._sql.execute("PRAGMA page_count").fetchone()
-        ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
+        ledger._db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(PosetalkError, match="the disk is full"):
             ledger.answer([("second", "j", dataclasses.replace(ANSWER, reply="x" * 100_000), 0)])
-        with pytest.raises(PosetalkError, match="the disk is full"), ledger.together():
-            ledger.mark([("third", "x" * 100_000)], "asked")
+        with pytest.raises(PosetalkError, match="the disk is full"), ledger.transaction():
+            ledger.set_state([("third", "x" * 100_000)], "asked")
     with Ledger(path) as ledger:
         assert [ledger.row(key) is None for key in ("first", "second", "third")] == [False, True, True]
 
@@ -258,22 +259,25 @@ def test_the_key_is_another_where_what_shapes_the_answer_is_and_only_then(
     kept = data.draw(st.sets(st.sampled_from(sorted(ServerSettings.model_fields))))
     others = others.model_copy(update={name: getattr(settings, name) for name in kept})
     same = shaping(job, settings) == shaping(other, others)
-    assert (key(job, settings) == key(other, others)) is same
-    assert len(key(job, settings)) == 64
+    assert (request_key(job, settings) == request_key(other, others)) is same
+    assert len(request_key(job, settings)) == 64
 
 
 @given(jobs, st.text(max_size=9), st.text(max_size=9))
 def test_asking_again_is_another_request(job: ChatRequest, reply: str, reason: str) -> None:
-    again = job.again(reply, reason)
-    assert key(again, SETTINGS) not in (key(job, SETTINGS), key(again.again(reply, reason), SETTINGS))
+    again = job.with_feedback(reply, reason)
+    assert request_key(again, SETTINGS) not in (
+        request_key(job, SETTINGS),
+        request_key(again.with_feedback(reply, reason), SETTINGS),
+    )
 
 
 def test_the_order_in_a_message_is_nothing_and_in_a_schema_something() -> None:
     turned = ({"content": "ask 0", "role": "user"},)
-    assert key(job(0), SETTINGS) == key(job(0, messages=turned), SETTINGS)
+    assert request_key(job(0), SETTINGS) == request_key(job(0, messages=turned), SETTINGS)
     # servers that write by a schema write its properties in its order
     one, two = ({"properties": {name: {} for name in names}} for names in ("ab", "ba"))
-    assert key(job(0, schema=one), SETTINGS) != key(job(0, schema=two), SETTINGS)
+    assert request_key(job(0, schema=one), SETTINGS) != request_key(job(0, schema=two), SETTINGS)
 
 
 # Rows that somebody has edited.
@@ -335,9 +339,9 @@ def test_an_edited_row_is_told_and_the_others_go_on(
 
 def test_what_waits_again_keeps_why_it_failed(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger.mark([("k", "j")], "waiting")
+        ledger.set_state([("k", "j")], "waiting")
         ledger.fail("k", "expired")
-        ledger.mark([("k", "j")], "waiting")
+        ledger.set_state([("k", "j")], "waiting")
         row = ledger.row("k")
         assert row and (row.state, row.reason) == ("waiting", "expired")
 

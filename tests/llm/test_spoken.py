@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posetalk.llm.client import RequestError, completion_of, spoken
+from posetalk.llm.answer import RequestError, completion_of
 from posetalk.llm.request import ChatRequest
+from posetalk.llm.spoken import spoken
 from posetalk.write.from_model.reply import parse, schema
 
 TEXTS = [

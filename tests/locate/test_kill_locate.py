@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from posetalk.cli import main
-from posetalk.locate import show  # noqa: F401  (what the commands import late)
+from posetalk.locate import run as locate  # noqa: F401  (what the commands import late)
 from posetalk.locate.predictions import PredictionLog
 from posetalk.model.files import load
 from posetalk.score import run as score  # noqa: F401

@@ -24,7 +24,7 @@ from posetalk.tune.data import (
     tuning_examples,
 )
 from posetalk.tune.settings import Replay, Source
-from posetalk.write.samples.export import export
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample
 from posetalk.write.samples.split import Shares
 
@@ -40,7 +40,7 @@ def row(name: str, image: str, *said: str) -> str:
 
 
 def test_the_forms_that_are_read_say_the_same(talk: Path, general: Path, tmp_path: Path) -> None:
-    export(talk / "samples.jsonl", tmp_path / "llava", "llava", shares=Shares(0, 0))
+    export_dataset(talk / "samples.jsonl", tmp_path / "llava", "llava", shares=Shares(0, 0))
     forms = [talk, talk / "samples.jsonl", tmp_path / "llava", tmp_path / "llava" / "train.json"]
     read = [[(s.image, s.turns) for s in read_source(form, [])] for form in forms]
     assert len(read[0]) == 10 and all(found == read[0] for found in read)

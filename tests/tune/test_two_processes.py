@@ -28,8 +28,8 @@ def test_two_processes_tune_as_one(llava: Path, talk: Path, general: Path, tmp_p
     # without dropout, whose draws are each process's own
     settings = tiny(
         llava, talk, lora_dropout=0.0, batch_size=4, per_device_batch_size=1, max_steps=3, save_steps=100,
-        weight_decay=0.1, probe=Source(file=str(general), images=str(talk / "pictures")), gradient_checkpointing=True,
-        feature_cache=str(tmp_path / "kept"),
+        weight_decay=0.1, probe=Source(file=str(general), images=str(talk / "pictures")),
+        gradient_checkpointing=True, feature_cache=str(tmp_path / "kept"),
     )  # fmt: skip
     settings.save(tmp_path / "run.toml")
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]

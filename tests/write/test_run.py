@@ -17,10 +17,15 @@ from tests.facts.figures import figure
 from tests.llm.server import Act, Body, error, running, said
 
 from posetalk.cli import main
+from posetalk.errors import PosetalkError
+from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.skeleton import skeleton
 from posetalk.types import Box
+from posetalk.write.run import WriteSettings, screen_dataset, write_dataset
+from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample, read_samples
+from posetalk.write.samples.split import Shares
 
 NAMES = skeleton("coco17").names
 POSES: list[dict[str, Any]] = [
@@ -502,7 +507,7 @@ def test_a_reply_whose_next_one_never_came_is_kept_and_was_paid(
         again = "That cannot be used" in body["messages"][-1]["content"]
         return error(413, "too long") if again else first
 
-    (tmp_path / "how.toml").write_text(SETTINGS.replace("again = 0", "again = 1"))
+    (tmp_path / "how.toml").write_text(SETTINGS.replace("max_revisions = 0", "max_revisions = 1"))
     with running(script) as server:
         command = asking(words, server.url, *how)
         assert ends(command) == 2
@@ -591,3 +596,61 @@ def test_screening_others_without_facts_keeps_the_first_of_each(tmp_path: Path) 
     run(["screen", f"{tmp_path}/theirs.json", f"{tmp_path}/s"])
     assert [s.image_id for s in samples(tmp_path / "s")] == [1]
     assert set(map(tuple, rejected(tmp_path / "s").values())) == {("duplicate",)}
+
+
+# The same from Python.
+
+
+def write_settings(words: list[str], **more: Any) -> WriteSettings:
+    return WriteSettings(
+        **{"annotations": words[1], "captions": words[3], "kinds": ("detail",), "writer": "facts"} | more
+    )
+
+
+def test_write_dataset_writes_what_the_command_writes(words: list[str], tmp_path: Path) -> None:
+    run([*words, "--kinds", "detail"])
+    (tmp_path / "photos" / "part").mkdir(parents=True)
+    (tmp_path / "photos" / "part" / "2.jpg").write_bytes(b"no photo")
+    result = write_dataset(write_settings(words), tmp_path / "python", images=tmp_path / "photos")
+    assert result.written == {"detail": 4} and not result.rejected and result.server_run is None
+    assert "2.jpg" in result.unreadable_images[0] and not result.skipped
+    assert samples(tmp_path / "python") == samples(tmp_path / "out")
+    exported = export_dataset(tmp_path / "python", tmp_path / "llava", shares=Shares(0, 0))
+    assert exported.statistics["train"].samples == 4 and (tmp_path / "llava" / "train.json").exists()
+
+
+def test_write_dataset_asks_a_server_and_reports_its_run(words: list[str], tmp_path: Path) -> None:
+    with running(reply) as url:
+        server = ServerSettings(model="m", base_url=url.url, max_revisions=0)
+        settings = write_settings(words, writer="m", recipe="grounded")
+        result = write_dataset(settings, tmp_path / "out", server=server)
+    assert result.written == {"detail": 3} and result.rejected == {"leak": 1}
+    assert result.server_run is not None and result.server_run.done == 3 and not result.server_run.stopped
+
+
+@pytest.mark.parametrize(
+    ("more", "server", "sentence"),
+    [
+        ({"writer": "m"}, None, "is a model; give the settings of its server"),
+        ({"writer": "m", "recipe": "paper"}, "n", "give both the same name"),
+        ({"writer": "m"}, "m", "needs a recipe"),
+    ],
+)
+def test_a_writer_that_does_not_go_with_its_server_is_refused(
+    more: dict[str, Any], server: str | None, sentence: str, words: list[str], tmp_path: Path
+) -> None:
+    settings = ServerSettings(model=server, base_url="http://127.0.0.1:9/v1") if server else None
+    with pytest.raises(PosetalkError, match=sentence):
+        write_dataset(write_settings(words, **more), tmp_path / "out", server=settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_screen_dataset_takes_label_files(words: list[str], tmp_path: Path) -> None:
+    run([*words, "--kinds", "detail"])
+    run(["export", f"{tmp_path}/out", f"{tmp_path}/llava", "--validation", "0", "--test", "0"])
+    train = tmp_path / "llava" / "train.json"
+    train.write_text(json.dumps([*json.loads(train.read_text()), {"id": "none"}]))
+    result = screen_dataset(train, tmp_path / "s", annotations=words[1], captions=words[3])
+    assert result.written == {"detail": 4} and len(result.skipped) == 1 and "none" in result.skipped[0]
+    with pytest.raises(PosetalkError, match="give the annotations too"):
+        screen_dataset(train, tmp_path / "t", captions=words[3])

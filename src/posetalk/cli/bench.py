@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,7 @@ from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
 
 if TYPE_CHECKING:
-    from posetalk.bench.answers.answer import AnswerCounts, AskedQuestion, Speak
-    from posetalk.tune.chat import Chat
+    from posetalk.bench.answers.answer import AnswerCounts
 
 bench = App(
     name="bench",
@@ -70,7 +68,7 @@ def build(
         seed: The seed of wording and choice. The same seed gives the same questions.
     """
     from posetalk.bench.questions.source import BuildSettings
-    from posetalk.bench.run import build_folder
+    from posetalk.bench.run import build_benchmark
 
     given = {
         "annotations": str(annotations),
@@ -86,7 +84,7 @@ def build(
         "seed": seed,
     }
     settings = BuildSettings.check(given, "the options")
-    _tell(build_folder(settings, out))
+    _tell(build_benchmark(settings, out))
 
 
 @bench.command
@@ -122,21 +120,34 @@ def answer(
         batch_size: The number of questions that a model in a folder answers at once.
         server: How a language model on a server is asked.
     """
-    from posetalk.bench.questions.lines import plain
-    from posetalk.bench.run import answer_remote, asked_in, spent
+    from posetalk.bench.run import answer_benchmark, usage_summary
 
-    asked, notes = asked_in(folder, images, only, limit)
     if not (server.base_url or server.settings):
         if server != HERE:
             raise PosetalkError("the options of a server go with --base-url or --settings; leave them away")
-        _answer_here(asked, folder, model, name, batch_size, notes)
+        _tell_answers(
+            answer_benchmark(
+                folder,
+                images,
+                model,
+                name=name,
+                only=only,
+                limit=limit,
+                batch_size=batch_size,
+                before_load=_prepare,
+            )
+        )
         return
-    how = server.asks(model)
-    called = plain(name or how.model)
-    found, asking = answer_remote(asked, how, folder, called, server.price(how.model))
-    print(f"{called}: {found.new:,} answers, {found.known:,} known before; {spent(asking)}")
-    tell_skipped(*notes, *found.skipped)
-    leave(asking, _answers(found), _NOTHING.format(called))
+    settings = server.asks(model)
+    price = server.price(settings.model)
+    counts = answer_benchmark(
+        folder, images, settings.model, name=name, server=settings, price=price, only=only, limit=limit
+    )
+    assert counts.run_report is not None
+    usage = usage_summary(counts.run_report)
+    print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before; {usage}")
+    tell_skipped(*counts.skipped)
+    leave(counts.run_report, _has_answers(counts), _NOTHING.format(counts.model))
 
 
 @bench.command
@@ -159,13 +170,13 @@ def judge(
         server: How a language model on a server is asked.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
-    from posetalk.bench.run import judge_folder
+    from posetalk.bench.run import judge_benchmark
 
-    how = server.asks(model)
-    found = judge_folder(folder, how, server.price(how.model), dry_run)
-    print("\n".join(found.told))
-    nothing = f"no review has scores that can be read; see what {how.model} said in {folder / 'reviews'}"
-    leave(found.asking, found.scored != 0, nothing)
+    settings = server.asks(model)
+    result = judge_benchmark(folder, settings, server.price(settings.model), dry_run=dry_run)
+    print("\n".join(result.notes))
+    nothing = f"no review has scores that can be read; see what {settings.model} said in {folder / 'reviews'}"
+    leave(result.run_report, result.scored != 0, nothing)
 
 
 @bench.command
@@ -179,10 +190,10 @@ def report(folder: Path, *, images: Path | None = None) -> None:
         images: The folder of the photos, which the page shows.
     """
     from posetalk.bench.report.table import tables
-    from posetalk.bench.run import report_folder
+    from posetalk.bench.run import report_benchmark
 
-    found, notes = report_folder(folder, images)
-    for table in tables(found):
+    numbers, notes = report_benchmark(folder, images)
+    for table in tables(numbers):
         show(table)
     print(f"{folder / 'report.html'}, {folder / 'report.json'}")
     for note in notes:
@@ -204,9 +215,9 @@ def export(
         format: The harness: `lmms-eval` (a task folder) or `vlmevalkit` (a table that holds the photos).
     """
     from posetalk.bench.report.export import export_lmms, export_vlmeval
-    from posetalk.bench.run import read_set
+    from posetalk.bench.run import read_benchmark
 
-    questions = read_set(folder).closed.questions
+    questions = read_benchmark(folder).closed.questions
     run = export_lmms if format == "lmms-eval" else export_vlmeval
     left_out = run(questions, images, out)
     print(f"{out}: {len(questions) - left_out:,} questions")
@@ -248,9 +259,9 @@ def run(
         limit: The number of questions to draw of each sort. By default all are asked.
     """
     from posetalk.bench.questions.source import BuildSettings
-    from posetalk.bench.run import asked_in, build_folder
+    from posetalk.bench.run import answer_benchmark, build_benchmark, local_model_name
 
-    _named(model)
+    local_model_name(model)  # raises where there is no such model, before the questions are built
     settings = BuildSettings(
         annotations=str(annotations),
         captions=str(captions) if captions else None,
@@ -258,9 +269,8 @@ def run(
         images=str(images),
         training_data=tuple(str(path) for path in training_data or ()),
     )
-    _tell(build_folder(settings, out, anew=False))
-    asked, notes = asked_in(out, images, limit=limit)
-    _answer_here(asked, out, model, name, 8, notes)
+    _tell(build_benchmark(settings, out, rebuild=False))
+    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit, before_load=_prepare))
     report(out, images=images)
 
 
@@ -269,64 +279,21 @@ def _tell(notes: Sequence[str]) -> None:
         print(note, file=sys.stderr if note.startswith("skipped: ") else sys.stdout)
 
 
-def _answer_here(
-    asked: list[AskedQuestion], folder: Path, model: str, name: str | None, batch: int, notes: Sequence[str]
-) -> None:
-    """By a model in a folder, which is loaded when there is something to ask; `small` and `tiny` are made before."""
-    from posetalk.bench.questions.lines import plain
-    from posetalk.bench.run import answer_local
-
-    if batch < 1:
-        raise PosetalkError(f"--batch-size {batch} asks nothing; give at least 1")
-    called = plain(name or _named(model))
-    found = answer_local(asked, _speaker(model), folder, called, _weights(model), batch)
-    print(f"{called}: {found.new:,} answers, {found.known:,} known before")
-    tell_skipped(*notes, *found.skipped)
-    if not _answers(found):
-        raise PosetalkError(_NOTHING.format(called))
-
-
 _NOTHING = "{} answered no question; why is said above"
 
 
-def _answers(found: AnswerCounts) -> bool:
-    return bool(found.new or found.known)
+def _tell_answers(counts: AnswerCounts) -> None:
+    """Of a model on this machine. Errors: there are none."""
+    print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before")
+    tell_skipped(*counts.skipped)
+    if not _has_answers(counts):
+        raise PosetalkError(_NOTHING.format(counts.model))
 
 
-def _named(model: str) -> str:
-    """What a model is called: its folder's name, or its own. Errors: it can be neither folder nor hub id."""
-    if Path(model).is_dir():
-        return Path(model).resolve().name
-    from posetalk.tune.settings import MADE
-
-    if model not in MADE and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
-        raise PosetalkError(f"there is no folder {model}; give a model's, or --base-url for one on a server")
-    return model
+def _has_answers(counts: AnswerCounts) -> bool:
+    return bool(counts.new or counts.known)
 
 
-def _weights(model: str) -> Path:
-    """The folder of the model; of a hub's, none that is there."""
-    from posetalk.tune.settings import MADE
-
-    if model not in MADE:
-        return Path(model)
-    from posetalk.tune.small import made
-
+def _prepare() -> None:
     quiet()
-    return made(model)
-
-
-def _speaker(model: str) -> Speak:
-    """The model, loaded when it is first asked."""
-    chats: list[Chat] = []
-
-    def speak(some: Sequence[tuple[Path, str]], words: int) -> list[str]:
-        if not chats:
-            from posetalk.tune.chat import Chat
-
-            quiet()
-            keep_memory()
-            chats.append(Chat.from_pretrained(model))
-        return chats[0].answer(some, words)
-
-    return speak
+    keep_memory()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, keep_memory, quiet, tell
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError, need, shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from posetalk.types import Poses
 
 
 @app.command
@@ -58,7 +63,8 @@ def locate(
         out: The folder of a run over several photos. It gets predictions.jsonl, and keypoints.json in the form
             of COCO results. Run again, the command goes on where it stopped.
     """
-    from posetalk.locate.show import locate_many, locate_one
+    from posetalk.locate.predictions import readable
+    from posetalk.locate.run import locate_images, locate_one
     from posetalk.skeleton import Keypoint, asked_keypoints
     from posetalk.skeleton import skeleton as named
 
@@ -73,7 +79,7 @@ def locate(
         if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
         localizer = _localizer(model, readout, decoding, flip_test)
-        show(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawn=draw))
+        show(_table(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawing=draw)))
         return
     if boxes or json_out:
         raise PosetalkError("--box and --json go with a single photo; with --out leave them away")
@@ -83,9 +89,15 @@ def locate(
     run = LocateSettings(
         model=model, keypoints=asked, readout=readout, decoding=decoding, flip_test=flip_test
     )
-    locate_many(
+    located = locate_images(
         lambda: _localizer(model, readout, decoding, flip_test), run, photos, points, limbs, out, draw
     )
+    if located.passed_over:
+        print(located.passed_over)
+    for sentence in located.skipped:
+        print(readable(sentence))
+    files = f"{out / 'keypoints.json'} and predictions.jsonl"
+    print(readable(f"{len(located.predictions)} people in {files}; {len(located.skipped)} skipped"))
 
 
 @app.command
@@ -334,6 +346,20 @@ def skeletons(name: str | None = None, /) -> None:
         for point in named(name).keypoints:
             table.add_row(shown(point.name), shown(point.sentence), f"{point.sigma:g}")
     show(table)
+
+
+def _table(poses: Poses) -> Table:
+    """A row for each keypoint of each person."""
+    from rich.table import Table
+
+    with_visible = poses.visible is not None
+    table = Table("person", "keypoint", "x px", "y px", "score", *(["visible"] if with_visible else []))
+    for number, person in enumerate(poses.to_dicts(), 1):
+        for point in person["keypoints"]:
+            place = (f"{point['x']:.1f}", f"{point['y']:.1f}", f"{point['score']:.2f}")
+            visible = ["yes" if point["visible"] else "no"] if with_visible else []
+            table.add_row(str(number), shown(point["name"]), *place, *visible)
+    return table
 
 
 def _localizer(

@@ -118,14 +118,10 @@ def write(
         answers: The file of answers that came back for the requests of --writer batch.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
-    from functools import partial
-
-    from rich.progress import track
-
     from posetalk.formats.annotated import AnnotatedImages
     from posetalk.images.fit import photo_notes
     from posetalk.llm.request_state import RunReport
-    from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_by_facts, write_by_model
+    from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_dataset
     from posetalk.write.samples.sample import KINDS
 
     named = {k.strip() for k in kinds.split(",")}
@@ -139,42 +135,43 @@ def write(
         )
     if (answers is not None) and writer != "batch":
         raise PosetalkError("--answers goes with --writer batch")
-    asked = None if writer == "facts" else server.asks(model)
-    chosen = WriteSettings(
-        writer=asked.model if asked else "facts",
+    model_server = None if writer == "facts" else server.asks(model)
+    settings = WriteSettings(
+        writer=model_server.model if model_server else "facts",
         annotations=str(annotations),
         captions=str(captions),
         objects=str(objects) if objects else None,
         kinds=tuple(kind for kind in KINDS if kind in named),
-        recipe=recipe if asked else None,
+        recipe=recipe if model_server else None,
         preset=preset,
         max_images=max_images,
         seed=seed,
     )
-    data = AnnotatedImages(annotations, captions, objects, images=images)
-    if images:
-        tell(*photo_notes(data.some(), annotations))
-    if asked is None:
-        print(f"{out}: {write_by_facts(data, chosen, out, partial(track, description='writing'))}")
-        tell(*data.notes)
-        tell_skipped(*data.skipped)
-        return
-    price, report, kept = server.price(asked.model), RunReport(), None
-    if dry_run:
-        print(price_run(data, chosen, asked, out, price))
-    elif writer == "batch":
-        said, kept = write_by_batch(data, chosen, asked, out, price, answers)
-        print("\n".join([*said, *([f"{out}: {kept}"] if kept else [])]))
+    price = server.price(model_server.model) if model_server else None
+    result = None
+    if model_server and (dry_run or writer == "batch"):
+        annotated = AnnotatedImages(annotations, captions, objects, images=images)
+        if images:
+            tell(*photo_notes(annotated.some(), annotations))
+        if dry_run:
+            print(price_run(annotated, settings, model_server, out, price))
+        else:
+            sentences, result = write_by_batch(annotated, settings, model_server, out, price, answers)
+            print("\n".join([*sentences, *([f"{out}: {result}"] if result else [])]))
+        notes, skipped = annotated.notes, annotated.skipped
     else:
-        report, kept = write_by_model(data, chosen, asked, out, price)
-        print(f"{report}\n{out}: {kept}")
-        if report.stopped:
-            print(f"stopped: {report.stopped}; the same command goes on from there")
-    tell(*data.notes)
-    tell_skipped(*data.skipped)
+        result = write_dataset(settings, out, images=images, server=model_server, price=price)
+        if result.server_run:
+            print(result.server_run)
+        print(f"{out}: {result}")
+        if result.server_run and result.server_run.stopped:
+            print(f"stopped: {result.server_run.stopped}; the same command goes on from there")
+        notes, skipped = result.notes, result.skipped
+    tell(*notes)
+    tell_skipped(*skipped)
     leave(
-        report,
-        kept is None or bool(kept.kinds),
+        (result and result.server_run) or RunReport(),
+        result is None or bool(result.written),
         f"nothing was written, see {out / 'rejected.jsonl'} for the reasons",
     )
 
@@ -207,16 +204,23 @@ def export(
         test: The share of the pictures that is held out for testing, from 0 to 1.
         seed: The seed of the split.
     """
-    from posetalk.write.run import made_of
-    from posetalk.write.samples.export import export as run
+    from posetalk.write.run import provenance_of
+    from posetalk.write.samples.export import export_dataset
     from posetalk.write.samples.split import Shares
 
     file = samples / "samples.jsonl" if samples.is_dir() else samples
-    shares = Shares(validation, test)
-    found = run(file, out, format, images=images, shares=shares, seed=seed, made=made_of(file.parent))
-    for split, tally in found.tallies.items():
-        print(f"{out}: {split}, {tally.samples:,} samples of {len(tally.images):,} pictures")
-    tell_skipped(*found.skipped)
+    result = export_dataset(
+        file,
+        out,
+        format,
+        images=images,
+        shares=Shares(validation, test),
+        seed=seed,
+        provenance=provenance_of(file.parent),
+    )
+    for split, statistics in result.statistics.items():
+        print(f"{out}: {split}, {statistics.samples:,} samples of {len(statistics.images):,} pictures")
+    tell_skipped(*result.skipped)
 
 
 @app.command
@@ -245,13 +249,13 @@ def screen(
         objects: COCO's instances file of the same pictures. It goes together with --annotations.
         images: The folder of the photos, which the report shows.
     """
-    from posetalk.formats.annotated import AnnotatedImages
-    from posetalk.write.run import screen_file
+    from posetalk.write.run import screen_dataset
 
     if annotations is None and (captions or objects):
         raise PosetalkError("captions and objects are looked at with the people; give --annotations too")
-    data = AnnotatedImages(annotations, captions, objects, images=images) if annotations else None
-    kept, skipped = screen_file(published, data, out)
-    print(f"{out}: {kept}")
-    tell(*(data.notes if data else ()))
-    tell_skipped(*skipped)
+    result = screen_dataset(
+        published, out, annotations=annotations, captions=captions, objects=objects, images=images
+    )
+    print(f"{out}: {result}")
+    tell(*result.notes)
+    tell_skipped(*result.skipped)

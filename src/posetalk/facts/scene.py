@@ -114,6 +114,14 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
 
 def placed(scene: Scene) -> frozenset[str]:
     """The names of those who have a place of their own from left to right: everybody else is clearly beside them."""
+    if len(scene.people) <= MANY:
+        level_names = {
+            name
+            for first, second in combinations(scene.people, 2)
+            if not scene.facts.value(f"{first.name}, {second.name}: first on the left")
+            for name in (first.name, second.name)
+        }
+        return frozenset(figure.name for figure in scene.people) - level_names
     center = np.array([figure.box.center[0] for figure in scene.people])
     width = np.array([figure.box.w for figure in scene.people])
     level = np.zeros(len(scene.people), bool)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from posetalk.atomic_files import whole_file
 from posetalk.draw.pose import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.facts.fact import Fact, Facts
@@ -20,7 +21,6 @@ from posetalk.images.fit import fitting
 from posetalk.images.opening import read_image
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseImage, Poses, PoseSet
-from posetalk.whole import whole_file
 
 SIZE = 15  # px of the text beside a picture
 PANEL = 520  # px

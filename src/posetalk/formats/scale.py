@@ -17,8 +17,9 @@ TOLD, REFUSED = 0.02, 0.25
 # In 1 of 26 COCO pictures no keypoint is beyond 0.55 of either side; in all of 3 in 1 of 17,000 draws, of 4 in none.
 FEW, UPPER_LEFT = 3, 0.55
 MORE, WIDER = 20, 0.75  # in 1 of 6 pictures, and in 2 of 5 of LSPET's
-# So many, of so many sizes, are no frames of one scene, whose people may keep to a corner.
-MANY, SIZES = 10, 3
+# So many images, of so many sizes, are no frames of one scene, whose people may keep to a corner. From the larger
+# number on the labels are refused.
+MANY, SURELY, SIZES = 10, 25, 3
 LARGER, SMALLER = "; made for larger ones?", "; made for smaller ones?"
 SHORT = 0.7  # of a side, where the numbers end at 1000 as well
 SCALES = {100: 0.8, 1000: 0.97}  # a scale's end -> the share of it that the largest numbers reach
@@ -75,7 +76,7 @@ class Reach:
         count, mixed = len(self.pictures), len(self.sizes) >= SIZES
         most = f"no {what} lie beyond {x:.0%} of the width and {y:.0%} of the height of {pictures}"
         if count >= FEW and max(x, y) < UPPER_LEFT:
-            sure = end == 100 or (count >= MANY and mixed)
+            sure = end == 100 or (count >= SURELY and mixed)
             return Fault(f"{most}{read or SMALLER} {advice}", sure)
         if count >= MORE and mixed and max(x, y) < WIDER:
             return Fault(f"{most}{read or SMALLER} {advice}", False)

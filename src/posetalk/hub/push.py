@@ -1,6 +1,6 @@
 """Upload a folder that posetalk wrote to the Hugging Face hub: a model, or an exported data set.
 
-The hub knows who uploads by the login of `hf auth login`, or by HF_TOKEN; HF_ENDPOINT names another hub.
+Log in with `hf auth login`, or set HF_TOKEN; HF_ENDPOINT names another hub.
 """
 
 from __future__ import annotations
@@ -21,31 +21,41 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from posetalk.errors import PosetalkError, shown
 from posetalk.hub.card import CARD
 
-# What a run keeps for itself: it names files of this machine, or nobody loads it.
+# Files and folders that are not uploaded: they name files of this machine, or nobody loads them.
 _LEFT_OUT = {
     "model": {
         *("run.toml", "log.jsonl", "pictures.json", "skipped.txt", "probe.json"),
         *("checkpoints", "adapters"),
     },
-    "dataset": {"posetalk_bench.yaml", "utils.py"},  # lmms-eval's, which takes whole paths alone
+    "dataset": {"posetalk_bench.yaml", "utils.py"},  # for lmms-eval, with absolute paths
 }
 _LEDGERS = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal")
-_NO_TEXT = (".safetensors", ".parquet", ".jpg", ".jpeg", ".png", ".webp", ".model")
-_WORDS = ("tokenizer.json", "vocab.json", "merges.txt")  # where any piece of text is an entry
-# Keys of the hub, and of servers with OpenAI's interface.
+_BINARY = (".safetensors", ".parquet", ".jpg", ".jpeg", ".png", ".webp", ".model")
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")  # any piece of text may be an entry
+# Keys of the hub and of OpenAI.
 _KEY = re.compile(rb"\b(?:hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,})")
-_KEPT_IN = re.compile(r"(?:_KEY|_TOKEN|_SECRET)$")  # names of variables that hold one
-# A whole path at the start of a word, and its first folder; or somebody's folder on Windows.
+_KEY_VARIABLE = re.compile(r"(?:_KEY|_TOKEN|_SECRET)$")  # names of environment variables
+# An absolute path at the start of a word, with its first folder as group 1; or a user's folder on Windows.
 _PATH = re.compile(
     rb"""(?:^|(?<=[\s"'`(=\[,]))/([\w.-]+)/[^\s"'`<>]+|\b[A-Za-z]:[\\/]{1,2}Users\b[^\s"'`<>]+"""
 )
 _ROOTS = {"home", "Users", "root", "mnt", "media", "tmp", "var", "private", "scratch", "content", "workspace"}
-_CHUNK, _OVERLAP = 2**20, 2**10  # bytes that are looked at together; no key or path is longer than the second
+_CHUNK, _OVERLAP = (
+    2**20,
+    2**10,
+)  # bytes read at a time, and repeated between reads: more than the longest key or path
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What is uploaded. files: name in the folder -> bytes; left_out: what a run keeps for itself."""
+    """What will be uploaded.
+
+    Attributes:
+        folder: The folder.
+        kind: Of the repository.
+        files: Names in the folder and sizes in bytes.
+        left_out: Files and folders that are not uploaded.
+    """
 
     folder: Path
     kind: Literal["model", "dataset"]
@@ -63,44 +73,47 @@ def push_to_hub(
     """Upload a model's folder, or an exported data set. Files of the same names are replaced, others stay.
 
     Args:
-        folder: what `train`, `calibrate`, `tune`, `convert`, `export` or `bench export` wrote.
-        repo_id: `user/name` or `organisation/name`; made where the hub has none.
-        private: whether only its owners see it.
-        tell: called with what will be uploaded, before the hub is asked for anything.
+        folder: A folder that `train`, `calibrate`, `tune`, `convert`, `export` or `bench export` wrote.
+        repo_id: `user/name` or `organisation/name`; the repository is made if the hub has none.
+        private: Whether only its owners can see it.
+        tell: Called with what will be uploaded, before the first request to the hub.
 
     Returns:
-        The address of what was uploaded.
+        The address of the repository.
 
     Raises:
-        PosetalkError: as `upload_of`; a repository that is to be private and is public; the hub does not know who asks,
-            forbids it, has no such owner, does not take the card, or cannot be reached.
+        PosetalkError: the folder cannot be uploaded, see `upload_of`; the repository is public and `private` is set;
+            the hub refuses the login, the owner, the name or the card, or cannot be reached.
     """
-    found = upload_of(folder)
-    tell(found)
+    upload = upload_of(folder)
+    tell(upload)
     api = HfApi()
-    with _in_one_sentence(api.endpoint, repo_id):
-        # an organisation may have a default of its own
-        place = api.create_repo(repo_id, repo_type=found.kind, private=private or None, exist_ok=True)
-        if private and not api.repo_info(place.repo_id, repo_type=found.kind).private:
+    with _readable_errors(api.endpoint, repo_id):
+        # None, not False: an organisation may have a default of its own
+        repo = api.create_repo(repo_id, repo_type=upload.kind, private=private or None, exist_ok=True)
+        if private and not api.repo_info(repo.repo_id, repo_type=upload.kind).private:
             raise PosetalkError(
-                f"{place.repo_id} is there already and is public; make it private on the hub, or give another name"
+                f"{repo.repo_id} is there already and is public; make it private on the hub, or give another name"
             )
         api.upload_folder(
-            repo_id=place.repo_id,
-            repo_type=found.kind,
-            folder_path=found.folder,
-            allow_patterns=[glob.escape(name) for name in found.files],
+            repo_id=repo.repo_id,
+            repo_type=upload.kind,
+            folder_path=upload.folder,
+            allow_patterns=[glob.escape(name) for name in upload.files],
             commit_message="Upload with posetalk",
         )
-    return str(place)
+    return str(repo)
 
 
 def upload_of(folder: str | Path) -> Upload:
-    """What of a folder is uploaded; nothing is asked of the hub.
+    """Find the files of a folder to upload, and check them. The hub is not contacted.
+
+    Args:
+        folder: As in `push_to_hub`.
 
     Raises:
-        PosetalkError: neither a model nor an exported data set, or one without weights or card; an unfinished file
-            (.part), a ledger, a link; a file that holds a key, or a whole path of a machine.
+        PosetalkError: the folder is neither a model nor an exported data set, or has no weights or no card; it holds an
+            unfinished file (.part), a ledger or a link; a file holds a key, or an absolute path of a machine.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -110,23 +123,23 @@ def upload_of(folder: str | Path) -> Upload:
         names = [path.relative_to(folder).as_posix() for path in files]
         for name, path in zip(names, files, strict=True):
             _check_name(path, name)
-        kind = _kind(folder)
+        kind = _kind_of(folder)
         left_out = {name for name in names if name.split("/")[0] in _LEFT_OUT[kind] or _hidden(name)}
-        chosen = {n: path for n, path in zip(names, files, strict=True) if n not in left_out}
-        if CARD not in chosen:
+        uploaded = {name: path for name, path in zip(names, files, strict=True) if name not in left_out}
+        if CARD not in uploaded:
             raise PosetalkError(
                 f"{folder} has no card ({CARD}), which says what it is; write it with posetalk again"
             )
-        for name, path in chosen.items():
-            if path.suffix.lower() not in _NO_TEXT:
-                _check_text(path, paths=name not in _WORDS)
-        sizes = {name: path.stat().st_size for name, path in chosen.items()}
+        for name, path in uploaded.items():
+            if path.suffix.lower() not in _BINARY:
+                _check_text(path, paths=name not in _VOCABULARIES)
+        sizes = {name: path.stat().st_size for name, path in uploaded.items()}
     except OSError as error:
         raise PosetalkError(f"cannot read {folder}: {error}; look at the folder") from None
     return Upload(folder, kind, sizes, tuple(sorted({name.split("/")[0] for name in left_out})))
 
 
-def _kind(folder: Path) -> Literal["model", "dataset"]:
+def _kind_of(folder: Path) -> Literal["model", "dataset"]:
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         if not any(folder.glob("*.safetensors")):
             raise PosetalkError(
@@ -136,7 +149,7 @@ def _kind(folder: Path) -> Literal["model", "dataset"]:
     try:
         if (folder / CARD).is_file() and "configs" in DatasetCard.load(folder / CARD).data:
             return "dataset"
-    except Exception:  # a head that is no YAML, or no text at all: of whatever type its reader's error is
+    except Exception:  # no YAML, or no text at all; its reader raises errors of many types
         pass
     raise PosetalkError(
         f"{folder} is neither a model nor an exported data set; "
@@ -160,58 +173,58 @@ def _check_name(path: Path, name: str) -> None:
 
 
 def _check_text(path: Path, paths: bool) -> None:
-    """Errors: the file holds a key, or, where `paths`, a whole path."""
-    keys = _keys()
+    """Raise PosetalkError if the file holds a key, or, with `paths`, an absolute path."""
+    keys = _own_keys()
     with path.open("rb") as file:
-        before = b""
+        overlap = b""
         while chunk := file.read(_CHUNK):
-            text = before + chunk
+            text = overlap + chunk
             if _KEY.search(text) or any(key in text for key in keys):
                 raise PosetalkError(
                     f"{path} holds a key or token; remove it there, and have it replaced by a new one"
                 )
-            if paths and (found := next(_whole_paths(text), None)):
+            if paths and (path_text := next(_absolute_paths(text), None)):
                 raise PosetalkError(
-                    f"{path} names {shown(found)}, a place of one machine that nobody else has; "
+                    f"{path} names {shown(path_text)}, a place of one machine that nobody else has; "
                     "write it anew with names that others have"
                 )
-            before = text[-_OVERLAP:]
+            overlap = text[-_OVERLAP:]
 
 
-def _whole_paths(text: bytes) -> Iterator[str]:
-    for found in _PATH.finditer(text):
-        root = (found[1] or b"").decode(errors="replace")
+def _absolute_paths(text: bytes) -> Iterator[str]:
+    for match in _PATH.finditer(text):
+        root = (match[1] or b"").decode(errors="replace")
         if not root or root in _ROOTS or Path("/", root).is_dir():
-            yield found[0].decode(errors="replace")[:200]
+            yield match[0].decode(errors="replace")[:200]
 
 
-def _keys() -> list[bytes]:
-    """Keys that this process has itself."""
-    held = [value for name, value in os.environ.items() if _KEPT_IN.search(name)] + [get_token() or ""]
-    return [key.encode() for key in held if len(key) >= 12]
+def _own_keys() -> list[bytes]:
+    """The keys in this process's environment, and its login at the hub."""
+    values = [value for name, value in os.environ.items() if _KEY_VARIABLE.search(name)] + [get_token() or ""]
+    return [key.encode() for key in values if len(key) >= 12]
 
 
 @contextmanager
-def _in_one_sentence(hub: str, repo_id: str) -> Iterator[None]:
+def _readable_errors(hub: str, repo_id: str) -> Iterator[None]:
     try:
         yield
     except HFValidationError:
         raise PosetalkError(f"{repo_id!a} is no name on a hub; give user/name or organisation/name") from None
     except HfHubHTTPError as error:
         raise PosetalkError(
-            _refused(error.response.status_code, hub, repo_id, error.server_message)
+            _refusal(error.response.status_code, hub, repo_id, error.server_message)
         ) from None
     except (HTTPError, ConnectionError) as error:
         raise PosetalkError(
-            f"cannot reach the hub {hub} ({_line(error)}); look at the network, HF_ENDPOINT and HF_HUB_OFFLINE"
+            f"cannot reach the hub {hub} ({_first_line(error)}); look at the network, HF_ENDPOINT and HF_HUB_OFFLINE"
         ) from None
     except ValueError as error:
         if isinstance(error, PosetalkError):
             raise
-        raise PosetalkError(f"the hub {hub} does not take this: {_line(error)}") from None
+        raise PosetalkError(f"the hub {hub} does not take this: {_first_line(error)}") from None
 
 
-def _refused(code: int, hub: str, repo_id: str, said: str | None) -> str:
+def _refusal(code: int, hub: str, repo_id: str, server_message: str | None) -> str:
     match code:
         case 401:
             return f"the hub {hub} does not know who asks; run `hf auth login`, or set HF_TOKEN"
@@ -221,11 +234,11 @@ def _refused(code: int, hub: str, repo_id: str, said: str | None) -> str:
             )
         case 404:
             return f"the hub {hub} has no user or organisation for {repo_id}; check the name"
-    words = f": {shown(said)}" if said else ""
-    return f"the hub {hub} answers with {code}{words}; run the same command again later"
+    reason = f": {shown(server_message)}" if server_message else ""
+    return f"the hub {hub} answers with {code}{reason}; run the same command again later"
 
 
-def _line(error: Exception) -> str:
-    """The first line of an error's text that says something."""
+def _first_line(error: Exception) -> str:
+    """The first line of an error's text that is not empty."""
     lines = [line.strip(" -\t") for line in str(error).splitlines()]
     return shown(next((line for line in lines if line), type(error).__name__))[:300]

@@ -1,1 +1,1 @@
-"""Asking language models: many requests at once, none lost, none paid twice. Knows nothing of poses."""
+"""Requests to language models: many at once, each answer stored, none paid for twice. Knows nothing of poses."""

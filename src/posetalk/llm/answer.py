@@ -1,4 +1,4 @@
-"""What a server sends back: an answer, or the trouble that there is none."""
+"""What a server sends back: an answer, or an error."""
 
 from __future__ import annotations
 
@@ -11,29 +11,37 @@ from typing import Any, Literal, cast
 from posetalk.errors import shown
 from posetalk.llm.spoken import spoken, text_of
 
-LONGEST = 100_000  # characters of a reply; a model that repeats itself without end
-# The names that OpenAI, Anthropic and Google give to what others say by an HTTP status.
-_STATUS = {
+LONGEST = 100_000  # characters that are kept of a reply; some models repeat themselves without end
+# HTTP status by the error codes of OpenAI, Anthropic and Google.
+_STATUS_OF_CODE = {
     "invalid_request_error": 400, "invalid_api_key": 401, "authentication_error": 401, "unauthenticated": 401,
     "insufficient_quota": 402, "permission_error": 403, "permission_denied": 403, "model_not_found": 404,
     "not_found_error": 404, "rate_limit_exceeded": 429, "rate_limit_error": 429, "resource_exhausted": 429,
     "api_error": 500, "server_error": 500, "internal": 500, "unavailable": 503, "overloaded_error": 503,
 }  # fmt: skip
-_PIECE = 8  # characters of a key that tell others something
-_STARRED = re.compile(r"\w[*.…]{3,}\w|\*{3}|…\w{4}")  # how servers shorten keys
+_KEY_PIECE = 8  # characters; a shorter piece of a key gives nothing away
+_SHORTENED_KEY = re.compile(r"\w[*.…]{3,}\w|\*{3}|…\w{4}")  # how servers shorten keys
 
 
-def tokens(text: str | int) -> int:
-    """An estimate of how many tokens a text (or so many characters) is: one for four characters, rounded up.
+def estimate_tokens(text: str | int) -> int:
+    """Estimate the tokens of a text, or of so many characters: one for four characters, rounded up.
 
-    It is the usual rule for English; numbers take about twice as many.
+    This is the usual rule for English; numbers take about twice as many.
     """
     return math.ceil((text if isinstance(text, int) else len(text)) / 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a server wrote, and how it ended. counted: the server gave the tokens; else they are estimated."""
+    """A reply of a model.
+
+    Attributes:
+        reply: The text.
+        end: How it ended; `cut off` at the maximum length.
+        tokens_in: Tokens of the prompt.
+        tokens_out: Tokens of the reply.
+        counted: Whether the server counted the tokens; else they are estimated.
+    """
 
     reply: str
     end: Literal["whole", "cut off", "refused"]
@@ -43,70 +51,83 @@ class Completion:
 
 
 class RequestError(Exception):
-    """A request without an answer.
+    """A request got no answer.
 
-    reason: in two or three words, to be counted. words: all that is known. then: `again` where sending it again may
-    help, `never` where this request is at fault, `stop` where every request would fare the same. wait: seconds that
-    the server asks for. status: of the reply, 0 for none. schema: it was asked for JSON by a schema.
+    Attributes:
+        reason: Two or three words, by which errors are counted.
+        message: All that is known.
+        action: `retry` where sending the request again may help, `give up` where this request is at fault, `stop`
+            where every request would fail.
+        retry_after: Seconds that the server asks to wait.
+        status: HTTP status of the reply, 0 for none.
+        used_schema: Whether the request asked for JSON by a schema.
     """
 
-    schema = False
+    used_schema = False
 
     def __init__(
         self,
         reason: str,
-        words: str,
-        then: Literal["again", "never", "stop"] = "again",
-        wait: float = 0,
+        message: str,
+        action: Literal["retry", "give up", "stop"] = "retry",
+        retry_after: float = 0,
         status: int = 0,
     ) -> None:
-        super().__init__(words)
-        self.reason, self.words, self.then, self.wait, self.status = reason, words, then, wait, status
+        super().__init__(message)
+        self.reason, self.message, self.action = reason, message, action
+        self.retry_after, self.status = retry_after, status
 
 
-def completion_of(data: Any, job_tokens: int = 0, clean: Callable[[str], str] = str) -> Completion:
-    """The answer in a decoded chat completion, without what the model thought. job_tokens: what is taken for tokens_in
-    where the server says none. clean: what the text goes through before it is cut.
+def completion_of(data: Any, prompt_estimate: int = 0, clean: Callable[[str], str] = str) -> Completion:
+    """Read the reply out of a decoded chat completion, without the model's reasoning.
 
-    Errors: Trouble where it is none.
+    Args:
+        data: The decoded JSON.
+        prompt_estimate: The tokens of the prompt, for servers that do not count them.
+        clean: Applied to the text before it is cut to `LONGEST`.
+
+    Raises:
+        RequestError: it is no chat completion.
     """
     try:
         choice = data["choices"][0]
         message = choice["message"]
-        refusal, written = message.get("refusal"), text_of(message.get("content"))
+        refusal, raw = message.get("refusal"), text_of(message.get("content"))
         if not isinstance(refusal, str | None):
             raise TypeError("refusal")
         finish, usage = choice.get("finish_reason"), data.get("usage") or {}
-        said = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        usage_counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
     except (KeyError, IndexError, TypeError, AttributeError):
         raise RequestError("unusable answer", "what the server sent is no chat completion") from None
-    refusal, content = (clean(whole(text)) for text in (refusal or "", spoken(written)))
-    counted = all(isinstance(n, int) and 0 <= n < 2**40 for n in said)
-    into, out = cast(tuple[int, int], said) if counted else (job_tokens, tokens(written))
+    refusal, content = (clean(without_surrogates(text)) for text in (refusal or "", spoken(raw)))
+    counted = all(isinstance(n, int) and 0 <= n < 2**40 for n in usage_counts)
+    tokens_in, tokens_out = (
+        cast(tuple[int, int], usage_counts) if counted else (prompt_estimate, estimate_tokens(raw))
+    )
     if refusal or finish == "content_filter":
-        return Completion((refusal or content)[:LONGEST], "refused", into, out, counted)
-    cut = finish == "length" or len(content) > LONGEST
-    return Completion(content[:LONGEST], "cut off" if cut else "whole", into, out, counted)
+        return Completion((refusal or content)[:LONGEST], "refused", tokens_in, tokens_out, counted)
+    is_cut = finish == "length" or len(content) > LONGEST
+    return Completion(content[:LONGEST], "cut off" if is_cut else "whole", tokens_in, tokens_out, counted)
 
 
-def whole(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON can hold and no file can."""
+def without_surrogates(text: str) -> str:
+    """The text with ? for lone surrogates, which JSON can hold and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error that a server tells in the body. status: the HTTP status that it stands for, 0 where it says none."""
+    """An error in the body of a reply. status: the HTTP status that it corresponds to, 0 if unknown."""
 
     status: int
     code: str
-    words: str
+    message: str
 
 
 def failure_of(data: Any) -> Failure | None:
-    """The error that stands where a chat completion should, though the reply's own status was 200; None where none is.
+    """The error in a reply whose own status was 200; None where there is none.
 
-    Many servers that pass requests on send one so. A whole answer beside it is an answer.
+    Many servers that pass requests on report errors in this way. An error beside a complete answer is ignored.
     """
     data = data[0] if isinstance(data, list) and data else data
     if not isinstance(data, dict):
@@ -115,16 +136,20 @@ def failure_of(data: Any) -> Failure | None:
     choice = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(choice, dict):
         message = choice.get("message")
-        said = isinstance(message, dict) and (message.get("content") or message.get("refusal"))
-        if choice.get("error") or choice.get("finish_reason") == "error" or (data.get("error") and not said):
+        has_answer = isinstance(message, dict) and (message.get("content") or message.get("refusal"))
+        if (
+            choice.get("error")
+            or choice.get("finish_reason") == "error"
+            or (data.get("error") and not has_answer)
+        ):
             return _failure(choice.get("error") or data.get("error") or "the model's server failed")
         return None
-    told = data.get("error") or data.get("errors") or data.get("detail") or data.get("message")
-    return _failure(data) if (told and "choices" not in data) or data.get("error") else None
+    error = data.get("error") or data.get("errors") or data.get("detail") or data.get("message")
+    return _failure(data) if (error and "choices" not in data) or data.get("error") else None
 
 
 def _failure(error: Any) -> Failure:
-    words, status, code = words_of(error), 0, ""
+    message, status, code = error_text(error), 0, ""
     for _ in range(3):
         error = error[0] if isinstance(error, list) and error else error
         if not isinstance(error, dict):
@@ -133,14 +158,14 @@ def _failure(error: Any) -> Failure:
             value = error.get(name)
             if isinstance(value, str | int | float) and not status:
                 text = str(value).lower()
-                status = int(text) if re.fullmatch("[45][0-9][0-9]", text) else _STATUS.get(text, 0)
+                status = int(text) if re.fullmatch("[45][0-9][0-9]", text) else _STATUS_OF_CODE.get(text, 0)
                 code = code or text
         error = error.get("error") or error.get("errors")
-    return Failure(status, code, words)
+    return Failure(status, code, message)
 
 
-def words_of(error: Any) -> str:
-    """What an error object of a server says, in one line."""
+def error_text(error: Any) -> str:
+    """The text of a server's error object, in one line."""
     for _ in range(3):
         if (
             isinstance(error, list)
@@ -153,15 +178,15 @@ def words_of(error: Any) -> str:
             names = ("message", "error", "errors", "detail")
             error = next((error[name] for name in names if error.get(name)), error)
     try:
-        return shown(whole(" ".join(str(error or "").split())))
+        return shown(without_surrogates(" ".join(str(error or "").split())))
     except RecursionError:
         return "what it says is nested too deeply"
 
 
-def without_key(words: str, secret: str) -> str:
-    """What a server says, without the key, parts of it, and whatever else it shows of one (`sk-ab****yz`)."""
-    pieces = {secret[start : start + _PIECE] for start in range(len(secret) - _PIECE + 1)}
+def without_key(text: str, key: str) -> str:
+    """A server's text without the key, pieces of it, and shortened keys (`sk-ab****yz`)."""
+    key_pieces = {key[start : start + _KEY_PIECE] for start in range(len(key) - _KEY_PIECE + 1)}
     return " ".join(
-        "***" if _STARRED.search(word) or any(piece in word for piece in pieces) else word
-        for word in words[:2000].split()
+        "***" if _SHORTENED_KEY.search(word) or any(piece in word for piece in key_pieces) else word
+        for word in text[:2000].split()
     )[:300].strip()

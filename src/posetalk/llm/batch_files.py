@@ -11,60 +11,76 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.llm.answer import (
     Completion,
     Failure,
     RequestError,
     completion_of,
+    error_text,
     failure_of,
     without_key,
-    words_of,
 )
-from posetalk.llm.client import KEY, ServerSettings, body
+from posetalk.llm.client import KEY_VARIABLE, ServerSettings, request_body
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request import ChatRequest
-from posetalk.llm.request_state import Accept, PendingRequest, walk
-from posetalk.llm.wire import MOST
-from posetalk.whole import whole_file
+from posetalk.llm.request_state import Accept, PendingRequest, pending_or_outcome
+from posetalk.llm.wire import MAX_BYTES
 
 # OpenAI's limits for one file (Batch guide, 2025); vLLM has none.
-MOST_LINES = 50_000
-MOST_BYTES = 200_000_000
-AT_ONCE = 500  # lines that go into the ledger in one commit
+MAX_FILE_LINES = 50_000
+MAX_FILE_BYTES = 200_000_000
+ANSWERS_PER_COMMIT = 500
 
 
 def write_batch(
-    jobs: Iterable[ChatRequest], ledger: Ledger, settings: ServerSettings, accept: Accept, out: Path
+    requests: Iterable[ChatRequest], ledger: Ledger, settings: ServerSettings, accept: Accept, out: Path
 ) -> list[Path]:
-    """Write what is to be asked next of each job that is not settled, a line each; returns the files.
+    """Write what is to be sent next for each request that has no outcome, one line each.
 
-    They are `out` and, where one may not hold it all, `out` with -2, -3, ... in its name; each takes its name when it
-    is whole. No file is written where nothing is to be asked. A custom_id is the ledger's key. Called after read_batch
-    it writes what is asked anew, and what an earlier batch left without an answer. Errors: a file that cannot be
-    written.
+    Called after `read_batch` it writes revisions, and what an earlier batch left without an answer.
+
+    Args:
+        requests: All requests of the run.
+        ledger: Its key of a request is the line's custom_id.
+        settings: The model and how it is asked.
+        accept: Judges replies that have no verdict yet.
+        out: The file. Where one may not hold all lines, others with -2, -3, ... in their names follow; each takes its
+            name when it is whole.
+
+    Returns:
+        The files; none where nothing is to be sent.
+
+    Raises:
+        PosetalkError: a file cannot be written.
     """
     files: list[Path] = []
     numbers, keys = count(2), set[str]()
     lines = size = 0
-    with ExitStack() as last:  # the file that is being written, see whole_file
-        for job in jobs:
-            found = walk(job, ledger, settings, accept)
-            if not isinstance(found, PendingRequest) or found.key in keys:
+    with ExitStack() as open_file:  # the file that is being written, see whole_file
+        for request in requests:
+            pending = pending_or_outcome(request, ledger, settings, accept)
+            if not isinstance(pending, PendingRequest) or pending.key in keys:
                 continue
-            keys.add(found.key)
-            line = _line(found, settings)
-            if not files or lines == MOST_LINES or size + len(line) > MOST_BYTES:
-                last.close()
+            keys.add(pending.key)
+            row = {
+                "custom_id": pending.key,
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": request_body(pending.request, settings, settings.structured_output),
+            }
+            line = json.dumps(row) + "\n"
+            if not files or lines == MAX_FILE_LINES or size + len(line) > MAX_FILE_BYTES:
+                open_file.close()
                 files.append(out.with_name(f"{out.stem}-{next(numbers)}{out.suffix}") if files else out)
-                file = last.enter_context(
-                    last.enter_context(whole_file(files[-1])).open("w", encoding="ascii")
-                )
+                part = open_file.enter_context(whole_file(files[-1]))
+                file = open_file.enter_context(part.open("w", encoding="ascii"))
                 lines = size = 0
             file.write(line)
             lines, size = lines + 1, size + len(line)
-            ledger.mark([(found.key, job.id)], "waiting")
+            ledger.set_state([(pending.key, request.id)], "waiting")
     return files
 
 
@@ -72,9 +88,14 @@ def write_batch(
 class BatchReport:
     """What a file of results held, in lines.
 
-    answered: new in the ledger. known: answered before, in this file or ever; the first answer stays. failed: with an
-    error. foreign: of requests that the ledger does not know. unreadable: no result at all. first: the first error or
-    unreadable line, in words. waiting: requests of the ledger, of this batch or others, that have no answer yet.
+    Attributes:
+        answered: New in the ledger.
+        known: Answered before, in this file or ever; the first answer stays.
+        failed: With an error.
+        foreign: Of requests that the ledger does not know.
+        unreadable: No result at all.
+        first: The first error or unreadable line, in words.
+        waiting: Requests of the ledger, of this batch or others, that have no answer yet.
     """
 
     answered: int = 0
@@ -100,22 +121,30 @@ class BatchReport:
 
 
 def read_batch(path: Path, ledger: Ledger, price: Price | None = None) -> BatchReport:
-    """Take the results of a batch (OpenAI's output or error file, vLLM's output) into the ledger, in any order.
+    """Store the results of a batch in the ledger. They may be in any order.
 
-    They are judged when they are asked for, by request_state.results, generate or write_batch. Errors: a file that
-    cannot be read; single lines never are one.
+    Replies are judged later, by `request_state.results`, `generate` or `write_batch`. A line that holds no result is
+    counted and raises nothing.
+
+    Args:
+        path: OpenAI's output or error file, or vLLM's output.
+        ledger: The ledger that the batch was written from.
+        price: Of the model, if it is known.
+
+    Raises:
+        PosetalkError: the file cannot be read.
     """
     report = BatchReport()
-    found: list[tuple[str, str, Completion, float]] = []
+    answers: list[tuple[str, str, Completion, float]] = []
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(_lines(file), 1):
                 if line.strip():
-                    answer = _read(line, f"line {number}", ledger, price, report)
-                    found += [answer] if answer else []
-                if len(found) == AT_ONCE:
-                    _keep(found, ledger, report)
-        _keep(found, ledger, report)
+                    answer = _answer_of(line, f"line {number}", ledger, price, report)
+                    answers += [answer] if answer else []
+                if len(answers) == ANSWERS_PER_COMMIT:
+                    _store(answers, ledger, report)
+        _store(answers, ledger, report)
     except OSError as error:
         raise PosetalkError(f"cannot read {path}: {error.strerror}; is it the batch's output?") from None
     report.waiting = ledger.waiting()
@@ -123,39 +152,29 @@ def read_batch(path: Path, ledger: Ledger, price: Price | None = None) -> BatchR
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """Line by line; of one that is longer than any answer, the beginning, which is no JSON."""
-    while line := file.readline(MOST):
+    """Line by line; of a line longer than any answer only the beginning, which is no JSON."""
+    while line := file.readline(MAX_BYTES):
         rest = line
-        while len(rest) == MOST and not rest.endswith("\n"):
-            rest = file.readline(MOST)
+        while len(rest) == MAX_BYTES and not rest.endswith("\n"):
+            rest = file.readline(MAX_BYTES)
         yield line
 
 
-def _line(request: PendingRequest, settings: ServerSettings) -> str:
-    row = {
-        "custom_id": request.key,
-        "method": "POST",
-        "url": "/v1/chat/completions",
-        "body": body(request.job, settings, settings.structured_output),
-    }
-    return json.dumps(row) + "\n"
-
-
-def _keep(found: list[tuple[str, str, Completion, float]], ledger: Ledger, report: BatchReport) -> None:
-    new = ledger.answer(found) if found else 0
+def _store(answers: list[tuple[str, str, Completion, float]], ledger: Ledger, report: BatchReport) -> None:
+    new = ledger.answer(answers) if answers else 0
     report.answered += new
-    report.known += len(found) - new
-    found.clear()
+    report.known += len(answers) - new
+    answers.clear()
 
 
-def _read(
+def _answer_of(
     line: str, where: str, ledger: Ledger, price: Price | None, report: BatchReport
 ) -> tuple[str, str, Completion, float] | None:
-    """The answer of a line; None where there is none, which is counted."""
+    """The answer in a line; None where there is none, which is counted in `report`."""
     try:
         row = json.loads(line)
         key, response, error = row["custom_id"], row.get("response") or {}, row.get("error")
-        status, inside = response.get("status_code", 200), response.get("body")
+        status, body = response.get("status_code", 200), response.get("body")
         if not isinstance(key, str) or not isinstance(status, int | None):
             raise TypeError
         known = ledger.row(key)
@@ -167,16 +186,16 @@ def _read(
         report.foreign += 1
         return None
     try:
-        failure = Failure(status or 0, "", words_of(error or inside)) if error or status != 200 else None
-        if failure := failure or failure_of(inside):
-            words = without_key(failure.words, os.environ.get(KEY, "").strip())
+        failure = Failure(status or 0, "", error_text(error or body)) if error or status != 200 else None
+        if failure := failure or failure_of(body):
+            message = without_key(failure.message, os.environ.get(KEY_VARIABLE, "").strip())
             how = failure.status or "with an error"
-            raise RequestError("failed in the batch", f"the server answered {how}: {words}")
-        answer = completion_of(inside)
-    except RequestError as trouble:
+            raise RequestError("failed in the batch", f"the server answered {how}: {message}")
+        answer = completion_of(body)
+    except RequestError as failed:
         report.failed += 1
-        report.first = report.first or f"{where}: {trouble.words}"
-        ledger.fail(key, f"{trouble.reason}: {trouble.words}")
+        report.first = report.first or f"{where}: {failed.message}"
+        ledger.fail(key, f"{failed.reason}: {failed.message}")
         return None
     dollars = price.of(answer.tokens_in, answer.tokens_out) if price else 0.0
-    return key, known.job, answer, dollars
+    return key, known.request_id, answer, dollars

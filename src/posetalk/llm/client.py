@@ -1,4 +1,4 @@
-"""A chat server with OpenAI's interface: what is sent to it, what comes back, and what may go wrong."""
+"""A chat server with OpenAI's interface: requests to it, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -19,31 +19,36 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from posetalk.errors import PosetalkError, need
-from posetalk.llm.answer import Completion as Completion
-from posetalk.llm.answer import Failure, failure_of, whole, without_key, words_of
-from posetalk.llm.answer import RequestError as RequestError
-from posetalk.llm.answer import completion_of as completion_of
-from posetalk.llm.answer import tokens as tokens
+from posetalk.llm.answer import (
+    Completion,
+    Failure,
+    RequestError,
+    completion_of,
+    error_text,
+    estimate_tokens,
+    failure_of,
+    without_key,
+    without_surrogates,
+)
 from posetalk.llm.request import ChatRequest
-from posetalk.llm.spoken import spoken as spoken
-from posetalk.llm.wire import TooMuch, capped
+from posetalk.llm.wire import UnreadableResponse, capped_client
 from posetalk.settings import Settings
 
 OPENAI = "https://api.openai.com/v1"
-KEY = "OPENAI_API_KEY"
-POOL = 8  # connections that share a pool: for each request, httpx2 looks at every one of its pool
-PHOTO = 1000  # tokens of a photo, an estimate: LLaVA-1.5 takes 576, most others some hundreds at COCO's size
-PLACEHOLDER = "none"  # servers on one's own machine want some key, and look at none
-PATIENCE = 3600.0  # seconds that a server may ask to be left alone; more is no answer of this day
-_LIMITS = ("max_tokens", "max_completion_tokens")
-_UNKNOWN = re.compile(
+KEY_VARIABLE = "OPENAI_API_KEY"
+CONNECTIONS_PER_POOL = 8  # httpx2 looks at every connection of a pool for each request
+IMAGE_TOKENS = 1000  # an estimate: LLaVA-1.5 takes 576, most others some hundreds at COCO's image size
+PLACEHOLDER_KEY = "none"  # local servers need some key and ignore it
+MAX_RETRY_AFTER = 3600.0  # seconds; longer requests of a server to wait are cut to this
+_LIMIT_PARAMETERS = ("max_tokens", "max_completion_tokens")
+_UNKNOWN_PARAMETER = re.compile(
     r"not (?:supported|permitted|allowed|recogni[sz]ed|known)|unsupported|unknown|unrecogni[sz]ed|unexpected|extra ",
     re.IGNORECASE,
 )
 
 
 class ServerSettings(Settings):
-    """A language model behind a server, and how it is asked."""
+    """A language model behind a server with OpenAI's interface, and how it is asked."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "structured": "structured_output",
@@ -90,239 +95,277 @@ class ServerSettings(Settings):
     @field_validator("base_url")
     @classmethod
     def _plain(cls, url: str | None) -> str | None:
-        # it is written to run.toml and said in errors
+        # it is written to run.toml and shown in errors
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("begins with http:// or https://")
         if url is not None and ("@" in url or "?" in url):
-            raise ValueError(f"holds a password or a query; put the key into {KEY}")
+            raise ValueError(f"holds a password or a query; put the key into {KEY_VARIABLE}")
         return url
 
 
-def key(job: ChatRequest, settings: ServerSettings) -> str:
-    """SHA-256 of all that shapes the answer, as 64 hexadecimal digits. The server's address is no part of it."""
-    shapes = (
+def request_key(request: ChatRequest, settings: ServerSettings) -> str:
+    """SHA-256 of all that determines the answer, as 64 hexadecimal digits. The server's address is not part of it."""
+    parts = (
         settings.model,
-        [sorted(message.items()) for message in job.messages],
-        job.schema if settings.structured_output else None,
-        limit(job, settings),
+        [sorted(message.items()) for message in request.messages],
+        request.schema if settings.structured_output else None,
+        max_reply_tokens(request, settings),
         settings.temperature,
         settings.seed,
-        *([job.image_part.digest] if job.image_part else []),
+        *([request.image_part.digest] if request.image_part else []),
     )
-    return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def limit(job: ChatRequest, settings: ServerSettings) -> int:
+def max_reply_tokens(request: ChatRequest, settings: ServerSettings) -> int:
     """The largest number of tokens that the answer may have."""
-    return settings.max_tokens or job.max_tokens
+    return settings.max_tokens or request.max_tokens
 
 
-def limit_name(settings: ServerSettings) -> str:
-    """What a server most likely calls the limit of an answer."""
+def limit_parameter(settings: ServerSettings) -> str:
+    """The parameter that most likely limits the length of an answer at this server."""
     # OpenAI's reasoning models refuse the older name, many other servers do not know the newer one
-    return _LIMITS[(settings.base_url or OPENAI).startswith(OPENAI)]
+    return _LIMIT_PARAMETERS[(settings.base_url or OPENAI).startswith(OPENAI)]
 
 
-def body(job: ChatRequest, settings: ServerSettings, structured: bool, limited: str = "") -> dict[str, Any]:
-    """The request as JSON for /chat/completions. limited: the name of the limit, by default the likely one."""
-    most = {limited or limit_name(settings): limit(job, settings)}
-    found: dict[str, Any] = {"model": settings.model, "messages": _messages(job), **most}
+def request_body(
+    request: ChatRequest, settings: ServerSettings, with_schema: bool, limit_name: str = ""
+) -> dict[str, Any]:
+    """The request as JSON for /chat/completions. limit_name: see `limit_parameter`, which is the default."""
+    limit = {limit_name or limit_parameter(settings): max_reply_tokens(request, settings)}
+    body: dict[str, Any] = {"model": settings.model, "messages": _messages(request), **limit}
     if settings.temperature is not None:
-        found["temperature"] = settings.temperature
+        body["temperature"] = settings.temperature
     if settings.seed is not None:
-        found["seed"] = settings.seed
-    if structured and job.schema:
-        form = {"name": job.schema.get("title", job.kind), "schema": job.schema, "strict": True}
-        found["response_format"] = {"type": "json_schema", "json_schema": form}
-    return found
+        body["seed"] = settings.seed
+    if with_schema and request.schema:
+        json_schema = {
+            "name": request.schema.get("title", request.kind),
+            "schema": request.schema,
+            "strict": True,
+        }
+        body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+    return body
 
 
-def _messages(job: ChatRequest) -> list[Any]:
-    """As they are sent: the photo, if there is one, before the words of the first question."""
-    found: list[Any] = list(job.messages)
-    if job.image_part:
-        place = next(i for i, message in enumerate(found) if message["role"] == "user")
-        image = {"type": "image_url", "image_url": {"url": job.image_part.url()}}
-        found[place] = {"role": "user", "content": [image, {"type": "text", "text": found[place]["content"]}]}
-    return found
+def _messages(request: ChatRequest) -> list[Any]:
+    """The messages with the image, if there is one, before the text of the first question."""
+    messages: list[Any] = list(request.messages)
+    if request.image_part:
+        first_question = next(i for i, message in enumerate(messages) if message["role"] == "user")
+        image = {"type": "image_url", "image_url": {"url": request.image_part.url()}}
+        text = {"type": "text", "text": messages[first_question]["content"]}
+        messages[first_question] = {"role": "user", "content": [image, text]}
+    return messages
 
 
-def tokens_in(job: ChatRequest) -> int:
-    """An estimate of how many tokens a job's messages are, with its photo."""
-    return tokens(sum(len(message["content"]) for message in job.messages)) + PHOTO * (
-        job.image_part is not None
-    )
+def prompt_tokens(request: ChatRequest) -> int:
+    """Estimate the tokens of a request's messages and image."""
+    text_tokens = estimate_tokens(sum(len(message["content"]) for message in request.messages))
+    return text_tokens + (IMAGE_TOKENS if request.image_part else 0)
 
 
 class Client:
-    """Asks one server. Errors: no key, no package `openai`."""
+    """Sends requests to one server.
+
+    Raises:
+        PosetalkError: no key, or no package `openai`.
+    """
 
     def __init__(self, settings: ServerSettings) -> None:
         self.openai = need("openai", "write")
         self.httpx = need("httpx2", "write")  # what openai sends with
         self.settings = settings
-        self.where = settings.base_url or OPENAI
-        self.secret = os.environ.get(KEY, "").strip()
-        if not self.secret and settings.base_url is None:
-            raise PosetalkError(f"OpenAI wants a key: set {KEY} in the environment, or give a base_url")
-        if not (self.secret or PLACEHOLDER).isascii():
-            raise PosetalkError(f"{KEY} holds characters that no key has; set it anew")
-        self.takes_schema: bool | None = None if settings.structured_output else False
-        self.limited = limit_name(settings)
-        self.better_without = (
-            0  # requests that failed with a schema, as if the server were ill, and not without
-        )
-        # loading the certificates takes 50 ms; without them nothing is trusted, which is what plain HTTP has need of
-        secure = self.where.startswith("https")
-        trust = self.httpx.create_ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.pools = [self._server(trust) for _ in range(-(-settings.concurrency // POOL))]
-        self._turn = itertools.cycle(self.pools)
+        self.base_url = settings.base_url or OPENAI
+        self.api_key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not self.api_key and settings.base_url is None:
+            raise PosetalkError(
+                f"OpenAI wants a key: set {KEY_VARIABLE} in the environment, or give a base_url"
+            )
+        if not (self.api_key or PLACEHOLDER_KEY).isascii():
+            raise PosetalkError(f"{KEY_VARIABLE} holds characters that no key has; set it anew")
+        self.accepts_schema: bool | None = None if settings.structured_output else False
+        self.limit_parameter = limit_parameter(settings)
+        self.schema_failures = 0  # requests that got a server error with a schema, and an answer without
+        # loading the certificates takes 50 ms; plain HTTP needs none
+        uses_tls = self.base_url.startswith("https")
+        ssl_context = self.httpx.create_ssl_context() if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.pools = [
+            self._make_pool(ssl_context) for _ in range(-(-settings.concurrency // CONNECTIONS_PER_POOL))
+        ]
+        self._next_pool = itertools.cycle(self.pools)
 
-    def _server(self, trust: Any) -> Any:
+    def _make_pool(self, ssl_context: Any) -> Any:
         timeout = self.httpx.Timeout(self.settings.timeout, connect=min(30.0, self.settings.timeout))
         return self.openai.AsyncOpenAI(
-            api_key=self.secret or PLACEHOLDER,
-            base_url=self.where,
-            max_retries=0,  # generate knows of the other requests, the package does not
+            api_key=self.api_key or PLACEHOLDER_KEY,
+            base_url=self.base_url,
+            max_retries=0,  # `generate` retries, as it knows of the other requests
             timeout=timeout,
-            http_client=capped(
-                self.httpx, self.openai.DefaultAsyncHttpxClient, verify=trust, timeout=timeout
+            http_client=capped_client(
+                self.httpx, self.openai.DefaultAsyncHttpxClient, verify=ssl_context, timeout=timeout
             ),
         )
 
-    async def ask(self, job: ChatRequest, after: RequestError | None = None) -> Completion:
-        """The server's answer. after: why there was none the last time. Errors: Trouble.
+    async def send(self, request: ChatRequest, previous: RequestError | None = None) -> Completion:
+        """Send a request and return the answer.
 
-        What a server refuses of a request, the schema or the name of the limit, is left out or named otherwise, and
-        that is remembered once it has helped.
+        Where a server refuses the schema or the name of the limit, the request is sent without the one or with the
+        other name; what helped is used for all later requests.
+
+        Args:
+            request: The request.
+            previous: Why it got no answer the last time it was sent.
+
+        Raises:
+            RequestError: there is no answer.
         """
-        # some servers fall over a schema that they do not understand: the next time goes without
-        ill = after is not None and after.schema and after.status in (500, 501) and self.takes_schema is None
-        schema, limited = self.takes_schema is not False and bool(job.schema) and not ill, self.limited
-        refused = renamed = False
+        # some servers fail with 500 on a schema that they do not understand: the retry goes without
+        schema_failed = (
+            previous is not None
+            and previous.used_schema
+            and previous.status in (500, 501)
+            and self.accepts_schema is None
+        )
+        with_schema = self.accepts_schema is not False and bool(request.schema) and not schema_failed
+        limit_name = self.limit_parameter
+        dropped_schema = renamed_limit = False
         while True:
             try:
-                answer = await self._post(job, schema, limited)
-            except RequestError as trouble:
-                trouble.schema = schema
-                if trouble.status not in (400, 422):
+                answer = await self._post(request, with_schema, limit_name)
+            except RequestError as error:
+                error.used_schema = with_schema
+                if error.status not in (400, 422):
                     raise
-                if not renamed and _names(trouble.words, limited):
-                    limited, renamed = _other(limited), True
-                elif schema and not self.takes_schema:
-                    schema, refused = False, True
+                if not renamed_limit and _rejects_parameter(error.message, limit_name):
+                    limit_name, renamed_limit = _other_limit_parameter(limit_name), True
+                elif with_schema and not self.accepts_schema:
+                    with_schema, dropped_schema = False, True
                 else:
                     raise
             else:
                 break
-        if renamed:
-            self.limited = limited
-        if schema:
-            self.takes_schema = True
-        elif self.takes_schema is None:
-            self.better_without += ill
-            if refused or self.better_without == 2:  # one may have met with another illness
-                self.takes_schema = False
+        if renamed_limit:
+            self.limit_parameter = limit_name
+        if with_schema:
+            self.accepts_schema = True
+        elif self.accepts_schema is None:
+            self.schema_failures += schema_failed
+            if dropped_schema or self.schema_failures == 2:  # one alone may have had another cause
+                self.accepts_schema = False
         return answer
 
     async def close(self) -> None:
         for server in self.pools:
             await server.close()
 
-    async def _post(self, job: ChatRequest, structured: bool, limited: str) -> Completion:
-        asked = body(job, self.settings, structured, limited)
+    async def _post(self, request: ChatRequest, with_schema: bool, limit_name: str) -> Completion:
+        body = request_body(request, self.settings, with_schema, limit_name)
         try:
             async with asyncio.timeout(self.settings.timeout):
-                response = await next(self._turn).post(
-                    "/chat/completions", cast_to=self.httpx.Response, body=asked
+                response = await next(self._next_pool).post(
+                    "/chat/completions", cast_to=self.httpx.Response, body=body
                 )
-            found = json.loads(response.content)
-            if failure := failure_of(found):
-                raise self._trouble(failure, _wait(response.headers))
-            return completion_of(found, tokens_in(job), self._clean)
+            data = json.loads(response.content)
+            if failure := failure_of(data):
+                raise self._error_of(failure, _retry_after(response.headers))
+            return completion_of(data, prompt_tokens(request), self._without_key)
         except self.openai.APIStatusError as error:
-            raise self._refused(error) from None
+            raise self._status_error(error) from None
         except (TimeoutError, self.openai.APITimeoutError):
             raise RequestError("timeout", f"no whole answer in {self.settings.timeout:g} s") from None
-        except (TooMuch, self.openai.APIConnectionError) as error:
-            cause = error if isinstance(error, TooMuch) else error.__cause__
-            if isinstance(cause, TooMuch):
+        except (UnreadableResponse, self.openai.APIConnectionError) as error:
+            cause = error if isinstance(error, UnreadableResponse) else error.__cause__
+            if isinstance(cause, UnreadableResponse):
                 raise RequestError("unusable answer", str(cause)) from None
             if isinstance(cause, self.httpx.ConnectError):
-                raise RequestError("unreachable", f"cannot reach {self.where}") from None
+                raise RequestError("unreachable", f"cannot reach {self.base_url}") from None
             raise RequestError("connection cut", "the connection was cut") from None
         except UnicodeEncodeError:
-            raise RequestError("cannot be sent", "its messages hold broken characters", "never") from None
+            raise RequestError("cannot be sent", "its messages hold broken characters", "give up") from None
         except (ValueError, RecursionError):  # of json
             raise RequestError("unusable answer", "what the server sent is no JSON") from None
 
-    def _refused(self, error: Any) -> RequestError:
+    def _status_error(self, error: Any) -> RequestError:
         status: int = error.status_code
         if 300 <= status < 400:
-            to = self._elsewhere(error.response.headers.get("location", ""))
-            sentence = f"{self.where} sends all requests on to {to} ({status}); the key goes to no address but the one"
-            return RequestError(
-                "sent elsewhere", f"{sentence} that is given: look whether it is right", "stop", status=status
+            target = self._redirect_target(error.response.headers.get("location", ""))
+            message = (
+                f"{self.base_url} sends all requests on to {target} ({status}); the key goes to no address but the one "
+                "that is given: look whether it is right"
             )
-        failure = Failure(status, str(getattr(error, "code", None)), words_of(error.body))
-        return self._trouble(failure, _wait(error.response.headers))
+            return RequestError("sent elsewhere", message, "stop", status=status)
+        failure = Failure(status, str(getattr(error, "code", None)), error_text(error.body))
+        return self._error_of(failure, _retry_after(error.response.headers))
 
-    def _trouble(self, failure: Failure, wait: float) -> RequestError:
-        """What an error means for the request, and for those that come after it."""
-        status, words = failure.status, without_key(failure.words, self.secret)
+    def _error_of(self, failure: Failure, retry_after: float) -> RequestError:
+        """The error to raise, with what it means for this request and for later ones."""
+        status, text = failure.status, without_key(failure.message, self.api_key)
         if status in (401, 403):
-            sentence = f"{self.where} refuses the key ({status}); set {KEY} to one that may use {self.settings.model}"
-            sentence += f"; it says: {words}" if words.strip("* ") else ""
-            return RequestError("refused key", sentence, "stop", status=status)
+            model = self.settings.model
+            message = (
+                f"{self.base_url} refuses the key ({status}); set {KEY_VARIABLE} to one that may use {model}"
+            )
+            message += f"; it says: {text}" if text.strip("* ") else ""
+            return RequestError("refused key", message, "stop", status=status)
         if status == 404:
-            sentence = f"{self.where} knows no model {self.settings.model!r} (404: {words}); look at both"
-            return RequestError("unknown model", sentence, "stop", status=status)
+            message = f"{self.base_url} knows no model {self.settings.model!r} (404: {text}); look at both"
+            return RequestError("unknown model", message, "stop", status=status)
         if status == 402 or failure.code == "insufficient_quota":
-            sentence = f"{self.where} wants to be paid first ({status}: {words}); nothing more can be asked"
-            return RequestError("no credit", sentence, "stop", status=status)
+            message = f"{self.base_url} wants to be paid first ({status}: {text}); nothing more can be asked"
+            return RequestError("no credit", message, "stop", status=status)
         if status in (408, 409, 425, 429) or status >= 500:
             reason = "too many requests" if status == 429 else f"error {status}"
-            return RequestError(reason, f"the server answered {status}: {words}", wait=wait, status=status)
+            return RequestError(
+                reason, f"the server answered {status}: {text}", retry_after=retry_after, status=status
+            )
         if not status:
-            return RequestError("unusable answer", f"the server answered with an error: {words}", wait=wait)
+            return RequestError(
+                "unusable answer", f"the server answered with an error: {text}", retry_after=retry_after
+            )
         return RequestError(
-            f"refused with {status}", f"the server answered {status}: {words}", "never", status=status
+            f"refused with {status}", f"the server answered {status}: {text}", "give up", status=status
         )
 
-    def _clean(self, text: str) -> str:
-        """The text without the key, should a server have put it there."""
-        return text.replace(self.secret, "***") if len(self.secret) >= 8 else text
+    def _without_key(self, text: str) -> str:
+        """The text with *** in place of the key."""
+        return text.replace(self.api_key, "***") if len(self.api_key) >= 8 else text
 
-    def _elsewhere(self, location: str) -> str:
-        """The address of a redirect, without what may be secret in it."""
+    def _redirect_target(self, location: str) -> str:
+        """The address of a redirect, without its query, user and password."""
         try:
             parts = urlsplit(location)
-            where = (
+            address = (
                 f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "") + parts.path
             )
         except ValueError:
             return "another address"
-        return self._clean(whole(where if parts.hostname else parts.path)[:200]) or "another address"
+        return (
+            self._without_key(without_surrogates(address if parts.hostname else parts.path)[:200])
+            or "another address"
+        )
 
 
-def _other(limited: str) -> str:
-    """The other name of the limit."""
-    return _LIMITS[limited == _LIMITS[0]]
+def _other_limit_parameter(limit_name: str) -> str:
+    """The other name that servers have for the limit."""
+    return _LIMIT_PARAMETERS[limit_name == _LIMIT_PARAMETERS[0]]
 
 
-def _names(words: str, limited: str) -> bool:
-    """Whether an error says that the name of the limit is not known, and not that the number is too large."""
-    return _other(limited) in words or (limited in words and _UNKNOWN.search(words) is not None)
+def _rejects_parameter(message: str, limit_name: str) -> bool:
+    """Whether an error says that the server does not know the limit's name, rather than that its value is too large."""
+    if _other_limit_parameter(limit_name) in message:
+        return True
+    return limit_name in message and _UNKNOWN_PARAMETER.search(message) is not None
 
 
-def _wait(headers: Any) -> float:
-    """Seconds that a server asks to wait: Retry-After, in seconds or as a date; 0 for none that makes sense."""
-    said = headers.get("retry-after", "")
+def _retry_after(headers: Any) -> float:
+    """Seconds to wait by the header Retry-After, which has seconds or a date; 0 for none or one that makes no sense."""
+    value = headers.get("retry-after", "")
     try:
-        seconds = float(said)
+        seconds = float(value)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return 0
-    return min(seconds, PATIENCE) if seconds > 0 and math.isfinite(seconds) else 0
+    return min(seconds, MAX_RETRY_AFTER) if seconds > 0 and math.isfinite(seconds) else 0

@@ -1,4 +1,4 @@
-"""What is wrong with an answer: a reason that is counted, and words that a model can act on."""
+"""What is wrong with a reply: a reason to count by, and words that a model can act on."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from typing import Literal
 
 Reason = Literal[
-    "unreadable",  # not the form that was asked for
+    "unreadable",  # not in the form that the request asks for
     "leak",  # coordinates, `keypoint`, `caption`, the prompt's own words
-    "contradicted",  # a claim that the facts deny
+    "contradicted",  # a claim that contradicts the facts
     "guess",  # a feeling, a relation, a gender stated as if it could be seen
-    "duplicate",  # said before, word by word
-    "near-duplicate",  # said before, in nearly the same words
-    "mismatch",  # the answer is not one to the question
+    "duplicate",  # the same text as an earlier sample
+    "near-duplicate",  # nearly the same text as an earlier sample
+    "mismatch",  # the answer does not belong to the question
     "length",  # too short, or cut off
-    "turns",  # out of order, empty, or not as many as asked
-    "failed",  # no answer came
-    "not asked",  # no request was sent
+    "turns",  # out of order, empty, or too few or many
+    "failed",  # the request got no answer
+    "not asked",  # the request was never sent
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """words: what is wrong and where, `the answer speaks of keypoints ("his keypoints show")`."""
+    """One fault. words: what is wrong and where, `the answer speaks of keypoints ("his keypoints show")`."""
 
     reason: Reason
     words: str
 
 
 class Rejected(Exception):
-    """An answer that cannot be used, and all that is wrong with it."""
+    """A reply cannot be used. faults: all that is wrong with it."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("; ".join(fault.words for fault in faults))

@@ -1,4 +1,4 @@
-"""What a run will ask for and cost, before it is begun."""
+"""Prices of models, and an estimate of what a run will cost before it starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import ServerSettings, key, limit, tokens_in
+from posetalk.llm.client import ServerSettings, max_reply_tokens, prompt_tokens, request_key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.request import ChatRequest
 from posetalk.settings import Settings
@@ -17,40 +17,64 @@ from posetalk.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars for a million tokens, read and written."""
+    """What a model costs.
 
-    into: float
-    out: float
+    Attributes:
+        input: US dollars for a million tokens of prompt.
+        output: US dollars for a million tokens of reply.
+    """
+
+    input: float
+    output: float
 
     def of(self, tokens_in: float, tokens_out: float) -> float:
-        """Dollars for so many tokens."""
-        return (tokens_in * self.into + tokens_out * self.out) / 1e6
+        """What so many tokens cost.
+
+        Args:
+            tokens_in: The number of tokens of the prompt.
+            tokens_out: The number of tokens of the reply.
+
+        Returns:
+            US dollars.
+        """
+        return (tokens_in * self.input + tokens_out * self.output) / 1e6
 
 
 def price_of(model: str, table: str | Path | None = None) -> Price | None:
-    """The price of a model in a TOML table, by default the packaged prices.toml; None where it is not there.
+    """Look up the price of a model.
 
-    Errors: a table that cannot be read, a price that is none.
+    Args:
+        model: The name that the server knows the model by.
+        table: A TOML file of prices; by default the packaged prices.toml.
+
+    Returns:
+        The price; None where the table has none.
+
+    Raises:
+        PosetalkError: the table cannot be read, or the price in it is not two numbers of dollars.
     """
     packaged = files("posetalk.llm").joinpath("prices.toml")
     data = tomllib.loads(packaged.read_text(encoding="utf-8")) if table is None else Settings.read(table)
-    found = data.get("models", {})
-    if not isinstance(found, dict) or model not in found:
+    models = data.get("models", {})
+    if not isinstance(models, dict) or model not in models:
         return None
-    match found[model]:
-        case {"in": int() | float() as into, "out": int() | float() as out} if all(
-            0 <= n <= 1e9 for n in (into, out)
+    match models[model]:
+        case {"in": int() | float() as dollars_in, "out": int() | float() as dollars_out} if all(
+            0 <= dollars <= 1e9 for dollars in (dollars_in, dollars_out)
         ):
-            return Price(into, out)
+            return Price(dollars_in, dollars_out)
     raise PosetalkError(f"{table}: the price of {model!r} is not of the form {{ in = 2.5, out = 10.0 }}")
 
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What jobs take if each is answered at the first time of asking.
+    """What requests take if the first reply to each is accepted.
 
-    tokens_in: by the rule of four characters a token. tokens_out: the most that the jobs allow. dollars: of both; None
-    without a price.
+    Attributes:
+        requests: How many will be sent.
+        tokens_in: Tokens of the prompts, by the rule of four characters a token.
+        tokens_out: The most tokens that the replies may have.
+        dollars: What both cost; None without a price.
     """
 
     requests: int
@@ -67,14 +91,26 @@ class CostEstimate:
 
 
 def estimate(
-    jobs: Iterable[ChatRequest], settings: ServerSettings, price: Price | None, ledger: Ledger | None = None
+    requests: Iterable[ChatRequest],
+    settings: ServerSettings,
+    price: Price | None,
+    ledger: Ledger | None = None,
 ) -> CostEstimate:
-    """Count what is to be asked, asking nothing. ledger: what is answered in it is not counted."""
-    requests = into = out = 0
-    for job in jobs:
-        row = ledger.row(key(job, settings)) if ledger else None
+    """Estimate what requests will cost, without sending any.
+
+    Args:
+        requests: What will be asked.
+        settings: The model and how it is asked.
+        price: The model's price, if it is known.
+        ledger: Requests that it has an answer to are not counted.
+    """
+    count = tokens_in = tokens_out = 0
+    for request in requests:
+        row = ledger.row(request_key(request, settings)) if ledger else None
         if row is None or row.answer is None:
-            requests += 1
-            into += tokens_in(job)
-            out += limit(job, settings)
-    return CostEstimate(requests, into, out, None if price is None else price.of(into, out))
+            count += 1
+            tokens_in += prompt_tokens(request)
+            tokens_out += max_reply_tokens(request, settings)
+    return CostEstimate(
+        count, tokens_in, tokens_out, None if price is None else price.of(tokens_in, tokens_out)
+    )

@@ -1,4 +1,4 @@
-"""How fast, and for how much, a server may be asked."""
+"""How many requests, tokens and dollars may go to a server, and when."""
 
 from __future__ import annotations
 
@@ -7,73 +7,80 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from posetalk.llm.client import Completion, ServerSettings, limit, tokens_in
+from posetalk.llm.answer import Completion
+from posetalk.llm.client import ServerSettings, max_reply_tokens, prompt_tokens
 from posetalk.llm.pricing import Price
 from posetalk.llm.request import ChatRequest
 
 
 @dataclass(slots=True)
-class _Spent:
-    at: float
+class _Entry:
+    time: float
     amount: float
 
 
 class SlidingWindow:
-    """No more than `most` in any 60 seconds, by the clock of the caller."""
+    """No more than `limit` in any 60 seconds, by the clock of the caller; None for no limit."""
 
     SECONDS = 60.0
 
-    def __init__(self, most: float | None) -> None:
-        self.most = most
-        self._spent: deque[_Spent] = deque()
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self._entries: deque[_Entry] = deque()
         self._sum = 0.0
 
     def wait(self, amount: float, now: float) -> float:
-        """Seconds until `amount` may be spent; 0 for now. What is larger than the limit waits for an empty window."""
-        if self.most is None:
+        """Seconds until `amount` may be spent. An amount above the limit waits for an empty window."""
+        if self.limit is None:
             return 0
-        while self._spent and self._spent[0].at <= now - self.SECONDS:
-            self._sum -= self._spent.popleft().amount
-        if not self._spent or self._sum + amount <= self.most:
+        while self._entries and self._entries[0].time <= now - self.SECONDS:
+            self._sum -= self._entries.popleft().amount
+        if not self._entries or self._sum + amount <= self.limit:
             return 0
-        over = self._sum + amount - self.most
-        for spent in self._spent:
-            over -= spent.amount
-            if over <= 0:
+        excess = self._sum + amount - self.limit
+        for entry in self._entries:
+            excess -= entry.amount
+            if excess <= 0:
                 break
-        return max(spent.at + self.SECONDS - now, 0.001)
+        return max(entry.time + self.SECONDS - now, 0.001)
 
-    def spend(self, amount: float, now: float) -> _Spent:
-        """Enter an amount, to be corrected once it is known."""
-        spent = _Spent(now, amount)
-        if self.most is not None:
-            self._spent.append(spent)
+    def spend(self, amount: float, now: float) -> _Entry:
+        """Enter an estimated amount; `correct` it once the true one is known."""
+        entry = _Entry(now, amount)
+        if self.limit is not None:
+            self._entries.append(entry)
             self._sum += amount
-        return spent
+        return entry
 
-    def correct(self, spent: _Spent, amount: float) -> None:
-        """What was entered was `amount` in truth."""
-        if self._spent and self._spent[0].at <= spent.at:  # else it is out of the window, and of the sum
-            self._sum += amount - spent.amount
-            spent.amount = amount
+    def correct(self, entry: _Entry, amount: float) -> None:
+        """Replace the amount of an entry."""
+        if self._entries and self._entries[0].time <= entry.time:  # else it has left the window and the sum
+            self._sum += amount - entry.amount
+            entry.amount = amount
 
 
 @dataclass(slots=True)
 class Reservation:
-    """What one request in flight may take at most. estimate: of its messages, in tokens."""
+    """The most that one request in flight may take. prompt_tokens: the estimate for its messages."""
 
-    estimate: int
-    tokens: _Spent
+    prompt_tokens: int
+    tokens: _Entry
     dollars: float
 
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Requests and tokens a minute, money, and the time that a server asked to be left alone.
+    """Limits on requests and tokens per minute and on cost, and the pause that a server has asked for.
 
-    spent: dollars of all answers, so far. Where money is concerned a request in flight is reckoned as if it wrote all
-    that it may, and its messages as `swollen` times the estimate: twice, since numbers take more tokens than words, or
-    as many times as any answer so far has shown.
+    To stay below the limit on cost, a request in flight counts as if its reply had the maximum length and its prompt
+    `prompt_factor` times the estimated tokens. The factor is 2, as numbers take more tokens than words, or the largest
+    ratio that an answer so far has shown.
+
+    Attributes:
+        settings: The limits.
+        price: The price of the model, if it is known.
+        spent: US dollars of all answers so far.
+        clock: Seconds.
     """
 
     settings: ServerSettings
@@ -82,56 +89,61 @@ class RateLimiter:
     clock: Callable[[], float] = time.monotonic
     requests: SlidingWindow = field(init=False)
     tokens: SlidingWindow = field(init=False)
-    open: int = 0
-    in_flight: float = 0.0  # dollars
-    swollen: float = 2.0
+    requests_in_flight: int = 0
+    dollars_in_flight: float = 0.0
+    prompt_factor: float = 2.0
     not_before: float = 0.0
 
     def __post_init__(self) -> None:
         self.requests = SlidingWindow(self.settings.requests_per_minute)
         self.tokens = SlidingWindow(self.settings.tokens_per_minute)
 
-    def wait(self, job: ChatRequest) -> float | None:
-        """Seconds to wait before asking; 0 for now; None where the money is at an end."""
+    def wait(self, request: ChatRequest) -> float | None:
+        """Seconds to wait before the request is sent; None where it might pass the limit on cost."""
         now = self.clock()
-        most = self.settings.max_cost_usd
-        if most is not None and self.spent + self.in_flight + self._dollars(job) > most:
-            return 0.05 if self.open else None  # what is in flight may turn out to cost less
+        max_cost = self.settings.max_cost_usd
+        if (
+            max_cost is not None
+            and self.spent + self.dollars_in_flight + self._max_dollars(request) > max_cost
+        ):
+            return 0.05 if self.requests_in_flight else None  # those in flight may cost less than reserved
         return max(
             self.requests.wait(1, now),
-            self.tokens.wait(tokens_in(job) + limit(job, self.settings), now),
+            self.tokens.wait(prompt_tokens(request) + max_reply_tokens(request, self.settings), now),
             self.not_before - now,
             0,
         )
 
-    def begin(self, job: ChatRequest) -> Reservation:
-        """A request is sent."""
-        now, dollars = self.clock(), self._dollars(job)
+    def begin(self, request: ChatRequest) -> Reservation:
+        """Reserve what a request may take, as it is sent."""
+        now, dollars = self.clock(), self._max_dollars(request)
         self.requests.spend(1, now)
-        self.open += 1
-        self.in_flight += dollars
-        estimate = tokens_in(job)
-        return Reservation(estimate, self.tokens.spend(estimate + limit(job, self.settings), now), dollars)
+        self.requests_in_flight += 1
+        self.dollars_in_flight += dollars
+        estimate = prompt_tokens(request)
+        tokens = self.tokens.spend(estimate + max_reply_tokens(request, self.settings), now)
+        return Reservation(estimate, tokens, dollars)
 
-    def end(self, slip: Reservation, answer: Completion | None) -> float:
-        """A request is over. Returns the dollars it took."""
-        self.open -= 1
-        self.in_flight = max(0.0, self.in_flight - slip.dollars)
+    def end(self, reservation: Reservation, answer: Completion | None) -> float:
+        """Replace the reservation by what the answer took, and return its dollars."""
+        self.requests_in_flight -= 1
+        self.dollars_in_flight = max(0.0, self.dollars_in_flight - reservation.dollars)
         if answer is None:
             return 0
-        self.tokens.correct(slip.tokens, answer.tokens_in + answer.tokens_out)
-        self.swollen = max(self.swollen, answer.tokens_in / max(slip.estimate, 1))
+        self.tokens.correct(reservation.tokens, answer.tokens_in + answer.tokens_out)
+        self.prompt_factor = max(self.prompt_factor, answer.tokens_in / max(reservation.prompt_tokens, 1))
         dollars = self.price.of(answer.tokens_in, answer.tokens_out) if self.price else 0.0
         self.spent += dollars
         return dollars
 
-    def leave_alone(self, seconds: float) -> bool:
-        """The server asks for so many seconds of quiet. Returns whether it had not asked before."""
+    def pause(self, seconds: float) -> bool:
+        """Send nothing for so many seconds, as the server asks. Returns whether no pause was on before."""
         now = self.clock()
-        anew, self.not_before = self.not_before <= now, max(self.not_before, now + seconds)
-        return anew
+        is_new, self.not_before = self.not_before <= now, max(self.not_before, now + seconds)
+        return is_new
 
-    def _dollars(self, job: ChatRequest) -> float:
+    def _max_dollars(self, request: ChatRequest) -> float:
         if self.price is None:
             return 0.0
-        return self.price.of(self.swollen * tokens_in(job), limit(job, self.settings))
+        tokens_in = self.prompt_factor * prompt_tokens(request)
+        return self.price.of(tokens_in, max_reply_tokens(request, self.settings))

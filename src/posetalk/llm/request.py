@@ -1,4 +1,4 @@
-"""What is asked of a language model about one picture: the messages of a chat, and the form of the reply."""
+"""A request to a language model: the messages of a chat, an image if there is one, and the form of the reply."""
 
 from __future__ import annotations
 
@@ -12,35 +12,54 @@ from posetalk.errors import PosetalkError
 from posetalk.images.opening import picture_bytes
 
 Turns = tuple[tuple[str, str], ...]  # questions and answers
-Message = dict[str, str]  # role and content, as the chat interface of OpenAI has them
+Message = dict[str, str]  # role and content, as in OpenAI's chat interface
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A photo that goes with a question; its bytes are read when it is sent. digest: SHA-256, hexadecimal."""
+    """An image that goes with a question; its bytes are read when the request is sent. digest: SHA-256, hexadecimal."""
 
     path: Path
     digest: str
 
     @classmethod
     def of(cls, path: Path) -> ImagePart:
-        """Errors: a file that cannot be read, or is no picture."""
+        """The image part for a file.
+
+        Raises:
+            PosetalkError: the file cannot be read, or is no image.
+        """
         picture_bytes(path)
-        return cls(path, hashlib.sha256(_bytes(path)).hexdigest())
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise PosetalkError(f"cannot read the photo {path}: {error.strerror}; look at it") from None
+        return cls(path, hashlib.sha256(data).hexdigest())
 
     def url(self) -> str:
-        """The picture as a data URL, see `picture_bytes`. Errors: it cannot be read any more."""
+        """The image as a data URL, see `picture_bytes`.
+
+        Raises:
+            PosetalkError: the file cannot be read any more.
+        """
         data, kind = picture_bytes(self.path)
         return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One sample to be written.
+    """One request to a language model.
 
-    id: of the sample, `785-detail`. messages: all that the model is told. schema: the JSON schema of its reply, whose
-    title is its name for the server (else the kind); empty where plain text is asked for. max_tokens: of
-    the reply, at most. image_part: shown with the first question.
+    Attributes:
+        id: The caller's name for it, `785-detail`.
+        image_id: The number of the image that it is about.
+        image: The name of that image.
+        kind: What sort of text is asked for.
+        messages: All messages of the chat so far.
+        schema: The JSON schema of the reply; its title, else `kind`, is its name for the server. Empty where plain
+            text is asked for.
+        max_tokens: The largest number of tokens of the reply.
+        image_part: The image that is sent with the first question.
     """
 
     id: str
@@ -52,17 +71,10 @@ class ChatRequest:
     max_tokens: int = 1024
     image_part: ImagePart | None = None
 
-    def again(self, reply: str, reason: str) -> ChatRequest:
-        """The job once more, after a reply that was not accepted: the model is shown it and told why."""
-        more = (
+    def with_feedback(self, reply: str, reason: str) -> ChatRequest:
+        """The request to send after a reply that was not accepted: it shows the model its reply and says why."""
+        correction = (
             {"role": "assistant", "content": reply},
             {"role": "user", "content": f"That cannot be used: {reason}. Write it again without that fault."},
         )
-        return replace(self, messages=(*self.messages, *more))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PosetalkError(f"cannot read the photo {path}: {error.strerror}; look at it") from None
+        return replace(self, messages=(*self.messages, *correction))

@@ -1,4 +1,4 @@
-"""Jobs -> answers in the ledger: many requests at once, none lost, none paid twice."""
+"""Send many requests at once; each answer is stored in the ledger and is never paid for twice."""
 
 from __future__ import annotations
 
@@ -8,100 +8,111 @@ import random
 import signal
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from posetalk.errors import PosetalkError
-from posetalk.llm.client import Client, Completion, RequestError, ServerSettings
+from posetalk.llm.answer import Completion, RequestError
+from posetalk.llm.client import Client, ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.rate_limits import RateLimiter
 from posetalk.llm.request import ChatRequest
-from posetalk.llm.request_state import Accept, Outcome, PendingRequest, RunReport, walk
+from posetalk.llm.request_state import Accept, Outcome, PendingRequest, RunReport, pending_or_outcome
 from posetalk.llm.store_worker import StoreWorker
+from posetalk.messages import log, progress
 
-GIVE_UP = 20  # requests given up one after the other, none answered between: the server must be ill
+MAX_FAILURES_IN_A_ROW = 20  # requests given up with no answer between them: the server must be down
 
 
 def generate(
-    jobs: Iterable[ChatRequest],
+    requests: Iterable[ChatRequest],
     ledger: Ledger,
     settings: ServerSettings,
     accept: Accept,
     price: Price | None = None,
     total: int | None = None,
 ) -> RunReport:
-    """Ask for every job that the ledger does not hold an answer to, and judge the answers.
+    """Send every request that the ledger has no answer to, and judge the answers.
 
-    jobs: taken one by one, as there is room. total: how many they are, for the time left. What came of them is then
-    in the ledger (request_state.results). The first Ctrl-C lets what is in flight come in, the second stops at once
-    (KeyboardInterrupt). Errors (PosetalkError), after what is in flight has come in: a refused key, an unknown model,
-    a server that cannot be reached or answers nothing; the ledger's own.
+    The outcomes are then in the ledger, see `request_state.results`. The first Ctrl-C waits for the requests in
+    flight, the second stops at once (KeyboardInterrupt).
+
+    Args:
+        requests: Taken one by one, as others end.
+        ledger: Where answers are stored.
+        settings: The server, the model, and the limits.
+        accept: Turns a reply into turns, or raises Rejected.
+        price: Of the model; needed for a limit on cost.
+        total: The number of requests, for the progress bar.
+
+    Raises:
+        PosetalkError: a refused key, an unknown model, a server that cannot be reached or answers nothing, each after
+            the requests in flight have ended; the ledger's own.
     """
     if settings.max_cost_usd is not None and price is None:
         raise PosetalkError(
             f"max_cost_usd is set, and no price of {settings.model!r} is known; put it into the table of prices"
         )
-    return asyncio.run(_Run(jobs, ledger, settings, accept, price).run(total))
+    return asyncio.run(_Run(requests, ledger, settings, accept, price).run(total))
 
 
 class _Run:
-    """One call of `generate`. The ledger, the jobs and `accept` are the clerk's thread's, the network is this one's."""
+    """One call of `generate`.
+
+    The ledger, the requests and `accept` are used by the store worker's thread alone, the network by this one.
+    """
 
     def __init__(
         self,
-        jobs: Iterable[ChatRequest],
+        requests: Iterable[ChatRequest],
         ledger: Ledger,
         settings: ServerSettings,
         accept: Accept,
         price: Price | None,
     ) -> None:
-        self.jobs, self.ledger, self.settings, self.accept = iter(jobs), ledger, settings, accept
+        self.requests, self.ledger, self.settings, self.accept = iter(requests), ledger, settings, accept
         self.client = Client(settings)
-        self.clerk = StoreWorker(ledger)
-        self.report = RunReport(totals=self.clerk.totals)
-        self.limits = RateLimiter(settings, price, self.clerk.totals.dollars)
-        self.room = asyncio.Semaphore(settings.concurrency)
-        self.stop = asyncio.Event()
-        self.error: Exception | None = None  # what is raised when all that is in flight has come in
-        self.in_vain = 0  # requests given up since the last answer
-        self.answered = False
-        self.flying: dict[str, asyncio.Event] = {}
+        self.store_worker = StoreWorker(ledger)
+        self.report = RunReport(totals=self.store_worker.totals)
+        self.limits = RateLimiter(settings, price, self.store_worker.totals.dollars)
+        self.slots = asyncio.Semaphore(settings.concurrency)
+        self.stopping = asyncio.Event()
+        self.error: Exception | None = None  # raised when all requests in flight have ended
+        self.failures_in_a_row = 0  # requests given up since the last answer
+        self.has_answers = False
+        self.in_flight: dict[str, asyncio.Event] = {}
 
     async def run(self, total: int | None) -> RunReport:
-        whole, hours = (
-            Column(no_wrap=True, min_width=width) for width in (13, 8)
-        )  # the words take what is left
-        bar = Progress(
+        count_column, time_column = (Column(no_wrap=True, min_width=width) for width in (13, 8))
+        self.bar = progress(
             TextColumn("asking"),
             BarColumn(12),
-            MofNCompleteColumn(table_column=whole),
-            TimeRemainingColumn(table_column=hours),
+            MofNCompleteColumn(table_column=count_column),
+            TimeRemainingColumn(table_column=time_column),
             TextColumn("{task.fields[report]}", markup=False),  # servers may say [/red]
-            console=Console(stderr=True),
             refresh_per_second=2,
         )
-        with bar, self._interrupts():
-            self.bar, self.task = bar, bar.add_task("", total=total, report=self.report)
+        with self.bar, self._interrupts():
+            self.task = self.bar.add_task("", total=total, report=self.report)
             for note in self.ledger.notes:
-                self._tell(note)
+                log.warning(note)
             if self.ledger.in_flight:
-                self._tell(
+                log.warning(
                     f"{self.ledger.in_flight} requests were in flight when an earlier run died; they are asked again"
                 )
             # twice as many as may ask: while an answer is stored and judged, another request takes its place
             workers = (self._work() for _ in range(2 * self.settings.concurrency))
-            rounds = asyncio.create_task(self.clerk.work())
+            rounds = asyncio.create_task(self.store_worker.run())
             try:
                 await asyncio.gather(*workers)
-                await self.clerk.do(self.ledger.release)
+                await self.store_worker.submit(self.ledger.release)
             except asyncio.CancelledError:
                 raise KeyboardInterrupt from None
             finally:
                 rounds.cancel()
-                last = self.clerk.end()
-                self.report.totals = self.clerk.totals
+                last = self.store_worker.close()
+                self.report.totals = self.store_worker.totals
                 await self.client.close()
             last.result()
         if self.error:
@@ -110,87 +121,87 @@ class _Run:
 
     async def _work(self) -> None:
         try:
-            while not self.stop.is_set() and (found := await self.clerk.do(self._next)) is not None:
-                if not isinstance(found, int):  # else they were settled before, and there may be more
-                    await self._settle(*found)
-        except Exception as error:  # of the jobs, of `accept`, of the ledger
-            self._end(error=error)  # what is in flight shall be stored
+            while not self.stopping.is_set():
+                step = await self.store_worker.submit(self._next_pending)
+                if step is None:
+                    break
+                if not isinstance(step, int):  # else those requests had their outcome, and there may be more
+                    await self._settle(*step)
+        except Exception as error:  # of the requests, of `accept`, of the ledger
+            self._stop(error=error)  # after the requests in flight are stored
 
-    async def _settle(self, job: ChatRequest, request: PendingRequest | None) -> None:
-        """Ask for a job, and again, until it is settled, a request of it is given up or the run is stopped."""
-        while request is not None and not self.stop.is_set():
-            if request.key in self.flying:  # another job with the very same words
-                await self.flying[request.key].wait()
+    async def _settle(self, request: ChatRequest, pending: PendingRequest | None) -> None:
+        """Send a request and its revisions until it has an outcome, is given up, or the run is stopped."""
+        while pending is not None and not self.stopping.is_set():
+            if pending.key in self.in_flight:  # another request with the very same words
+                await self.in_flight[pending.key].wait()
             else:
-                self.flying[request.key] = asyncio.Event()
+                self.in_flight[pending.key] = asyncio.Event()
                 try:
-                    if not await self._ask(request):
+                    if not await self._send_until_answered(pending):
                         return
                 finally:
-                    self.flying.pop(request.key).set()
-            request = await self.clerk.do(self._walk, job)
+                    self.in_flight.pop(pending.key).set()
+            pending = await self.store_worker.submit(self._pending, request)
 
-    async def _ask(self, request: PendingRequest) -> bool:
-        """Ask until there is an answer; False where the request is given up or the run is stopped."""
-        trouble: RequestError | None = None
-        for number in range(self.settings.max_retries + 1):
-            found = await self._send(request, trouble)
-            if found is None:
+    async def _send_until_answered(self, pending: PendingRequest) -> bool:
+        """Send until there is an answer; False where the request is given up or the run is stopped."""
+        error: RequestError | None = None
+        for retry in range(self.settings.max_retries + 1):
+            response = await self._send_once(pending, error)
+            if response is None:
                 return False
-            if isinstance(found, Completion):
-                self.answered, self.in_vain = True, 0
+            if isinstance(response, Completion):
+                self.has_answers, self.failures_in_a_row = True, 0
                 return True
-            trouble = found
-            if found.then == "stop" or (found.reason == "unreachable" and not self.answered):
-                self._end(error=PosetalkError(found.words))
+            error = response
+            if error.action == "stop" or (error.reason == "unreachable" and not self.has_answers):
+                self._stop(error=PosetalkError(error.message))
                 return False
-            if found.then == "never" or number == self.settings.max_retries:
-                await self.clerk.do(self._fail, request, f"{found.reason}: {found.words}")
-                self._given_up(found)
+            if error.action == "give up" or retry == self.settings.max_retries:
+                await self.store_worker.submit(self._fail, pending, f"{error.reason}: {error.message}")
+                self._count_failure(error)
                 return False
-            if found.wait and self.limits.leave_alone(found.wait) and found.wait > 5:
-                self._tell(f"the server asks to be left alone for {found.wait:.0f} s")
-            pause = min(60.0, self.settings.retry_delay * 2**number) * random.uniform(0.5, 1)
-            if await self._stopped_within(pause):
+            if error.retry_after and self.limits.pause(error.retry_after) and error.retry_after > 5:
+                log.info(f"the server asks to be left alone for {error.retry_after:.0f} s")
+            delay = min(60.0, self.settings.retry_delay * 2**retry) * random.uniform(0.5, 1)
+            if await self._stopped_within(delay):
                 return False
         raise AssertionError("the last round returns")
 
-    async def _send(
-        self, request: PendingRequest, after: RequestError | None
+    async def _send_once(
+        self, pending: PendingRequest, previous: RequestError | None
     ) -> Completion | RequestError | None:
-        """Send a request once, as soon as there is room and the limits let it; None where the run is stopped.
-
-        after: why the last time there was no answer.
-        """
-        async with self.room:
-            if not await self._may(request.job):
+        """Send a request as soon as the limits allow it; None where the run is stopped. previous: the last error."""
+        async with self.slots:
+            if not await self._allowed(pending.request):
                 return None
-            slip, answer = self.limits.begin(request.job), None
-            self.clerk.sent.append((request.key, request.job.id))
+            reservation, answer = self.limits.begin(pending.request), None
+            self.store_worker.sent.append((pending.key, pending.request.id))
             try:
-                return (answer := await self.client.ask(request.job, after))
-            except RequestError as trouble:
-                return trouble
+                return (answer := await self.client.send(pending.request, previous))
+            except RequestError as error:
+                return error
             finally:
-                dollars = self.limits.end(slip, answer)
+                dollars = self.limits.end(reservation, answer)
                 if answer is not None:
-                    self.clerk.answers.append((request.key, request.job.id, answer, dollars))
+                    self.store_worker.answers.append((pending.key, pending.request.id, answer, dollars))
 
-    def _given_up(self, trouble: RequestError) -> None:
-        self.in_vain += 1
-        if self.in_vain >= GIVE_UP:
+    def _count_failure(self, error: RequestError) -> None:
+        self.failures_in_a_row += 1
+        if self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             sentence = (
-                f"{self.in_vain} requests to {self.client.where} were given up one after the other, the last because "
-                f"{trouble.words}; what was answered is kept, run again when the server is well"
+                f"{self.failures_in_a_row} requests to {self.client.base_url} were given up one after the other, the "
+                f"last because {error.message}; what was answered is kept, run again when the server is well"
             )
-            self._end(error=PosetalkError(sentence))
+            self._stop(error=PosetalkError(sentence))
 
-    async def _may(self, job: ChatRequest) -> bool:
-        """Wait until the limits let a request through; False where the run is stopped."""
-        while not self.stop.is_set():
-            seconds = self.limits.wait(job)
+    async def _allowed(self, request: ChatRequest) -> bool:
+        """Wait until the limits allow a request; False where the run is stopped."""
+        while not self.stopping.is_set():
+            seconds = self.limits.wait(request)
             if seconds is None:
-                self._end(f"the next request might pass the limit of ${self.settings.max_cost_usd:,.2f}")
+                self._stop(f"the next request might pass the limit of ${self.settings.max_cost_usd:,.2f}")
                 return False
             if seconds == 0:
                 return True
@@ -199,30 +210,30 @@ class _Run:
 
     async def _stopped_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stop.wait(), seconds)
-        return self.stop.is_set()
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+        return self.stopping.is_set()
 
-    def _end(self, reason: str = "", error: Exception | None = None) -> None:
-        """Take no more jobs; what is in flight comes in."""
+    def _stop(self, reason: str = "", error: Exception | None = None) -> None:
+        """Take no more requests; those in flight end as usual."""
         self.report.stopped = self.report.stopped or reason
         self.error = self.error or error
-        self.stop.set()
-
-    def _tell(self, sentence: str) -> None:
-        self.bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        self.stopping.set()
 
     @contextlib.contextmanager
     def _interrupts(self) -> Iterator[None]:
+        """Handle Ctrl-C as `generate` says."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 
         def interrupt() -> None:
-            if self.stop.is_set():
+            if self.stopping.is_set():
                 task.cancel()
             else:
                 self.report.interrupted = True
-                self._end("interrupted")
-                self._tell(f"{self.limits.open} answers are waited for; Ctrl-C again stops at once")
+                self._stop("interrupted")
+                log.warning(
+                    f"{self.limits.requests_in_flight} answers are waited for; Ctrl-C again stops at once"
+                )
 
         try:
             loop.add_signal_handler(signal.SIGINT, interrupt)
@@ -234,31 +245,34 @@ class _Run:
         finally:
             loop.remove_signal_handler(signal.SIGINT)
 
-    # In the clerk's rounds:
+    # Called by the store worker:
 
-    def _next(self) -> tuple[ChatRequest, PendingRequest] | int | None:
-        """The next job with something to ask; how many were settled where none was found soon; None at the end."""
-        for settled, job in enumerate(self.jobs, 1):
-            request = self._walk(job)
-            if request is not None:
-                return job, request
-            if self.clerk.late():
+    def _next_pending(self) -> tuple[ChatRequest, PendingRequest] | int | None:
+        """The next request with something to send; None at the end.
+
+        Where the round ends before one is found: the number of requests that had their outcome already.
+        """
+        for settled, request in enumerate(self.requests, 1):
+            pending = self._pending(request)
+            if pending is not None:
+                return request, pending
+            if self.store_worker.overdue():
                 return settled
         return None
 
-    def _walk(self, job: ChatRequest) -> PendingRequest | None:
-        """What is to be asked next of a job; None where it is settled, which is then counted."""
-        found = walk(job, self.ledger, self.settings, self.accept)
-        if isinstance(found, PendingRequest):
-            return found
-        self._settled(found)
+    def _pending(self, request: ChatRequest) -> PendingRequest | None:
+        """What to send next for a request; None where it has an outcome, which is then counted."""
+        state = pending_or_outcome(request, self.ledger, self.settings, self.accept)
+        if isinstance(state, PendingRequest):
+            return state
+        self._count(state)
         return None
 
-    def _fail(self, request: PendingRequest, reason: str) -> None:
-        self.ledger.fail(request.key, reason)
-        self._settled(request.without_answer(reason))
+    def _fail(self, pending: PendingRequest, reason: str) -> None:
+        self.ledger.fail(pending.key, reason)
+        self._count(pending.without_answer(reason))
 
-    def _settled(self, outcome: Outcome) -> None:
+    def _count(self, outcome: Outcome) -> None:
         self.report.add(outcome)
-        self.report.totals = self.clerk.totals
+        self.report.totals = self.store_worker.totals
         self.bar.advance(self.task)

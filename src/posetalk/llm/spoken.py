@@ -1,6 +1,6 @@
-"""What a model says, out of all that it writes: without its thinking, and without the marks of its chat template.
+"""The answer within a model's text: without its thinking and without the marks of its chat template.
 
-A server that knows the model keeps both apart from the answer; others leave them in the text.
+A server that knows the model separates both from the answer; others leave them in the text.
 """
 
 from __future__ import annotations
@@ -17,35 +17,36 @@ _THINKING = re.compile(
 # gpt-oss: `<|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>`.
 _CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>")
-# The same from a server that leaves such marks out, and not what stands between them.
+# The same from a server that removes the marks but not the text between them.
 _BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z])")
 _BARE_FINAL = "assistantfinal"
-_BEGIN = re.compile(
+_OPENING_MARK = re.compile(
     r"\s*(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|begin_of_text\|>|<bos>|<s>)"
     r"(?:\s*(?:assistant|model)\b)?(?:<\|end_header_id\|>)?\s*"
 )
-_MARK = (
+_END_MARK = (
     r"(?:<\|(?:im_end|endoftext|eot_id|eom_id|eot|end_of_text|end_of_turn|end_of_turn_token|end|return|endofturn)\|>"
     r"|</s>|<(?:end_of_turn|end_of_utterance|eos)>|<｜end▁of▁sentence｜>)"
 )
-_END = re.compile(_MARK, re.IGNORECASE)
-_ENDS_BEFORE = re.compile(rf"\A(?:\s*{_MARK})+", re.IGNORECASE)
+_END_MARKS = re.compile(_END_MARK, re.IGNORECASE)
+_LEADING_END_MARKS = re.compile(rf"\A(?:\s*{_END_MARK})+", re.IGNORECASE)
 _WORD = re.compile(r"\w")
 
 
 def spoken(text: str) -> str:
-    """The text without thinking, whole or cut off, and up to the first mark that ends a turn.
+    """The text without thinking, up to the first mark that ends a turn.
 
-    Thinking that was never closed takes all the rest with it: the text is then empty, or what stood before. What
-    stands before a closing mark alone is thinking too, as many chat templates write the opening one themselves.
+    After an opening tag that is never closed, all the rest is thinking. Before a closing tag that was never opened, all
+    is thinking too, as many chat templates write the opening tag themselves.
     """
-    return _ended(_begun(_thought_out(_final(text))))
+    return _up_to_end_mark(_without_opening_marks(_without_thinking(_final_channel(text))))
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content: itself, or its parts of text one after the other; what is thought is none.
+    """The text of a message's content: a string, or the text parts of a list, joined. Parts of thinking are left out.
 
-    Errors: TypeError for anything else.
+    Raises:
+        TypeError: the content is anything else.
     """
     if content is None:
         return ""
@@ -53,7 +54,7 @@ def text_of(content: Any) -> str:
         return content
     if not isinstance(content, list):
         raise TypeError("content")
-    found = []
+    texts = []
     for part in content:
         if isinstance(part, dict) and part.get("type", "text") in ("text", "output_text"):
             part = part.get("text")
@@ -63,56 +64,54 @@ def text_of(content: Any) -> str:
             continue
         if not isinstance(part, str):
             raise TypeError("content")
-        found.append(part)
-    return "".join(found)
+        texts.append(part)
+    return "".join(texts)
 
 
-def _final(text: str) -> str:
-    """Of a text in channels the last, which is for the reader; nothing where it is not there."""
+def _final_channel(text: str) -> str:
+    """The final channel of a text in channels; empty where it has none. Other texts are returned as they are."""
     if _CHANNEL not in text:
         if not _BARE_CHANNELS.match(text):
             return text
         return text.rpartition(_BARE_FINAL)[2] if _BARE_FINAL in text else ""
-    found = []
+    parts = []
     for part in text.split(_CHANNEL)[1:]:
-        name, mark, said = part.partition(_MESSAGE)
+        name, mark, text_of_channel = part.partition(_MESSAGE)
         if mark and name.strip().lower().startswith("final"):
-            found.append(_CHANNEL_END.split(said, maxsplit=1)[0])
-    return "".join(found)
+            parts.append(_CHANNEL_END.split(text_of_channel, maxsplit=1)[0])
+    return "".join(parts)
 
 
-def _thought_out(text: str) -> str:
-    """Without thinking."""
+def _without_thinking(text: str) -> str:
     parts: list[str] = []
-    place, thinking = 0, False
-    for mark in _THINKING.finditer(text):
-        ends = bool(mark["end"] or mark["end_m"] or mark["end_k"])
-        if not ends and not thinking:
-            parts.append(text[place : mark.start()])
-        elif ends and not thinking:
+    position, thinking = 0, False
+    for tag in _THINKING.finditer(text):
+        is_closing = bool(tag["end"] or tag["end_m"] or tag["end_k"])
+        if not is_closing and not thinking:
+            parts.append(text[position : tag.start()])
+        elif is_closing and not thinking:
             parts.clear()
-        thinking, place = not ends, mark.end()
-    if place == 0:
+        thinking, position = not is_closing, tag.end()
+    if position == 0:
         return text
     if not thinking:
-        parts.append(text[place:])
+        parts.append(text[position:])
     return "".join(parts).strip()
 
 
-def _begun(text: str) -> str:
-    """Without the marks before an answer."""
-    place = 0
-    while mark := _BEGIN.match(text, place):
-        place = mark.end()
-    return text[place:]
+def _without_opening_marks(text: str) -> str:
+    position = 0
+    while mark := _OPENING_MARK.match(text, position):
+        position = mark.end()
+    return text[position:]
 
 
-def _ended(text: str) -> str:
-    """Without marks that end a turn, and without what a model went on to say for somebody else."""
-    text = _ENDS_BEFORE.sub("", text)
-    found = _END.search(text)
-    if found is None:
+def _up_to_end_mark(text: str) -> str:
+    """Without marks that end a turn, and without text after them, which a model wrote for somebody else."""
+    text = _LEADING_END_MARKS.sub("", text)
+    end = _END_MARKS.search(text)
+    if end is None:
         return text
-    rest = _END.sub("", text[found.end() :])
-    # a mark within JSON: the closing quotes and brackets are the text's own
-    return text[: found.start()] + ("" if _WORD.search(rest) else rest.rstrip())
+    rest = _END_MARKS.sub("", text[end.end() :])
+    # where the mark is within JSON, the closing quotes and brackets after it belong to the answer
+    return text[: end.start()] + ("" if _WORD.search(rest) else rest.rstrip())

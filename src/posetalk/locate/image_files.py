@@ -1,6 +1,6 @@
-"""The photos of a run: found in files, folders and patterns, each with a key of its own."""
+"""Find the images of a run in files, folders and patterns, and give each a key of its own."""
 
-# A hundred thousand names are strings here; and Path.is_dir raises for names that are too long.
+# There may be a hundred thousand names, so they stay strings; and Path.is_dir raises for names that are too long.
 # ruff: noqa: PTH100, PTH112, PTH116, PTH119, PTH120, PTH122, PTH207
 
 from __future__ import annotations
@@ -22,24 +22,27 @@ from posetalk.images.opening import formats
 from posetalk.locate.predictions import readable
 
 _HEIF = (".heic", ".heif", ".hif")
-_WHY = {
+_WHY_PASSED_OVER = {
     **dict.fromkeys(_HEIF, "this Pillow does not read HEIF; install pillow-heif"),
     **dict.fromkeys((".avif", ".avifs"), "this Pillow does not read AVIF; install Pillow 11.3 or newer"),
     **dict.fromkeys(
         (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), "camera raw is not read"
     ),
 }
-_BREAKS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")  # control characters and what ends a line
-_SHOWN = 8  # kinds of files named in the sentence of what is passed over
-NUMBERED = 2**52  # ids below are numbers that photos are named after, ids from here to twice as much are made
+_LINE_BREAKS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")  # control characters and line breaks
+_MAX_NAMED = 8  # kinds of files that are named in the sentence on what is passed over
+FIRST_MADE_ID = 2**52  # ids below are numbers in file names, ids from here to twice as much are hashes
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A photo and its key: its path relative to the folder it was given in, with `/`; of a single file its name.
+    """An image file.
 
-    Where that is the same for several photos, their paths relative to the folder they share. A key is always valid
-    Unicode on one line: other bytes, what breaks a line and the backslash itself are written with a backslash.
+    Attributes:
+        path: The file.
+        key: Its path relative to the folder that was searched, with `/`; for a single file its name. Where several
+            images would share a key, their paths relative to their common folder. A key is valid Unicode on one
+            line: other bytes, line breaks and the backslash itself are escaped with a backslash.
     """
 
     path: Path
@@ -48,123 +51,134 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """photos: each once, in order. passed: one sentence on the files and folders that were passed over, or None.
+    """What `find_images` returns.
 
-    shared: names that were too short to be a key now, though they may have been one in an earlier run.
+    Attributes:
+        images: Each once, in order.
+        passed_over: One sentence on the files and folders that were not taken, or None.
+        ambiguous_names: Names that several images share, so that none has it as its key; in an earlier run one may have
+            had it.
     """
 
-    photos: tuple[ImageFile, ...]
-    passed: str | None
-    shared: frozenset[str]
+    images: tuple[ImageFile, ...]
+    passed_over: str | None
+    ambiguous_names: frozenset[str]
 
 
-def find_images(given: Iterable[Path], leave: Iterable[Path] = ()) -> ImageFiles:
-    """Files, folders (with all folders in them) and patterns -> the photos.
+def find_images(paths: Iterable[Path], exclude: Iterable[Path] = ()) -> ImageFiles:
+    """Find image files.
 
-    leave: folders that are not searched, as a run's own. Hidden files and folders (`.name`) are skipped without a
-    word, other files that are no pictures are counted, a folder of another run (run.toml) is named. A single file is
-    taken as a picture whatever it is called. Errors: a folder or pattern without a picture; a folder that cannot be
-    read.
+    Hidden files and folders (`.name`) are skipped silently; files without an image's suffix are counted, and folders of
+    other runs (with run.toml) named, in `passed_over`.
+
+    Args:
+        paths: Files, folders (searched with all their folders) and patterns. A single file counts as an image whatever
+            its suffix.
+        exclude: Folders that are not searched.
+
+    Raises:
+        PosetalkError: a folder or pattern without an image; a folder that cannot be read.
     """
-    search = _Search({os.path.abspath(path) for path in leave})
-    for path in map(os.fspath, given):
+    search = _Search({os.path.abspath(path) for path in exclude})
+    for path in map(os.fspath, paths):
         if os.path.isdir(path):
             search.folder(path)
         elif os.path.lexists(path) or not glob.has_magic(path):
             search.add(path, os.path.basename(path))
         else:
             search.pattern(path)
-    return search.done()
+    return search.result()
 
 
 class _Search:
-    def __init__(self, leave: set[str]) -> None:
-        self.leave = leave
-        self.found: dict[str, tuple[str, str]] = {}  # absolute path -> path as given, key
-        self.passed: Counter[str] = Counter()
-        self.folders: list[str] = []
+    def __init__(self, excluded: set[str]) -> None:
+        self.excluded = excluded
+        self.images: dict[str, tuple[str, str]] = {}  # absolute path -> path as given, key
+        self.other_files: Counter[str] = Counter()
+        self.other_folders: list[str] = []
 
     def add(self, path: str, key: str) -> None:
-        self.found.setdefault(os.path.abspath(path), (path, key))
+        self.images.setdefault(os.path.abspath(path), (path, key))
 
     def folder(self, top: str) -> None:
-        before, inside = self.passed.copy(), []
-        folders, known = [(top, "")], set[tuple[int, int]]()
+        files_before, images = self.other_files.copy(), []
+        folders, visited = [(top, "")], set[tuple[int, int]]()
         while folders:
-            folder, key = folders.pop()
+            folder, prefix = folders.pop()
             try:
-                state = os.stat(folder)
+                stat = os.stat(folder)
                 entries = list(os.scandir(folder))
             except OSError as error:
-                if not key:
+                if not prefix:
                     raise PosetalkError(f"cannot look into the folder {top}: {error.strerror}") from None
-                self.folders.append(f"{key[:-1]} ({error.strerror})")
+                self.other_folders.append(f"{prefix[:-1]} ({error.strerror})")
                 continue
-            if (state.st_dev, state.st_ino) in known:
-                continue  # links that lead in a circle
-            known.add((state.st_dev, state.st_ino))
-            if key and any(entry.name == "run.toml" for entry in entries):
-                self.folders.append(f"{key[:-1]} (a run's own)")
+            if (stat.st_dev, stat.st_ino) in visited:
+                continue  # a link to a folder that was searched already
+            visited.add((stat.st_dev, stat.st_ino))
+            if prefix and any(entry.name == "run.toml" for entry in entries):
+                self.other_folders.append(f"{prefix[:-1]} (a run's own)")
                 continue
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 if _is_folder(entry):
-                    if os.path.abspath(entry.path) not in self.leave:
-                        folders.append((entry.path, f"{key}{entry.name}/"))
-                elif self.is_picture(entry.name):
-                    inside.append((f"{key}{entry.name}".split("/"), entry.path))
-        if not inside:
-            passed = _sentence(self.passed - before, self.folders)
+                    if os.path.abspath(entry.path) not in self.excluded:
+                        folders.append((entry.path, f"{prefix}{entry.name}/"))
+                elif self.is_image(entry.name):
+                    images.append((f"{prefix}{entry.name}".split("/"), entry.path))
+        if not images:
+            sentence = _passed_over_sentence(self.other_files - files_before, self.other_folders)
             raise PosetalkError(
                 f"there is no picture in the folder {top}; check the path"
-                + (f" ({passed})" if passed else "")
+                + (f" ({sentence})" if sentence else "")
             )
-        for parts, path in sorted(inside):
+        for parts, path in sorted(images):
             self.add(path, "/".join(parts))
 
     def pattern(self, pattern: str) -> None:
         matches = sorted(glob.glob(pattern, recursive=True))  # absolute patterns too, unlike Path.glob
         if not matches:
             raise PosetalkError(f"no file matches {pattern}; check the pattern")
-        before = len(self.found)
+        before = len(self.images)
         for path in matches:
             if os.path.isdir(path):
-                self.folders.append(f"{path} (a folder; give it without a pattern)")
-            elif self.is_picture(path):
+                self.other_folders.append(f"{path} (a folder; give it without a pattern)")
+            elif self.is_image(path):
                 self.add(path, os.path.basename(path))
-        if len(self.found) == before:
-            raise PosetalkError(f"no picture matches {pattern} ({_sentence(self.passed, self.folders)})")
+        if len(self.images) == before:
+            sentence = _passed_over_sentence(self.other_files, self.other_folders)
+            raise PosetalkError(f"no picture matches {pattern} ({sentence})")
 
-    def is_picture(self, name: str) -> bool:
+    def is_image(self, name: str) -> bool:
         suffix = os.path.splitext(name)[1].lower()
-        if suffix not in picture_suffixes():
-            self.passed[suffix or "without a suffix"] += 1
-        return suffix in picture_suffixes()
+        if suffix not in image_suffixes():
+            self.other_files[suffix or "without a suffix"] += 1
+        return suffix in image_suffixes()
 
-    def done(self) -> ImageFiles:
-        keys = {path: key for path, (_, key) in self.found.items()}
-        keys, shared = _apart(keys)
-        photos = tuple(
-            ImageFile(Path(given), _escaped(keys[path])) for path, (given, _) in self.found.items()
+    def result(self) -> ImageFiles:
+        keys, ambiguous = _distinct_keys({path: key for path, (_, key) in self.images.items()})
+        images = tuple(
+            ImageFile(Path(path_given), _escaped(keys[path])) for path, (path_given, _) in self.images.items()
         )
-        return ImageFiles(photos, _sentence(self.passed, self.folders), frozenset(map(_escaped, shared)))
+        passed_over = _passed_over_sentence(self.other_files, self.other_folders)
+        return ImageFiles(images, passed_over, frozenset(map(_escaped, ambiguous)))
 
 
-def _apart(keys: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
-    """Keys (by absolute path) of which none is another's, and those that were."""
+def _distinct_keys(keys: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """Keys (by absolute path) made distinct, and those that several images shared."""
     count = Counter(keys.values())
-    alike = [path for path, key in keys.items() if count[key] > 1]
-    if not alike:
+    shared = [path for path, key in keys.items() if count[key] > 1]
+    if not shared:
         return dict(keys), set()
-    longer = {**keys, **_relative(alike)}
+    longer = {**keys, **_relative_to_common(shared)}
     if len(set(longer.values())) < len(longer):
-        longer = _relative(list(keys))
-    return longer, {keys[path] for path in alike} - set(longer.values())
+        longer = _relative_to_common(list(keys))
+    return longer, {keys[path] for path in shared} - set(longer.values())
 
 
-def _relative(paths: Sequence[str]) -> dict[str, str]:
-    """Paths relative to the folder they share."""
+def _relative_to_common(paths: Sequence[str]) -> dict[str, str]:
+    """Paths relative to their common folder."""
     top = os.path.commonpath([os.path.dirname(path) for path in paths])
     return {path: os.path.relpath(path, top).replace(os.sep, "/") for path in paths}
 
@@ -180,48 +194,56 @@ def _escaped(key: str) -> str:
     if key.isascii() and key.isprintable() and "\\" not in key:
         return key
     text = os.fsencode(key.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
-    return _BREAKS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return _LINE_BREAKS.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def _sentence(passed: Counter[str], folders: Sequence[str]) -> str | None:
+def _passed_over_sentence(other_files: Counter[str], other_folders: Sequence[str]) -> str | None:
     """`3 files passed over: .txt 2, .heic 1 (this Pillow does not read HEIF; install pillow-heif)`."""
     parts = []
-    if passed:
+    if other_files:
         kinds = [
-            f"{suffix} {n}" + (f" ({_WHY[suffix]})" if suffix in _WHY else "")
-            for suffix, n in passed.most_common(_SHOWN)
+            f"{suffix} {count}" + (f" ({_WHY_PASSED_OVER[suffix]})" if suffix in _WHY_PASSED_OVER else "")
+            for suffix, count in other_files.most_common(_MAX_NAMED)
         ]
-        others = f" and {len(passed) - _SHOWN} other kinds" if len(passed) > _SHOWN else ""
-        files = "1 file" if passed.total() == 1 else f"{passed.total()} files"
+        others = f" and {len(other_files) - _MAX_NAMED} other kinds" if len(other_files) > _MAX_NAMED else ""
+        files = "1 file" if other_files.total() == 1 else f"{other_files.total()} files"
         parts.append(f"{files} passed over: {', '.join(kinds)}{others}")
-    if folders:
-        more = f" and {len(folders) - _SHOWN} more" if len(folders) > _SHOWN else ""
-        parts.append(f"folders passed over: {', '.join(folders[:_SHOWN])}{more}")
+    if other_folders:
+        more = f" and {len(other_folders) - _MAX_NAMED} more" if len(other_folders) > _MAX_NAMED else ""
+        parts.append(f"folders passed over: {', '.join(other_folders[:_MAX_NAMED])}{more}")
     return readable("; ".join(parts)) or None
 
 
 @cache
-def picture_suffixes() -> frozenset[str]:
-    """Suffixes, in small letters, of the pictures that are read."""
-    read = {*formats(), "MPO"}  # which opens as JPEG
-    return frozenset(suffix for suffix, form in Image.registered_extensions().items() if form in read)
+def image_suffixes() -> frozenset[str]:
+    """The suffixes of the image formats that are read, in lower case."""
+    read_formats = {*formats(), "MPO"}  # which opens as JPEG
+    return frozenset(
+        suffix
+        for suffix, image_format in Image.registered_extensions().items()
+        if image_format in read_formats
+    )
 
 
 def image_ids(keys: Sequence[str], before: Mapping[str, int]) -> list[int]:
-    """A number for each photo, all different: the one it had `before` (by key); else, as in COCO, the number that its
-    file is named after (000000000785.jpg: 785), where no other photo of the run is named after it; else one made from
-    its key, the same whatever lies beside it.
+    """A different id for each image.
+
+    It is the id that the key had `before`; else, as in COCO, the number that is the file's name (785 for
+    000000000785.jpg), unless another image of the run has the same number; else a hash of the key, the same whatever
+    other images there are.
     """
-    wanted = [_number(key) for key in keys]
-    count = Counter(wanted)
+    numbers = [_number(key) for key in keys]
+    count = Counter(numbers)
     used = set(before.values())
     ids = []
-    for key, number in zip(keys, wanted, strict=True):
+    for key, number in zip(keys, numbers, strict=True):
         if key in before:
             ids.append(before[key])
             continue
         if number is None or count[number] > 1 or number in used:
-            number = NUMBERED + int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) % NUMBERED
+            number = (
+                FIRST_MADE_ID + int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) % FIRST_MADE_ID
+            )
             while number in used:
                 number += 1
         used.add(number)
@@ -233,4 +255,4 @@ def _number(key: str) -> int | None:
     stem = os.path.splitext(key.rpartition("/")[2])[0]
     if not (stem.isascii() and stem.isdigit() and len(stem) < 32):
         return None
-    return int(stem) if int(stem) < NUMBERED else None
+    return int(stem) if int(stem) < FIRST_MADE_ID else None

@@ -1,4 +1,4 @@
-"""Predictions of a run, one JSON line a person, in a file that an interrupted run can go on with."""
+"""Predictions: one JSON line for each person, in a file that an interrupted run continues."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ MODEL = "model"  # boxes that the model found itself, from the whole picture
 class Prediction:
     """The keypoints found for one person.
 
-    person_id:  the label's id; for a detector's box, its number among its image's boxes; 1 for a box of `MODEL`.
-    file_name:  what the labels call the picture; for photos without labels, see `Photo.key`.
-    box_source: where the box is from: `GROUND_TRUTH`, `MODEL`, or the name of the detections.
-    keypoints:  (k, 3) x, y in px of the full image and a score in 0..1, in the order of `names`.
-    std:        (k, 2) px, or None for greedy digits.
-    box_score:  the detector's score of the box; 1 for a labelled box; for a box of `MODEL` the mean keypoint score of
-                its look at the whole picture, which does not say that somebody is there.
-    visible:    (k,) whether each can be seen, or None where the model does not say.
+    Attributes:
+        image_id: The id of the image.
+        person_id: The label's id; for a detector's box its number among the image's boxes, from 1; 1 for a box of
+            `MODEL`.
+        file_name: The image's name in the labels; for images without labels, see `ImageFile.key`.
+        box: The person's box in pixels of the full image, origin top left.
+        box_source: Where the box is from: `GROUND_TRUTH`, `MODEL`, or the name of the detections.
+        names: The k keypoints' names.
+        keypoints: (k, 3) x and y in pixels of the full image, and a score in 0..1, in the order of `names`.
+        std: (k, 2) standard deviations in pixels, or None for greedy digits.
+        box_score: The detector's score of the box; 1 for a labelled box; for a box of `MODEL` the mean score of the
+            keypoints found in the whole image, which does not tell whether there is a person.
+        visible: (k,) whether each keypoint is visible, or None where the model does not say.
+
+    Raises:
+        PosetalkError: shapes do not fit, or a number is not finite.
     """
 
     image_id: int
@@ -58,15 +66,16 @@ class Prediction:
 
     @property
     def key(self) -> tuple[int, int]:
+        """Image id and person id."""
         return (self.image_id, self.person_id)
 
     @property
     def score(self) -> float:
-        """What ranks the person in AP: the box's score times the mean over keypoints."""
+        """The score that ranks the person in AP: the box's score times the mean score of the keypoints."""
         return round(self.box_score * float(self.keypoints[:, 2].mean()), 6)
 
     def to_keypoints(self) -> Poses:
-        """What `Localizer.locate` gave for this person."""
+        """The same as `Poses` of one person."""
         return Poses(
             xy=self.keypoints[None, :, :2],
             score=self.keypoints[None, :, 2],
@@ -89,31 +98,41 @@ class Prediction:
 def predictions_of(
     image: PoseImage,
     person_ids: Sequence[int],
-    found: Poses,
+    poses: Poses,
     box_source: str = GROUND_TRUTH,
     box_scores: Sequence[float] | None = None,
 ) -> list[Prediction]:
-    """What `Localizer.locate` found in one image, as records; ids and box scores go with its boxes.
+    """Turn the poses of one image into predictions.
 
-    Where `Localizer.locate` was given no boxes, their source is `MODEL` and the scores are its own.
-    Coordinates are rounded to 1/100 px here, so that a record and its line in a file are the same.
+    Coordinates are rounded to 1/100 px, so that a prediction and its line in a file are the same.
+
+    Args:
+        image: The image.
+        person_ids: One for each pose.
+        poses: What `Localizer.locate` returned.
+        box_source: Where the boxes are from. If `Localizer.locate` found them itself, it is `MODEL`, and the scores
+            are the model's.
+        box_scores: A detector's scores of the boxes.
+
+    Raises:
+        PosetalkError: the numbers of ids or scores and of poses differ.
     """
-    if len(person_ids) != len(found) or (box_scores is not None and len(box_scores) != len(found)):
-        raise PosetalkError(f"image {image.id}: {len(found)} people found, {len(person_ids)} ids given")
-    if found.box_scores is not None:
-        box_source, box_scores = MODEL, found.box_scores.round(6).tolist()
-    rows = np.concatenate([found.xy.round(2), found.score.round(6)[..., None]], axis=2)
+    if len(person_ids) != len(poses) or (box_scores is not None and len(box_scores) != len(poses)):
+        raise PosetalkError(f"image {image.id}: {len(poses)} people found, {len(person_ids)} ids given")
+    if poses.box_scores is not None:
+        box_source, box_scores = MODEL, poses.box_scores.round(6).tolist()
+    rows = np.concatenate([poses.xy.round(2), poses.score.round(6)[..., None]], axis=2)
     return [
         Prediction(
             image_id=image.id,
             person_id=person_id,
             file_name=readable(image.name),
-            box=found.boxes[i],
+            box=poses.boxes[i],
             box_source=box_source,
-            names=found.names,
+            names=poses.names,
             keypoints=frozen_array(rows[i]),
-            std=None if found.std is None else frozen_array(found.std[i].round(2)),
-            visible=None if found.visible is None else tuple(found.visible[i].tolist()),
+            std=None if poses.std is None else frozen_array(poses.std[i].round(2)),
+            visible=None if poses.visible is None else tuple(poses.visible[i].tolist()),
             box_score=1.0 if box_scores is None else float(box_scores[i]),
         )
         for i, person_id in enumerate(person_ids)
@@ -121,12 +140,12 @@ def predictions_of(
 
 
 def readable(text: str) -> str:
-    """The text on one line, with what is no Unicode (bytes of a file's name) as backslash and number."""
+    """The text on one line, with lone surrogates (bytes of file names) as escape sequences."""
     return " ".join(text.encode("utf-8", "backslashreplace").decode().splitlines())
 
 
 def scored_people(truth: PoseSet) -> list[tuple[PoseImage, Person]]:
-    """The people a run on labelled boxes is asked for: not a crowd, and at least one keypoint labelled."""
+    """The people of a data set that are scored: those that are no crowd and have a labelled keypoint."""
     return [
         (image, person) for image, person in truth.people() if not person.is_crowd and person.labelled.any()
     ]
@@ -142,7 +161,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     keypoints: list[tuple[float, float, float]]
     std: list[tuple[float, float]] | None
     box_score: float
-    score: float  # written for the reader's eye; follows from the rest
+    score: float  # for people who read the file; it follows from the rest
     visible: list[bool] | None = None
 
 
@@ -180,36 +199,48 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[_Line]) -> Prediction:
 
 
 def _read(path: Path) -> tuple[list[Prediction], str | None, int]:
-    """The predictions, a note if the last line was cut off, and the length of the whole lines in bytes."""
+    """The predictions, a note if the last line was cut off, and the length of the complete lines in bytes."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise PosetalkError(f"cannot read the predictions {path}: {error.strerror}") from None
-    *whole, tail = data.split(b"\n")
+    *lines, tail = data.split(b"\n")
     decoder = msgspec.json.Decoder(_Line)
-    found = []
-    for number, raw in enumerate(whole, 1):
+    predictions = []
+    for number, raw in enumerate(lines, 1):
         try:
-            found.append(_decode(raw, decoder))
+            predictions.append(_decode(raw, decoder))
         except (msgspec.MsgspecError, PosetalkError, UnicodeDecodeError) as error:
             raise PosetalkError(f"{path}, line {number} is not a prediction: {error}") from None
     note = f"{path}: the last line was cut off and is left out" if tail else None
-    return found, note, len(data) - len(tail)
+    return predictions, note, len(data) - len(tail)
 
 
 def read_predictions(path: str | Path) -> tuple[list[Prediction], str | None]:
-    """Read predictions.jsonl. A last line without its line break was cut off: it is left out, with a note.
+    """Read predictions.jsonl.
 
-    Errors: unreadable file; a line that is not a prediction (the line number is named).
+    Args:
+        path: The file.
+
+    Returns:
+        The predictions; and a note if the last line was cut off (it has no line break) and left out, else None.
+
+    Raises:
+        PosetalkError: the file cannot be read; a line is no prediction, whose number is named.
     """
-    found, note, _ = _read(Path(path))
-    return found, note
+    predictions, note, _ = _read(Path(path))
+    return predictions, note
 
 
 class PredictionLog:
-    """Appends to predictions.jsonl, line by line, so that a killed run loses at most the line it was writing.
+    """Appends to predictions.jsonl line by line, so that a killed run loses at most the line it was writing.
 
-    before: what the file already held; `note` says if its last line was cut off (that line is removed).
+    Attributes:
+        before: The predictions that the file held already.
+        note: A sentence if the file's last line was cut off (it is removed), else None.
+
+    Raises:
+        PosetalkError: the file cannot be read or written; a line is no prediction.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -222,28 +253,29 @@ class PredictionLog:
         except OSError as error:
             raise PosetalkError(f"cannot write the predictions {path}: {error.strerror}") from None
         try:
-            self.before, self.note, whole = _read(path)
+            self.before, self.note, complete = _read(path)
         except PosetalkError:
             self._file.close()
             raise
-        self._file.truncate(whole)
+        self._file.truncate(complete)
 
-    def _failed(self, error: OSError) -> PosetalkError:
+    def _write_error(self, error: OSError) -> PosetalkError:
         return PosetalkError(
             f"cannot write the predictions {self._path}: {error.strerror}; what was written before is kept"
         )
 
     @property
     def done(self) -> frozenset[tuple[int, int]]:
-        """(image_id, person_id) of the people the file already held."""
+        """(image_id, person_id) of the people that the file held already."""
         return frozenset(p.key for p in self.before)
 
     def add(self, predictions: Iterable[Prediction]) -> None:
+        """Append predictions."""
         try:
             self._file.write(b"".join(_encode(p) for p in predictions))
             self._file.flush()
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._write_error(error) from None
 
     def __enter__(self) -> Self:
         return self

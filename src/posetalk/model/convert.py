@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
+from posetalk.atomic_files import check_free, whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
 from posetalk.model.folders import check_config, load_errors
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
-from posetalk.whole import check_free, whole_folder
 
 BASE = PRESETS["locllm-7b"]
 VISION = {  # transformers' names of DINOv2's parts -> facebookresearch's, replaced one after the other

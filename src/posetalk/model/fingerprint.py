@@ -6,9 +6,9 @@ import hashlib
 import re
 from pathlib import Path
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.inputs import contents_of, mark_of, model_files
-from posetalk.whole import write_text
 
 SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.safetensors)")

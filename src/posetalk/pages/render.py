@@ -1,4 +1,4 @@
-"""Fill in a template of a page. Every value is escaped; a name that the template uses and nobody gives is an error."""
+"""Fill in the template of a page. Every value is escaped; a missing value is an error."""
 
 from __future__ import annotations
 
@@ -11,29 +11,37 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def render(template: str, **values: object) -> str:
-    """The text of `templates/TEMPLATE`, with `values` as its names.
+    """Fill in a template.
 
-    Values are text, numbers, and records and lists of such. What is HTML already, because `render` gave it back, is
-    marked in the template (`|safe`).
+    Args:
+        template: The name of a file in `templates/`.
+        **values: Text, numbers, and records and lists of them, by the names that the template uses. Values that are
+            HTML already, as returned by `render`, are marked `|safe` in the template.
+
+    Returns:
+        The page, or a part of one.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a name that is not among `values`.
     """
     return _environment().get_template(template).render(**values)
 
 
 def script_of(name: str) -> tuple[str, str]:
-    """A script in `templates/`, and its hash as a Content-Security-Policy takes it, so that this script alone runs."""
+    """A script of `templates/`, and its SHA-256 in base64, for a Content-Security-Policy that allows it alone."""
     text = files("posetalk.pages").joinpath("templates", name).read_text(encoding="utf-8").strip()
     return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader("posetalk.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["count"] = "{:,}".format
-    made.filters["percent"] = lambda share: f"{share:.2%}"
-    return made
+    environment.filters["count"] = "{:,}".format
+    environment.filters["percent"] = lambda share: f"{share:.2%}"
+    return environment

@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult
 from torch import Tensor
 from torch.nn import functional as F
 
+from posetalk.atomic_files import whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.images.affine import square_of
@@ -27,7 +28,6 @@ from posetalk.score.metrics import has_visible_flags
 from posetalk.score.oks import similarity
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseSet
-from posetalk.whole import whole_folder
 
 NO_VISIBILITY_LABELS = "for the labels do not tell seen keypoints from hidden ones"
 TEMPERATURES = tuple(float(t) for t in np.geomspace(0.4, 3.0, 41))

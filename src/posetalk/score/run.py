@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
@@ -13,7 +12,7 @@ from posetalk.images.fit import fitting, sizes_of
 from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs, without_match
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
-from posetalk.messages import log, track
+from posetalk.messages import log
 from posetalk.score.evaluate import evaluate
 from posetalk.score.report import EvaluationReport
 from posetalk.settings import EvaluateSettings
@@ -91,7 +90,6 @@ def evaluate_model(
             scored_skeleton.keypoints,
             out / "predictions.jsonl",
             box_source=source,
-            track=partial(track, description="locating"),
         )
         seen = set(model.trained_keypoints) or None
         report = evaluate(truth, predictions, scored_skeleton, box_source=source, seen=seen, compare=others)

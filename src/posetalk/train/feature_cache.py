@@ -16,13 +16,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import TrainingArguments
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.images.affine import Square
 from posetalk.images.opening import cut, normalise, read_image
 from posetalk.messages import track
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings
-from posetalk.whole import whole_file
 
 BATCH = 16
 

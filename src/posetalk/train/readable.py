@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 from transformers import TrainingArguments
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.inputs import Content, content_of
 from posetalk.messages import track
-from posetalk.whole import whole_file
 
 
 class _ImageCheck(msgspec.Struct, rename={"recheck": "again"}):

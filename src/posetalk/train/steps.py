@@ -14,10 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import TrainerState, TrainingArguments
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.messages import log
 from posetalk.model.machine import fast_bfloat16
-from posetalk.whole import write_text
 
 A = TypeVar("A", bound=TrainingArguments)
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from posetalk.atomic_files import write_text
 from posetalk.tune.data import TuningExample
-from posetalk.whole import write_text
 
 
 def answer_loss(

@@ -14,6 +14,7 @@ from peft import PeftModel
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.messages import log
 from posetalk.model.files import load_part, named_weights
@@ -30,7 +31,6 @@ from posetalk.tune.merge import merge
 from posetalk.tune.network import load_for_tuning, parameter_counts, parameter_groups
 from posetalk.tune.probe import Probe
 from posetalk.tune.settings import TuneSettings
-from posetalk.whole import write_text
 
 PICTURES = "pictures.json"  # which of them cannot be read
 

@@ -1,1 +1,1 @@
-"""Annotations -> conversations about bodies, true to the keypoints (LLaVA-Pose, arXiv 2506.21317)."""
+"""Writing instruction data about poses from annotations, true to the keypoints (LLaVA-Pose, arXiv 2506.21317)."""

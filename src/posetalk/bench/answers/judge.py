@@ -1,4 +1,4 @@
-"""A judge, any chat server with OpenAI's interface, shown the reference and a model's answer in both orders."""
+"""Requests to a judge, a language model on a server, which sees the reference and a model's answer in both orders."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import UNASKED, Outcome
 from posetalk.write.samples.sample import Kind, Turns
 
-WORDS = 256  # tokens of a reply, at most
+MAX_TOKENS = 256  # longest reply, in tokens
 _KIND: dict[str, Kind] = {category: kind for kind, category in CATEGORIES.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A reference and a candidate as they are shown. first: which of them is the first."""
+    """A reference and a model's answer, in the order (`first`) in which the judge sees them."""
 
     question: OpenQuestion
     answer: ModelAnswer
@@ -30,52 +30,56 @@ class Pair:
 
     @property
     def shown(self) -> tuple[str, str]:
+        """The two texts in the order in which the judge sees them."""
         texts = (self.question.reference, self.answer.text)
         return texts if self.first == "reference" else texts[::-1]
 
 
-def pairs_of(opened: OpenSet, answers: Mapping[str, ModelAnswer]) -> list[Pair]:
-    """Each question that a model answered, in both orders, one after the other."""
+def pairs_of(open_set: OpenSet, answers: Mapping[str, ModelAnswer]) -> list[Pair]:
+    """Two pairs, one for each order, for every open question that has an answer (`answers`, by question id)."""
     return [
         Pair(question, answers[question.id], first)
-        for question in opened.questions
+        for question in open_set.questions
         if question.id in answers
         for first in ("reference", "candidate")
     ]
 
 
-def jobs_of(pairs: Iterable[Pair], contexts: Mapping[str, ImageContext]) -> Iterator[ChatRequest]:
-    """What the judge is asked, one request a pair. contexts: by the picture's name."""
+def requests_of(pairs: Iterable[Pair], contexts: Mapping[str, ImageContext]) -> Iterator[ChatRequest]:
+    """One request to the judge for each pair. `contexts` is by image name."""
     system, user = _prompt()
     for pair in pairs:
         question = pair.question
         first, second = (_quoted(text) for text in pair.shown)
-        words = {
-            "context": _told(contexts[question.image]), "question": question.text, "first": first, "second": second
-        }  # fmt: skip
-        # in one pass: what is filled in may hold such words too
-        asked = re.sub(r"\{(\w+)\}", lambda match, words=words: words[match[1]], user)  # type: ignore[misc]
-        messages = ({"role": "system", "content": system}, {"role": "user", "content": asked})
+        fields = {
+            "context": _context_text(contexts[question.image]),
+            "question": question.text,
+            "first": first,
+            "second": second,
+        }
+        # one pass, because the texts may contain such braces too
+        text = re.sub(r"\{(\w+)\}", lambda match, fields=fields: fields[match[1]], user)  # type: ignore[misc]
+        messages = ({"role": "system", "content": system}, {"role": "user", "content": text})
         name = f"{pair.answer.model} {question.id} {pair.first} first"
         yield ChatRequest(
-            name, 0, question.image, _KIND.get(question.category, "reasoning"), messages, SCHEMA, WORDS
+            name, 0, question.image, _KIND.get(question.category, "reasoning"), messages, SCHEMA, MAX_TOKENS
         )
 
 
-def accept(job: ChatRequest, reply: str) -> Turns:
-    """The two scores, for the ledger. Errors: Rejected."""
+def accept(request: ChatRequest, reply: str) -> Turns:
+    """The two scores as text, for the ledger. Raises Rejected where the reply has none."""
     first, second = read_scores(reply)
     return ((f"{first:g}", f"{second:g}"),)
 
 
 def reviews_of(pairs: Sequence[Pair], outcomes: Iterable[Outcome], judge: str) -> list[Review]:
-    """What the judge made of them; without scores where it gave none that can be read, or no answer at all.
+    """A review for each pair. It has no scores where the judge's reply has none, or where there is no reply.
 
-    A question of which one order was not asked yet, as the run was stopped, has no review.
+    A question has no review until both orders were asked.
     """
-    found = list(zip(pairs, outcomes, strict=True))
-    unasked = {pair.question.id for pair, outcome in found if outcome.failure == UNASKED}
-    return [_review(pair, outcome, judge) for pair, outcome in found if pair.question.id not in unasked]
+    judged = list(zip(pairs, outcomes, strict=True))
+    unasked = {pair.question.id for pair, outcome in judged if outcome.failure == UNASKED}
+    return [_review(pair, outcome, judge) for pair, outcome in judged if pair.question.id not in unasked]
 
 
 def _review(pair: Pair, outcome: Outcome, judge: str) -> Review:
@@ -99,13 +103,13 @@ def _review(pair: Pair, outcome: Outcome, judge: str) -> Review:
 
 @cache
 def _prompt() -> tuple[str, str]:
-    """The system's and the user's words."""
+    """The system's and the user's part of the prompt."""
     text = files("posetalk.bench.answers").joinpath("prompts", "judge.md").read_text(encoding="utf-8")
     _, system, user = re.split(r"^# \w+\n", text, flags=re.MULTILINE)
     return system.strip(), user.strip()
 
 
-def _told(context: ImageContext) -> str:
+def _context_text(context: ImageContext) -> str:
     lines = [f"caption: {text}" for text in context.captions]
     lines += [
         f"{name}: from {left:g}, {top:g} to {right:g}, {bottom:g}"

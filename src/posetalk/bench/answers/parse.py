@@ -1,8 +1,8 @@
-r"""Which answer a model meant by its words. Uses the standard library alone: exports carry a copy of this file.
+r"""Parse the answer in a model's reply. Uses the standard library alone, because exports carry a copy of this file.
 
-What stands in <answer> or \boxed{} is the answer; else what is declared ("the answer is B", {"answer": "B"}), a final
-answer before all others; else what the text begins or ends with; else what it says in other words. What a model thinks
-aloud first (<think>), the options said over, and what is denied ("not A") are no answers.
+The content of <answer> or \boxed{} is the answer; else what is declared ("the answer is B", {"answer": "B"}), a final
+answer before all others; else what the text begins or ends with; else what it says in other words. Thoughts (<think>),
+repeated options and what is denied ("not A") are ignored.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
-_END = 2000  # characters of either end of an answer that are read
-_MOST = 20  # and as many <answer> and the like
-_BEFORE, _AFTER = 90, 40  # characters around a word that say how it is meant
+_END_LENGTH = 2000  # characters at either end of a reply that are read
+_MAX_CONTAINERS = 20  # <answer> and the like that are read
+_CHARS_BEFORE, _CHARS_AFTER = 90, 40  # context of a word that decides how it is meant
 
-_THOUGHT = r"(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis)"
+_THINKING_TAG = r"(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis)"
 _THINKING = re.compile(
-    rf"(?P<begin>[<◁]{_THOUGHT}[>▷])|[<◁]/{_THOUGHT}[>▷]|<\|channel\|>final<\|message\|>|assistantfinal", re.I
+    rf"(?P<begin>[<◁]{_THINKING_TAG}[>▷])|[<◁]/{_THINKING_TAG}[>▷]|<\|channel\|>final<\|message\|>|assistantfinal",
+    re.I,
 )
-# Behind the end of its turn a model speaks for others.
-_TURN = re.compile(r"</s>|<eos>|<end_of_turn>|<\|(?:end(?!_of_box)|eot|eom|im_end|return|user)[^<>]{0,40}>")
-_ASKED_ON = re.compile(r"\n *(?:question|user|human|q) ?:", re.I)  # models that were never tuned ask on
+# What follows the end of its turn is not the model's answer.
+_END_OF_TURN = re.compile(
+    r"</s>|<eos>|<end_of_turn>|<\|(?:end(?!_of_box)|eot|eom|im_end|return|user)[^<>]{0,40}>"
+)
+_NEXT_QUESTION = re.compile(
+    r"\n *(?:question|user|human|q) ?:", re.I
+)  # base models go on with another question
 _ANGLED = re.compile(r"\s*<([A-Da-d])>\s*")
 _STYLE = re.compile(r"</?(?:b|i|u|p|strong|em|code|span|div|br) ?/?>", re.I)
-_GIVEN = (
+_CONTAINERS = (
     re.compile(
         r"(?:<(?:final_?)?(?:answer|ans|choice|option|response|output)>|<\|begin_of_box\|>)([^<]*)", re.I
     ),
@@ -38,26 +43,26 @@ _GIVEN = (
 )
 _LATEX = re.compile(r"\\(?:text|math|bf|rm|it|tt|sf|large|displaystyle)[a-z]*|\\(?=[()\[\]\"])|\$", re.I)
 _TAG = re.compile(r"<[^<>]{1,40}>")
-_MARKS = re.compile(r"[*`#{}\"“”«»「」『』【】~]|(?<![A-Za-z])'|'(?![A-Za-z])")
+_MARKUP = re.compile(r"[*`#{}\"“”«»「」『』【】~]|(?<![A-Za-z])'|'(?![A-Za-z])")
 _ROLE = re.compile(r"\W*(?:\d{1,2}[.)] )?(?:(?:assistant|model|ai|bot|response|output) ?[:\n])?", re.I)
 _WORD = re.compile(r"[^\W_]+")
 
-# How what stands before a letter, or before yes or no, ends where it is declared, said, or denied.
+# How the text before a letter, or before yes or no, ends where the answer is declared, stated or denied.
 _NOUN = r"(?<![a-z])(?:answer|choice|option|selection|letter|prediction)s?(?: ?\([^()]*\))?"
 _VERB = r"(?: [a-z']{1,15}){0,10}? (?:is|are|was|(?:would|should|must|will) be)\b"
-_SURELY = r"(?: ?[:>-]| (?:indeed|clearly|likely|most|probably|just|simply)\b)*"
+_ADVERBS = r"(?: ?[:>-]| (?:indeed|clearly|likely|most|probably|just|simply)\b)*"
 _LEAD = re.compile(
     rf"(?P<final>final (?:\w{{1,12}} )?)?"
-    rf"(?:{_NOUN}(?:{_VERB}|(?: [a-z]{{1,12}}){{0,4}} ?(?:[:=]|-?>))|\banswer|\bans\.?){_SURELY}"
+    rf"(?:{_NOUN}(?:{_VERB}|(?: [a-z]{{1,12}}){{0,4}} ?(?:[:=]|-?>))|\banswer|\bans\.?){_ADVERBS}"
     rf"(?: (?:option|choice|letter|answer)\b ?:?)?[ \n(\[<]*$",
     re.I,
 )
-_SAY = re.compile(
+_STATEMENT = re.compile(
     r"\b(?:option|choice|letter|with|choos(?:e|ing)|chose|pick(?:ing)?|select(?:ed|ing)?|"
     r"prefer|think|guess|leaves|only|"
     r"would say|i'd say|it's|it is|must be|likely|probably|maybe|definitely|therefore|thus|hence|so)"
     r"[ ,:]*(?:(?:the )?(?:option|choice) )?[(\[]*$"
-    r"|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af][\s:(「]*$",  # no space is written between their words and a letter
+    r"|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af][\s:(「]*$",  # these languages write no space before a letter
     re.I,
 )
 _NOT = r"(?:\bnot|n't|\bnever|\bneither|\bnor|\brather than|\binstead of|\bunlike|\bthan|\bexcept|\bwithout)"
@@ -65,17 +70,17 @@ _DENIED = re.compile(
     rf"{_NOT}(?: (?:be|in|the|answer|option|choice|say|really|[a-d]|or|nor|and))*[ (\[]+$", re.I
 )
 # "I prefer B to A", "B over A", "I change it from A to B".
-_LESS = re.compile(
+_LESS_PREFERRED = re.compile(
     r"(?:\bprefer\w* (?:option )?[(\[]?[a-d][)\]]? (?:is )?(?:to|over)|\b[a-d][)\]]? (?:is preferable to|over)|\bfrom)"
     r"(?: option| answer)? ?[(\[]*$"
     r"|\b(?:anything|all|everything) but [(\[]*$",
     re.I,
 )
-_UNMEANT = re.compile(r"\b(?:cannot(?: \w+)?|if|whether|either|there (?:is|are)) $")  # said of a yes or a no
-_NAMED = re.compile(r"\b(?:person|player|figure|group|team|plan|vitamin) $", re.I)  # of a letter
+_CONDITIONAL = re.compile(r"\b(?:cannot(?: \w+)?|if|whether|either|there (?:is|are)) $")  # before yes or no
+_LETTER_AS_NAME = re.compile(r"\b(?:person|player|figure|group|team|plan|vitamin) $", re.I)  # before a letter
 
 _LETTER = re.compile(r"(?<![A-Za-z0-9'])[A-Da-d](?![A-Za-z0-9]|[-'][A-Za-z])")
-_MARKED = re.compile(
+_DELIMITED = re.compile(
     r" ?(?:[)\].,;:!?…/✓✔✅]|\[\d|\((?=[\d~≈]|conf|correct|prob)|$|\n|[-–—](?: |$))| \d{1,3} ?%"
 )
 _REASON = re.compile(r" (?:and not|but not|because|since|as|for|is|seems|rather|instead|over|not)\b")
@@ -85,27 +90,27 @@ _REFUTED = re.compile(
     r"|[)\]]?\? (?:no|wrong|false)\b|[)\].]? ?[:=–—-] ?(?:false|incorrect|wrong|no|[✗✘❌×])(?= ?(?:[.,;\n]|$))",
     re.I,
 )
-_APT = re.compile(
+_CONFIRMED = re.compile(
     r"[)\]]? (?:is|seems|looks|would be|appears)(?: to be)?(?: (?:the|most|best|only|right|correct|final))* "
     r"(?:correct|right|best|accurate|appropriate|answer|choice|option|one)\b"
 )
-# Another letter behind one: "A or B", "A, B and C"; but "B, A person sits" names one alone.
-_OTHER = re.compile(
+# A second letter after the first: "A or B", "A, B and C". "B, A person sits" has one letter only.
+_SECOND_LETTER = re.compile(
     r"(?:[)\].?]? ?(?:(?:,? ?(?i:or|and|maybe)\b|->|→|[-–—,/&|]) ?(?:option )?[(\[]?([B-D]\b|A\b(?! [a-z]))|or (A)\b)"
     r"|[)\]?]? [(\[]?([A-D])\b(?! [a-z]))(?!['-])"
 )
-# The best of a ranking stands first, "A > B > C", or last, "C < B < A".
+# The best of a ranking is the first, "A > B > C", or the last, "C < B < A".
 _RANKED = re.compile(r"(?<![A-Za-z0-9'])([A-D])(?: ?(?:>{1,2}=?|≻|≥|≽) ?([A-D])\b){1,3}(?![A-Za-z0-9'])")
 _RANKED_UP = re.compile(r"(?<![A-Za-z0-9'])([A-D])(?: ?(?:<{1,2}=?|≺|≤|≼) ?([A-D])\b){1,3}(?![A-Za-z0-9'])")
-# Each choice judged alone: "A: False, B: True".
-_JUDGED = re.compile(
+# Each choice is judged separately: "A: False, B: True".
+_TRUE_OR_FALSE = re.compile(
     r"(?<![A-Za-z0-9'])[(\[]?([A-D])[)\].]? ?(?:[:=–—-]|is\b)? ?(?P<words>[^\n:=–—,;.✓✔✅✗✘❌×(]{0,60}[:=–—,.( -] ?)??"
     r"(?:(?P<yes>true\b|yes\b|correct\b|[✓✔✅])|false\b|no\b|incorrect\b|not (?:correct|true)\b|wrong\b|[✗✘❌×])",
     re.I,
 )
 _LISTED = re.compile(r"(?<![A-Za-z0-9'])[(\[]?([A-Da-d])([)\].:])\W*")
-# What no choice is known by: "the person is lying".
-_FILLING = frozenset(
+# Words that do not tell choices apart: "the person is lying".
+_STOP_WORDS = frozenset(
     _WORD.findall(
         "the a an is are it he she they his her their own person man woman answer there be being only just has have"
     )
@@ -117,46 +122,53 @@ _NUMBERS = {
     )
 }
 _COUNTS = {digit: word for word, digit in _NUMBERS.items()}
-# What makes a sentence that holds the words of a choice say something else.
-_DOUBT = frozenset(
+# Words that change the meaning of a sentence with the words of a choice.
+_DOUBT_WORDS = frozenset(
     _WORD.findall("not no t never neither nor without cannot if whether unless or either than except")
 )
-_UNSAID = re.compile(
+_NEGATED_BEFORE = re.compile(
     rf"(?:{_NOT}|\bno|\bno one|\bnobody|\bnone) "
     r"(?:(?:is|are|be|being|has|have|a|the|really|actually|clearly|either) )*$"
 )
-_UNSAID_BEHIND = re.compile(r" (?:is|are|was|were|does|do)(?: not\b|n't\b)")
-_ASKS = re.compile(r"(?:^|[.!?\n:] ?)(?:is|are|was|were|do|does|did|has|have|can|could|would)\b[^.!?\n]*$")
-_ASKED = re.compile(r"[^.!?\n]{0,60}\?")
-_JOINS = re.compile(r"([^\W_]{1,20}),? (?:and|or|&) (?:(?:the|their|his|her|own) )*$")
-_HEDGED = re.compile(r",? ?(?:or|to|-|–) ?(?:\d|zero|one|two|three|four|five|six|seven|eight|nine|ten)\b")
-_GOES_ON = re.compile(r",? (?:or|nor|and) (?:(?:is|are|a|the) )*")
+_NEGATED_AFTER = re.compile(r" (?:is|are|was|were|does|do)(?: not\b|n't\b)")
+_QUESTION_START = re.compile(
+    r"(?:^|[.!?\n:] ?)(?:is|are|was|were|do|does|did|has|have|can|could|would)\b[^.!?\n]*$"
+)
+_QUESTION_END = re.compile(r"[^.!?\n]{0,60}\?")
+_CONJUNCTION = re.compile(r"([^\W_]{1,20}),? (?:and|or|&) (?:(?:the|their|his|her|own) )*$")
+_NUMBER_RANGE = re.compile(
+    r",? ?(?:or|to|-|–) ?(?:\d|zero|one|two|three|four|five|six|seven|eight|nine|ten)\b"
+)
+_LIST_CONTINUES = re.compile(r",? (?:or|nor|and) (?:(?:is|are|a|the) )*")
 
 _POLITE = re.compile(
     r"\W*(?:certainly|absolutely|definitely|of course|sure)\b(?! not)"
 )  # "Certainly! The answer is no."
-_SHORT = re.compile(r"(?<=answer: )[yn](?=\W*(?:$|\n))")
-_OF_TWO = re.compile(
+_ABBREVIATED = re.compile(r"(?<=answer: )[yn](?=\W*(?:$|\n))")
+_OPTION_PAIR = re.compile(
     r"[(\[]?\b(?:yes ?(?:/|\||or|and) ?no|no ?(?:/|\||or|and) ?yes|y ?[/|] ?n|true ?(?:/|\||or) ?false)\b[)\]]?[:?.]*"
 )
-_AGREED = re.compile(
+_AGREEMENT = re.compile(
     r"\W*(?:that(?:'s| is) )?(?:(?P<yes>correct|absolutely|definitely|certainly|indeed|affirmative|y|(?:yes){2,})"
     r"|incorrect|wrong|negative|(?:absolutely|definitely|certainly|of course) not|n|(?:no){2,})(?=\W*$|[,.!;:\n])"
 )
-# Of whole sentences: "It does.", "She isn't.", "I don't think so."
+# Complete sentences: "It does.", "She isn't.", "I don't think so."
 _AUX = r"(?:is|are|was|were|does|do|did|has|have)"
-_WHO = r"(?:it|he|she|they|there|(?:the|this|that) (?:person|man|woman|boy|girl|child|player|one)|(?:s?he|they) both)"
+_PERSON = (
+    r"(?:it|he|she|they|there|(?:the|this|that) (?:person|man|woman|boy|girl|child|player|one)"
+    r"|(?:s?he|they) both)"
+)
 _CLAIM = r"(?:that|this|(?:the|this|that|your) (?:statement|claim|description|assertion|sentence))"
-_PLAINLY = re.compile(
+_SENTENCE_ANSWER = re.compile(
     r"(?:^|(?<=[.!;:\n] )|(?<=\n)|(?<=\byes, )|(?<=\bno, ))"
     r"(?:(?:i'm |i am )?(?:well|so|ah|oh|then|afraid|in this (?:image|picture|photo)),? )?"
     r"(?:"
-    rf"(?P<yes>{_WHO} {_AUX}(?: (?:indeed|so))?|(?:i (?:think|believe|guess|suppose)|it (?:seems|appears|looks)) so"
+    rf"(?P<yes>{_PERSON} {_AUX}(?: (?:indeed|so))?|(?:i (?:think|believe|guess|suppose)|it (?:seems|appears|looks)) so"
     rf"|it (?:seems|looks) like it|{_CLAIM}(?:'s| is) (?:true|right|correct|accurate|the case)"
     r"|affirmative|positive|of course|sure|exactly|(?:most |very )?(?:likely|probably)"
     r"|(?:very )?much so|yea|ye|ya|aye|yess+"
     r"|是的?|对的?|はい|ja|oui|s[ií]|да|✓|✔|✅)"
-    rf"|(?P<no>{_WHO} {_AUX}(?:n't| not)|i (?:don't|do not) (?:think|believe) so|it (?:seems|appears) not"
+    rf"|(?P<no>{_PERSON} {_AUX}(?:n't| not)|i (?:don't|do not) (?:think|believe) so|it (?:seems|appears) not"
     rf"|it (?:doesn't|does not) (?:seem|appear|look) (?:so|like it|to be)|{_CLAIM}(?:'s| is)(?: false| wrong| incorrect"
     r"| inaccurate| untrue| not (?:true|right|correct|accurate|the case))"
     rf"|{_CLAIM} isn't (?:true|right|correct|accurate)"
@@ -167,7 +179,7 @@ _PLAINLY = re.compile(
     r")\ufe0f? ?(?=[.!。\n]|$)"
 )
 _YES, _NO = ("yes", "yeah", "yep", "yup", "true"), ("no", "nope", "nah", "false")
-_SAID = re.compile(
+_YES_NO_WORD = re.compile(
     rf"\b(?:{'|'.join((*_YES, *_NO))})\b(?! ?(?:one|doubt|idea|clue|way to|information|comment|problem)\b|-)"
 )
 _ENDS = re.compile(r" ?(?:[.,;:!)\]\n]|$)")
@@ -176,38 +188,47 @@ _SUBJECT = re.compile(r" (?:the|he|she|they|it|there|this)\b")
 
 
 def answer_of(text: str, choices: Sequence[str] = ()) -> str | None:
-    """`yes` or `no`, or with choices a letter from `A` on; None where it is not clear what is meant.
+    """Parse a model's reply.
 
-    A letter counts where it stands alone, in brackets or with a mark behind it, at the beginning, at the end or after
-    "the answer is"; the words of a choice where those of no other are there. More than one answer is none.
+    A letter counts where it is alone, in brackets or before punctuation, at the beginning, at the end or after "the
+    answer is". The words of a choice count where no other choice's words occur. Several answers count as none.
+
+    Args:
+        text: The reply.
+        choices: Texts of the choices `A`, `B` and so on; none for a yes-or-no question.
+
+    Returns:
+        `yes` or `no`, or the letter of a choice; None where the reply is unclear.
     """
     text = unicodedata.normalize("NFKC", text).replace("’", "'")
     if choices and (angled := _ANGLED.fullmatch(text)):
         text = angled[1]
-    text = _told(text)
-    if asked_on := _ASKED_ON.search(text):
-        found = _meant(text[: asked_on.start()], choices)
-        if found is not None:
-            return found
-    return _meant(text, choices)
+    text = _without_thoughts(text)
+    if next_question := _NEXT_QUESTION.search(text):
+        answer = _parse(text[: next_question.start()], choices)
+        if answer is not None:
+            return answer
+    return _parse(text, choices)
 
 
-def _meant(text: str, choices: Sequence[str]) -> str | None:
-    for container in _GIVEN:
-        given = [inside.replace("\\n", "\n") for inside in container.findall(text) if _WORD.search(inside)]
-        if given:
-            return _one(_read(inside, choices) for inside in given[-_MOST:])
+def _parse(text: str, choices: Sequence[str]) -> str | None:
+    for container in _CONTAINERS:
+        contents = [
+            content.replace("\\n", "\n") for content in container.findall(text) if _WORD.search(content)
+        ]
+        if contents:
+            return _unanimous(_read(content, choices) for content in contents[-_MAX_CONTAINERS:])
     return _read(text, choices)
 
 
-def _told(text: str) -> str:
-    """Without what is thought before, and what comes behind the end of the turn."""
+def _without_thoughts(text: str) -> str:
+    """The text without thoughts and without what follows the end of the turn."""
     parts: list[str] = []
     start, thinking = 0, False
     for match in _THINKING.finditer(text):
         if match["begin"] is None:
             if not thinking:
-                parts.clear()  # the thoughts began before the text
+                parts.clear()  # the opening tag is missing
             thinking = False
         elif not thinking:
             parts.append(text[start : match.start()])
@@ -215,232 +236,260 @@ def _told(text: str) -> str:
         start = match.end()
     if not thinking:
         parts.append(text[start:])
-    turns = (turn for turn in _TURN.split(" ".join(parts)) if turn.strip())
+    turns = (turn for turn in _END_OF_TURN.split(" ".join(parts)) if turn.strip())
     return _LATEX.sub("", _STYLE.sub(" ", next(turns, "")))
 
 
 def _read(text: str, choices: Sequence[str]) -> str | None:
-    if len(text) > 2 * _END:
-        text = f"{text[:_END]}\n{text[-_END:]}"
-    text = _MARKS.sub("", _TAG.sub(" ", text).replace("_", " "))
+    if len(text) > 2 * _END_LENGTH:
+        text = f"{text[:_END_LENGTH]}\n{text[-_END_LENGTH:]}"
+    text = _MARKUP.sub("", _TAG.sub(" ", text).replace("_", " "))
     text = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     role = _ROLE.match(text)
     text = text[role.end() :] if role and role[0].strip() and _WORD.search(role[0]) else text
     return _letter(text, choices) if choices else _yes_or_no(text.lower())
 
 
-def _one(found: Iterable[str | None]) -> str | None:
-    """What all agree on."""
-    values = set(found)
+def _unanimous(answers: Iterable[str | None]) -> str | None:
+    """The answer on which all agree."""
+    values = set(answers)
     return values.pop() if len(values) == 1 else None
 
 
-def _strongest(found: Iterable[tuple[int, str]]) -> tuple[str, ...]:
-    """Of answers with their ranks those that count: declared as final; declared, first or last; or said at all."""
-    ranked = list(found)
-    for least in (4, 2, 1):
-        answers = {answer for rank, answer in ranked if rank >= least}
+def _strongest(ranked: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    """The answers of the highest level: 4 is declared as final; 3 declared, 2 first or last; 1 stated at all."""
+    for level in (4, 2, 1):
+        answers = {answer for rank, answer in ranked if rank >= level}
         if answers:
             return tuple(answers)
     return ()
 
 
-def _declared(before: str) -> int:
+def _declaration_rank(before: str) -> int:
     lead = _LEAD.search(before)
     return 0 if lead is None else 4 if lead["final"] else 3
 
 
 def _yes_or_no(text: str) -> str | None:
-    text = _OF_TWO.sub("", text).strip()
-    text = _SHORT.sub(lambda short: {"y": "yes", "n": "no"}[short[0]], text)
-    plainly = [*_PLAINLY.finditer(text)]
-    if agreed := _AGREED.match(text):
-        plainly.append(agreed)
-    found = [(1 if _POLITE.match(match[0]) else 2, "yes" if match["yes"] else "no") for match in plainly]
-    text = _PLAINLY.sub("", text[agreed.end() :] if agreed else text)
-    for match in _SAID.finditer(text):
-        before, after = text[max(0, match.start() - _BEFORE) : match.start()], text[match.end() :][:_AFTER]
-        if _DENIED.search(before) or _UNMEANT.search(before):
+    text = _OPTION_PAIR.sub("", text).strip()
+    text = _ABBREVIATED.sub(lambda short: {"y": "yes", "n": "no"}[short[0]], text)
+    sentences = [*_SENTENCE_ANSWER.finditer(text)]
+    if agreement := _AGREEMENT.match(text):
+        sentences.append(agreement)
+    ranked = [(1 if _POLITE.match(match[0]) else 2, "yes" if match["yes"] else "no") for match in sentences]
+    text = _SENTENCE_ANSWER.sub("", text[agreement.end() :] if agreement else text)
+    for match in _YES_NO_WORD.finditer(text):
+        before, after = (
+            text[max(0, match.start() - _CHARS_BEFORE) : match.start()],
+            text[match.end() :][:_CHARS_AFTER],
+        )
+        if _DENIED.search(before) or _CONDITIONAL.search(before):
             continue
-        rank = _declared(before)
+        rank = _declaration_rank(before)
         begins, ends = _BEGINS.search(before), _ENDS.match(after)
-        plain = match[0] in ("yes", "no")
-        if not rank and ((ends and (begins or plain)) or not _WORD.search(before) or before in ("a: ", "a:")):
+        is_yes_or_no = match[0] in ("yes", "no")
+        if not rank and (
+            (ends and (begins or is_yes_or_no)) or not _WORD.search(before) or before in ("a: ", "a:")
+        ):
             rank = 2
-        elif not rank and plain:  # "there is no chair" says nothing
+        elif not rank and is_yes_or_no:  # "there is no chair" is no answer
             rank = int(match[0] == "yes" or bool(begins and _SUBJECT.match(after)))
-        found.append((rank, "yes" if match[0] in _YES else "no"))
-    return _one(_strongest(found))
+        ranked.append((rank, "yes" if match[0] in _YES else "no"))
+    return _unanimous(_strongest(ranked))
 
 
 def _letter(text: str, choices: Sequence[str]) -> str | None:
-    named = {letter: _words(choice) for letter, choice in zip("ABCD", choices, strict=False)}
-    judged = _judged(text, named)
+    choice_words = {letter: _words(choice) for letter, choice in zip("ABCD", choices, strict=False)}
+    true_choice = _true_choice(text, choice_words)
     text = _RANKED.sub(r"\1.", _RANKED_UP.sub(r"\2.", text))
-    text = _unlisted(text, named)
-    found: list[tuple[int, str]] = []
+    text = _without_options(text, choice_words)
+    ranked: list[tuple[int, str]] = []
     for match in _LETTER.finditer(text):
-        before, rest = text[max(0, match.start() - _BEFORE) : match.start()], text[match.end() :]
-        after, letter, capital = rest[:_AFTER], match[0].upper(), match[0].isupper()
-        if any(way.search(before) for way in (_DENIED, _LESS, _NAMED)) or _REFUTED.match(after):
+        before, rest = text[max(0, match.start() - _CHARS_BEFORE) : match.start()], text[match.end() :]
+        after, letter, capital = rest[:_CHARS_AFTER], match[0].upper(), match[0].isupper()
+        if any(
+            pattern.search(before) for pattern in (_DENIED, _LESS_PREFERRED, _LETTER_AS_NAME)
+        ) or _REFUTED.match(after):
             continue
         first, last = not _WORD.search(before), capital and not rest.strip(" )].!。")
-        behind = _words(rest) if first else ()
-        if any(behind == words != () for other, words in named.items() if other != letter):
+        words_after = _words(rest) if first else ()
+        if any(words_after == words != () for other, words in choice_words.items() if other != letter):
             return None  # the letter of one choice, the words of another
-        clear = bool(_MARKED.match(after)) or (capital and bool(_REASON.match(after)))
-        telling = _telling(behind) if clear else ()
+        delimited = bool(_DELIMITED.match(after)) or (capital and bool(_REASON.match(after)))
+        content = _content_words(words_after) if delimited else ()
         if (
-            telling
-            and named.get(letter)
-            and telling != _telling(named[letter])
-            and telling in map(_telling, named.values())
+            content
+            and choice_words.get(letter)
+            and content != _content_words(choice_words[letter])
+            and content in map(_content_words, choice_words.values())
         ):
             return None
         rank = 0
-        if clear or last or (capital and letter != "A") or (first and behind == named.get(letter)):
-            rank = _declared(before)
-            if not rank and (last or (first and (clear or behind == named.get(letter)))):
+        if (
+            delimited
+            or last
+            or (capital and letter != "A")
+            or (first and words_after == choice_words.get(letter))
+        ):
+            rank = _declaration_rank(before)
+            if not rank and (last or (first and (delimited or words_after == choice_words.get(letter)))):
                 rank = 2
             if not rank and (
-                _SAY.search(before) or (before.endswith(("(", "[")) and after.startswith((")", "]")))
+                _STATEMENT.search(before) or (before.endswith(("(", "[")) and after.startswith((")", "]")))
             ):
                 rank = 1
-        if capital and _APT.match(after):
+        if capital and _CONFIRMED.match(after):
             rank = max(rank, 3)
-        other = _OTHER.match(after) if capital else None
+        other = _SECOND_LETTER.match(after) if capital else None
         if other:
             rank = max(rank, 2 if first or not rest[other.end() :].strip(" )].!。") else 1)
-            found.append((rank, other[1] or other[2] or other[3]))
-        found.append((rank, letter))
-    if judged and all(rank < 3 for rank, _ in found):
-        return judged if judged in named else None
-    said = _strongest(found)
-    if said:
-        return said[0] if len(said) == 1 and said[0] in named else None
-    return _by_words(text, named)
+            ranked.append((rank, other[1] or other[2] or other[3]))
+        ranked.append((rank, letter))
+    if true_choice and all(rank < 3 for rank, _ in ranked):
+        return true_choice if true_choice in choice_words else None
+    strongest = _strongest(ranked)
+    if strongest:
+        return strongest[0] if len(strongest) == 1 and strongest[0] in choice_words else None
+    return _by_words(text, choice_words)
 
 
-def _judged(text: str, named: Mapping[str, tuple[str, ...]]) -> str:
-    """The only letter that is called true where others are called false; `?` where more are, empty where none is."""
+def _true_choice(text: str, choice_words: Mapping[str, tuple[str, ...]]) -> str:
+    """The letter that is called true where others are called false: `?` for several, empty for none."""
     true, false = set[str](), set[str]()
-    for match in _JUDGED.finditer(text):
-        if not match["words"] or _words(match["words"]) == named.get(match[1].upper()):
+    for match in _TRUE_OR_FALSE.finditer(text):
+        if not match["words"] or _words(match["words"]) == choice_words.get(match[1].upper()):
             (true if match["yes"] else false).add(match[1].upper())
     if len(true | false) < 2 or not true:
         return ""
     return "".join(true) if len(true) == 1 and not true & false else "?"
 
 
-def _unlisted(text: str, named: Mapping[str, tuple[str, ...]]) -> str:
-    """Without the options, where a text says them over: "A. standing B. sitting The answer is B"."""
-    run: list[tuple[int, int, bool]] = []
+def _without_options(text: str, choice_words: Mapping[str, tuple[str, ...]]) -> str:
+    """The text without a repetition of the options: "A. standing B. sitting The answer is B"."""
+    options: list[tuple[int, int, bool]] = []  # start, end, whether it is certainly an option
     for match in _LISTED.finditer(text):
-        letter, line = match[1].upper(), text.find("\n", match.end())
-        own = named.get(letter, ())
-        behind = list(islice(_WORD.finditer(text, match.end()), len(own)))
-        if own and tuple(word[0].lower() for word in behind) == own:
-            one = (match.start(), behind[-1].end(), True)
+        letter, line_end = match[1].upper(), text.find("\n", match.end())
+        expected = choice_words.get(letter, ())
+        words_after = list(islice(_WORD.finditer(text, match.end()), len(expected)))
+        if expected and tuple(word[0].lower() for word in words_after) == expected:
+            option = (match.start(), words_after[-1].end(), True)
         else:  # a letter with a full stop may end a sentence
-            sure = match[2] != "." or text[match.start() - 1 : match.start()] in ("", "\n")
-            one = (match.start(), len(text) if line < 0 else line, sure)
-        if letter == "A" and len(run) < 2:
-            run = [one]
-        elif run and letter == "ABCD"[len(run) : len(run) + 1]:
-            run.append(one)
-    if len(run) > 1 and (len(run) == len(named) or all(sure for *_, sure in run)):
-        return f"{text[: run[0][0]]} {text[run[-1][1] :]}"
+            certain = match[2] != "." or text[match.start() - 1 : match.start()] in ("", "\n")
+            option = (match.start(), len(text) if line_end < 0 else line_end, certain)
+        if letter == "A" and len(options) < 2:
+            options = [option]
+        elif options and letter == "ABCD"[len(options) : len(options) + 1]:
+            options.append(option)
+    if len(options) > 1 and (len(options) == len(choice_words) or all(certain for *_, certain in options)):
+        return f"{text[: options[0][0]]} {text[options[-1][1] :]}"
     return text
 
 
-def _by_words(text: str, named: Mapping[str, tuple[str, ...]]) -> str | None:
-    """The choice whose words are there, or, where a text is no longer than a choice, a part of them."""
+def _by_words(text: str, choice_words: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The choice whose words occur in the text, or, in a text that is shorter than a choice, a part of them."""
     text = text.lower()
-    # "at the hip" is also in "not at the hip": of two of which one is part of the other, the longer is meant
-    known = sorted(
-        ((words, letter) for letter, words in named.items() if words), key=lambda one: -len(one[0])
+    # longest first: "not at the hip" contains "at the hip"
+    longest_first = sorted(
+        ((words, letter) for letter, words in choice_words.items() if words), key=lambda pair: -len(pair[0])
     )
-    ways = (f"(?P<{letter}>{_way(words)})" for words, letter in known)
-    found, denied_to = set(), -1
-    for match in re.finditer(rf"(?<![^\W_])(?:{'|'.join(ways)})(?![^\W_])", text) if known else ():
-        before = text[max(0, match.start() - _BEFORE) : match.start()]
-        behind = _UNSAID_BEHIND.match(text, match.end())
-        if (_ASKS.search(before) and _ASKED.match(text, match.end())) or (
-            behind
-            or _UNSAID.search(before)
-            or (denied_to >= 0 and _GOES_ON.fullmatch(text, denied_to, match.start()))
+    patterns = (f"(?P<{letter}>{_choice_pattern(words)})" for words, letter in longest_first)
+    letters, denied_end = set(), -1
+    for match in (
+        re.finditer(rf"(?<![^\W_])(?:{'|'.join(patterns)})(?![^\W_])", text) if longest_first else ()
+    ):
+        before = text[max(0, match.start() - _CHARS_BEFORE) : match.start()]
+        if (
+            (_QUESTION_START.search(before) and _QUESTION_END.match(text, match.end()))
+            or _NEGATED_AFTER.match(text, match.end())
+            or _NEGATED_BEFORE.search(before)
+            or (denied_end >= 0 and _LIST_CONTINUES.fullmatch(text, denied_end, match.start()))
         ):
-            denied_to = match.end()
-        elif _HEDGED.match(text, match.end()) or _joined(before, named, str(match.lastgroup)):
+            denied_end = match.end()
+        elif _NUMBER_RANGE.match(text, match.end()) or _joined_to_other_choice(
+            before, choice_words, str(match.lastgroup)
+        ):
             return None
         else:
-            found |= {letter for words, letter in known if words == named[str(match.lastgroup)]}
-    if not found and denied_to < 0:
-        found = _by_part(text, {letter: _telling(words) for letter, words in named.items()})
-    return found.pop() if len(found) == 1 else None
+            letters |= {
+                letter for words, letter in longest_first if words == choice_words[str(match.lastgroup)]
+            }
+    if not letters and denied_end < 0:
+        letters = _by_part(text, {letter: _content_words(words) for letter, words in choice_words.items()})
+    return letters.pop() if len(letters) == 1 else None
 
 
-def _joined(before: str, named: Mapping[str, tuple[str, ...]], letter: str) -> bool:
+def _joined_to_other_choice(before: str, choice_words: Mapping[str, tuple[str, ...]], letter: str) -> bool:
     """Whether a word of another choice is joined to the words of this one: "the left and right arm"."""
-    word = _JOINS.search(before)
-    others = {word for words in named.values() for word in words} - {*named[letter], *_FILLING}
+    word = _CONJUNCTION.search(before)
+    others = {word for words in choice_words.values() for word in words} - {
+        *choice_words[letter],
+        *_STOP_WORDS,
+    }
     return word is not None and word[1] in others
 
 
-def _by_part(text: str, named: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """The choices that a text without their very words can mean, by their telling words: all of one within a sentence
-    that holds no word of another, or a part of one that tells it from all that are like it."""
-    named = {letter: _counted(words) for letter, words in named.items()}
-    said = _counted(_telling(_words(text)))
-    if not said or (_ASKS.match(text) and text.endswith("?")):
+def _by_part(text: str, choice_words: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """The choices that a text without their exact words can mean, by their content words.
+
+    Either the text is a part of a choice that tells it from similar ones, or it has all words of one choice and none of
+    another.
+    """
+    choice_words = {letter: _with_digits(words) for letter, words in choice_words.items()}
+    text_words = _with_digits(_content_words(_words(text)))
+    if not text_words or (_QUESTION_START.match(text) and text.endswith("?")):
         return set()
-    part = {letter for letter, words in named.items() if _inside(said, words)}
-    if part:
-        if len(part) > 1 and any(named[letter] == said for letter in part):
-            return {letter for letter in part if named[letter] == said}
+    containing = {letter for letter, words in choice_words.items() if _is_part(text_words, words)}
+    if containing:
+        if len(containing) > 1 and any(choice_words[letter] == text_words for letter in containing):
+            return {letter for letter in containing if choice_words[letter] == text_words}
         return {
             letter
-            for letter in part
-            if all(_differ(named[letter], other) <= {*said} for other in named.values())
+            for letter in containing
+            if all(
+                _distinguishing_words(choice_words[letter], other) <= {*text_words}
+                for other in choice_words.values()
+            )
         }
-    every = {word for words in named.values() for word in words}
+    all_choice_words = {word for words in choice_words.values() for word in words}
     return {
         letter
-        for letter, words in named.items()
+        for letter, words in choice_words.items()
         if words
         and not all(word.isdigit() for word in words)
         and "?" not in text
-        and _inside(words, said)
-        and not (every | _DOUBT) & {*said} - {*words}
+        and _is_part(words, text_words)
+        and not (all_choice_words | _DOUBT_WORDS) & {*text_words} - {*words}
     }
 
 
-def _telling(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word for word in words if word not in _FILLING)
+def _content_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in words if word not in _STOP_WORDS)
 
 
-def _counted(words: tuple[str, ...]) -> tuple[str, ...]:
-    """With digits for numbers in words; "the one in front" is no number."""
+def _with_digits(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Number words as digits, but for "one", as in "the one in front"."""
     return tuple(word if word == "one" else _NUMBERS.get(word, word) for word in words)
 
 
-def _differ(words: tuple[str, ...], other: tuple[str, ...]) -> set[str]:
-    """The words that tell a choice from one that is like it; none where they have nothing in common."""
+def _distinguishing_words(words: tuple[str, ...], other: tuple[str, ...]) -> set[str]:
+    """The words of a choice that another choice lacks; none where the two have nothing in common."""
     stems = {word.rstrip("s") for word in other}
-    apart = {word for word in words if word.rstrip("s") not in stems}
-    return apart if len(apart) < len(words) else set()
+    own_words = {word for word in words if word.rstrip("s") not in stems}
+    return own_words if len(own_words) < len(words) else set()
 
 
-def _inside(part: tuple[str, ...], words: tuple[str, ...]) -> bool:
+def _is_part(part: tuple[str, ...], words: tuple[str, ...]) -> bool:
     return any(words[start : start + len(part)] == part for start in range(len(words) - len(part) + 1))
 
 
-def _way(words: tuple[str, ...]) -> str:
-    """A choice as a pattern; numbers in words or digits."""
-    alone = len(words) == 1  # "the one in front" is no number
-    one = r"(?:1|(?<!the )(?<!this )(?<!that )(?<!each )(?<!any )one(?! (?:of|in|on|at|with|who|can)\b))"
+def _choice_pattern(words: tuple[str, ...]) -> str:
+    """A pattern for the words of a choice, with numbers as words or digits."""
+    is_single = len(words) == 1  # "the one in front" is no number
+    one_pattern = (
+        r"(?:1|(?<!the )(?<!this )(?<!that )(?<!each )(?<!any )one(?! (?:of|in|on|at|with|who|can)\b))"
+    )
     return r"[\W_]+".join(
-        one if alone and word in ("1", "one")
+        one_pattern if is_single and word in ("1", "one")
         else rf"(?:(?<!\d[.,]){word}(?![.,]\d)|{_COUNTS[word]})" if word in _COUNTS
         else re.escape(word)
         for word in (_NUMBERS.get(word, word) for word in words)

@@ -1,8 +1,8 @@
-"""What models answered and how a judge scored it: LLaVA's answers and reviews, a line each.
+"""Files of models' answers and of a judge's reviews, in LLaVA's JSON lines.
 
-A review's `tuple` is the reference's score and the candidate's, in this order, whichever was shown first: LLaVA's rule
-(mean of the second over mean of the first) then holds over both orders. Where the candidate was first, one more key,
-`first`, says so, and `reviewer_id` names the judge where it is known; all else is as LLaVA's own.
+A review's `tuple` holds the score of the reference and then that of the candidate, whichever the judge saw first, so
+that LLaVA's rule (mean of the second over mean of the first) holds over both orders. Two keys are not LLaVA's: `first`,
+where the candidate was shown first, and `reviewer_id`, the judge, where it is known.
 """
 
 from __future__ import annotations
@@ -16,13 +16,22 @@ from typing import Any, Literal
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.errors import PosetalkError
 
-LEAST, MOST = 1.0, 10.0  # scores
-_FAILED = (-1, -1)  # LLaVA's mark of a review without scores
+MIN_SCORE, MAX_SCORE = 1.0, 10.0  # range of scores
+_FAILED = (-1, -1)  # how LLaVA writes a review without scores
 
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """question: its id. prompt: as it was asked. text: the model's words. model: its name."""
+    """A model's answer to one question.
+
+    Attributes:
+        question: Id of the question.
+        prompt: The question as it was asked.
+        text: The model's reply.
+        id: Id of the answer; it depends on the text.
+        model: Name of the model.
+        metadata: Fingerprints of the model (`weights`, `served`) and of the image (`photo`).
+    """
 
     question: str
     prompt: str
@@ -32,6 +41,7 @@ class ModelAnswer:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
+        """The answer as a JSON object of the file."""
         return {
             "question_id": self.question,
             "prompt": self.prompt,
@@ -43,7 +53,7 @@ class ModelAnswer:
 
     @classmethod
     def of(cls, row: Any) -> ModelAnswer:
-        """An answer of a decoded line; the prompt, its id and the metadata may be missing."""
+        """Read a decoded line; the prompt, its id and the metadata may be missing."""
         question = str(row["question_id"])
         name, metadata = str(row.get("answer_id", question)), dict(row.get("metadata") or {})
         return cls(
@@ -53,10 +63,17 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One judgement of one candidate's answer to an open question.
+    """A judge's scores of one answer to an open question.
 
-    reference, candidate: their answers' ids. scores: the reference's and the candidate's, 1..10; None where the judge
-    gave none that can be read. first: which was shown first. content: all that the judge said. judge: its name.
+    Attributes:
+        question: Id of the question.
+        category: LLaVA's category of the question.
+        reference: Id of the reference.
+        candidate: Id of the model's answer.
+        content: The whole reply of the judge.
+        scores: Scores of reference and candidate, 1 to 10; None where the reply holds none that can be read.
+        first: Which of the two was shown first.
+        judge: Name of the judge.
     """
 
     question: str
@@ -69,7 +86,7 @@ class Review:
     judge: str = ""
 
     def row(self, number: int) -> dict[str, Any]:
-        """number: of the review in its file, from 1."""
+        """The review as a JSON object of the file; `number` is its place there, from 1."""
         row = {
             "id": number,
             "question_id": self.question,
@@ -84,9 +101,15 @@ class Review:
 
     @classmethod
     def of(cls, row: Any) -> Review:
-        """A review of a decoded line; scores out of 1..10, as LLaVA's -1, are a failure. Errors: PosetalkError."""
-        one, two = (float(score) for score in row["tuple"])
-        known = all(math.isfinite(score) and LEAST <= score <= MOST for score in (one, two))
+        """Read a decoded line. Scores outside 1 to 10, such as LLaVA's -1, count as none.
+
+        Raises:
+            PosetalkError: `first` is neither reference nor candidate.
+        """
+        reference, candidate = (float(score) for score in row["tuple"])
+        valid = all(
+            math.isfinite(score) and MIN_SCORE <= score <= MAX_SCORE for score in (reference, candidate)
+        )
         if row.get("first", "reference") not in ("reference", "candidate"):
             raise PosetalkError(f"its first, {row['first']!r}, is neither reference nor candidate")
         return cls(
@@ -95,43 +118,54 @@ class Review:
             str(row["answer1_id"]),
             str(row["answer2_id"]),
             str(row["content"]),
-            (one, two) if known else None,
+            (reference, candidate) if valid else None,
             "candidate" if row.get("first") == "candidate" else "reference",
             str(row.get("reviewer_id", "")),
         )
 
 
 def write_answers(answers: Iterable[ModelAnswer], path: Path) -> None:
-    """Errors: a file that cannot be written."""
+    """Write a file of answers. Raises PosetalkError where it cannot be written."""
     write_lines((answer.row() for answer in answers), path)
 
 
 def read_answers(path: Path) -> dict[str, ModelAnswer]:
-    """By their question. Errors: a file or a line that cannot be read, two models, a question answered twice."""
-    found: dict[str, ModelAnswer] = {}
+    """Read a file of one model's answers.
+
+    Returns:
+        Answers by the id of their question.
+
+    Raises:
+        PosetalkError: The file or a line cannot be read, has answers of two models, or answers a question twice.
+    """
+    answers: dict[str, ModelAnswer] = {}
     for answer in read_lines(path, ModelAnswer.of, "let the model answer again"):
-        if answer.question in found:
+        if answer.question in answers:
             raise PosetalkError(f"{path} answers {answer.question} twice; let the model answer again")
-        if found and answer.model != (model := next(iter(found.values())).model):
+        if answers and answer.model != (model := next(iter(answers.values())).model):
             raise PosetalkError(
                 f"{path} has answers of {model} and {answer.model}; give each model its own file"
             )
-        found[answer.question] = answer
-    return found
+        answers[answer.question] = answer
+    return answers
 
 
 def write_reviews(reviews: Iterable[Review], path: Path) -> None:
-    """Errors: a file that cannot be written."""
+    """Write a file of reviews. Raises PosetalkError where it cannot be written."""
     write_lines((review.row(number) for number, review in enumerate(reviews, 1)), path)
 
 
 def read_reviews(path: Path) -> list[Review]:
-    """Errors: a file or a line that cannot be read, a question reviewed twice in the same order."""
-    found: dict[tuple[str, str], Review] = {}
+    """Read a file of reviews.
+
+    Raises:
+        PosetalkError: The file or a line cannot be read, or reviews a question twice in the same order.
+    """
+    reviews: dict[tuple[str, str], Review] = {}
     for review in read_lines(path, Review.of, "let the judge review again"):
-        if (review.question, review.first) in found:
+        if (review.question, review.first) in reviews:
             raise PosetalkError(
                 f"{path} reviews {review.question} twice with the {review.first} first; let the judge review again"
             )
-        found[review.question, review.first] = review
-    return list(found.values())
+        reviews[review.question, review.first] = review
+    return list(reviews.values())

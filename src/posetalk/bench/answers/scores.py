@@ -1,4 +1,4 @@
-"""What a judge's reply says: the two scores, in the order in which the answers were shown."""
+"""Parse the two scores in a judge's reply, in the order in which the answers were shown."""
 
 from __future__ import annotations
 
@@ -7,57 +7,63 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from posetalk.bench.answers.review import LEAST, MOST
+from posetalk.bench.answers.review import MAX_SCORE, MIN_SCORE
 from posetalk.llm.fault import Fault, Rejected
 
 SCHEMA: dict[str, Any] = {
-    "title": "marks",  # the reason first, so that the numbers follow from it
+    "title": "marks",
     "type": "object",
     "properties": {
-        "why": {"type": "string"},
-        # every server that takes schemas takes a list of values; limits of a number some do not
-        "first": {"type": "integer", "enum": list(range(int(LEAST), int(MOST) + 1))},
-        "second": {"type": "integer", "enum": list(range(int(LEAST), int(MOST) + 1))},
+        "why": {"type": "string"},  # before the numbers, so that they follow from it
+        # every server that supports schemas supports `enum`; some do not support limits of a number
+        "first": {"type": "integer", "enum": list(range(int(MIN_SCORE), int(MAX_SCORE) + 1))},
+        "second": {"type": "integer", "enum": list(range(int(MIN_SCORE), int(MAX_SCORE) + 1))},
     },
     "required": ["why", "first", "second"],
     "additionalProperties": False,
 }
-# Every repetition has an end: a judge may say anything, at any length.
+# Every repetition is bounded, because a reply may be any text of any length.
 _NUMBER = r"(-?\d{1,4}(?:\.\d{1,9})?)(?:\s{0,9}(?:/|out of)\s{0,9}10(?!\d))?(?!\.?\d)"
-# `Answer 1: 8`, `The second answer: 6`, at the start of a line.
+# `Answer 1: 8` or `The second answer: 6` at the start of a line.
 _LABELLED = {
-    place: re.compile(
+    order: re.compile(
         rf"^[^\w\n]{{0,20}}(?:the\s{{1,9}})?(?:{word}(?:\s{{1,9}}answer)?|(?:answer|assistant|response)\s{{0,9}}{number})"
         rf"\s{{0,9}}[:=]\W{{0,20}}?{_NUMBER}",
         re.IGNORECASE | re.MULTILINE,
     )
-    for place, (word, number) in {"first": ("first", 1), "second": ("second", 2)}.items()
+    for order, (word, number) in {"first": ("first", 1), "second": ("second", 2)}.items()
 }
-# LLaVA's form: two numbers on the first line and nothing else but marks between.
+# LLaVA's form: the first line holds two numbers and nothing else but punctuation.
 _LINE = re.compile(
     rf"\W{{0,20}}?(?:scores?\s{{0,9}}:)?[^\w-]{{0,20}}?{_NUMBER}(?:[\s,;|&]|\band\b){{1,20}}{_NUMBER}\W{{0,20}}",
     re.IGNORECASE,
 )
-_OBJECTS = 100  # that are looked for in a reply, at most
+_MAX_OBJECTS = 100  # opening braces that are tried as JSON
 
 
 def read_scores(reply: str) -> tuple[float, float]:
-    """The scores of the answers shown first and second, 1..10.
+    """Parse a judge's reply.
 
-    From JSON, alone or amid talk; else from two numbers on the first line, or a labelled line for each. Errors:
-    Rejected where there are none, more than one pair, or one out of range.
+    The scores are read from JSON anywhere in the reply, else from two numbers on the first line, else from a labelled
+    line for each.
+
+    Returns:
+        Scores of the answers shown first and second, 1 to 10.
+
+    Raises:
+        Rejected: There are no scores, several different ones, or one out of range.
     """
-    found = set(_pairs(reply))
-    if len(found) != 1:
-        raise _unreadable("it is not the JSON that was asked for" if not found else "it has several scores")
-    pair = found.pop()
-    if not all(LEAST <= score <= MOST for score in pair):
-        raise _unreadable(f"{pair[0]:g} and {pair[1]:g} are not both from {LEAST:g} to {MOST:g}")
+    pairs = set(_pairs(reply))
+    if len(pairs) != 1:
+        raise _unreadable("it is not the JSON that was asked for" if not pairs else "it has several scores")
+    pair = pairs.pop()
+    if not all(MIN_SCORE <= score <= MAX_SCORE for score in pair):
+        raise _unreadable(f"{pair[0]:g} and {pair[1]:g} are not both from {MIN_SCORE:g} to {MAX_SCORE:g}")
     return pair
 
 
 def _pairs(reply: str) -> Iterator[tuple[float, float]]:
-    """By the first way of reading that gives anything."""
+    """Score pairs by the first of the three forms that matches."""
     objects = list(_objects(reply))
     if objects:
         yield from objects
@@ -66,15 +72,15 @@ def _pairs(reply: str) -> Iterator[tuple[float, float]]:
     if line:
         yield float(line[1]), float(line[2])
         return
-    first, second = (_LABELLED[place].findall(reply) for place in ("first", "second"))
+    first, second = (_LABELLED[order].findall(reply) for order in ("first", "second"))
     if len(first) == len(second):
-        yield from ((float(one), float(two)) for one, two in zip(first, second, strict=True))
+        yield from ((float(left), float(right)) for left, right in zip(first, second, strict=True))
 
 
 def _objects(reply: str) -> Iterator[tuple[float, float]]:
     decoder = json.JSONDecoder(strict=False)
     for number, match in enumerate(re.finditer(r"\{", reply)):
-        if number == _OBJECTS:
+        if number == _MAX_OBJECTS:
             raise _unreadable("it is not the JSON that was asked for")
         try:
             value, _ = decoder.raw_decode(reply, match.start())
@@ -92,5 +98,5 @@ def _score(value: Any) -> float:
     return float(value)
 
 
-def _unreadable(words: str) -> Rejected:
-    return Rejected((Fault("unreadable", words),))
+def _unreadable(reason: str) -> Rejected:
+    return Rejected((Fault("unreadable", reason),))

@@ -1,4 +1,4 @@
-"""The questions that can be asked of a scene, because its facts surely answer them; wording in questions.toml."""
+"""Write the questions that the facts of a scene answer; the templates are in questions.toml."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import combinations
 
-from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, drawn
+from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 from posetalk.facts.claims import Claim, check_claim
-from posetalk.facts.fact import Fact, fact
+from posetalk.facts.fact import Fact
+from posetalk.facts.fact import fact as make_fact
 from posetalk.facts.person import OTHER
-from posetalk.facts.scene import Scene
+from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.speaker import article, subjects
 
-PEOPLE = 4  # in a picture, at most: more are hard to tell apart by "the third person from the left"
-_ALL = "all"  # in place of a person, where a question is about how many there are
-NOT_ASKED = ("tie",)  # among what can be carried
+MAX_PEOPLE = 4  # in an image; more are hard to tell apart by "the third person from the left"
+_ALL = "all"  # stands for a person in the id of a question about the number of people
+NOT_ASKED = ("tie",)  # objects that are worn, not carried
 _SIDED = re.compile(r"\{side\}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
-    """conditions: of the choices in their order, `left arm: raised`, `not right arm: raised`; a yes-or-no question has
-    one choice, yes."""
+class _Template:
+    """A template of questions.toml with {side} and {place} filled in.
+
+    choices: for each choice its text and then its conditions, such as `left arm: raised` or `not right arm: raised`. A
+    yes-or-no question has one choice, yes.
+    """
 
     kind: Kind
     of: str
@@ -39,20 +43,24 @@ class _Form:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Whom a question is about. id: `p1`, `p1-p2`; words: for {S}, {T} and {thing}; find: a fact by its key."""
+class _Subject:
+    """Whom a question is about.
+
+    id: `p1`, or `p1-p2` for a pair. words: values of {S}, {T} and {thing}. find_fact: key -> whose fact it is, and the
+    fact.
+    """
 
     id: str
     words: dict[str, str]
-    find: Callable[[str], tuple[str, Fact | None]]
+    find_fact: Callable[[str], tuple[str, Fact | None]]
 
 
-def _forms() -> dict[str, list[_Form]]:
-    """By whose facts they look at; {side} and {place} filled in."""
+def _load_templates() -> dict[str, list[_Template]]:
+    """Templates by what they are about: a person, a pair, an object or the picture."""
     data = tomllib.loads(
         files("posetalk.bench.questions").joinpath("questions.toml").read_text(encoding="utf-8")
     )
-    found: dict[str, list[_Form]] = {"person": [], "pair": [], "object": [], "picture": []}
+    templates: dict[str, list[_Template]] = {"person": [], "pair": [], "object": [], "picture": []}
     for row in data["yes_no"]:
         for places in [("face", "shoulder", "chest", "hip", "knee")] if "{place}" in row["fact"] else [("",)]:
             for place in places:
@@ -63,155 +71,178 @@ def _forms() -> dict[str, list[_Form]]:
 
                     key = fill(row["fact"])
                     asks = tuple(fill(text) for text in row["ask"])
-                    found[row["of"]].append(_Form(row["kind"], row["of"], key, asks, (("", key),)))
+                    templates[row["of"]].append(_Template(row["kind"], row["of"], key, asks, (("", key),)))
     for row in data["choice"]:
         for side in OTHER if _SIDED.search(row["name"]) else [""]:
-            filled = tuple(
+            choices = tuple(
                 tuple(text.replace("{side}", side) for text in choice) for choice in row["choices"]
             )
             asks = tuple(text.replace("{side}", side) for text in row["ask"])
-            found[row["of"]].append(
-                _Form(row["kind"], row["of"], row["name"].replace("{side}", side), asks, filled)
+            templates[row["of"]].append(
+                _Template(row["kind"], row["of"], row["name"].replace("{side}", side), asks, choices)
             )
-    return found
+    return templates
 
 
-_FORMS = _forms()
+_TEMPLATES = _load_templates()
 
 
-def can_ask(picture: AnnotatedImage, scene: Scene) -> bool:
-    """Whether everybody in a picture is large, labelled well, and told apart from the others by place."""
+def can_ask(annotated: AnnotatedImage, scene: Scene) -> bool:
+    """Whether everybody in an image is large, well labelled, and told apart from the others by their place."""
     people = scene.people
-    if not 1 <= len(people) <= PEOPLE or scene.others or any(p.is_crowd for p in picture.image.people):
+    if (
+        not 1 <= len(people) <= MAX_PEOPLE
+        or scene.others
+        or any(person.is_crowd for person in annotated.image.people)
+    ):
         return False
-    if any(len(f.body.points) < LARGE_KEYPOINTS or max(f.box.w, f.box.h) < LARGE_SIDE for f in people):
+    if any(
+        len(figure.body.points) < LARGE_KEYPOINTS or max(figure.box.w, figure.box.h) < LARGE_SIDE
+        for figure in people
+    ):
         return False
     return all(
-        scene.facts.value(f"{a.name}, {b.name}: first on the left") for a, b in combinations(people, 2)
+        scene.facts.value(f"{first.name}, {second.name}: first on the left")
+        for first, second in combinations(people, 2)
     )
 
 
-def questions_of(picture: AnnotatedImage, scene: Scene, seed: int = 0) -> Iterator[Question]:
-    """Every question that the facts of a picture surely answer; none where `can_ask` is not so.
+def questions_of(annotated: AnnotatedImage, scene: Scene, seed: int = 0) -> Iterator[Question]:
+    """Every question that the facts of an image answer; none where `can_ask` is false.
 
-    The wording and the order of the choices depend on the picture, whom it is about, the form and the seed alone.
+    The text and the order of the choices depend on the image, the subject, the template and the seed alone.
     """
-    if not can_ask(picture, scene):
+    if not can_ask(annotated, scene):
         return
     scene = replace(
-        scene, people=tuple(conservatively_true(figure, picture.captions) for figure in scene.people)
+        scene, people=tuple(conservatively_true(figure, annotated.captions) for figure in scene.people)
     )
-    for of, some in _asked(scene).items():
-        for asked in some:
-            for form in _FORMS[of]:
-                question = _question(form, asked, picture, seed)
+    for of, scene_subjects in _subjects(scene).items():
+        for subject in scene_subjects:
+            for template in _TEMPLATES[of]:
+                question = _question(template, subject, annotated, seed)
                 if question is not None:
                     yield question
 
 
 def counts_people(question: Question) -> bool:
-    """Whether its answer is only known where the labels name everybody in the picture."""
+    """Whether the answer is only known where the labels name everybody in the image."""
     return question.id.split("-")[1] == _ALL
 
 
-def _question(form: _Form, asked: _Asked, picture: AnnotatedImage, seed: int) -> Question | None:
-    """None where it is not known of every choice whether it is so, or more than one is, or none of four."""
+def _question(
+    template: _Template, subject: _Subject, annotated: AnnotatedImage, seed: int
+) -> Question | None:
+    """None where a choice is neither surely true nor surely false, or where not exactly one of four is true."""
     evidence: dict[tuple[str, str], Evidence] = {}
-    so = []
-    for _, *conditions in form.choices:
-        values = [_value(condition, asked, evidence) for condition in conditions]
+    truth = []
+    for _, *conditions in template.choices:
+        values = [_is_met(condition, subject, evidence) for condition in conditions]
         if all(value is True for value in values):
-            so.append(True)
+            truth.append(True)
         elif any(value is False for value in values):
-            so.append(False)
+            truth.append(False)
         else:
             return None
-    name = f"{picture.image.id}-{asked.id}-{re.sub('[^a-z0-9]+', '-', form.name)}"
-    rng = random.Random(drawn(seed, name))
-    text = _fill(rng.choice(form.ask), asked.words)
+    image = annotated.image
+    name = f"{image.id}-{subject.id}-{re.sub('[^a-z0-9]+', '-', template.name)}"
+    rng = random.Random(stable_hash(seed, name))
+    text = _fill(rng.choice(template.ask), subject.words)
     choices: tuple[str, ...] = ()
-    if len(form.choices) == 1:
-        answer = "yes" if so[0] else "no"
-    elif sum(so) == 1:
-        order = list(range(len(form.choices)))
+    if len(template.choices) == 1:
+        answer = "yes" if truth[0] else "no"
+    elif sum(truth) == 1:
+        order = list(range(len(template.choices)))
         rng.shuffle(order)
-        choices = tuple(_fill(form.choices[i][0], asked.words) for i in order)
-        answer = LETTERS[order.index(so.index(True))]
+        choices = tuple(_fill(template.choices[i][0], subject.words) for i in order)
+        answer = LETTERS[order.index(truth.index(True))]
     else:
         return None
-    image = picture.image
-    found = tuple(evidence.values())
-    return Question(name, image.id, image.name, form.kind, form.name, text, choices, answer, found)
+    return Question(
+        name,
+        image.id,
+        image.name,
+        template.kind,
+        template.name,
+        text,
+        choices,
+        answer,
+        tuple(evidence.values()),
+    )
 
 
-def _value(condition: str, asked: _Asked, evidence: dict[tuple[str, str], Evidence]) -> bool | None:
-    """Whether a condition is met; the fact is kept as evidence."""
+def _is_met(condition: str, subject: _Subject, evidence: dict[tuple[str, str], Evidence]) -> bool | None:
+    """Whether a condition is met; its fact is added to the evidence."""
     key = condition.removeprefix("not ")
-    who, found = asked.find(key)
-    if found is None or found.value is None:
+    who, fact = subject.find_fact(key)
+    if fact is None or fact.value is None:
         return None
-    evidence[who, found.key] = Evidence(who, found.key, found.value, found.numbers)
-    return found.value is (key == condition)
+    evidence[who, fact.key] = Evidence(who, fact.key, fact.value, fact.numbers)
+    return fact.value is (key == condition)
 
 
-def _asked(scene: Scene) -> dict[str, list[_Asked]]:
-    """Everybody and everything in a scene that questions are about."""
+def _subjects(scene: Scene) -> dict[str, list[_Subject]]:
+    """All people, pairs and objects of a scene that questions are about."""
     people = scene.people
-    called = {figure.name: subject.name for figure, subject in zip(people, subjects(scene, ()), strict=True)}
-    facts = {one.key: one for one in scene.facts}
-    short = {figure.name: f"p{number}" for number, figure in enumerate(people, 1)}
+    names = {figure.name: subject.name for figure, subject in zip(people, subjects(scene, ()), strict=True)}
+    facts = {fact.key: fact for fact in scene.facts}
+    ids = {figure.name: f"p{number}" for number, figure in enumerate(people, 1)}
 
-    def of_person(name: str) -> Callable[[str], tuple[str, Fact | None]]:
-        own = {one.key: one for one in next(f for f in people if f.name == name).facts}
+    def of_person(figure: ScenePerson) -> Callable[[str], tuple[str, Fact | None]]:
+        person_facts = {fact.key: fact for fact in figure.facts}
 
-        def find(key: str) -> tuple[str, Fact | None]:
-            found = own.get(key)
-            # a fact that is false by a little denies nothing that people say
+        def find_fact(key: str) -> tuple[str, Fact | None]:
+            fact = person_facts.get(key)
+            # a fact that is only just false does not contradict what people say
             if (
-                found is None
-                or found.value
-                or check_claim(Claim(key, True, "", name), scene) == "contradicts"
+                fact is None
+                or fact.value
+                or check_claim(Claim(key, True, "", figure.name), scene) == "contradicts"
             ):
-                return name, found
-            return name, None
+                return figure.name, fact
+            return figure.name, None
 
-        return find
+        return find_fact
 
-    def of_pair(first: str, second: str) -> Callable[[str], tuple[str, Fact | None]]:
-        one, other, both = of_person(first), of_person(second), f"{first}, {second}"
+    def of_pair(first: ScenePerson, second: ScenePerson) -> Callable[[str], tuple[str, Fact | None]]:
+        of_first, of_second, pair = of_person(first), of_person(second), f"{first.name}, {second.name}"
 
-        def find(key: str) -> tuple[str, Fact | None]:
+        def find_fact(key: str) -> tuple[str, Fact | None]:
             if key.startswith("S "):
-                return one(key[2:])
-            return other(key[2:]) if key.startswith("T ") else (both, facts.get(f"{both}: {key}"))
+                return of_first(key[2:])
+            return of_second(key[2:]) if key.startswith("T ") else (pair, facts.get(f"{pair}: {key}"))
 
-        return find
+        return find_fact
 
-    def of_thing(name: str, thing: str) -> Callable[[str], tuple[str, Fact | None]]:
+    def of_object(name: str, thing: str) -> Callable[[str], tuple[str, Fact | None]]:
         return lambda key: (name, facts.get(f"{name}, {thing}: {key}"))
 
-    counted = {f"picture: {n} people": fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)}
+    people_counts = {
+        f"picture: {n} people": make_fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)
+    }
     things = sorted({thing.name for thing in scene.things} - {*NOT_ASKED})
     return {
-        "person": [_Asked(short[f.name], {"S": called[f.name]}, of_person(f.name)) for f in people],
+        "person": [
+            _Subject(ids[figure.name], {"S": names[figure.name]}, of_person(figure)) for figure in people
+        ],
         "pair": [
-            _Asked(
-                f"{short[a.name]}-{short[b.name]}",
-                {"S": called[a.name], "T": called[b.name]},
-                of_pair(a.name, b.name),
+            _Subject(
+                f"{ids[first.name]}-{ids[second.name]}",
+                {"S": names[first.name], "T": names[second.name]},
+                of_pair(first, second),
             )
-            for a, b in combinations(people, 2)
+            for first, second in combinations(people, 2)
         ],
         "object": [
-            _Asked(
-                f"{short[f.name]}-{thing.replace(' ', '-')}",
-                {"S": called[f.name], "thing": article(thing)},
-                of_thing(f.name, thing),
+            _Subject(
+                f"{ids[figure.name]}-{thing.replace(' ', '-')}",
+                {"S": names[figure.name], "thing": article(thing)},
+                of_object(figure.name, thing),
             )
-            for f in people
+            for figure in people
             for thing in things
         ],
-        "picture": [_Asked(_ALL, {}, lambda key: ("picture", counted.get(key) or facts.get(key)))],
+        "picture": [_Subject(_ALL, {}, lambda key: ("picture", people_counts.get(key) or facts.get(key)))],
     }
 
 

@@ -1,4 +1,4 @@
-"""The judge-free set: questions of all pictures, balanced so that nothing can be guessed, and tried without them."""
+"""Build the closed set: questions with one right answer, balanced and filtered so that they cannot be guessed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.bench.questions.ask import counts_people, questions_of
-from posetalk.bench.questions.blind import blind_baseline, blind_score, without_given_away
+from posetalk.bench.questions.blind import blind_baseline, blind_score, drop_guessable
 from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
-from posetalk.bench.questions.questions import KINDS, Question, drawn, read_questions, write_questions
+from posetalk.bench.questions.questions import KINDS, Question, read_questions, stable_hash, write_questions
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_of
 from posetalk.formats.annotated import AnnotatedImage
 
 CLOSED, BLIND = "closed.jsonl", "blind.jsonl"
-EACH = 10  # questions of the same words and the same right answer, at most
+MAX_PER_ANSWER = 10  # questions with the same text and the same right answer
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedSet:
-    """solved: of each question, in what share of rounds it was guessed without the picture. notes: what to tell."""
+    """Questions with one right answer, which need no judge.
+
+    Attributes:
+        questions: The questions.
+        solved: Question id -> share of rounds in which it was guessed without the image.
+        notes: Sentences on how the set was built.
+    """
 
     questions: tuple[Question, ...]
     solved: dict[str, float]
     notes: tuple[str, ...]
 
     def save(self, folder: Path) -> None:
-        """closed.jsonl and blind.jsonl. Errors: a folder that cannot be written."""
+        """Write closed.jsonl and blind.jsonl. Raises PosetalkError where this fails."""
         write_questions(self.questions, folder / CLOSED)
         write_lines(
             ({"question_id": name, "solved": share} for name, share in self.solved.items()), folder / BLIND
@@ -38,7 +44,11 @@ class ClosedSet:
 
 
 def read_closed(folder: Path) -> ClosedSet:
-    """The judge-free set in a folder. Errors: a file that is missing or cannot be read, one of another set."""
+    """Read the closed set of a folder.
+
+    Raises:
+        PosetalkError: A file is missing or cannot be read, or the two files do not belong together.
+    """
     questions = read_questions(folder / CLOSED)
 
     def share(row: Any) -> tuple[str, float]:
@@ -51,69 +61,82 @@ def read_closed(folder: Path) -> ClosedSet:
 
 
 def build_closed(
-    pictures: Iterable[AnnotatedImage],
-    names: Sequence[str],
+    images: Iterable[AnnotatedImage],
+    keypoint_names: Sequence[str],
     *,
-    training: Sequence[Path] = (),
+    training_data: Sequence[Path] = (),
     seed: int = 0,
-    each: int = EACH,
+    max_per_answer: int = MAX_PER_ANSWER,
 ) -> ClosedSet:
-    """The judge-free set of some pictures. names: of their keypoints; training: files of instruction data.
+    """Build the closed set.
 
-    Of each wording, about a person named in the same words, yes is as often right as no, and each of the four choices
-    as often as the others: of the more frequent answers those are kept that the seed draws first, at most `each`. A
-    question's words and choices depend on its picture and the seed alone; which are kept, on the others too.
-    Errors: no question left; a training file that cannot be read.
+    For each question text, yes is right as often as no, and each of the four choices as often as the others; surplus
+    questions are dropped at random. The text and choices of a question depend on its image and the seed alone; whether
+    it is dropped depends on the other images too.
+
+    Args:
+        images: The annotated images.
+        keypoint_names: Names of their keypoints.
+        training_data: Files of instruction data, whose images are left out.
+        seed: Seed of text, order of choices and selection.
+        max_per_answer: Largest number of questions with the same text and the same right answer.
+
+    Raises:
+        PosetalkError: No question is left, or a file of instruction data cannot be read.
     """
-    unseen = ContaminationCheck(training)
-    found: list[Question] = []
+    contamination = ContaminationCheck(training_data)
+    questions: list[Question] = []
     unlabelled = False
-    for picture in unseen.of(pictures):
-        unlabelled |= any(person.is_crowd or not person.labelled.any() for person in picture.image.people)
-        found += questions_of(picture, scene_of(picture.image, tuple(names), picture.things), seed)
-    notes = unseen.notes
+    for annotated in contamination.unseen(images):
+        unlabelled |= any(person.is_crowd or not person.labelled.any() for person in annotated.image.people)
+        scene = scene_of(annotated.image, tuple(keypoint_names), annotated.things)
+        questions += questions_of(annotated, scene, seed)
+    notes = contamination.notes
     if not unlabelled:
-        counts = sum(map(counts_people, found))
-        found = [question for question in found if not counts_people(question)]
+        counts = sum(map(counts_people, questions))
+        questions = [question for question in questions if not counts_people(question)]
         notes.append(
             "the labels name no crowd and nobody without keypoints, so that nobody knows whether they name everybody: "
             f"{counts:,} questions of how many people there are were left out"
         )
-    even = balanced(found, seed, each)
-    if not even:
+    candidates = balanced(questions, seed, max_per_answer)
+    if not candidates:
         raise PosetalkError(
-            f"no question is left of {len(found):,}: of each wording both answers must be there; give more pictures"
+            f"no question is left of {len(questions):,}: of each wording both answers must be there; give more "
+            "pictures"
         )
-    before = blind_baseline(even)
-    notes += [f"guessed without the picture, {line}" for line in _lines(even, before)]
-    left, solved = without_given_away(even, before)
-    notes.append(f"{len(even) - len(left):,} questions gave their answer away and were dropped")
-    if len(left) < len(even):
-        notes += [f"guessed after that, {line}" for line in _lines(left, solved)]
-    if not left:
+    baseline = blind_baseline(candidates)
+    notes += [f"guessed without the picture, {line}" for line in _blind_lines(candidates, baseline)]
+    remaining, solved = drop_guessable(candidates, baseline)
+    notes.append(f"{len(candidates) - len(remaining):,} questions gave their answer away and were dropped")
+    if len(remaining) < len(candidates):
+        notes += [f"guessed after that, {line}" for line in _blind_lines(remaining, solved)]
+    if not remaining:
         raise PosetalkError("all questions gave their answer away; give more pictures")
-    return ClosedSet(tuple(left), solved, tuple(notes))
+    return ClosedSet(tuple(remaining), solved, tuple(notes))
 
 
-def balanced(questions: Iterable[Question], seed: int = 0, each: int = EACH) -> list[Question]:
-    """As many questions of each right answer as of the others for each wording, in the order of KINDS and ids."""
+def balanced(
+    questions: Iterable[Question], seed: int = 0, max_per_answer: int = MAX_PER_ANSWER
+) -> list[Question]:
+    """For each text as many questions of each right answer as of the others, in the order of KINDS and ids."""
     groups: dict[tuple[str, frozenset[str]], dict[str, list[Question]]] = defaultdict(dict)
     for question in questions:
         answers = frozenset(question.choices or ("yes", "no"))
         groups[question.text, answers].setdefault(question.right, []).append(question)
-    kept: list[Question] = []
+    selection: list[Question] = []
     for (_, answers), by_answer in groups.items():
         if len(by_answer) == len(answers):
-            many = min(each, *(len(some) for some in by_answer.values()))
-            for some in by_answer.values():
-                kept += sorted(some, key=lambda q: drawn(seed, "kept", q.id))[:many]
-    return sorted(kept, key=lambda q: (KINDS.index(q.kind), q.image_id, q.id))
+            count = min(max_per_answer, *(len(group) for group in by_answer.values()))
+            for group in by_answer.values():
+                selection += sorted(group, key=lambda q: stable_hash(seed, "kept", q.id))[:count]
+    return sorted(selection, key=lambda q: (KINDS.index(q.kind), q.image_id, q.id))
 
 
-def _lines(questions: Sequence[Question], solved: dict[str, float]) -> list[str]:
-    """What is guessed of yes-or-no questions and of those with choices, as their chance differs."""
+def _blind_lines(questions: Sequence[Question], solved: dict[str, float]) -> list[str]:
+    """Blind accuracy of yes-or-no questions and of those with choices; their chance differs."""
     parts = {
         "yes or no": [question for question in questions if not question.choices],
         "four choices": [question for question in questions if question.choices],
     }
-    return [f"{name}: {blind_score(some, solved)}" for name, some in parts.items() if some]
+    return [f"{name}: {blind_score(part, solved)}" for name, part in parts.items() if part]

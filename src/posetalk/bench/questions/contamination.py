@@ -1,4 +1,4 @@
-"""Pictures that a model was not trained on, as far as its training files tell."""
+"""Leave out the images that a model was trained on, as far as its training files tell."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.formats.files import decode_file, decode_record, read_bytes, read_start
 
-# COCO's names: `000000000785.jpg`, and in 2014 `COCO_val2014_000000000785.jpg`, for the same picture.
+# COCO names one image `000000000785.jpg` or, in 2014, `COCO_val2014_000000000785.jpg`.
 _COCO = re.compile(r"(?:^|_)(\d{12})$")
 
 
 class _Record(msgspec.Struct):
-    """image: a name, or a list of them; image_id: of raw forms, which name no file."""
+    """`image` is a name or a list of names; raw forms have `image_id` instead."""
 
     image: str | list[str] | None = None
     images: list[str] | None = None
@@ -29,68 +29,69 @@ _DECODER = msgspec.json.Decoder(_Record)
 
 
 class ContaminationCheck:
-    """Training files, LLaVA's JSON or samples.jsonl, whose pictures are refused. Errors: as `trained_on`."""
+    """Filters out the images of training files (LLaVA's JSON or samples.jsonl). Raises as `training_images`."""
 
-    def __init__(self, training: Sequence[Path]) -> None:
-        self._seen = {Path(path): trained_on(path) for path in training}
+    def __init__(self, training_data: Sequence[Path]) -> None:
+        self._training = {Path(path): training_images(path) for path in training_data}
         self._refused: Counter[Path] = Counter()
-        self._left = 0
+        self._unseen = 0
 
-    def of(self, pictures: Iterable[AnnotatedImage]) -> Iterator[AnnotatedImage]:
-        """The pictures that are in no training file. Errors: all of them are."""
-        for picture in pictures:
-            name = _named(picture.image.path.name)
-            found = next((path for path, names in self._seen.items() if name in names), None)
-            if found is not None:
-                self._refused[found] += 1
+    def unseen(self, images: Iterable[AnnotatedImage]) -> Iterator[AnnotatedImage]:
+        """The images that are in no training file. Raises PosetalkError, at the end, where all of them are."""
+        for annotated in images:
+            key = _image_key(annotated.image.path.name)
+            file = next((path for path, keys in self._training.items() if key in keys), None)
+            if file is not None:
+                self._refused[file] += 1
                 continue
-            self._left += 1
-            yield picture
-        if self._refused and not self._left:
+            self._unseen += 1
+            yield annotated
+        if self._refused and not self._unseen:
             raise PosetalkError(
                 f"{'; '.join(self.notes)}, and none is left; give pictures that were held out"
             )
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each file that has some of the pictures."""
+        """A sentence for each training file that has some of the images."""
         return [
             f"{path} was trained on {count:,} of the pictures, which are refused"
             for path, count in self._refused.items()
         ]
 
 
-def trained_on(path: Path) -> frozenset[str]:
-    """The pictures of a training file, by names to be compared with those of others.
+def training_images(path: Path) -> frozenset[str]:
+    """The images of a training file, by a key that is the same for all names of an image.
 
-    Errors: a file that cannot be read, is neither a JSON list nor a record a line, or names no picture.
+    Raises:
+        PosetalkError: The file cannot be read, is neither a JSON list nor JSON lines, or names no image.
     """
     path = Path(path)
-    names: set[str] = set()
-    for number, raw in enumerate(_raws(path), 1):
+    keys: set[str] = set()
+    for number, raw in enumerate(_records(path), 1):
         try:
             record = decode_record(_DECODER, raw)
         except PosetalkError as error:
             raise PosetalkError(
                 f"{path}, record {number}: {error}; give LLaVA's JSON or samples.jsonl"
             ) from None
-        given = record.images or ([record.image] if isinstance(record.image, str) else record.image or [])
-        if not given and record.image_id is not None:
-            given = [str(record.image_id).zfill(12)]
-        names |= {_named(name) for name in given}
-    if not names:
+        names = record.images or ([record.image] if isinstance(record.image, str) else record.image or [])
+        if not names and record.image_id is not None:
+            names = [str(record.image_id).zfill(12)]
+        keys |= {_image_key(name) for name in names}
+    if not keys:
         raise PosetalkError(f"{path} names no picture; give the file that the model was trained on")
-    return frozenset(names)
+    return frozenset(keys)
 
 
-def _raws(path: Path) -> Iterable[msgspec.Raw]:
+def _records(path: Path) -> Iterable[msgspec.Raw]:
     if read_start(path).startswith(b"{"):
         return [msgspec.Raw(line) for line in read_bytes(path).splitlines() if line.strip()]
     return decode_file(path, list[msgspec.Raw], "a JSON list of samples")
 
 
-def _named(image: str) -> str:
-    """A picture's name without its folder and its ending; COCO's number alone where it is COCO's."""
-    stem = Path(image).stem
-    found = _COCO.search(stem)
-    return found[1] if found else stem
+def _image_key(name: str) -> str:
+    """The name of an image without folder and ending; for COCO's images the number alone."""
+    stem = Path(name).stem
+    match = _COCO.search(stem)
+    return match[1] if match else stem

@@ -1,4 +1,4 @@
-"""JSON lines, the form of the files of a benchmark."""
+"""Read and write JSON lines, the format of a benchmark's files."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
-from posetalk.whole import whole_file
 
 T = TypeVar("T")
-LONGEST = 16 * 2**20  # characters of a line: a file without line ends is no file of lines
+LONGEST = 16 * 2**20  # longest line in characters; a file without line ends is no file of lines
 
 
-def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[T]:
-    """What `of` makes of each line of a file; blank lines are passed over, half characters are question marks.
+def read_lines(path: Path, parse: Callable[[Any], T], advice: str) -> Iterator[T]:
+    """Read JSON lines. Blank lines are passed over; half characters (lone surrogates) become question marks.
 
-    Errors: a file that cannot be read or has no line, a line that is no JSON, longer than LONGEST or that `of` does not
-    take, with its number, and `what_to_do` about it.
+    Args:
+        path: The file.
+        parse: Turns a decoded line into a record.
+        advice: What to do about a bad file, for the error.
+
+    Yields:
+        What `parse` returns for each line.
+
+    Raises:
+        PosetalkError: The file cannot be read or is empty, or a line is no JSON, is longer than LONGEST or is refused
+            by `parse`; the sentence names the line.
     """
-    number = found = 0
+    number = records = 0
     try:
         with Path(path).open(encoding="utf-8") as file:
             while line := file.readline(LONGEST + 1):
@@ -28,34 +37,34 @@ def read_lines(path: Path, of: Callable[[Any], T], what_to_do: str) -> Iterator[
                 if len(line) > LONGEST:
                     raise PosetalkError(f"it is longer than {LONGEST:,} characters")
                 if line.strip():
-                    found += 1
-                    yield _read(line, of)
+                    records += 1
+                    yield _parse_line(line, parse)
     except PosetalkError as error:
-        raise PosetalkError(f"{path}, line {number}: {error}; {what_to_do}") from None
+        raise PosetalkError(f"{path}, line {number}: {error}; {advice}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise PosetalkError(f"cannot read {path}: {error}; {what_to_do}") from None
-    if not found:
-        raise PosetalkError(f"{path} is empty; {what_to_do}")
+        raise PosetalkError(f"cannot read {path}: {error}; {advice}") from None
+    if not records:
+        raise PosetalkError(f"{path} is empty; {advice}")
 
 
 def write_lines(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """A row a line; half characters are question marks. Errors: it cannot be written."""
+    """Write a JSON object a line. Half characters become question marks. Raises PosetalkError where this fails."""
     with whole_file(path) as part, part.open("w", encoding="utf-8", errors="replace") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def plain(text: str) -> str:
-    """A text with a question mark for each half of a character, which no file and no request can hold."""
+    """The text with a question mark for each half character, which no file and no request can hold."""
     return text.encode("utf-8", "replace").decode()
 
 
-def _read(line: str, of: Callable[[Any], T]) -> T:
+def _parse_line(line: str, parse: Callable[[Any], T]) -> T:
     try:
         row = json.loads(line)
-        if "\\u" in line:  # as which JSON can hold half a character
+        if "\\u" in line:  # an escape can be half a character
             row = json.loads(plain(json.dumps(row, ensure_ascii=False)))
-        return of(row)
+        return parse(row)
     except KeyError as error:
         raise PosetalkError(f"it has no {error}") from None
     except PosetalkError:

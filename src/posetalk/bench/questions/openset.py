@@ -1,6 +1,6 @@
-"""Questions that a model answers in its own words, with references to be judged against; after E-HPAUB.
+"""Open questions, which a model answers in its own words, and references for a judge to compare with.
 
-The files are those of LLaVA-Bench: questions, references and contexts, a line each.
+After E-HPAUB of LLaVA-Pose (arXiv:2506.21317). The files (questions, references and contexts) are those of LLaVA-Bench.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from posetalk.bench.questions.ask import can_ask
 from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
-from posetalk.bench.questions.questions import drawn
+from posetalk.bench.questions.questions import stable_hash
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_of
 from posetalk.formats.annotated import AnnotatedImage
@@ -26,18 +26,26 @@ from posetalk.write.from_model.context import grounded
 from posetalk.write.samples.sample import KINDS, Kind
 from posetalk.write.screening.rules import gives_away
 
-PICTURES = 90
-TRIES = 8  # conversations that are written until one has a turn that can stand alone
+MAX_IMAGES = 90
+TRIES = 8  # conversations that are written until a turn of one can be understood alone
 CATEGORIES: dict[Kind, str] = {"conversation": "conv", "detail": "detail", "reasoning": "complex"}
 QUESTIONS, REFERENCES, CONTEXTS = "questions.jsonl", "references.jsonl", "context.jsonl"
-_AGAIN = "build the benchmark again"
+_ADVICE = "build the benchmark again"
 _PRONOUN = re.compile(r"\b(?:he|she|they|him|her|them|his|hers|their|theirs)\b", re.IGNORECASE)
 _YES_OR_NO = re.compile(r"^(?:Yes|No)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """category: LLaVA's, `conv`, `detail` or `complex`. reference: the answer to be compared with."""
+    """A question that is answered in free text.
+
+    Attributes:
+        id: Id of the question.
+        image: File name of the image.
+        text: The question.
+        category: LLaVA's category: `conv`, `detail` or `complex`.
+        reference: The answer that a model's answer is compared with.
+    """
 
     id: str
     image: str
@@ -48,10 +56,14 @@ class OpenQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ImageContext:
-    """What a judge is told of a picture it does not see.
+    """The description of an image that a judge gets instead of the image.
 
-    instances: (category, left, top, right, bottom in 0..1, three decimals), people first. facts: lines of what is so,
-    is surely not so and is not known of everybody.
+    Attributes:
+        image: File name of the image.
+        captions: Captions of the image.
+        instances: Category and box of each person and then of each object. Boxes are left, top, right and bottom as
+            shares of the image's width and height, origin top left, three decimals.
+        facts: Lines on what is true, false and unknown of each person.
     """
 
     image: str
@@ -62,14 +74,20 @@ class ImageContext:
 
 @dataclass(frozen=True, slots=True)
 class OpenSet:
-    """contexts: by the picture's name. notes: what to tell."""
+    """Open questions.
+
+    Attributes:
+        questions: The questions with their references.
+        contexts: Descriptions of the images, by file name.
+        notes: Sentences on how the set was built.
+    """
 
     questions: tuple[OpenQuestion, ...]
     contexts: dict[str, ImageContext]
     notes: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
-        """The three files. Errors: a folder that cannot be written."""
+        """Write the three files. Raises PosetalkError where this fails."""
         write_lines(
             (
                 {"question_id": q.id, "image": q.image, "text": q.text, "category": q.category}
@@ -77,7 +95,7 @@ class OpenSet:
             ),
             folder / QUESTIONS,
         )
-        # `answer_id`: without it LLaVA's judge takes the question's id for the reference
+        # without `answer_id` LLaVA's judge takes the id of the question for that of the reference
         write_lines(
             (
                 {"question_id": q.id, "text": q.reference, "category": q.category, "answer_id": f"{q.id}-ref"}
@@ -90,14 +108,15 @@ class OpenSet:
 
 
 def read_open(folder: Path) -> OpenSet:
-    """The set in a folder, ours or LLaVA-Bench's files under these names.
+    """Read the open questions of a folder: posetalk's files, or LLaVA-Bench's under the same names.
 
-    Errors: a file that is missing or cannot be read, a line of another form, a question without reference or context.
+    Raises:
+        PosetalkError: A file is missing or cannot be read, or a question has no reference or context.
     """
     references: dict[str, str] = dict(
-        read_lines(folder / REFERENCES, lambda row: (str(row["question_id"]), str(row["text"])), _AGAIN)
+        read_lines(folder / REFERENCES, lambda row: (str(row["question_id"]), str(row["text"])), _ADVICE)
     )
-    contexts = {one.image: one for one in read_lines(folder / CONTEXTS, _context, _AGAIN)}
+    contexts = {context.image: context for context in read_lines(folder / CONTEXTS, _parse_context, _ADVICE)}
 
     def question(row: Any) -> OpenQuestion:
         name, image = str(row["question_id"]), str(row["image"])
@@ -107,97 +126,111 @@ def read_open(folder: Path) -> OpenSet:
             )
         return OpenQuestion(name, image, str(row["text"]), str(row["category"]), references[name])
 
-    return OpenSet(tuple(read_lines(folder / QUESTIONS, question, _AGAIN)), contexts)
+    return OpenSet(tuple(read_lines(folder / QUESTIONS, question, _ADVICE)), contexts)
+
+
+_Stratum = tuple[str, int]  # posture of the largest person, number of people
+_Candidate = tuple[int, PoseImage, list[OpenQuestion], ImageContext]  # order in its stratum, ...
 
 
 def build_open(
-    pictures: Iterable[AnnotatedImage],
-    names: Sequence[str],
+    images: Iterable[AnnotatedImage],
+    keypoint_names: Sequence[str],
     *,
-    training: Sequence[Path] = (),
+    training_data: Sequence[Path] = (),
     seed: int = 0,
-    most: int = PICTURES,
+    max_images: int = MAX_IMAGES,
 ) -> OpenSet:
-    """Three questions each about `most` pictures; references are written from facts and captions.
+    """Build the open set: three questions for each image, with references written from facts and captions.
 
-    Only pictures in which everybody is large and labelled well, of which all three kinds can be written. They are taken
-    in turn from strata, by the posture of the largest person and the number of people, and of a stratum in an order
-    that depends on the picture and the seed alone. names: of the keypoints; training: files of instruction data.
-    Errors: none left; a training file that cannot be read, a picture whose size is not known.
+    Only images in which everybody is large and well labelled, and for which all three kinds can be written. The images
+    are stratified by the posture of the largest person and the number of people; the order within a stratum depends on
+    the image and the seed alone.
+
+    Args:
+        images: The annotated images.
+        keypoint_names: Names of their keypoints.
+        training_data: Files of instruction data, whose images are left out.
+        seed: Seed of text and selection.
+        max_images: Largest number of images.
+
+    Raises:
+        PosetalkError: No image is left, the size of an image is unknown, a file of instruction data cannot be read, or
+            `max_images` is below 1.
     """
-    if most < 1:
-        raise PosetalkError(f"{most} pictures make no benchmark; give at least 1")
-    unseen = ContaminationCheck(training)
-    strata: dict[tuple[str, int], list[tuple[int, PoseImage, list[OpenQuestion], ImageContext]]] = (
-        defaultdict(list)
-    )
-    for picture in unseen.of(pictures):
-        scene = scene_of(picture.image, tuple(names), picture.things)
-        if not can_ask(picture, scene):
+    if max_images < 1:
+        raise PosetalkError(f"{max_images} pictures make no benchmark; give at least 1")
+    contamination = ContaminationCheck(training_data)
+    strata: dict[_Stratum, list[_Candidate]] = defaultdict(list)
+    for annotated in contamination.unseen(images):
+        scene = scene_of(annotated.image, tuple(keypoint_names), annotated.things)
+        if not can_ask(annotated, scene):
             continue
-        captions = [text for text in picture.captions if not gives_away(text)]
-        questions = list(_questions(picture, scene, captions, seed))
+        captions = [text for text in annotated.captions if not gives_away(text)]
+        questions = list(_questions(annotated, scene, captions, seed))
         if len(questions) == len(KINDS):
             stratum = (_posture(scene), min(len(scene.people), 3))
-            order = drawn(seed, "open", picture.image.id)
-            context = _told(picture, scene, captions)
-            strata[stratum].append((order, picture.image, questions, context))
+            order = stable_hash(seed, "open", annotated.image.id)
+            context = _image_context(annotated, scene, captions)
+            strata[stratum].append((order, annotated.image, questions, context))
     if not strata:
         raise PosetalkError(
             "of no picture all three kinds of questions can be written; give more pictures, with captions"
         )
-    chosen = _in_turn(strata, most)
-    counts = Counter(key for key, _ in chosen)
-    notes = [*unseen.notes]
-    if len(chosen) < most:
-        notes.append(f"only {len(chosen)} pictures could be used, not {most}")
+    sample = _sample_evenly(strata, max_images)
+    counts = Counter(stratum for stratum, _ in sample)
+    notes = [*contamination.notes]
+    if len(sample) < max_images:
+        notes.append(f"only {len(sample)} pictures could be used, not {max_images}")
     parts = (
         f"{posture}, {people}{'+' if people == 3 else ''} people: {counts[posture, people]}"
         for posture, people in sorted(counts)
     )
-    notes.append(f"{len(chosen)} pictures by the largest person's posture; {'; '.join(parts)}")
-    rows = sorted((row for _, row in chosen), key=lambda row: row[1].id)
-    found = tuple(question for _, _, questions, _ in rows for question in questions)
-    return OpenSet(found, {context.image: context for *_, context in rows}, tuple(notes))
+    notes.append(f"{len(sample)} pictures by the largest person's posture; {'; '.join(parts)}")
+    candidates = sorted((candidate for _, candidate in sample), key=lambda candidate: candidate[1].id)
+    return OpenSet(
+        tuple(question for _, _, questions, _ in candidates for question in questions),
+        {context.image: context for *_, context in candidates},
+        tuple(notes),
+    )
 
 
-_Row = tuple[int, PoseImage, list[OpenQuestion], ImageContext]
-
-
-def _in_turn(strata: dict[tuple[str, int], list[_Row]], most: int) -> list[tuple[tuple[str, int], _Row]]:
-    """One of each stratum, then another of each, until there are `most`."""
+def _sample_evenly(
+    strata: dict[_Stratum, list[_Candidate]], max_images: int
+) -> list[tuple[_Stratum, _Candidate]]:
+    """The first image of each stratum, then the second of each, and so on, up to `max_images`."""
     ranked = [
-        (rank, key, row)
-        for key, rows in strata.items()
-        for rank, row in enumerate(sorted(rows, key=lambda row: row[0]))
+        (rank, stratum, candidate)
+        for stratum, candidates in strata.items()
+        for rank, candidate in enumerate(sorted(candidates, key=lambda candidate: candidate[0]))
     ]
-    ranked.sort(key=lambda one: (one[0], one[2][0]))
-    return [(key, row) for _, key, row in ranked[:most]]
+    ranked.sort(key=lambda row: (row[0], row[2][0]))
+    return [(stratum, candidate) for _, stratum, candidate in ranked[:max_images]]
 
 
 def _posture(scene: Scene) -> str:
     largest = max(scene.people, key=lambda figure: figure.box.area)
-    true = [
+    postures = (
         fact.predicate
         for fact in largest.facts.true
         if fact.part == "body" and "facing" not in fact.predicate
-    ]
-    return true[0] if true else "not known"
+    )
+    return next(postures, "not known")
 
 
 def _questions(
-    picture: AnnotatedImage, scene: Scene, captions: Sequence[str], seed: int
+    annotated: AnnotatedImage, scene: Scene, captions: Sequence[str], seed: int
 ) -> Iterator[OpenQuestion]:
-    """One of each kind; of a conversation the turn with the longest answer, which is no yes or no.
+    """A question of each kind: the turn of a conversation with the longest answer that is no yes or no.
 
-    Only turns that can be understood without those before: their question names whom it means by "he" or "their".
+    The turn must be clear without the turns before it, so its question names whom it means by "he" or "their".
     """
-    image, names = picture.image, [subject.name for subject in subjects(scene, captions)]
+    image, names = annotated.image, [subject.name for subject in subjects(scene, captions)]
     for kind in KINDS:
-        for more in range(TRIES):
+        for attempt in range(TRIES):
             turns = [
                 (question, answer)
-                for question, answer in write(scene, captions, kind, seed + more) or ()
+                for question, answer in write(scene, captions, kind, seed + attempt) or ()
                 if not _YES_OR_NO.match(answer)
                 and (not _PRONOUN.search(question) or any(name in question.lower() for name in names))
             ]
@@ -207,17 +240,17 @@ def _questions(
                 break
 
 
-def _told(picture: AnnotatedImage, scene: Scene, captions: Sequence[str]) -> ImageContext:
-    image = picture.image
+def _image_context(annotated: AnnotatedImage, scene: Scene, captions: Sequence[str]) -> ImageContext:
+    image = annotated.image
     facts = grounded(image, scene, ())
     boxes = [("person", figure.box) for figure in scene.people]
-    boxes += [(thing.name, thing.box) for thing in picture.things]
-    instances = tuple((name, _shares(box, image)) for name, box in boxes)
+    boxes += [(thing.name, thing.box) for thing in annotated.things]
+    instances = tuple((name, _relative_box(box, image)) for name, box in boxes)
     return ImageContext(image.name, tuple(captions), instances, facts)
 
 
-def _shares(box: Box, image: PoseImage) -> tuple[float, float, float, float]:
-    assert image.width and image.height  # `grounded` has refused others
+def _relative_box(box: Box, image: PoseImage) -> tuple[float, float, float, float]:
+    assert image.width and image.height  # `grounded` refuses images without a size
     left, top, right, bottom = (
         round(max(0.0, min(1.0, value / size)), 3)
         for value, size in zip(box.xyxy, (image.width, image.height) * 2, strict=True)
@@ -235,11 +268,11 @@ def _row(context: ImageContext) -> dict[str, Any]:
     }
 
 
-def _context(row: Any) -> ImageContext:
-    """LLaVA's own have no facts."""
-    boxes = []
-    for one in row["instances"]:
-        left, top, right, bottom = (float(value) for value in one["bbox"])
-        boxes.append((str(one["category"]), (left, top, right, bottom)))
+def _parse_context(row: Any) -> ImageContext:
+    """A context of a decoded line; LLaVA's own have no facts."""
+    instances = []
+    for instance in row["instances"]:
+        left, top, right, bottom = (float(value) for value in instance["bbox"])
+        instances.append((str(instance["category"]), (left, top, right, bottom)))
     captions = tuple(str(text) for text in row["captions"])
-    return ImageContext(str(row["image"]), captions, tuple(boxes), str(row.get("facts", "")))
+    return ImageContext(str(row["image"]), captions, tuple(instances), str(row.get("facts", "")))

@@ -1,4 +1,4 @@
-"""A question with one right answer, known from the facts; and the file of them, which LLaVA's scripts read too."""
+"""Questions with one right answer, which follows from facts, and their file, which LLaVA's scripts can read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ LETTERS = "ABCD"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A fact that decides a question: whose it is (`person 1`, counted from the left), its key and its numbers."""
+    """A fact that decides a question.
+
+    Attributes:
+        who: Whose fact it is: `person 1`, counted from the left.
+        key: Key of the fact.
+        value: Whether it is true.
+        numbers: The measurements behind it.
+    """
 
     who: str
     key: str
@@ -27,15 +34,24 @@ class Evidence:
     numbers: tuple[tuple[str, float], ...] = ()
 
     def row(self) -> dict[str, Any]:
+        """The evidence as a JSON object of the file."""
         return {"who": self.who, "fact": self.key, "holds": self.value, "numbers": dict(self.numbers)}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """id: made of the picture, the person and the form, unique in its file. form: which template, and of which fact.
+    """A question with one right answer.
 
-    text: without the choices. choices: four, or none where the answer is yes or no. answer: `yes`, `no`, or `A` to
-    `D`. evidence: every fact that makes the answer right and the other choices wrong.
+    Attributes:
+        id: Image, person and template; unique in its file.
+        image_id: Id of the image in its annotations.
+        image: File name of the image.
+        kind: What the question is about.
+        form: Name of the template.
+        text: The question without its choices.
+        choices: Four choices, or none where the answer is yes or no.
+        answer: `yes`, `no`, or a letter from `A` to `D`.
+        evidence: The facts that make the answer right and the other choices wrong.
     """
 
     id: str
@@ -50,7 +66,7 @@ class Question:
 
     @property
     def chance(self) -> float:
-        """What guessing scores."""
+        """Accuracy of guessing, 0 to 1."""
         return 1 / (len(self.choices) or 2)
 
     @property
@@ -60,14 +76,14 @@ class Question:
 
     @property
     def prompt(self) -> str:
-        """What a model is asked, choices and all."""
+        """The text that a model gets, choices included."""
         if not self.choices:
             return f"{self.text}\nAnswer yes or no."
-        listed = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, self.choices, strict=False)]
-        return "\n".join([self.text, *listed, "Answer with the letter of the right choice."])
+        lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, self.choices, strict=False)]
+        return "\n".join([self.text, *lines, "Answer with the letter of the right choice."])
 
     def row(self) -> dict[str, Any]:
-        """The question in LLaVA's form, and more keys that its scripts pass over."""
+        """The question in LLaVA's form, with more keys, which its scripts ignore."""
         return {
             "question_id": self.id,
             "image": self.image,
@@ -78,12 +94,16 @@ class Question:
             "question": self.text,
             "choices": list(self.choices),
             "answer": self.answer,
-            "evidence": [one.row() for one in self.evidence],
+            "evidence": [evidence.row() for evidence in self.evidence],
         }
 
     @classmethod
     def of(cls, row: Any) -> Question:
-        """A question of a decoded line. Errors: PosetalkError with the reason alone."""
+        """Read a decoded line.
+
+        Raises:
+            PosetalkError: It is no question; the sentence gives the reason alone.
+        """
         choices = tuple(str(choice) for choice in row["choices"])
         answer = str(row["answer"])
         if len(choices) not in (0, len(LETTERS)):
@@ -94,12 +114,12 @@ class Question:
             raise PosetalkError(f"its category {row['category']!r} is none of {', '.join(KINDS)}")
         evidence = tuple(
             Evidence(
-                str(one["who"]),
-                str(one["fact"]),
-                bool(one["holds"]),
-                tuple((str(name), float(value)) for name, value in one["numbers"].items()),
+                str(fact["who"]),
+                str(fact["fact"]),
+                bool(fact["holds"]),
+                tuple((str(name), float(value)) for name, value in fact["numbers"].items()),
             )
-            for one in row["evidence"]
+            for fact in row["evidence"]
         )
         kind = cast(Kind, row["category"])
         form, text, image = str(row["form"]), str(row["question"]), str(row["image"])
@@ -109,20 +129,24 @@ class Question:
 
 
 def write_questions(questions: Iterable[Question], path: Path) -> None:
-    """A line each. Errors: a file that cannot be written."""
+    """Write a file of questions. Raises PosetalkError where it cannot be written."""
     write_lines((question.row() for question in questions), path)
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Errors: a file that cannot be read or is empty, a line that is no question (with its number), an id twice."""
-    found: dict[str, Question] = {}
+    """Read a file of questions.
+
+    Raises:
+        PosetalkError: The file cannot be read or is empty, a line is no question, or an id occurs twice.
+    """
+    questions: dict[str, Question] = {}
     for question in read_lines(path, Question.of, "build the questions again"):
-        if question.id in found:
+        if question.id in questions:
             raise PosetalkError(f"{path} has the question {question.id} twice; build the questions again")
-        found[question.id] = question
-    return list(found.values())
+        questions[question.id] = question
+    return list(questions.values())
 
 
-def drawn(*of: object) -> int:
-    """A number that depends on its words alone: what is drawn of one question changes with no other."""
-    return int.from_bytes(hashlib.blake2b(json.dumps(of).encode(), digest_size=8).digest())
+def stable_hash(*parts: object) -> int:
+    """A pseudo-random number of 64 bits that depends on `parts` alone, so that no question changes another's."""
+    return int.from_bytes(hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).digest())

@@ -1,4 +1,4 @@
-"""What a benchmark is made from: labels of any form that is read, as pictures."""
+"""The settings of a benchmark, and the annotated images that it is built from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from posetalk.bench.questions.build import EACH
-from posetalk.bench.questions.openset import PICTURES
+from posetalk.bench.questions.build import MAX_PER_ANSWER
+from posetalk.bench.questions.openset import MAX_IMAGES
 from posetalk.errors import PosetalkError
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.dataset import read_people
@@ -19,11 +19,11 @@ from posetalk.formats.paths import find_picture
 from posetalk.images.fit import misfit, scale_and_turns
 from posetalk.inputs import LocalPath, TomlName
 from posetalk.settings import Settings
-from posetalk.skeleton import skeleton as named
+from posetalk.skeleton import skeleton as load_skeleton
 
 
 class BuildSettings(Settings):
-    """What a benchmark is made from."""
+    """What a benchmark is built from."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "pictures": "max_images",
@@ -45,9 +45,9 @@ class BuildSettings(Settings):
     """First image of the range, counted from 1 (LSP only)."""
     last: int | None = None
     """Last image of the range; None for all (LSP only)."""
-    max_images: int = PICTURES
+    max_images: int = MAX_IMAGES
     """How many images the open questions are about, three questions each."""
-    max_per_answer: int = Field(EACH, ge=1)
+    max_per_answer: int = Field(MAX_PER_ANSWER, ge=1)
     """Closed questions of the same words and the same right answer, at most."""
     training_data: tuple[LocalPath, ...] = ()
     """Files that a model was trained on, whose images are refused."""
@@ -55,61 +55,77 @@ class BuildSettings(Settings):
     """Seed of wording and choice."""
 
 
-def pictures_of(
+def annotated_images(
     settings: BuildSettings,
 ) -> tuple[Iterable[AnnotatedImage], tuple[str, ...], Callable[[], Sequence[str]]]:
-    """The pictures, the names of their keypoints, and what to tell: labels that look wrong, records skipped so far.
+    """Open the annotations of a benchmark.
 
-    Errors: as the readers'; what does not go with this form of labels.
+    Returns:
+        The images, the names of their keypoints, and a function that returns sentences on labels that look wrong and on
+        records skipped so far.
+
+    Raises:
+        PosetalkError: The annotations cannot be read, or a setting does not apply to their format.
     """
     path = Path(settings.annotations)
-    chosen = named(settings.skeleton) if settings.skeleton else None
+    skeleton = load_skeleton(settings.skeleton) if settings.skeleton else None
     if read_start(path).startswith(b"{"):
-        captions, objects = (Path(one) if one else None for one in (settings.captions, settings.objects))
+        captions, objects = (Path(file) if file else None for file in (settings.captions, settings.objects))
         if settings.first != 1 or settings.last is not None:
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
         folder = Path(settings.images) if settings.images else None
-        pictures = AnnotatedImages(path, captions, objects, images=folder, skeleton=chosen)
-        more = scale_and_turns(pictures.some(), path, copies=True) if folder else []
-        return pictures, pictures.keypoint_names, lambda: _told([*pictures.notes, *more], pictures.skipped)
+        images = AnnotatedImages(path, captions, objects, images=folder, skeleton=skeleton)
+        size_notes = scale_and_turns(images.some(), path, copies=True) if folder else []
+        return (
+            images,
+            images.keypoint_names,
+            lambda: _notes([*images.notes, *size_notes], images.skipped),
+        )
     if settings.captions or settings.objects:
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
-    images = Path(settings.images) if settings.images else path.parent
-    data = read_people(path, images, skeleton=chosen, first=settings.first, last=settings.last)
-    more = scale_and_turns(data.images, path, copies=True) if settings.images else []
+    folder = Path(settings.images) if settings.images else path.parent
+    data = read_people(path, folder, skeleton=skeleton, first=settings.first, last=settings.last)
+    size_notes = scale_and_turns(data.images, path, copies=True) if settings.images else []
     return (
         [AnnotatedImage(image) for image in data.images],
         data.keypoint_names,
-        lambda: _told([*data.notes, *more], data.skipped),
+        lambda: _notes([*data.notes, *size_notes], data.skipped),
     )
 
 
-def with_photos(
-    pictures: Iterable[AnnotatedImage], settings: BuildSettings, left_out: dict[str, None]
+def images_with_files(
+    images: Iterable[AnnotatedImage], settings: BuildSettings, skipped: dict[str, None]
 ) -> Iterator[AnnotatedImage]:
-    """The pictures, only those whose photo is there, or a copy of it, where `images` is given.
+    """Where `settings.images` is set, only the images whose file is in that folder.
 
-    left_out: takes a sentence for each photo of another shape than the labels say. Errors: no photo, or most are so.
+    Args:
+        images: The annotated images.
+        settings: Settings of the benchmark.
+        skipped: Gets a sentence (key) for each file whose shape differs from the annotations.
+
+    Raises:
+        PosetalkError: No file exists, or most of them differ.
     """
-    images = Path(settings.images) if settings.images else None
-    good, bad, odd = 0, 0, ""
-    for picture in pictures:
-        path = None if images is None else find_picture(images, picture.image.name)
-        if images is not None and path is None:
+    folder = Path(settings.images) if settings.images else None
+    valid, invalid, last_fault = 0, 0, ""
+    for annotated in images:
+        path = None if folder is None else find_picture(folder, annotated.image.name)
+        if folder is not None and path is None:
             continue
-        if path is not None and (fault := misfit(replace(picture.image, path=path), shape=True)):
-            bad, odd = bad + 1, f"{path.name}: {fault}"
-            left_out[odd] = None
+        if path is not None and (fault := misfit(replace(annotated.image, path=path), shape=True)):
+            invalid, last_fault = invalid + 1, f"{path.name}: {fault}"
+            skipped[last_fault] = None
             continue
-        good += 1
-        yield picture
-    if bad > good:
+        valid += 1
+        yield annotated
+    if invalid > valid:
         raise PosetalkError(
-            f"{bad:,} of {bad + good:,} photos in {images} are not as {settings.annotations} has them; the last, {odd}"
+            f"{invalid:,} of {invalid + valid:,} photos in {folder} are not as {settings.annotations} has them; "
+            f"the last, {last_fault}"
         )
-    if not good:
-        raise PosetalkError(f"{images} has no photo of {settings.annotations}; give the folder of the photos")
+    if not valid:
+        raise PosetalkError(f"{folder} has no photo of {settings.annotations}; give the folder of the photos")
 
 
-def _told(notes: Iterable[str], skipped: Iterable[str]) -> list[str]:
+def _notes(notes: Iterable[str], skipped: Iterable[str]) -> list[str]:
     return [*notes, *(f"skipped: {sentence}" for sentence in skipped)]

@@ -1,4 +1,4 @@
-"""Cards of a report's page: the best and the worst answers of a model, and wrong ones, with their photos."""
+"""Cards of a report's page: the best and the worst open answers of a model, and wrong closed ones, with images."""
 
 from __future__ import annotations
 
@@ -13,51 +13,60 @@ from PIL import Image
 
 from posetalk.bench.answers.review import Review
 from posetalk.bench.questions.openset import OpenSet
-from posetalk.bench.questions.questions import Question, drawn
-from posetalk.bench.report.report import ModelResults, fingerprints, scores_of
+from posetalk.bench.questions.questions import Question, stable_hash
+from posetalk.bench.report.report import ModelResults, correctness, scores_of
 from posetalk.errors import PosetalkError
 from posetalk.formats.paths import find_picture
 from posetalk.images.opening import read_image
 from posetalk.pages.render import render
 
-SIDE, QUALITY = 400, 68  # px of a photo's longer side, and of JPEG
-BEST, WRONG = 3, 6  # best and worst open answers, and wrong closed ones, that are shown of each model
+SIDE, QUALITY = 400, 68  # longer side of an image in pixels, JPEG quality
+BEST, WRONG = 3, 6  # cards of each model: best and as many worst open answers, wrong closed answers
 
 
 class Thumbnails:
-    """Small photos as HTML, each read once. faults: a sentence for each that is there and cannot be read."""
+    """Small images as HTML, each read once. `faults` has a sentence for each file that cannot be read."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder, self._made, self.faults = folder, {"": ""}, list[str]()
+        self._folder, self._cache, self.faults = folder, {"": ""}, list[str]()
 
     def __call__(self, name: str) -> str:
-        if name not in self._made:
-            self._made[name] = self._small(name)
-        return self._made[name]
+        """HTML of an image by its file name; empty where it is missing or cannot be read."""
+        if name not in self._cache:
+            self._cache[name] = self._render(name)
+        return self._cache[name]
 
-    def _small(self, name: str) -> str:
+    def _render(self, name: str) -> str:
         if self._folder is None or (path := find_picture(self._folder, name)) is None:
             return ""
         try:
-            small = Image.fromarray(read_image(path))
+            thumbnail = Image.fromarray(read_image(path))
         except PosetalkError as error:
             self.faults.append(str(error))
             return ""
-        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        thumbnail.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         file = io.BytesIO()
-        small.save(file, "JPEG", quality=QUALITY, optimize=True)
+        thumbnail.save(file, "JPEG", quality=QUALITY, optimize=True)
         data = base64.b64encode(file.getvalue()).decode()
-        return render("photo.html.jinja", data=data, size=small.size, name=name)
+        return render("photo.html.jinja", data=data, size=thumbnail.size, name=name)
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One question with its answer. photo: HTML. look: good or bad. rows: names and texts, the question first."""
+    """One question with its answer.
 
-    photo: str
+    Attributes:
+        image: HTML of the image.
+        kind: Kind of the question.
+        score: Score of the answer, as text.
+        style: CSS class of the score: `good` or `bad`.
+        rows: Labels and texts, the question first.
+    """
+
+    image: str
     kind: str
     score: str
-    look: str
+    style: str
     rows: tuple[tuple[str, str], ...]
 
 
@@ -71,48 +80,50 @@ class Examples:
 
 
 def examples(
-    model: ModelResults, closed: Sequence[Question], opened: OpenSet | None, photos: Thumbnails
+    model: ModelResults, closed: Sequence[Question], open_set: OpenSet | None, thumbnails: Thumbnails
 ) -> list[Examples]:
-    """The best and the worst open answers of a model, and some closed ones that are wrong; those there are."""
-    parts = []
+    """The best and the worst open answers of a model, and some wrong closed ones."""
+    sections = []
     scores = scores_of(model.reviews)
-    ranked = sorted(scores, key=lambda q: (scores[q][1] - scores[q][0], q))  # the reference's lead
+    ranked = sorted(scores, key=lambda q: (scores[q][1] - scores[q][0], q))  # by the lead of the reference
     best = ranked[: min(BEST, -(-len(ranked) // 2))]
     worst = ranked[: len(best) - 1 : -1][:BEST] if best else []
-    for title, some, look in (("best answers", best, "good"), ("worst answers", worst, "bad")):
-        cards = [_open_card(model, q, scores[q], opened, photos, look) for q in some if opened]
-        parts.append(Examples(model.name, title, tuple(cards)))
-    found = fingerprints(model.answers, closed)
-    wrong = [q for q in closed if q.id in model.answers and found[q.id] != "right"]
-    wrong.sort(key=lambda q: drawn("shown", q.id))
-    cards = [_closed_card(model, q, found[q.id], photos) for q in wrong[:WRONG]]
-    parts.append(Examples(model.name, "some wrong answers", tuple(cards)))
-    return [part for part in parts if part.cards]
+    for title, questions, style in (("best answers", best, "good"), ("worst answers", worst, "bad")):
+        cards = [_open_card(model, q, scores[q], open_set, thumbnails, style) for q in questions if open_set]
+        sections.append(Examples(model.name, title, tuple(cards)))
+    outcomes = correctness(model.answers, closed)
+    wrong = [q for q in closed if q.id in model.answers and outcomes[q.id] != "right"]
+    wrong.sort(key=lambda q: stable_hash("shown", q.id))
+    cards = [_closed_card(model, q, outcomes[q.id], thumbnails) for q in wrong[:WRONG]]
+    sections.append(Examples(model.name, "some wrong answers", tuple(cards)))
+    return [section for section in sections if section.cards]
 
 
 def _open_card(
     model: ModelResults,
     name: str,
     scores: tuple[float, float],
-    opened: OpenSet,
-    photos: Thumbnails,
-    look: str,
+    open_set: OpenSet,
+    thumbnails: Thumbnails,
+    style: str,
 ) -> Card:
-    question = next(q for q in opened.questions if q.id == name)
+    question = next(q for q in open_set.questions if q.id == name)
     answer = model.answers.get(name)
-    said = [(f"judge, who saw the {r.first} first", _why(r)) for r in model.reviews if r.question == name]
+    reasons = [
+        (f"judge, who saw the {r.first} first", _reason(r)) for r in model.reviews if r.question == name
+    ]
     rows = (
         ("asked", question.text),
         ("answer", answer.text if answer else "not given here"),
         ("reference", question.reference),
-        *said,
+        *reasons,
     )
     score = f"{scores[0]:g} beside the reference's {scores[1]:g}"
-    return Card(photos(question.image), question.category, score, look, rows)
+    return Card(thumbnails(question.image), question.category, score, style, rows)
 
 
-def _why(review: Review) -> str:
-    """The judge's reason, out of its JSON, and the scores; else its words as they are."""
+def _reason(review: Review) -> str:
+    """The judge's reason and scores; the whole reply where it is no JSON or has no scores."""
     try:
         why = json.loads(review.content)["why"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -122,11 +133,11 @@ def _why(review: Review) -> str:
     return f"{why} (reference {review.scores[0]:g}, answer {review.scores[1]:g})"
 
 
-def _closed_card(model: ModelResults, question: Question, mark: str, photos: Thumbnails) -> Card:
+def _closed_card(model: ModelResults, question: Question, outcome: str, thumbnails: Thumbnails) -> Card:
     evidence = "\n".join(
-        f"{one.who}: {one.key if one.value else f'not {one.key}'}"
-        + "".join(f", {name} {value:g}" for name, value in one.numbers)
-        for one in question.evidence
+        f"{fact.who}: {fact.key if fact.value else f'not {fact.key}'}"
+        + "".join(f", {name} {value:g}" for name, value in fact.numbers)
+        for fact in question.evidence
     )
     rows = (
         ("asked", question.prompt),
@@ -134,4 +145,4 @@ def _closed_card(model: ModelResults, question: Question, mark: str, photos: Thu
         ("right", question.right),
         ("because", evidence),
     )
-    return Card(photos(question.image), question.kind, mark, "bad", rows)
+    return Card(thumbnails(question.image), question.kind, outcome, "bad", rows)

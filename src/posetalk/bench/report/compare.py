@@ -1,7 +1,7 @@
-"""Numbers of models with how far they can be trusted, and differences between two models.
+"""Scores of models with confidence intervals, and differences between two models.
 
-Intervals are 95 % percentile bootstrap over pictures, 1,000 draws; tests are permutation tests, in which the two models
-change places in half of the pictures.
+Intervals are 95 % percentile bootstrap over images, 1,000 draws. Tests are permutation tests, which swap the two models
+in half of the images.
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ from posetalk.score.bootstrap import interval, resample
 from posetalk.types import Floats
 
 Pair = tuple[float, float]
-# Question -> a top and a bottom; a model's number is the sum of its tops over the sum of its bottoms.
+# Question id -> numerator and denominator; a model's score is the sum of numerators over the sum of denominators.
 Scores = dict[str, Pair]
 
 
 @dataclass(frozen=True, slots=True)
 class KindScore:
-    """One number of a model over some questions. n: questions; interval: 95 %."""
+    """The score of a model on one kind of question.
+
+    Attributes:
+        kind: Kind of question, or `all`.
+        n: Number of questions.
+        value: The score.
+        interval: 95 % confidence interval; None where there is too little data.
+    """
 
     kind: str
     n: int
@@ -33,7 +40,17 @@ class KindScore:
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """`second` minus `first` on the questions that both have. what: `relative score` or `accuracy`."""
+    """The score of `second` minus that of `first`.
+
+    Attributes:
+        what: `relative score` or `accuracy`.
+        first: Name of a model.
+        second: Name of another model.
+        n: Number of questions that both have.
+        difference: The difference.
+        interval: 95 % confidence interval; None where there is too little data.
+        p: p-value of the permutation test, two-sided; None where there is no test.
+    """
 
     what: str
     first: str
@@ -45,38 +62,48 @@ class PairedDifference:
 
 
 def number_of(kind: str, scores: Scores, images: Mapping[str, str], scale: float = 1) -> KindScore:
-    """images: question -> its picture; scale: what the number is multiplied by."""
-    top, bottom = _sums([scores], images)
-    value = scale * float(top.sum() / bottom.sum())
-    return KindScore(kind, len(scores), value, interval(scale * resample(top, bottom)[:, 0]))
+    """The score over some questions, times `scale`. `images`: question id -> its image."""
+    numerators, denominators = _sums([scores], images)
+    value = scale * float(numerators.sum() / denominators.sum())
+    return KindScore(kind, len(scores), value, interval(scale * resample(numerators, denominators)[:, 0]))
 
 
 def paired(what: str, scores: Mapping[str, Scores], images: Mapping[str, str]) -> list[PairedDifference]:
-    """Each two models, on the questions that both have. scores: by the models' names."""
-    found = []
+    """Differences between every two models, on the questions that both have. `scores` is by model name."""
+    differences = []
     for first, second in combinations(scores, 2):
         shared = [q for q in scores[first] if q in scores[second]]
         if not shared:
             continue
-        top, bottom = _sums([{q: scores[name][q] for q in shared} for name in (first, second)], images)
+        sums = _sums([{q: scores[name][q] for q in shared} for name in (first, second)], images)
+        numerators, denominators = sums
         scale = 100 if what == "relative score" else 1
-        values = scale * top.sum(0) / bottom.sum(0)
-        drawn = scale * resample(top, bottom)
-        middle = interval(drawn[:, 1] - drawn[:, 0])
-        difference = float(values[1] - values[0])
-        found.append(
-            PairedDifference(what, first, second, len(shared), difference, middle, swap_test(top, bottom))
+        values = scale * numerators.sum(0) / denominators.sum(0)
+        resampled = scale * resample(numerators, denominators)
+        differences.append(
+            PairedDifference(
+                what,
+                first,
+                second,
+                len(shared),
+                float(values[1] - values[0]),
+                interval(resampled[:, 1] - resampled[:, 0]),
+                swap_test(numerators, denominators),
+            )
         )
-    return found
+    return differences
 
 
 def _sums(scores: Sequence[Scores], images: Mapping[str, str]) -> tuple[Floats, Floats]:
-    """Tops and bottoms summed by picture: (pictures, len(scores)) each."""
-    rows = {name: i for i, name in enumerate(dict.fromkeys(images[q] for some in scores for q in some))}
-    top, bottom = np.zeros((len(rows), len(scores))), np.zeros((len(rows), len(scores)))
-    for column, some in enumerate(scores):
-        for question, (one, other) in some.items():
+    """Numerators and denominators summed by image: (images, models) each."""
+    rows = {
+        name: i
+        for i, name in enumerate(dict.fromkeys(images[q] for model_scores in scores for q in model_scores))
+    }
+    numerators, denominators = np.zeros((2, len(rows), len(scores)))
+    for column, model_scores in enumerate(scores):
+        for question, (numerator, denominator) in model_scores.items():
             row = rows[images[question]]
-            top[row, column] += one
-            bottom[row, column] += other
-    return top, bottom
+            numerators[row, column] += numerator
+            denominators[row, column] += denominator
+    return numerators, denominators

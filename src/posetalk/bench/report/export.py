@@ -1,8 +1,8 @@
-"""The judge-free set for other people's harnesses: a task folder of lmms-eval, a table of VLMEvalKit.
+"""Export the closed set for other evaluation harnesses: a task folder of lmms-eval or a table of VLMEvalKit.
 
 lmms-eval: the keys of its docs/task_guide.md (commit 038b4a7); `--include_path FOLDER --tasks posetalk_bench`.
-VLMEvalKit: the columns that its ImageBaseDataset and ImageMCQDataset read (commit 895762d); the file in $LMUData is
-taken as a CustomMCQDataset. Both need the photos: questions without one are left out.
+VLMEvalKit: the columns that its ImageBaseDataset and ImageMCQDataset read (commit 895762d); it takes the file in
+$LMUData for a CustomMCQDataset. Questions whose image is missing are left out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from string import Template
 
 from huggingface_hub import DatasetCardData
 
+from posetalk.atomic_files import whole_file, write_text
 from posetalk.bench.questions.lines import write_lines
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
@@ -24,7 +25,6 @@ from posetalk.formats.coco import picture_path
 from posetalk.formats.paths import find_picture
 from posetalk.hub.card import save_card
 from posetalk.images.opening import picture_bytes
-from posetalk.whole import whole_file, write_text
 
 TASK = "posetalk_bench"
 COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")
@@ -56,7 +56,7 @@ metadata:
 _UTILS = Template('''\
 
 
-# What lmms-eval calls, with a row of questions.jsonl.
+# Functions that lmms-eval calls with a row of questions.jsonl.
 
 
 def doc_to_visual(doc):
@@ -64,26 +64,37 @@ def doc_to_visual(doc):
 
 
 def doc_to_text(doc, lmms_eval_specific_kwargs=None):
-    around = lmms_eval_specific_kwargs or {}
-    return around.get("pre_prompt", "") + doc["text"] + around.get("post_prompt", "")
+    kwargs = lmms_eval_specific_kwargs or {}
+    return kwargs.get("pre_prompt", "") + doc["text"] + kwargs.get("post_prompt", "")
 
 
 def process_results(doc, results):
-    """Right or not, over all questions and over those of the kind; an answer that cannot be read is wrong."""
-    said = answer_of(results[0], doc["choices"].split("\\n") if doc["choices"] else ())
-    right = float(said == doc["answer"])
-    return {"accuracy": right, "accuracy_" + doc["category"]: right, "unreadable": float(said is None)}
+    """Accuracy over all questions and over those of the kind; an unreadable answer is wrong."""
+    answer = answer_of(results[0], doc["choices"].split("\\n") if doc["choices"] else ())
+    right = float(answer == doc["answer"])
+    return {"accuracy": right, "accuracy_" + doc["category"]: right, "unreadable": float(answer is None)}
 ''')
 
 
 def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> int:
-    """Write posetalk_bench.yaml, utils.py, questions.jsonl and its card; gives back how many questions were left out.
+    """Write a task of lmms-eval: posetalk_bench.yaml, utils.py, questions.jsonl and a data card.
 
-    Paths in them are absolute, as lmms-eval reads them from anywhere; the variable POSETALK_IMAGES names another folder
-    of photos. Errors: no photo, a folder that cannot be written.
+    The files hold absolute paths, because lmms-eval may run anywhere. The environment variable POSETALK_IMAGES names
+    another folder of images.
+
+    Args:
+        questions: Questions with one right answer.
+        images: Folder of the images.
+        folder: Folder to write.
+
+    Returns:
+        Number of questions that were left out, because their image is missing or cannot be read.
+
+    Raises:
+        PosetalkError: No image exists, or the folder cannot be written.
     """
     images, folder = images.resolve(), folder.resolve()
-    some = _with_photos(questions, images)
+    exported = _with_images(questions, images)
     data = folder / "questions.jsonl"
     write_lines(
         (
@@ -91,63 +102,73 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
                 "question_id": question.id,
                 "image": picture_path(images, question.image).relative_to(images).as_posix(),
                 "text": question.prompt,
-                # one string: a column of empty and of other lists has no type of its own
+                # one string, because a column of empty and other lists has no single type
                 "choices": "\n".join(question.choices),
                 "answer": question.answer,
                 "category": question.kind,
             }
-            for question in some
+            for question in exported
         ),
         data,
     )
-    names = ["accuracy", *(f"accuracy_{kind}" for kind in KINDS if any(q.kind == kind for q in some))]
+    names = ["accuracy", *(f"accuracy_{kind}" for kind in KINDS if any(q.kind == kind for q in exported))]
     metrics = [_metric(name, "true") for name in names] + [_metric("unreadable", "false")]
     yaml = _YAML.substitute(task=TASK, data=json.dumps(str(data)), metrics="\n".join(metrics))
     parser = files("posetalk.bench.answers").joinpath("parse.py").read_text(encoding="utf-8")
-    head = "from __future__ import annotations\n\n"
+    first_import = "from __future__ import annotations\n\n"
     parser = parser.replace(
-        head, f"{head}import os\nfrom pathlib import Path\n\nfrom PIL import Image\n\n", 1
+        first_import, f"{first_import}import os\nfrom pathlib import Path\n\nfrom PIL import Image\n\n", 1
     )
     utils = parser + _UTILS.substitute(images=repr(str(images)))
     for name, text in ((f"{TASK}.yaml", yaml), ("utils.py", utils)):
         write_text(folder / name, text)
-    _card(some, data)
-    return len(questions) - len(some)
+    _save_card(exported, data)
+    return len(questions) - len(exported)
 
 
 def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> int:
-    """Write the table (.tsv); gives back how many questions were left out.
+    """Write a table of VLMEvalKit.
 
-    Yes and no are the choices A and B. A photo is there once, and the other questions about it name its row.
-    Errors: no photo, one that cannot be read, a file that cannot be written.
+    Yes and no become the choices A and B. The table holds each image once; other questions about it name that row.
+
+    Args:
+        questions: Questions with one right answer.
+        images: Folder of the images.
+        out: The .tsv file to write.
+
+    Returns:
+        Number of questions that were left out, because their image is missing or cannot be read.
+
+    Raises:
+        PosetalkError: No image exists, or the file cannot be written.
     """
-    some = _with_photos(questions, images)
-    first: dict[str, int] = {}
+    exported = _with_images(questions, images)
+    image_rows: dict[str, int] = {}
     with whole_file(out) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, delimiter="\t", restval="", lineterminator="\n")
         table.writeheader()
-        for index, question in enumerate(some):
+        for index, question in enumerate(exported):
             row = {
                 "index": index,
                 "question_id": question.id,
-                "image": first.get(question.image),
+                "image": image_rows.get(question.image),
                 "question": question.text,
                 "answer": {"yes": "A", "no": "B"}.get(question.answer, question.answer),
                 "category": question.kind,
                 "split": "test",
             }
-            if question.image not in first:
-                first[question.image] = index
+            if question.image not in image_rows:
+                image_rows[question.image] = index
                 row["image"] = base64.b64encode(
                     picture_bytes(picture_path(images, question.image))[0]
                 ).decode()
             choices = question.choices or ("Yes", "No")
             table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
-    return len(questions) - len(some)
+    return len(questions) - len(exported)
 
 
-def _card(questions: Sequence[Question], data: Path) -> None:
-    """README.md beside the questions."""
+def _save_card(questions: Sequence[Question], data: Path) -> None:
+    """Write README.md beside the questions."""
     kinds = [(kind, sum(question.kind == kind for question in questions)) for kind in KINDS]
     count = f"{len(questions):,} question{'' if len(questions) == 1 else 's'}"
     title = f"{count} about bodies with one right answer"
@@ -188,15 +209,15 @@ def _card(questions: Sequence[Question], data: Path) -> None:
         raise PosetalkError(f"cannot write {data.parent}: {error.strerror}; choose another place") from None
 
 
-def _with_photos(questions: Sequence[Question], images: Path) -> list[Question]:
-    """Those whose photo is in the folder and can be read."""
-    there = {name for name in {question.image for question in questions} if _readable(images, name)}
-    if not there:
+def _with_images(questions: Sequence[Question], images: Path) -> list[Question]:
+    """The questions whose image exists and can be read."""
+    readable = {name for name in {question.image for question in questions} if _is_readable(images, name)}
+    if not readable:
         raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
-    return [question for question in questions if question.image in there]
+    return [question for question in questions if question.image in readable]
 
 
-def _readable(images: Path, name: str) -> bool:
+def _is_readable(images: Path, name: str) -> bool:
     path = find_picture(images, name)
     try:
         return path is not None and bool(picture_bytes(path))

@@ -1,6 +1,6 @@
-"""The numbers of a benchmark: how models stand beside the references, how many questions they answer rightly.
+"""The numbers of a benchmark: scores relative to the references, and accuracy on questions with one right answer.
 
-See compare.py for intervals and tests.
+compare.py has the intervals and tests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from posetalk.atomic_files import write_text
 from posetalk.bench.answers.parse import answer_of
 from posetalk.bench.answers.review import ModelAnswer, Review
 from posetalk.bench.questions.blind import blind_score
@@ -20,14 +21,19 @@ from posetalk.bench.questions.openset import CATEGORIES, OpenSet
 from posetalk.bench.questions.questions import KINDS, Question
 from posetalk.bench.report.compare import KindScore, PairedDifference, Scores, number_of, paired
 from posetalk.errors import PosetalkError
-from posetalk.whole import write_text
 
 ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelResults:
-    """What one model did. answers: to closed and open questions, by the question's id; reviews: of its open answers."""
+    """The results of one model.
+
+    Attributes:
+        name: Name of the model.
+        answers: Answers to closed and open questions, by question id.
+        reviews: A judge's reviews of the open answers.
+    """
 
     name: str
     answers: Mapping[str, ModelAnswer] = field(default_factory=dict)
@@ -36,11 +42,15 @@ class ModelResults:
 
 @dataclass(frozen=True, slots=True)
 class RelativeScores:
-    """Open answers: the candidate's scores as a share of the references', times 100, by category and `all`.
+    """Scores of open answers.
 
-    judged: reviews with scores; failed: those without. left_out: questions of which a review failed, which count
-    nowhere, so that both orders weigh the same. first: by how much more the same answer scored when the judge saw it
-    first than second, in points, with its interval; None where the judge saw one order only.
+    Attributes:
+        numbers: Scores of the model as a percentage of the references' scores, by category and for `all`.
+        judged: Number of reviews with scores.
+        failed: Number of reviews without scores.
+        left_out: Number of questions with a failed review. They are left out, so that both orders weigh the same.
+        first: Position bias: points by which an answer scores higher when it is shown first instead of second; None
+            where the judge saw one order only.
     """
 
     numbers: tuple[KindScore, ...]
@@ -52,10 +62,12 @@ class RelativeScores:
 
 @dataclass(frozen=True, slots=True)
 class Accuracies:
-    """Closed answers: the share that is right, by kind and `all`.
+    """Accuracy on closed questions.
 
-    missing: questions that the model did not answer; unreadable: answers from which nothing could be read. Both count
-    as wrong.
+    Attributes:
+        numbers: Share of right answers, 0 to 1, by kind, by form of answer and for `all`.
+        missing: Number of questions without an answer, which count as wrong.
+        unreadable: Number of answers that could not be parsed, which count as wrong.
     """
 
     numbers: tuple[KindScore, ...]
@@ -65,9 +77,16 @@ class Accuracies:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """What `posetalk bench` found.
+    """The numbers of a benchmark.
 
-    chance, blind: by kind, of guessing and of the classifier that sees no picture. judge: its name, where it is known.
+    Attributes:
+        models: Names of the models.
+        relative: Scores of open answers, by model.
+        accuracy: Accuracy on closed questions, by model.
+        tests: Differences between every two models.
+        chance: Accuracy of random guessing, by kind.
+        blind: Accuracy of the classifier that does not see the image, by kind.
+        judge: Name of the judge; empty where there is none or it is unknown.
     """
 
     models: tuple[str, ...]
@@ -79,11 +98,12 @@ class BenchReport:
     judge: str = ""
 
     def to_dict(self) -> dict[str, Any]:
+        """The report as JSON."""
         return {
             "models": list(self.models),
             "judge": self.judge,
-            "relative_score": {name: asdict(found) for name, found in self.relative.items()},
-            "accuracy": {name: asdict(found) for name, found in self.accuracy.items()},
+            "relative_score": {name: asdict(scores) for name, scores in self.relative.items()},
+            "accuracy": {name: asdict(scores) for name, scores in self.accuracy.items()},
             "tests": [asdict(test) for test in self.tests],
             "chance": self.chance,
             "blind": {kind: asdict(number) for kind, number in self.blind.items()},
@@ -92,79 +112,91 @@ class BenchReport:
         }
 
     def save(self, folder: Path) -> None:
-        """report.json. Errors: a folder that cannot be written."""
+        """Write report.json. Raises PosetalkError where this fails."""
         write_text(folder / "report.json", json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
-def report(
+def make_report(
     models: Sequence[ModelResults],
     closed: Sequence[Question] = (),
     solved: Mapping[str, float] | None = None,
-    opened: OpenSet | None = None,
+    open_set: OpenSet | None = None,
 ) -> BenchReport:
-    """closed: the judge-free set, with how often each question was guessed without its picture (`blind`); opened: the
-    set to which the reviews belong.
+    """Compute the numbers of a benchmark.
 
-    Errors: two models of one name, no model, reviews of questions that are not in the set or by two judges, nothing to
-    report.
+    Args:
+        models: Results of the models.
+        closed: Questions with one right answer.
+        solved: How often each of them was guessed without its image (`blind_baseline`).
+        open_set: The open questions, to which the reviews belong.
+
+    Raises:
+        PosetalkError: There is no model or nothing to report, two models share a name, or reviews are by two judges or
+            of questions that are not in the set.
     """
     names = [model.name for model in models]
     if len(set(names)) < len(names) or not names:
         raise PosetalkError(f"{len(names)} models ({', '.join(names)}) cannot be told apart; name each once")
-    judge = _check_reviews(models, opened)
+    judge = _check_reviews(models, open_set)
     judged = {model.name: scores_of(model.reviews) for model in models if model.reviews}
-    right = {
-        model.name: fingerprints(model.answers, closed)
+    correct = {
+        model.name: correctness(model.answers, closed)
         for model in models
         if any(question.id in model.answers for question in closed)
     }
-    if not judged and not right:
+    if not judged and not correct:
         raise PosetalkError(
             "there is neither an answer to the judge-free set nor a review; answer or judge first"
         )
-    images = {q.id: q.image for q in opened.questions} if opened else {}
-    tests = [*paired("relative score", judged, images), *paired("accuracy", _ones(right), _images(closed))]
+    images = {q.id: q.image for q in open_set.questions} if open_set else {}
+    closed_images = {question.id: question.image for question in closed}
+    accuracy_scores = {name: _accuracy_scores(outcomes) for name, outcomes in correct.items()}
+    groups = _groups(closed)
     blind: dict[str, KindScore] = {}
-    for kind, some in _parts(closed) if solved is not None else []:
-        found = blind_score(some, dict(solved or {}))
-        blind[kind] = KindScore(kind, found.n, found.accuracy, found.interval)
+    for kind, questions in groups if solved is not None else []:
+        score = blind_score(questions, dict(solved or {}))
+        blind[kind] = KindScore(kind, score.n, score.accuracy, score.interval)
     return BenchReport(
         tuple(names),
         {m.name: _relative(m.reviews, judged[m.name], images) for m in models if m.name in judged},
-        {m.name: _accuracy(right[m.name], closed) for m in models if m.name in right},
-        tuple(tests),
-        {kind: sum(q.chance for q in some) / len(some) for kind, some in _parts(closed)},
+        {m.name: _accuracy(correct[m.name], closed) for m in models if m.name in correct},
+        (*paired("relative score", judged, images), *paired("accuracy", accuracy_scores, closed_images)),
+        {kind: sum(q.chance for q in questions) / len(questions) for kind, questions in groups},
         blind,
         judge,
     )
 
 
-def fingerprints(answers: Mapping[str, ModelAnswer], closed: Iterable[Question]) -> dict[str, str]:
-    """Question id -> `right`, `wrong`, `unreadable` or `missing`."""
-    found = {}
+def correctness(answers: Mapping[str, ModelAnswer], closed: Iterable[Question]) -> dict[str, str]:
+    """Compare answers with the right ones.
+
+    Args:
+        answers: Answers by question id.
+        closed: The questions.
+
+    Returns:
+        Question id -> `right`, `wrong`, `unreadable` or `missing`.
+    """
+    outcomes = {}
     for question in closed:
-        answer = answers.get(question.id)
-        said = None if answer is None else answer_of(answer.text, question.choices)
-        found[question.id] = (
-            "missing"
-            if answer is None
-            else "unreadable"
-            if said is None
-            else "right"
-            if said == question.answer
-            else "wrong"
+        if question.id not in answers:
+            outcomes[question.id] = "missing"
+            continue
+        answer = answer_of(answers[question.id].text, question.choices)
+        outcomes[question.id] = (
+            "unreadable" if answer is None else "right" if answer == question.answer else "wrong"
         )
-    return found
+    return outcomes
 
 
-def _check_reviews(models: Sequence[ModelResults], opened: OpenSet | None) -> str:
-    """The judge."""
-    known = {question.id for question in opened.questions} if opened else set()
+def _check_reviews(models: Sequence[ModelResults], open_set: OpenSet | None) -> str:
+    """Refuse reviews of other questions and by several judges; returns the judge."""
+    known = {question.id for question in open_set.questions} if open_set else set()
     for model in models:
-        strange = next((review for review in model.reviews if review.question not in known), None)
-        if strange is not None:
+        unknown = next((review for review in model.reviews if review.question not in known), None)
+        if unknown is not None:
             raise PosetalkError(
-                f"the reviews of {model.name} have a question {strange.question} that is not in the benchmark; "
+                f"the reviews of {model.name} have a question {unknown.question} that is not in the benchmark; "
                 "give the benchmark that was answered"
             )
     judges = sorted({review.judge for model in models for review in model.reviews})
@@ -177,66 +209,64 @@ def _check_reviews(models: Sequence[ModelResults], opened: OpenSet | None) -> st
 
 
 def scores_of(reviews: Iterable[Review]) -> Scores:
-    """Candidate's and reference's score of each question, a mean over the orders; none where one of them failed."""
-    found: dict[str, list[Review]] = {}
+    """Question id -> scores of candidate and reference, means over the orders. A failed review drops its question."""
+    by_question: dict[str, list[Review]] = {}
     for review in reviews:
-        found.setdefault(review.question, []).append(review)
-    scores = {name: [r.scores for r in some if r.scores is not None] for name, some in found.items()}
-    return {
-        name: (float(np.mean([two for _, two in some])), float(np.mean([one for one, _ in some])))
-        for name, some in scores.items()
-        if len(some) == len(found[name])
-    }
+        by_question.setdefault(review.question, []).append(review)
+    means = {}
+    for question, question_reviews in by_question.items():
+        scores = [review.scores for review in question_reviews if review.scores is not None]
+        if len(scores) == len(question_reviews):
+            reference, candidate = np.mean(scores, axis=0)
+            means[question] = (float(candidate), float(reference))
+    return means
 
 
 def _relative(reviews: Sequence[Review], scores: Scores, images: Mapping[str, str]) -> RelativeScores:
     category = {review.question: review.category for review in reviews}
     order = [*CATEGORIES.values(), *sorted({*category.values()} - {*CATEGORIES.values()})]
-    parts = [(name, [q for q in scores if category[q] == name]) for name in order]
+    groups = [(name, [q for q in scores if category[q] == name]) for name in order]
     numbers = tuple(
-        number_of(name, {q: scores[q] for q in some}, images, 100)
-        for name, some in [*parts, (ALL, list(scores))]
-        if some
+        number_of(name, {q: scores[q] for q in questions}, images, 100)
+        for name, questions in [*groups, (ALL, list(scores))]
+        if questions
     )
-    shown: dict[str, dict[str, float]] = {}
+    by_order: dict[str, dict[str, float]] = {}  # question -> which was shown first -> score of the candidate
     for review in reviews:
         if review.scores is not None:
-            shown.setdefault(review.question, {})[review.first] = review.scores[1]
-    twice = {q: (s["candidate"] - s["reference"], 1.0) for q, s in shown.items() if len(s) == 2}
+            by_order.setdefault(review.question, {})[review.first] = review.scores[1]
+    bias = {q: (s["candidate"] - s["reference"], 1.0) for q, s in by_order.items() if len(s) == 2}
     return RelativeScores(
         numbers,
         judged=sum(review.scores is not None for review in reviews),
         failed=sum(review.scores is None for review in reviews),
         left_out=len(category) - len(scores),
-        first=number_of("shown first", twice, images) if twice else None,
+        first=number_of("shown first", bias, images) if bias else None,
     )
 
 
-def _accuracy(found: Mapping[str, str], closed: Sequence[Question]) -> Accuracies:
-    scores, images = _ones({"": found})[""], _images(closed)
-    counts = list(found.values())
+def _accuracy(outcomes: Mapping[str, str], closed: Sequence[Question]) -> Accuracies:
+    scores = _accuracy_scores(outcomes)
+    images = {question.id: question.image for question in closed}
     return Accuracies(
-        tuple(number_of(name, {q.id: scores[q.id] for q in some}, images) for name, some in _parts(closed)),
-        missing=counts.count("missing"),
-        unreadable=counts.count("unreadable"),
+        tuple(
+            number_of(name, {q.id: scores[q.id] for q in questions}, images)
+            for name, questions in _groups(closed)
+        ),
+        missing=sum(outcome == "missing" for outcome in outcomes.values()),
+        unreadable=sum(outcome == "unreadable" for outcome in outcomes.values()),
     )
 
 
-def _parts(closed: Sequence[Question]) -> list[tuple[str, list[Question]]]:
+def _accuracy_scores(outcomes: Mapping[str, str]) -> Scores:
+    return {question: (float(outcome == "right"), 1.0) for question, outcome in outcomes.items()}
+
+
+def _groups(closed: Sequence[Question]) -> list[tuple[str, list[Question]]]:
     """The questions of each kind, of each form of answer, and all."""
-    parts: list[tuple[str, list[Question]]] = [
+    groups: list[tuple[str, list[Question]]] = [
         (kind, [q for q in closed if q.kind == kind]) for kind in KINDS
     ]
-    parts.append(("yes or no", [q for q in closed if not q.choices]))
-    parts.append(("four choices", [q for q in closed if q.choices]))
-    return [(name, some) for name, some in [*parts, (ALL, list(closed))] if some]
-
-
-def _ones(right: Mapping[str, Mapping[str, str]]) -> dict[str, Scores]:
-    return {
-        name: {q: (float(mark == "right"), 1.0) for q, mark in found.items()} for name, found in right.items()
-    }
-
-
-def _images(closed: Iterable[Question]) -> dict[str, str]:
-    return {question.id: question.image for question in closed}
+    groups.append(("yes or no", [q for q in closed if not q.choices]))
+    groups.append(("four choices", [q for q in closed if q.choices]))
+    return [(name, questions) for name, questions in [*groups, (ALL, list(closed))] if questions]

@@ -1,1 +1,1 @@
-"""Text from facts and captions, without a model."""
+"""The writer that needs no model: text from facts and captions."""

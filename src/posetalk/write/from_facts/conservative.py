@@ -1,4 +1,4 @@
-"""Which facts are put in words: fewer than hold, because words say more than a projection shows."""
+"""Which facts may be put in words: not all true ones, because words say more than a projection shows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from posetalk.facts.fact import Fact, Facts
 from posetalk.facts.posture import POSTURES
 from posetalk.facts.scene import ScenePerson
 
-AHEAD = 0.05  # trunk lengths: the nose is on the side of the ears that the head is said to be turned to
-# Knees that are drawn up are a seat as well as a crouch, a jump or a ride on a board: that somebody sits is only said
-# where a caption says so, or speaks of a seat and of nothing that is done on bent legs.
-_SITS = re.compile(r"\b(?:sit|sits|sitting|seated|sat)\b", re.IGNORECASE)
+MIN_AHEAD = (
+    0.05  # trunk lengths by which the nose must be beside the ears for a head that is turned to that side
+)
+# Drawn-up knees may be a crouch, a jump or a ride on a board: that somebody sits is only said where a caption says so,
+# or names a seat and nothing that is done on bent legs.
+_SITTING = re.compile(r"\b(?:sit|sits|sitting|seated|sat)\b", re.IGNORECASE)
 _SEAT = re.compile(
     r"\b(?:chairs?|wheelchair|couch|sofa|bench|toilet|stool|bed|desk|tables?|horses?|horseback|elephants?|camel|"
     r"motorcycles?|motorbikes?|bikes?|bicycles?|scooter|carriage|wagon|boat|canoe|train|bus|meal|dinner|lunch|eating)\b",
@@ -26,28 +28,35 @@ _ON_BENT_LEGS = re.compile(
 )
 
 
-def conservatively_true(figure: ScenePerson, captions: Sequence[str]) -> ScenePerson:
-    """The person with the facts that may be put in words; the others are not known."""
-    facts = figure.facts
-    doubtful = facts.value("body: sitting") and not _seated(captions)
-    kept: list[Fact] = []
+def conservatively_true(person: ScenePerson, captions: Sequence[str]) -> ScenePerson:
+    """Restrict a person's facts to those that may be put in words.
+
+    Args:
+        person: The person.
+        captions: The captions of the image.
+
+    Returns:
+        The person with the other facts set to not known.
+    """
+    facts = person.facts
+    sitting_unsure = facts.value("body: sitting") and not _seated_in_captions(captions)
+    restricted: list[Fact] = []
     for fact in facts:
-        if (doubtful and fact.predicate in POSTURES) or _turned_otherwise(fact, facts):
+        if (sitting_unsure and fact.predicate in POSTURES) or _nose_points_elsewhere(fact, facts):
             fact = replace(fact, value=None)
-        kept.append(fact)
-    return replace(figure, facts=Facts(kept))
+        restricted.append(fact)
+    return replace(person, facts=Facts(restricted))
 
 
-def _seated(captions: Sequence[str]) -> bool:
+def _seated_in_captions(captions: Sequence[str]) -> bool:
     text = " ".join(captions)
-    return bool(_SITS.search(text) or (_SEAT.search(text) and not _ON_BENT_LEGS.search(text)))
+    return bool(_SITTING.search(text) or (_SEAT.search(text) and not _ON_BENT_LEGS.search(text)))
 
 
-def _turned_otherwise(fact: Fact, facts: Facts) -> bool:
-    """Whether a head is said to be turned to a side, and its nose is not on that side of its ears."""
+def _nose_points_elsewhere(fact: Fact, facts: Facts) -> bool:
+    """Whether the fact is a turned head whose nose is not on that side of its ears."""
     if not fact.value or not fact.key.startswith("head: turned to the "):
         return False
-    ahead = dict(facts["body: facing right"].numbers).get(
-        "ahead", 0.0
-    )  # the person's left is the picture's right
-    return (ahead if fact.predicate.endswith("left") else -ahead) < AHEAD
+    # the person's left is the image's right
+    ahead = dict(facts["body: facing right"].numbers).get("ahead", 0.0)
+    return (ahead if fact.predicate.endswith("left") else -ahead) < MIN_AHEAD

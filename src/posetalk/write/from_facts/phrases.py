@@ -1,4 +1,4 @@
-"""Facts as English phrases: varied, seeded, and true because nothing is said that is not a fact."""
+"""Facts as English phrases, which vary with the seed and say nothing that is not a fact."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ from posetalk.write.from_facts.speaker import Subject, lower
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What can be said of one fact, or of the same fact on both sides.
+    """The phrases for one fact, or for the same fact of both sides.
 
-    key: of the fact, `left knee: straight`; of both sides `knees: straight`. part: of the body, `left knee`, `facing`.
-    true: whether it is so; where it is not, only a question and its no are left.
+    Attributes:
+        key: The fact's key, `left knee: straight`; of both sides `knees: straight`.
+        part: The part of the body: `left knee`, `facing`.
+        true: Whether the fact is true. A false one has only a question and the answer no.
+        subject: The person.
+        fields: The fields that the phrases are filled with, such as `side`.
+        forms: The phrases by their form: say, with, ask, check, no.
     """
 
     key: str
@@ -32,35 +37,38 @@ class Statement:
     forms: dict[str, list[str]] = field(compare=False)
 
     def has(self, form: str) -> bool:
+        """Whether there is a phrase of a form."""
         return bool(self.forms.get(form))
 
     def draw(self, form: str, rng: random.Random, by_name: bool = False) -> str:
-        """One of the phrases of a form: say, with, ask, check, no."""
-        given = self.forms[form]
-        if by_name and form == "say":  # a name is best the subject
-            given = [text for text in given if text.startswith("{He}")] or given
-        text = self.subject.fill(rng.choice(given), by_name, **self.fields)
+        """A random phrase of a form; by_name: with the person's name instead of a pronoun."""
+        texts = self.forms[form]
+        if by_name and form == "say":  # a name is best as the subject
+            texts = [text for text in texts if text.startswith("{He}")] or texts
+        text = self.subject.fill(rng.choice(texts), by_name, **self.fields)
         return lower(text) if form == "with" else text
 
     @property
-    def view(self) -> bool:
-        """Whether it is about what can be seen of the body."""
+    def about_visibility(self) -> bool:
+        """Whether it is about which joints can be seen."""
         return self.key.endswith(": hidden")
 
     @property
     def kind(self) -> str:
-        """The key without sides and joints: of all hidden joints the same."""
-        bare = self.key.removeprefix("left ").removeprefix("right ")
-        return "hidden" if self.view else bare.replace("knees:", "knee:").replace("elbows:", "elbow:")
+        """The key without sides; the same for all hidden joints."""
+        key = self.key.removeprefix("left ").removeprefix("right ")
+        return (
+            "hidden" if self.about_visibility else key.replace("knees:", "knee:").replace("elbows:", "elbow:")
+        )
 
     @property
     def region(self) -> str:
-        """Where it belongs in a description: body, head, arms, legs, view."""
-        if self.view:
+        """The paragraph of a description that it belongs to: body, head, arms, legs, view."""
+        if self.about_visibility:
             return "view"
-        word = self.part.split()[-1].rstrip("s")
+        noun = self.part.split()[-1].rstrip("s")
         for region, words in _REGIONS.items():
-            if word in words:
+            if noun in words:
                 return region
         return "body"
 
@@ -69,17 +77,17 @@ _REGIONS = {"head": ("head",), "arms": ("arm", "hand", "elbow"), "legs": ("leg",
 
 
 class _Phrase:
-    """A row of phrases.toml. wanted: whether its fact must hold, or must not."""
+    """A row of phrases.toml. value: whether its fact must be true or false."""
 
     def __init__(self, row: dict[str, Any]) -> None:
         key: str = row["fact"]
-        self.wanted = not key.startswith("not ")
+        self.value = not key.startswith("not ")
         self.key = key.removeprefix("not ")
         pattern = re.escape(self.key).replace(r"\{side\}", "(?P<side>left|right)")
         pattern = pattern.replace(r"\{place\}", r"(?P<place>\w+)")
         self.pattern = re.compile(pattern.replace(r"\{joint\}", "(?P<joint>elbow|wrist|knee|ankle)") + "$")
         self.forms = {name: row.get(name, []) for name in ("say", "with", "ask", "check", "no")}
-        self.both = {
+        self.both_sides = {
             "say": row.get("both", []),
             "with": row.get("both_with", []),
             "ask": row.get("both_ask", []),
@@ -90,12 +98,12 @@ class _Phrase:
         self.no_to: dict[str, float] = row.get("no_to", {})
 
     def denies(self, fact: Fact, facts: Facts, fields: dict[str, str]) -> bool:
-        """Whether the words are as surely not so as the fact is not."""
+        """Whether the numbers of a false fact make the words surely false as well."""
         numbers = dict(fact.numbers)
         if self.no_when and not any(facts.value(key.format(**fields)) for key in self.no_when):
             return False
-        return all(numbers.get(name, -9.0) >= least for name, least in self.no_from.items()) and all(
-            numbers.get(name, 9.0) <= most for name, most in self.no_to.items()
+        return all(numbers.get(name, -9.0) >= minimum for name, minimum in self.no_from.items()) and all(
+            numbers.get(name, 9.0) <= maximum for name, maximum in self.no_to.items()
         )
 
 
@@ -104,43 +112,53 @@ _PHRASES = [_Phrase(row) for row in tomllib.loads(_TEXT)["phrase"]]
 
 
 @cache
-def _phrases(key: str) -> tuple[tuple[int, dict[str, str]], ...]:
-    """The phrases for a fact's key, by their place, and the fields that it fills."""
-    found = []
-    for place, phrase in enumerate(_PHRASES):
+def _matching(key: str) -> tuple[tuple[int, dict[str, str]], ...]:
+    """The indices of the phrases for a fact's key, each with the fields that the key fills."""
+    matches = []
+    for index, phrase in enumerate(_PHRASES):
         match = phrase.pattern.match(key)
         if match is not None:
             fields = match.groupdict()
             if "side" in fields:
                 fields["other"] = OTHER[fields["side"]]
-            found.append((place, fields))
-    return tuple(found)
+            matches.append((index, fields))
+    return tuple(matches)
 
 
-def statements(figure: ScenePerson, subject: Subject, rng: random.Random) -> list[Statement]:
-    """What is known of a person, in the order of the phrases; what says the same is left out.
+def statements(person: ScenePerson, subject: Subject, rng: random.Random) -> list[Statement]:
+    """The statements about a person, in the order of phrases.toml.
 
-    What is so on both sides is said of both at once, or of each, as it is drawn.
+    What is true of both sides is one statement about both, or at random one about each.
+
+    Args:
+        person: The person with the facts that may be put in words.
+        subject: What the person is called.
+        rng: The source of the random choices.
+
+    Returns:
+        The statements, without those that another one implies.
     """
-    facts = figure.facts
-    found: list[tuple[int, Statement]] = []
+    facts = person.facts
+    ordered: list[tuple[int, Statement]] = []
     for fact in facts:
         if fact.value is None:
             continue
-        for place, fields in _phrases(fact.key):
-            phrase = _PHRASES[place]
-            true = fact.value is phrase.wanted
+        for index, fields in _matching(fact.key):
+            phrase = _PHRASES[index]
+            true = fact.value is phrase.value
             when, unless = ([k.format(**fields) for k in keys] for keys in (phrase.when, phrase.unless))
             if true and (not all(map(facts.value, when)) or any(map(facts.value, unless))):
                 continue
             if not true and not (phrase.forms["no"] and phrase.denies(fact, facts, fields)):
                 continue
-            found.append((place, Statement(fact.key, _part(fact), true, subject, fields, phrase.forms)))
-    # left and right of the same beside each other
-    found.sort(
+            ordered.append((index, Statement(fact.key, _part(fact), true, subject, fields, phrase.forms)))
+    # left and right of the same joint come one after the other
+    ordered.sort(
         key=lambda pair: (pair[0], [pair[1].fields.get(name) or "" for name in ("place", "joint", "side")])
     )
-    return _both([one for _, one in found], [_PHRASES[place] for place, _ in found], rng)
+    return _merge_sides(
+        [statement for _, statement in ordered], [_PHRASES[index] for index, _ in ordered], rng
+    )
 
 
 def _part(fact: Fact) -> str:
@@ -149,24 +167,35 @@ def _part(fact: Fact) -> str:
     return "feet" if fact.part.endswith(" foot") else fact.part  # one foot is higher than the other
 
 
-def _both(found: list[Statement], phrases: list[_Phrase], rng: random.Random) -> list[Statement]:
-    """Left and right made one where there are words for both; now and then each is left by itself."""
+def _merge_sides(ordered: list[Statement], phrases: list[_Phrase], rng: random.Random) -> list[Statement]:
+    """Left and right merged where there are words for both; at random some are left separate."""
     merged: list[Statement] = []
     i = 0
-    while i < len(found):
-        one, phrase = found[i], phrases[i]
-        two = found[i + 1] if i + 1 < len(found) else one
-        same = two is not one and phrases[i + 1] is phrase and one.true and two.true
-        alike = {k: v for k, v in one.fields.items() if k not in ("side", "other")} == {
-            k: v for k, v in two.fields.items() if k not in ("side", "other")
-        }
-        if same and alike and phrase.both["say"] and (one.view or rng.random() < 0.85):
-            of, says = one.key.split(": ")
-            joint = of.split()[-1]
-            key = f"{joint}s: {says}"
-            merged.append(Statement(key, f"{joint}s", True, one.subject, one.fields, phrase.both))
+    while i < len(ordered):
+        statement, phrase = ordered[i], phrases[i]
+        following = ordered[i + 1] if i + 1 < len(ordered) else statement
+        both_true = (
+            following is not statement and phrases[i + 1] is phrase and statement.true and following.true
+        )
+        same_fields = _unsided(statement.fields) == _unsided(following.fields)
+        if (
+            both_true
+            and same_fields
+            and phrase.both_sides["say"]
+            and (statement.about_visibility or rng.random() < 0.85)
+        ):
+            part, predicate = statement.key.split(": ")
+            joint = part.split()[-1]
+            key = f"{joint}s: {predicate}"
+            merged.append(
+                Statement(key, f"{joint}s", True, statement.subject, statement.fields, phrase.both_sides)
+            )
             i += 2
         else:
-            merged.append(one)
+            merged.append(statement)
             i += 1
     return merged
+
+
+def _unsided(fields: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if name not in ("side", "other")}

@@ -1,4 +1,4 @@
-"""Who is spoken of: what people of a picture are called, and what is between them and its objects."""
+"""What the people of an image are called, and sentences about them and its objects."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from posetalk.facts.fact import Facts
 from posetalk.facts.ordinals import ordinal
 from posetalk.facts.scene import Scene, placed
 
-# Words that captions have for one person, with the pronouns they allow. What three captions agree on is taken over.
+# Words of captions for one person, with the pronoun that each allows. A word that three captions share is used.
 NOUNS = {
     "man": "he", "woman": "she", "boy": "he", "girl": "she", "lady": "she", "guy": "he", "child": "they",
     "baby": "they", "toddler": "they", "skier": "they", "surfer": "they", "snowboarder": "they",
     "skateboarder": "they", "player": "they", "batter": "they", "catcher": "they", "pitcher": "they", "rider": "they",
     "cyclist": "they", "person": "they",
 }  # fmt: skip
-AGREED = 3  # captions
-LARGER = 1.6  # times the area of a box
+MIN_CAPTIONS = 3  # captions that must share a word
+MIN_AREA_RATIO = 1.6  # of two boxes, from which one person is called the larger
 FORMS = {
     "he": {"he": "he", "his": "his", "him": "him", "is": "is", "has": "has", "does": "does", "s": "s"},
     "she": {"he": "she", "his": "her", "him": "her", "is": "is", "has": "has", "does": "does", "s": "s"},
@@ -30,8 +30,8 @@ _NEARER = (
     "{0} is probably nearer to the camera, as they look much larger than {1}.",
     "Looking much larger than {1}, {0} is probably the nearer of the two.",
 )
-# The first is what a language model is told.
-_PAIRS = {
+# The first wording is also the one in prompts for language models.
+_PAIR_PHRASES = {
     "facing each other": ("{0} and {1} are facing each other.", "{0} and {1} are turned to each other."),
     "touching": (
         "{0} and {1} touch in the picture, or very nearly so.",
@@ -45,17 +45,20 @@ _OF = re.compile(r"\bthe ((?:[\w{}]+ ){1,3})of \{S\}")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is spoken of: `the man`, `the person on the left`; and the forms of a pronoun.
+    """What a person is called.
 
-    alone: whether the name is nobody else's; who is `one of the people` cannot be told apart by a place.
+    Attributes:
+        name: The name, such as `the man` or `the person on the left`.
+        forms: The forms of the pronoun, see FORMS.
+        unique: Whether nobody else of the image has this name; `one of the people` is not unique.
     """
 
     name: str
     forms: dict[str, str]
-    alone: bool = True
+    unique: bool = True
 
     def fill(self, text: str, by_name: bool = False, **more: str) -> str:
-        """A phrase with its fields filled in; {he}, and {S} of a question, are the name or the pronoun."""
+        """A phrase with its fields filled in; {he}, and {S} in a question, become the name or the pronoun."""
         forms = self.forms
         if by_name:
             forms = FORMS["he"] | {"his": self.forms["his"], "him": self.forms["him"], "he": self.name}
@@ -71,44 +74,53 @@ class Subject:
 
 
 def subjects(scene: Scene, captions: Sequence[str]) -> list[Subject]:
-    """What to call each person of a scene. A gender is only said where captions agree on it and there is one person."""
+    """Name each person of a scene. A gender is only said of a single person, where captions agree on it.
+
+    Args:
+        scene: The scene.
+        captions: The captions of the image.
+
+    Returns:
+        A subject for each of `scene.people`, in their order.
+    """
     if len(scene.people) == 1 and not scene.others:
         noun = _noun(captions)
         return [Subject(f"the {noun}", FORMS[NOUNS[noun]])]
-    own = placed(scene)
-    places = _places(len(scene.people), scene.others)
-    sizes = _by_size(scene) if len(scene.people) == 2 and not scene.others else []
+    placed_names = placed(scene)
+    position_names = _names_by_position(len(scene.people), scene.others)
+    size_names = _names_by_size(scene) if len(scene.people) == 2 and not scene.others else []
     return [
-        Subject(place, FORMS["they"])
-        if figure.name in own
-        else Subject(sizes[i], FORMS["they"])
-        if sizes
-        else Subject("one of the people", FORMS["they"], alone=False)
-        for i, (figure, place) in enumerate(zip(scene.people, places, strict=True))
+        Subject(position_name, FORMS["they"])
+        if person.name in placed_names
+        else Subject(size_names[i], FORMS["they"])
+        if size_names
+        else Subject("one of the people", FORMS["they"], unique=False)
+        for i, (person, position_name) in enumerate(zip(scene.people, position_names, strict=True))
     ]
 
 
-def _by_size(scene: Scene) -> list[str]:
-    """What to call two people of whom one is before the other; nothing where they look equally large."""
-    first, second = (figure.box.area for figure in scene.people)
-    if max(first, second) < LARGER * min(first, second):
+def _names_by_size(scene: Scene) -> list[str]:
+    """Names of two people by their size; none where they look about equally large."""
+    first, second = (person.box.area for person in scene.people)
+    if max(first, second) < MIN_AREA_RATIO * min(first, second):
         return []
     names = ["the larger person in the picture", "the smaller person in the picture"]
     return names if first > second else names[::-1]
 
 
 def _noun(captions: Sequence[str]) -> str:
-    words = [set(re.findall(r"[a-z]+", caption.lower())) for caption in captions]
-    counts = {noun: sum(noun in some for some in words) for noun in NOUNS}
+    words_of_captions = [set(re.findall(r"[a-z]+", caption.lower())) for caption in captions]
+    counts = {noun: sum(noun in caption_words for caption_words in words_of_captions) for noun in NOUNS}
     plural = any(
-        some & {"men", "women", "people", "boys", "girls", "children", "couple", "group"} for some in words
+        caption_words & {"men", "women", "people", "boys", "girls", "children", "couple", "group"}
+        for caption_words in words_of_captions
     )
     best = max(counts, key=lambda noun: (counts[noun], noun == "person"))
-    return best if counts[best] >= AGREED and not plural else "person"
+    return best if counts[best] >= MIN_CAPTIONS and not plural else "person"
 
 
-def _places(people: int, others: int) -> list[str]:
-    if others:  # whose bodies are not known, and who may stand anywhere
+def _names_by_position(people: int, others: int) -> list[str]:
+    if others:  # their bodies are not known, and they may stand anywhere
         if people == 1:
             return ["the most clearly visible person"]
         return [f"the {ordinal(i)} clearly visible person from the left" for i in range(1, people + 1)]
@@ -119,44 +131,62 @@ def _places(people: int, others: int) -> list[str]:
     return [f"the {ordinal(i)} person from the left" for i in range(1, people + 1)]
 
 
-def relation_between(scene: Scene, named: Sequence[Subject], rng: random.Random | None = None) -> list[str]:
-    """Sentences about pairs of people and about people and objects; of the ways to say it one drawn, or the first."""
-    subject = {figure.name: one for figure, one in zip(scene.people, named, strict=True)}
-    found = []
+def relation_sentences(
+    scene: Scene, person_subjects: Sequence[Subject], rng: random.Random | None = None
+) -> list[str]:
+    """Sentences about pairs of people, and about people and objects.
+
+    Args:
+        scene: The scene.
+        person_subjects: A subject for each of `scene.people`.
+        rng: Draws one of the wordings; None for the first of each.
+
+    Returns:
+        A sentence for each true relation of people whose names are unique.
+    """
+    subject_of = {person.name: subject for person, subject in zip(scene.people, person_subjects, strict=True)}
+    sentences = []
     for fact in scene.facts.true:
         first, _, second = fact.part.partition(", ")
-        if first not in subject or not all(
-            subject[name].alone for name in (first, second) if name in subject
+        if first not in subject_of or not all(
+            subject_of[name].unique for name in (first, second) if name in subject_of
         ):
             continue
-        one = subject[first]
-        if second in subject:
-            ways = _PAIRS.get(fact.predicate, ())
-            if " larger " in f"{one.name} {subject[second].name}" and "nearer" in fact.predicate:
-                ways = ()  # the name says it
-            names = [one.name, subject[second].name]
+        subject = subject_of[first]
+        if second in subject_of:
+            templates = _PAIR_PHRASES.get(fact.predicate, ())
+            if " larger " in f"{subject.name} {subject_of[second].name}" and "nearer" in fact.predicate:
+                templates = ()  # the name says it
+            names = [subject.name, subject_of[second].name]
             if fact.predicate == "second is nearer":
                 names.reverse()
-            way = rng.choice(ways) if rng and ways else "".join(ways[:1])
-            words: str | None = way.format(*names)
+            template = rng.choice(templates) if rng and templates else "".join(templates[:1])
+            sentence: str | None = template.format(*names)
         else:
-            words = _with_thing(one, second, fact.predicate, scene.facts, fact.part)
-        if words:
-            found.append(upper(words))
-    return found
+            sentence = _object_sentence(subject, second, fact.predicate, scene.facts, fact.part)
+        if sentence:
+            sentences.append(upper(sentence))
+    return sentences
 
 
-def _with_thing(one: Subject, thing: str, says: str, facts: Facts, of: str) -> str | None:
-    """A person and an object. A hand in the picture is at it or in front of it; a tie is worn."""
-    named, his = article(thing), one.forms["his"]
-    hands = [side for side in ("left", "right") if facts.value(f"{of}: at the {side} hand")]
-    if says.startswith("at the ") and thing != "tie":
+def _object_sentence(
+    subject: Subject, thing: str, predicate: str, facts: Facts, fact_part: str
+) -> str | None:
+    """A sentence about a person and an object. A hand is at an object or in front of it; a tie is worn."""
+    object_name, his = article(thing), subject.forms["his"]
+    hands = [side for side in ("left", "right") if facts.value(f"{fact_part}: at the {side} hand")]
+    if predicate.startswith("at the ") and thing != "tie":
         if len(hands) == 2:
-            return f"{one.name} has both hands at {named}." if says == "at the left hand" else None
-        return f"{one.name} has {named} at {his} {hands[0]} hand."
-    return {"sat on": f"{one.name} is sitting on {named}.", "ridden": f"{one.name} is riding {named}."}.get(
-        says
-    )
+            return (
+                f"{subject.name} has both hands at {object_name}."
+                if predicate == "at the left hand"
+                else None
+            )
+        return f"{subject.name} has {object_name} at {his} {hands[0]} hand."
+    return {
+        "sat on": f"{subject.name} is sitting on {object_name}.",
+        "ridden": f"{subject.name} is riding {object_name}.",
+    }.get(predicate)
 
 
 def article(thing: str) -> str:
@@ -168,8 +198,10 @@ def article(thing: str) -> str:
 
 
 def upper(text: str) -> str:
+    """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
 def lower(text: str) -> str:
+    """The text with its first letter in lower case."""
     return text[:1].lower() + text[1:]

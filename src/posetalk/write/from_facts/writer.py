@@ -1,4 +1,4 @@
-"""The writer that needs no model: conversations, descriptions and reasoning out of facts and captions."""
+"""The writer that needs no model: conversations, descriptions and reasoning from facts and captions."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from posetalk.facts.claims import check_claim, claims_of
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.phrases import Statement, statements
-from posetalk.write.from_facts.sentences import caption_sentence, woven
-from posetalk.write.from_facts.speaker import Subject, lower, relation_between, subjects
+from posetalk.write.from_facts.sentences import caption_sentence, sentences_of
+from posetalk.write.from_facts.speaker import Subject, lower, relation_sentences, subjects
 from posetalk.write.samples.sample import Kind, Turns
 
-TURNS = 5  # questions in a conversation, at most
-PEOPLE = 3  # described one by one, at most; the largest
-MOST = 7  # things said of each of several people
-RICH = 3  # facts for each question of a conversation, at least
-MORE = 3  # facts that an answer of a conversation adds, at most
+TURNS = 5  # most questions of a conversation
+PEOPLE = 3  # most people who are described one by one, the largest
+STATEMENTS = 7  # most statements about each of several people
+FACTS_PER_QUESTION = 3  # fewest facts for each question of a conversation
+ADDITIONS = 3  # most facts that an answer of a conversation adds
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """when: facts that must hold of one person; ask, answer: phrases, each question with answers of its own."""
+    """A row of reasons.toml. when: facts that must be true of a person; answer: the answers to each of `ask`."""
 
     when: tuple[str, ...]
     ask: tuple[str, ...]
@@ -39,217 +39,266 @@ _RULES = [
     for r in _FILE["reason"]
 ]
 _DESCRIBE: list[str] = _FILE["describe"]
-_Known = list[tuple[ScenePerson, Subject, list[Statement]]]
+_Described = list[tuple[ScenePerson, Subject, list[Statement]]]
 
 
 def write(scene: Scene, captions: Sequence[str], kind: Kind, seed: int = 0) -> Turns | None:
-    """Questions and answers about one picture; None where too little is known of anybody in it.
+    """Write questions and answers about one image from its facts and captions.
 
-    The same seed, picture and kind give the same words, whatever else is written.
+    The same seed, image and kind give the same words, whatever else is written.
+
+    Args:
+        scene: The facts of the image.
+        captions: The captions of the image that may be quoted.
+        kind: conversation, detail or reasoning.
+        seed: The seed of the wording.
+
+    Returns:
+        Pairs of question and answer; None if too little is known of the people.
     """
     rng = random.Random(f"{seed} {scene.image_id} {kind}")
-    named = subjects(scene, captions)
-    known_apart = [i for i, one in enumerate(named) if one.alone]
-    shown = sorted(known_apart, key=lambda i: -scene.people[i].box.area)[:PEOPLE]
-    figures = [(i, conservatively_true(scene.people[i], captions)) for i in sorted(shown)]
-    known = [(figure, named[i], statements(figure, named[i], rng)) for i, figure in figures]
-    relations = _relations(
-        relation_between(scene, named, rng), [one.name for i, one in enumerate(named) if i not in shown]
+    person_subjects = subjects(scene, captions)
+    with_unique_name = [i for i, subject in enumerate(person_subjects) if subject.unique]
+    shown = sorted(with_unique_name, key=lambda i: -scene.people[i].box.area)[:PEOPLE]
+    restricted_people = [(i, conservatively_true(scene.people[i], captions)) for i in sorted(shown)]
+    described = [
+        (person, person_subjects[i], statements(person, person_subjects[i], rng))
+        for i, person in restricted_people
+    ]
+    relations = _relations_of_described(
+        relation_sentences(scene, person_subjects, rng),
+        [subject.name for i, subject in enumerate(person_subjects) if i not in shown],
     )
     match kind:
         case "conversation":
-            return _conversation(known, relations, rng)
+            return _conversation(described, relations, rng)
         case "detail":
-            return _detail(scene, _of_noun(captions, named), known, relations, rng)
+            return _detail(scene, _captions_of_noun(captions, person_subjects), described, relations, rng)
         case "reasoning":
-            return _reasoning(known, rng)
+            return _reasoning(described, rng)
 
 
-def _relations(sentences: list[str], left_out: list[str]) -> list[str]:
-    """What is between the people who are described; of those who merely look larger than others one is enough."""
-    told = [one for one in sentences if not any(name in one.lower() for name in left_out)]
-    larger = [one for one in told if " much larger than " in one]
-    return [one for one in told if one not in larger[1:]]
+def _relations_of_described(sentences: list[str], left_out: list[str]) -> list[str]:
+    """The relations of the people who are described, with at most one that only compares sizes."""
+    relations = [sentence for sentence in sentences if not any(name in sentence.lower() for name in left_out)]
+    about_size = [sentence for sentence in relations if " much larger than " in sentence]
+    return [sentence for sentence in relations if sentence not in about_size[1:]]
 
 
-def _of_noun(captions: Sequence[str], named: list[Subject]) -> Sequence[str]:
-    """The captions that call the only person what everybody else does."""
-    noun = named[0].name.removeprefix("the ") if len(named) == 1 else "person"
+def _captions_of_noun(captions: Sequence[str], person_subjects: list[Subject]) -> Sequence[str]:
+    """The captions that use the same noun as the name of the only person; all captions where it has none."""
+    noun = person_subjects[0].name.removeprefix("the ") if len(person_subjects) == 1 else "person"
     return [text for text in captions if noun == "person" or noun in re.findall(r"[a-z]+", text.lower())]
 
 
-def _conversation(known: _Known, relations: list[str], rng: random.Random) -> Turns | None:
-    """Of one person after the other; as many questions are answered with no as with yes.
+def _conversation(described: _Described, relations: list[str], rng: random.Random) -> Turns | None:
+    """One person after the other, with as many questions answered by no as by yes.
 
-    There are as many questions as can be answered at some length: no fact is told twice.
+    No fact is told twice, so there are only as many questions as there are facts for.
     """
-    pools = [[one for one in some if one.true or one.has("no")] for _, _, some in known]
-    facts = sum(one.true and not one.view for pool in pools for one in pool)
-    most = min(TURNS - bool(relations), facts // RICH)
-    if not most or most + bool(relations) < 2:
-        return None
-    drawn = _checks(pools, most // 2, rng)
-    used = {(i, one.part) for i, one in drawn}
-    open_ = [
-        (i, one)
-        for i, pool in enumerate(pools)
-        for one in pool
-        if one.true and one.has("ask") and (i, one.part) not in used
+    pools = [
+        [statement for statement in person_statements if statement.true or statement.has("no")]
+        for _, _, person_statements in described
     ]
-    rng.shuffle(open_)
-    open_.sort(key=lambda pair: pair[1].region != "body")
-    for i, one in open_:
-        if len(drawn) < most and not _told(i, one, drawn):
-            drawn.append((i, one))
-    if len(drawn) + bool(relations) < 2:
+    facts = sum(statement.true and not statement.about_visibility for pool in pools for statement in pool)
+    max_questions = min(TURNS - bool(relations), facts // FACTS_PER_QUESTION)
+    if not max_questions or max_questions + bool(relations) < 2:
         return None
-    yes_no = {id(one) for _, one in drawn[: len(used)]}
-    rng.shuffle(drawn)
-    people = list(range(len(known)))
+    questions = _yes_no_questions(pools, max_questions // 2, rng)
+    used_parts = {(i, statement.part) for i, statement in questions}
+    open_questions = [
+        (i, statement)
+        for i, pool in enumerate(pools)
+        for statement in pool
+        if statement.true and statement.has("ask") and (i, statement.part) not in used_parts
+    ]
+    rng.shuffle(open_questions)
+    open_questions.sort(key=lambda pair: pair[1].region != "body")
+    for i, statement in open_questions:
+        if len(questions) < max_questions and not _is_mentioned(i, statement, questions):
+            questions.append((i, statement))
+    if len(questions) + bool(relations) < 2:
+        return None
+    yes_no_ids = {id(statement) for _, statement in questions[: len(used_parts)]}
+    rng.shuffle(questions)
+    people = list(range(len(described)))
     rng.shuffle(people)
-    drawn.sort(key=lambda pair: (people.index(pair[0]), pair[1].region != "body"))
-    more, rest = _more(drawn, pools, rng)
+    questions.sort(key=lambda pair: (people.index(pair[0]), pair[1].region != "body"))
+    additions, remaining = _additions(questions, pools, rng)
     turns: list[tuple[str, str]] = []
-    before = -1
-    for (i, one), added in zip(drawn, more, strict=True):
-        form = "check" if id(one) in yes_no else "ask"
-        question = one.draw(form, rng, by_name=i != before or rng.random() < 0.4)
-        if question in [asked for asked, _ in turns]:  # of somebody else
-            question = one.draw(form, rng, by_name=True)
+    previous = -1
+    for (i, statement), added_statements in zip(questions, additions, strict=True):
+        form = "check" if id(statement) in yes_no_ids else "ask"
+        question = statement.draw(form, rng, by_name=i != previous or rng.random() < 0.4)
+        if question in [earlier for earlier, _ in turns]:  # the same question about another person
+            question = statement.draw(form, rng, by_name=True)
         if form == "ask":
-            first = one.draw("say", rng, by_name=rng.random() < 0.5)
+            answer = statement.draw("say", rng, by_name=rng.random() < 0.5)
         else:
-            first = f"Yes, {lower(one.draw('say', rng))}" if one.true else one.draw("no", rng)
-        turns.append((question, " ".join([first, *woven(added, rng)])))
-        before = i
+            answer = (
+                f"Yes, {lower(statement.draw('say', rng))}" if statement.true else statement.draw("no", rng)
+            )
+        turns.append((question, " ".join([answer, *sentences_of(added_statements, rng)])))
+        previous = i
     if relations:
-        told = [sentence for some in rest for sentence in woven(some[:2], rng, by_name=True)]
-        turns.append((rng.choice(_FILE["relate"]), " ".join([*relations[:3], *told[:2]])))
+        sentences = [
+            sentence
+            for person_statements in remaining
+            for sentence in sentences_of(person_statements[:2], rng, by_name=True)
+        ]
+        turns.append((rng.choice(_FILE["relate"]), " ".join([*relations[:3], *sentences[:2]])))
     return tuple(turns)
 
 
-def _checks(pools: list[list[Statement]], pairs: int, rng: random.Random) -> list[tuple[int, Statement]]:
-    """As many yes-or-no questions to be answered with yes as with no, of different parts; two of each at most."""
-    found: dict[bool, list[tuple[int, Statement]]] = {}
+def _yes_no_questions(
+    pools: list[list[Statement]], pairs: int, rng: random.Random
+) -> list[tuple[int, Statement]]:
+    """Yes-or-no questions about different parts, as many with the answer yes as with no; at most two of each."""
+    candidates: dict[bool, list[tuple[int, Statement]]] = {}
     for true in (True, False):
-        some = [
-            (i, one) for i, pool in enumerate(pools) for one in pool if one.true is true and one.has("check")
+        of_value = [
+            (i, statement)
+            for i, pool in enumerate(pools)
+            for statement in pool
+            if statement.true is true and statement.has("check")
         ]
-        rng.shuffle(some)
-        kinds = sorted({one.kind for _, one in some})
-        rng.shuffle(kinds)  # each kind of question as likely as any other, whatever there is most of
-        found[true] = sorted(some, key=lambda pair: kinds.index(pair[1].kind))
-    drawn: list[tuple[int, Statement]] = []
+        rng.shuffle(of_value)
+        kinds = sorted({statement.kind for _, statement in of_value})
+        rng.shuffle(kinds)  # each kind of question is equally likely, however many statements it has
+        candidates[true] = sorted(of_value, key=lambda pair: kinds.index(pair[1].kind))
+    questions: list[tuple[int, Statement]] = []
     for _ in range(min(pairs, rng.choice((1, 1, 2)))):
         pair: list[tuple[int, Statement]] = []
         for true in (False, True):
-            for i, one in found[true]:
-                same = any(one.kind == other.kind for _, other in drawn + pair)
-                if not same and not _told(i, one, drawn + pair):
-                    pair.append((i, one))
+            for i, statement in candidates[true]:
+                same = any(statement.kind == other.kind for _, other in questions + pair)
+                if not same and not _is_mentioned(i, statement, questions + pair):
+                    pair.append((i, statement))
                     break
         if len(pair) == 2:
-            drawn += pair
-    return drawn
+            questions += pair
+    return questions
 
 
-def _told(i: int, one: Statement, drawn: Sequence[tuple[int, Statement]]) -> bool:
-    """Whether a part of a body was spoken of already; both elbows are each elbow."""
-    joint = one.part.split()[-1]
+def _is_mentioned(i: int, statement: Statement, mentioned: Sequence[tuple[int, Statement]]) -> bool:
+    """Whether the part of the person's body was mentioned already; "both elbows" mentions each elbow."""
+    joint = statement.part.split()[-1]
     return any(
-        j == i and (other.part in (one.part, f"{joint}s") or one.part == f"{other.part.split()[-1]}s")
-        for j, other in drawn
+        j == i
+        and (other.part in (statement.part, f"{joint}s") or statement.part == f"{other.part.split()[-1]}s")
+        for j, other in mentioned
     )
 
 
-def _more(
-    drawn: Sequence[tuple[int, Statement]], pools: list[list[Statement]], rng: random.Random
+def _additions(
+    questions: Sequence[tuple[int, Statement]], pools: list[list[Statement]], rng: random.Random
 ) -> tuple[list[list[Statement]], list[list[Statement]]]:
-    """What each answer adds, of the same person, and what is left of each: first what is so instead after a no, then
-    what else is known, of the same part of the body if there is any. Answer by answer in turn, so that none goes short.
+    """The statements that each answer adds about the same person, and those that remain of each person.
+
+    After a no the first addition is what is true instead. Others are about the same part of the body if there are any.
+    The answers get one addition each in turn, so that all get some.
     """
-    spoken = list(drawn)
-    left = [
-        rng.sample(true, len(true)) for pool in pools for true in [[o for o in pool if o.true and not o.view]]
-    ]
-    more: list[list[Statement]] = [[] for _ in drawn]
-    for number in range(MORE):
-        for place, (i, one) in enumerate(drawn):
-            if number == MORE - 1 and rng.random() < 0.5:
+    mentioned = list(questions)
+    remaining = []
+    for pool in pools:
+        true = [statement for statement in pool if statement.true and not statement.about_visibility]
+        remaining.append(rng.sample(true, len(true)))
+    additions: list[list[Statement]] = [[] for _ in questions]
+    for round_number in range(ADDITIONS):
+        for index, (i, statement) in enumerate(questions):
+            if round_number == ADDITIONS - 1 and rng.random() < 0.5:
                 continue
-            free = [other for other in left[i] if not _told(i, other, spoken)]
-            if number == 0 and not one.true:
-                # it is said instead, whatever else was said of that part
-                free = [o for o in left[i] if o.part == one.part and (i, o) not in spoken] or free
-            free.sort(key=lambda other: (other.part != one.part, other.region != one.region))
-            if free:
-                more[place].append(free[0])
-                spoken.append((i, free[0]))
-    return more, [[o for o in some if not _told(i, o, spoken)] for i, some in enumerate(left)]
+            unused = [other for other in remaining[i] if not _is_mentioned(i, other, mentioned)]
+            if round_number == 0 and not statement.true:
+                # what is true instead is added even if the part was mentioned
+                unused = [
+                    other
+                    for other in remaining[i]
+                    if other.part == statement.part and (i, other) not in mentioned
+                ] or unused
+            unused.sort(key=lambda other: (other.part != statement.part, other.region != statement.region))
+            if unused:
+                additions[index].append(unused[0])
+                mentioned.append((i, unused[0]))
+    return additions, [
+        [other for other in person_remaining if not _is_mentioned(i, other, mentioned)]
+        for i, person_remaining in enumerate(remaining)
+    ]
 
 
 def _detail(
-    scene: Scene, captions: Sequence[str], known: _Known, relations: list[str], rng: random.Random
+    scene: Scene, captions: Sequence[str], described: _Described, relations: list[str], rng: random.Random
 ) -> Turns | None:
     sentences = []
     for caption in rng.sample(list(captions), len(captions)):
         text = caption_sentence(caption)
-        if text and _fits(text, scene):
+        # the facts may contradict a caption: some captions belong to another image
+        if text and all(check_claim(claim, scene) != "contradicts" for claim in claims_of(text)):
             sentences.append(text)
             break
-    facts = 0
-    for _, _, some in known:
-        true = [one for one in some if one.true and not one.view]
-        parts = {
-            one.part.split()[-1].rstrip("s") for one in true
-        }  # what is said of a joint it need not be seen for
+    fact_count = 0
+    for _, _, person_statements in described:
+        true = [
+            statement for statement in person_statements if statement.true and not statement.about_visibility
+        ]
+        # what is stated about a joint need not be said to be hidden
+        parts = {statement.part.split()[-1].rstrip("s") for statement in true}
         hidden = [
-            one
-            for one in some
-            if one.true and one.view and one.has("with") and one.part.split()[-1].rstrip("s") not in parts
+            statement
+            for statement in person_statements
+            if statement.true
+            and statement.about_visibility
+            and statement.has("with")
+            and statement.part.split()[-1].rstrip("s") not in parts
         ]
         true += rng.sample(hidden, min(len(hidden), 2))
-        if len(known) > 1 and len(true) > MOST:
-            kept = set(rng.sample(range(1, len(true)), MOST - 1))
-            true = [one for n, one in enumerate(true) if n == 0 or n in kept]
-        facts += len(true)
-        sentences += woven(true, rng, by_name=True)
+        if len(described) > 1 and len(true) > STATEMENTS:
+            sampled = set(rng.sample(range(1, len(true)), STATEMENTS - 1))
+            true = [statement for index, statement in enumerate(true) if index == 0 or index in sampled]
+        fact_count += len(true)
+        sentences += sentences_of(true, rng, by_name=True)
     sentences += relations[:4]
-    return ((rng.choice(_DESCRIBE), " ".join(sentences)),) if facts > 2 else None
+    return ((rng.choice(_DESCRIBE), " ".join(sentences)),) if fact_count > 2 else None
 
 
-def _fits(sentence: str, scene: Scene) -> bool:
-    """Whether nothing that a caption says of bodies is denied by the facts: some captions are of another picture."""
-    return all(check_claim(claim, scene) != "contradicts" for claim in claims_of(sentence))
-
-
-def _reasoning(known: _Known, rng: random.Random) -> Turns | None:
-    fits: dict[int, list[tuple[Subject, list[Statement], dict[str, str]]]] = {}
-    for figure, subject, some in known:
+def _reasoning(described: _Described, rng: random.Random) -> Turns | None:
+    matches: dict[int, list[tuple[Subject, list[Statement], dict[str, str]]]] = {}
+    for person, subject, person_statements in described:
         for number, rule in enumerate(_RULES):
             sided = "{side}" in "".join(rule.when)
             for side, other in (("left", "right"), ("right", "left"))[: 2 if sided else 1]:
                 keys = [key.format(side=side, other=other) for key in rule.when]
                 if all(
-                    figure.facts.value(k.removeprefix("not ")) is (not k.startswith("not ")) for k in keys
+                    person.facts.value(key.removeprefix("not ")) is (not key.startswith("not "))
+                    for key in keys
                 ):
-                    fits.setdefault(number, []).append((subject, some, {"side": side, "other": other}))
-    if not fits:
+                    matches.setdefault(number, []).append(
+                        (subject, person_statements, {"side": side, "other": other})
+                    )
+    if not matches:
         return None
-    about = [n for n in fits if not _RULES[n].when[0].endswith("hidden")]
-    number = rng.choice(about or list(fits))
-    subject, some, sides = rng.choice(fits[number])
+    about_pose = [
+        rule_number for rule_number in matches if not _RULES[rule_number].when[0].endswith("hidden")
+    ]
+    number = rng.choice(about_pose or list(matches))
+    subject, person_statements, sides = rng.choice(matches[number])
     rule = _RULES[number]
-    chosen = rng.randrange(len(rule.ask))
-    answer = [subject.fill(rng.choice(rule.answer[chosen]), False, **sides)]
-    given = {key.removeprefix("not ").removeprefix("{side} ").removeprefix("{other} ") for key in rule.when}
-    given = {key.removeprefix("left ").removeprefix("right ") for key in given}
-    true = [one for one in some if one.true]
-    new = [one for one in true if one.kind not in given]
-    evidence = [one for one in new if not one.view] or new or true
+    form_index = rng.randrange(len(rule.ask))
+    answer = [subject.fill(rng.choice(rule.answer[form_index]), False, **sides)]
+    premise_kinds = {
+        key.removeprefix("not ").removeprefix("{side} ").removeprefix("{other} ") for key in rule.when
+    }
+    premise_kinds = {key.removeprefix("left ").removeprefix("right ") for key in premise_kinds}
+    true = [statement for statement in person_statements if statement.true]
+    new_statements = [statement for statement in true if statement.kind not in premise_kinds]
+    evidence = (
+        [statement for statement in new_statements if not statement.about_visibility]
+        or new_statements
+        or true
+    )
     if evidence:
         rng.shuffle(evidence)
-        evidence = sorted(evidence[:3], key=some.index)
-        lead, rest = rng.choice(_FILE["besides"]), woven(evidence, rng)
-        answer += [lead, lower(rest[0]) if lead.endswith(":") else rest[0], *rest[1:]]
-    return ((subject.fill(rule.ask[chosen], True, **sides), " ".join(answer)),)
+        evidence = sorted(evidence[:3], key=person_statements.index)
+        opening, texts = rng.choice(_FILE["besides"]), sentences_of(evidence, rng)
+        answer += [opening, lower(texts[0]) if opening.endswith(":") else texts[0], *texts[1:]]
+    return ((subject.fill(rule.ask[form_index], True, **sides), " ".join(answer)),)

@@ -1,1 +1,1 @@
-"""What a language model is told, and reading its reply."""
+"""The prompts for a language model, and the parser of its replies."""

@@ -1,8 +1,8 @@
-"""What a language model is told of a picture that it does not see: numbers in 0 to 1, joints by name, facts.
+"""The text that describes an image to a language model that does not see it: numbers in 0 to 1, joints by name, facts.
 
-Boxes are left, top, right, bottom and points are x, y, as shares of the picture's width and height with three decimals;
-boxes are cut at the picture's edge, and a joint beyond it counts as not labelled. People are in the order of their
-scene, from the left; then those without labelled keypoints, then crowds.
+Boxes are left, top, right, bottom and points are x, y, as shares of the image's width and height with three decimals
+(origin top left). Boxes are cut at the image's edge, and a joint beyond it counts as not labelled. People are in the
+order of their scene, from the left; then those without labelled keypoints, then crowds.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 from posetalk.write.from_facts.conservative import conservatively_true
-from posetalk.write.from_facts.speaker import Subject, relation_between, subjects
+from posetalk.write.from_facts.speaker import Subject, relation_sentences, subjects
 
-PEOPLE = 6  # described with joints and facts, at most; the largest
-# Facts that are told in another way: joints are marked as hidden, people are named from the left, and what is carried
-# is at a hand.
-_ELSEWHERE = ("hidden", "first on the left", "carried")
+PEOPLE = 6  # at most so many are described with joints and facts, the largest
+# Facts that are stated in another way: hidden joints are marked, people are named from the left, and what is carried is
+# at a hand.
+_NOT_LISTED = ("hidden", "first on the left", "carried")
 
 
 class Frame:
-    """A picture's size, by which its coordinates are divided. Errors: a picture whose size is not known."""
+    """Divides coordinates by the image's size. Raises PosetalkError when the labels do not say the size."""
 
     def __init__(self, image: PoseImage) -> None:
         if not image.width or not image.height:
@@ -38,98 +38,131 @@ class Frame:
         self.width, self.height = image.width, image.height
 
     def box(self, box: Box) -> str:
-        """`[0.101, 0.200, 0.402, 0.911]`."""
+        """A box as text: `[0.101, 0.200, 0.402, 0.911]`."""
         sizes = (self.width, self.height) * 2
-        cut = (max(0.0, min(1.0, v / size)) for v, size in zip(box.xyxy, sizes, strict=True))
-        return f"[{', '.join(f'{v:.3f}' for v in cut)}]"
+        shares = (max(0.0, min(1.0, value / size)) for value, size in zip(box.xyxy, sizes, strict=True))
+        return f"[{', '.join(f'{value:.3f}' for value in shares)}]"
 
     def point(self, xy: Floats | None) -> str | None:
-        """`0.512, 0.231`; None where the point is not known or outside the picture."""
+        """A point as text, `0.512, 0.231`; None if it is not known or outside the image."""
         if xy is None or not (0 <= xy[0] <= self.width and 0 <= xy[1] <= self.height):
             return None
         return f"{xy[0] / self.width:.3f}, {xy[1] / self.height:.3f}"
 
 
 def paper(image: PoseImage, scene: Scene, names: Sequence[str], things: Iterable[Thing] = ()) -> str:
-    """People and objects as LLaVA-Pose's prompts state them (section 3, tables 2 and 3): nothing but numbers.
+    """Describe people and objects by numbers alone, as LLaVA-Pose's prompts do.
 
-    A person is a box and a list of x, y, visibility in the order of `names`: 0 not labelled (x and y are then 0), 1
-    labelled but hidden, 2 labelled and visible.
+    A person is a box and a list of x, y, visibility: 0 not labelled (x and y are then 0), 1 labelled but hidden, 2
+    labelled and visible.
+
+    Args:
+        image: The labelled image.
+        scene: The scene of the image.
+        names: The names of the keypoints, in the order of the list.
+        things: The objects to describe.
+
+    Returns:
+        Lines of text, with coordinates as in the module's description.
+
+    Raises:
+        PosetalkError: When the labels do not say the image's size.
+
+    Source:
+        arXiv 2506.21317, section 3, tables 2 and 3.
     """
     frame = Frame(image)
     lines = []
-    for figure in scene.people:
-        triples = (_triple(frame, figure, name) for name in names)
-        lines += [f"person: {frame.box(figure.box)}", f"keypoints: [{', '.join(triples)}]"]
-    lines += [f"person: {frame.box(box)}\nkeypoints: not labelled" for box in _bare(image)]
+    for person in scene.people:
+        triples = (_triple(frame, person, name) for name in names)
+        lines += [f"person: {frame.box(person.box)}", f"keypoints: [{', '.join(triples)}]"]
+    lines += [f"person: {frame.box(box)}\nkeypoints: not labelled" for box in _unlabelled(image)]
     lines += [f"crowd of people: {frame.box(box)}" for box in _crowds(image)]
-    lines += [f"{thing.name}: {frame.box(thing.box)}" for thing in _sorted(things)]
+    lines += [f"{thing.name}: {frame.box(thing.box)}" for thing in _sorted_things(things)]
     return "\n".join(lines)
 
 
 def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
-    """Captions, and each person with joints by name, what is so, what is surely not so and what is not known.
+    """Describe an image by captions, joints by name, and facts: those that are true, surely false, and not known.
 
-    Of more than PEOPLE the largest are described, and the others counted; a person's name in quotation marks is what
-    the text may call them.
+    Of more than PEOPLE people the largest are described and the others counted. A person's name in quotation marks is
+    what the text may call them.
+
+    Args:
+        image: The labelled image.
+        scene: The scene of the image.
+        captions: The image's captions.
+
+    Returns:
+        Lines of text, with coordinates as in the module's description.
+
+    Raises:
+        PosetalkError: When the labels do not say the image's size.
     """
-    frame, named = Frame(image), subjects(scene, captions)
+    frame, person_subjects = Frame(image), subjects(scene, captions)
     lines = [f"caption: {caption}" for caption in captions]
-    shown = sorted(range(len(named)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
+    shown = sorted(range(len(person_subjects)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     lines.append(f"people: {_count(image, scene, len(shown))}")
     for i in sorted(shown):
-        lines += _person(frame, conservatively_true(scene.people[i], captions), named[i])
-    told = replace(scene, people=tuple(scene.people[i] for i in sorted(shown)))
-    called = [named[i] for i in sorted(shown)]
-    lines += [f"so: {sentence}" for sentence in relation_between(told, called)]
-    lines += [f"not so: {sentence}" for sentence in _apart(told, called)]
-    for name, some in groupby(_sorted(scene.things), key=lambda thing: thing.name):
-        lines.append(f"object: {name} {', '.join(frame.box(thing.box) for thing in some)}")
+        lines += _person(frame, conservatively_true(scene.people[i], captions), person_subjects[i])
+    described = replace(scene, people=tuple(scene.people[i] for i in sorted(shown)))
+    described_subjects = [person_subjects[i] for i in sorted(shown)]
+    lines += [f"so: {sentence}" for sentence in relation_sentences(described, described_subjects)]
+    lines += [f"not so: {sentence}" for sentence in _false_relations(described, described_subjects)]
+    for name, same_name in groupby(_sorted_things(scene.things), key=lambda thing: thing.name):
+        lines.append(f"object: {name} {', '.join(frame.box(thing.box) for thing in same_name)}")
     return "\n".join(lines)
 
 
-def _person(frame: Frame, figure: ScenePerson, subject: Subject) -> list[str]:
-    body = figure.body
-    places = {name: frame.point(xy) for name, xy in body.points.items()}
-    seen = [
-        f"{name} ({place}{', hidden' if name in body.hidden else ''})"
-        for name, place in places.items()
-        if place is not None
+def _person(frame: Frame, person: ScenePerson, subject: Subject) -> list[str]:
+    body = person.body
+    points = {name: frame.point(xy) for name, xy in body.points.items()}
+    joints = [
+        f"{name} ({point}{', hidden' if name in body.hidden else ''})"
+        for name, point in points.items()
+        if point is not None
     ]
-    missing = sorted(body.missing | {name for name, place in places.items() if place is None})
-    so, not_so, unknown = _sorted_facts(figure.facts)
+    missing = sorted(body.missing | {name for name, point in points.items() if point is None})
+    true, false, unknown = _sorted_facts(person.facts)
     lines = [
-        f'{figure.name}, called "{subject.name}": box {frame.box(figure.box)}',
-        f"  joints: {', '.join(seen) or 'none'}",
+        f'{person.name}, called "{subject.name}": box {frame.box(person.box)}',
+        f"  joints: {', '.join(joints) or 'none'}",
     ]
-    for title, words in (("not labelled", missing), ("so", so), ("not so", not_so), ("not known", unknown)):
-        if words:
-            lines.append(f"  {title}: {'; '.join(words)}")
+    for title, entries in (
+        ("not labelled", missing),
+        ("so", true),
+        ("not so", false),
+        ("not known", unknown),
+    ):
+        if entries:
+            lines.append(f"  {title}: {'; '.join(entries)}")
     return lines
 
 
 def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str]]:
-    """What is so, what is surely not so, and of which parts of the body nothing is known: a piece of text each part.
+    """A phrase for each part of the body: true facts, surely false ones, and parts of which nothing is known.
 
-    What is not so is left out where something of the same part is: a straight elbow is not bent. Each piece of it says
-    "not" again: a small model takes a long list for what is so.
+    False facts are left out where one of the same part is true: a straight elbow is not bent. Each false one says "not"
+    again, because a small model takes the entries of a long list to be true.
     """
     parts: dict[str, list[Fact]] = {}
     for fact in facts:
-        if fact.predicate not in _ELSEWHERE:
+        if fact.predicate not in _NOT_LISTED:
             parts.setdefault(_part(fact), []).append(fact)
-    so: list[str] = []
-    not_so: list[str] = []
+    true_parts: list[str] = []
+    false_parts: list[str] = []
     unknown: list[str] = []
-    for part, some in parts.items():
-        true, false = ([_says(fact) for fact in some if fact.value is value] for value in (True, False))
+    for part, part_facts in parts.items():
+        true, false = (
+            [_phrase(fact) for fact in part_facts if fact.value is value] for value in (True, False)
+        )
         if true:
-            so.append(f"{part} {', '.join(true)}")
+            true_parts.append(f"{part} {', '.join(true)}")
         elif false:
-            not_so.append(f"{part} {', '.join(f'not {says}' for says in false)}")
+            false_parts.append(f"{part} {', '.join(f'not {phrase}' for phrase in false)}")
         else:
             unknown.append(part)
-    return so, not_so, unknown
+    return true_parts, false_parts, unknown
 
 
 def _part(fact: Fact) -> str:
@@ -138,70 +171,70 @@ def _part(fact: Fact) -> str:
     return "facing" if fact.predicate.startswith("facing") else "posture"
 
 
-def _says(fact: Fact) -> str:
-    """What a fact says, and whose left is meant: facing is said of the picture, all else of the body."""
+def _phrase(fact: Fact) -> str:
+    """The words of a fact. They say whose left is meant: the image's for facing, the person's own for all else."""
     if fact.part == "body":
-        says = fact.predicate.removeprefix("facing ")
-        return f"the picture's {says}" if says in SIDES else says
+        direction = fact.predicate.removeprefix("facing ")
+        return f"the picture's {direction}" if direction in SIDES else direction
     return fact.predicate.replace("to the ", "to their own ") if fact.part == "head" else fact.predicate
 
 
-def _apart(scene: Scene, named: Sequence[Subject]) -> list[str]:
-    """What is surely not so between two people, and between people and objects; among many it would be endless."""
-    if len(named) > 2:
+def _false_relations(scene: Scene, person_subjects: Sequence[Subject]) -> list[str]:
+    """What is surely false of two people, and of people and objects; of more people the list would be too long."""
+    if len(person_subjects) > 2:
         return []
-    called = {figure.name: subject.name for figure, subject in zip(scene.people, named, strict=True)}
-    found = []
+    names = {person.name: subject.name for person, subject in zip(scene.people, person_subjects, strict=True)}
+    relations = []
     for fact in scene.facts:
         first, _, second = fact.part.partition(", ")
-        if fact.value is False and first in called and fact.predicate not in _ELSEWHERE:
-            found.append(_relation(called[first], called.get(second, f"the {second}"), fact.predicate))
-    return found
+        if fact.value is False and first in names and fact.predicate not in _NOT_LISTED:
+            relations.append(_relation(names[first], names.get(second, f"the {second}"), fact.predicate))
+    return relations
 
 
-def _relation(first: str, second: str, says: str) -> str:
-    match says:
+def _relation(first: str, second: str, predicate: str) -> str:
+    match predicate:
         case "first is nearer":
             return f"{first} is nearer than {second}"
         case "second is nearer":
             return f"{second} is nearer than {first}"
         case "facing each other" | "facing apart" | "touching":
-            return f"{first} and {second} are {says}"
+            return f"{first} and {second} are {predicate}"
         case "sat on" | "ridden":
-            return f"{second} is {says} by {first}"
+            return f"{second} is {predicate} by {first}"
         case _:
-            return f"{second} is {says} of {first}"
+            return f"{second} is {predicate} of {first}"
 
 
 def _count(image: PoseImage, scene: Scene, shown: int) -> str:
-    """How many there are, and of whom nothing more is told."""
+    """How many people there are, and how many of them are not described."""
     people = len(scene.people) + scene.others
-    words = [str(people)]
+    parts = [str(people)]
     if len(scene.people) > shown:
-        words.append(f"the {shown} largest are described")
+        parts.append(f"the {shown} largest are described")
     if scene.others:
-        words.append(f"of {scene.others} the body is not known")
+        parts.append(f"of {scene.others} the body is not known")
     if _crowds(image):
-        words.append("and a crowd that nobody counted")
-    return ", ".join(words)
+        parts.append("and a crowd that nobody counted")
+    return ", ".join(parts)
 
 
-def _triple(frame: Frame, figure: ScenePerson, name: str) -> str:
-    place = frame.point(figure.body[name])
-    if place is None:
+def _triple(frame: Frame, person: ScenePerson, name: str) -> str:
+    point = frame.point(person.body[name])
+    if point is None:
         return "[0.000, 0.000, 0]"
-    return f"[{place}, {1 if name in figure.body.hidden else 2}]"
+    return f"[{point}, {1 if name in person.body.hidden else 2}]"
 
 
-def _bare(image: PoseImage) -> list[Box]:
+def _unlabelled(image: PoseImage) -> list[Box]:
     """People without any labelled keypoint, from the left."""
-    bare = [p for p in image.people if not p.is_crowd and not p.labelled.any()]
-    return [p.box for p in sorted(bare, key=lambda p: (p.box.center, p.id))]
+    people = [person for person in image.people if not person.is_crowd and not person.labelled.any()]
+    return [person.box for person in sorted(people, key=lambda person: (person.box.center, person.id))]
 
 
 def _crowds(image: PoseImage) -> list[Box]:
-    return sorted((p.box for p in image.people if p.is_crowd), key=lambda box: box.center)
+    return sorted((person.box for person in image.people if person.is_crowd), key=lambda box: box.center)
 
 
-def _sorted(things: Iterable[Thing]) -> list[Thing]:
+def _sorted_things(things: Iterable[Thing]) -> list[Thing]:
     return sorted(things, key=lambda thing: (thing.name, thing.box.center))

@@ -1,13 +1,13 @@
-"""Pictures and their labels -> what a language model is asked for: one job a picture and kind.
+"""The requests to a language model, made from labelled images: one job for each image and kind.
 
-Two recipes. `paper` is LLaVA-Pose's (arXiv 2506.21317, section 3) in our words: conversations see captions alone;
-descriptions captions, boxes and keypoints; reasoning objects too. `grounded` is ours: all three kinds see captions,
-keypoints and facts, and are told what is not known.
+There are two recipes. `paper` is LLaVA-Pose's (arXiv 2506.21317, section 3) in our words: conversations are given the
+captions alone; descriptions captions, boxes and keypoints; reasoning objects too. `grounded` is ours: all three kinds
+are given captions, keypoints and facts, and what is not known.
 
-A prompt is prompts/RECIPE_KIND.md, text under headings of one word. `# system` and `# user` are messages; `# caption`
-is a question that is put once for each caption and answered by it; `# example` is a context and `# reply` the reply to
-it, shown as turns before the real one; `# instructions` are ways of asking, a line each, of which one is drawn. The
-words {context}, {instruction}, {questions} and {joints} are filled in.
+A prompt is the file prompts/RECIPE_KIND.md, text under headings of one word. `# system` and `# user` are messages;
+`# caption` is a question that is asked for each caption and answered by it; `# example` is a context and `# reply` its
+reply, shown as turns before the real one; `# instructions` are ways of asking, a line each, of which one is drawn. The
+fields {context}, {instruction}, {questions} and {joints} are filled in.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HEADING = re.compile(r"^# (\w+)\n", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The parts of a prompt's file. examples: contexts and replies."""
+    """The sections of a prompt's file. examples: pairs of a context and its reply."""
 
     system: str
     user: str
@@ -46,7 +46,7 @@ class Prompt:
 
 @cache
 def prompt(recipe: Recipe, kind: Kind) -> Prompt:
-    """The prompt of a recipe and kind."""
+    """The prompt of a recipe and kind, read from its file."""
     text = (
         files("posetalk.write.from_model")
         .joinpath("prompts", f"{recipe}_{kind}.md")
@@ -54,96 +54,114 @@ def prompt(recipe: Recipe, kind: Kind) -> Prompt:
     )
     _, *parts = _HEADING.split(text)
     sections = [(name, body.strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)]
-    one = dict(sections)
+    section = dict(sections)
     contexts, replies = ([body for name, body in sections if name == part] for part in ("example", "reply"))
-    instructions = tuple(line.removeprefix("- ") for line in one.get("instructions", "").splitlines())
+    instructions = tuple(line.removeprefix("- ") for line in section.get("instructions", "").splitlines())
     examples = tuple(zip(contexts, replies, strict=True))
-    return Prompt(one["system"], one["user"], one.get("caption", ""), instructions, examples)
+    return Prompt(section["system"], section["user"], section.get("caption", ""), instructions, examples)
 
 
 def given_facts(recipe: Recipe, kind: Kind) -> str:
-    """The prompt's own words, which must not come back in an answer; not the instructions, which are questions."""
+    """The prompt's own words, which an answer must not repeat; without the instructions, which are questions."""
     parts = prompt(recipe, kind)
     return "\n".join([parts.system, parts.user, *(text for example in parts.examples for text in example)])
 
 
 def jobs(
-    pictures: AnnotatedImages,
+    annotated: AnnotatedImages,
     kinds: Sequence[Kind],
     recipe: Recipe = "grounded",
     seed: int = 0,
     preset: Preset = PRESETS["every-picture"],
-    words: int = 1024,
+    max_tokens: int = 1024,
 ) -> Iterator[ChatRequest]:
-    """The jobs, picture by picture, made as they are taken.
+    """Make the requests for labelled images, one after the other as they are taken.
 
-    `paper` takes pictures with people and captions, `grounded` those with labelled keypoints; others are passed over.
-    The same seed gives a picture and kind the same job, whatever else is written. words: tokens of a reply, at most.
-    Errors: a picture whose size the labels do not say, before the first job.
+    `paper` uses images with people and captions, `grounded` those with labelled keypoints; others are left out. The
+    same seed gives an image and kind the same request, whatever else is written.
+
+    Args:
+        annotated: The labelled images.
+        kinds: The kinds to write.
+        recipe: The prompts.
+        seed: The seed of the choice of images and instructions.
+        preset: How many images of each kind, and questions of a conversation.
+        max_tokens: The largest number of tokens of a reply.
+
+    Yields:
+        The requests, image by image.
+
+    Raises:
+        PosetalkError: Before the first request, when the labels do not say the size of an image.
     """
-    fit = [picture.image.id for picture in pictures if _fits(picture, recipe)]
-    wanted = {kind: preset.chosen(fit, kind, seed) for kind in kinds}
-    for image_id in fit:
-        here = [kind for kind in kinds if image_id in wanted[kind]]
-        if here and (picture := pictures.one(image_id)) is not None:
-            scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
-            for kind in here:
+    usable_ids = [record.image.id for record in annotated if _is_usable(record, recipe)]
+    selected = {kind: preset.select(usable_ids, kind, seed) for kind in kinds}
+    for image_id in usable_ids:
+        image_kinds = [kind for kind in kinds if image_id in selected[kind]]
+        if image_kinds and (record := annotated.one(image_id)) is not None:
+            scene = scene_of(record.image, annotated.keypoint_names, record.things)
+            for kind in image_kinds:
                 yield _job(
-                    picture, scene, pictures.keypoint_names, kind, recipe, seed, preset.questions, words
+                    record, scene, annotated.keypoint_names, kind, recipe, seed, preset.questions, max_tokens
                 )
 
 
-def _fits(picture: AnnotatedImage, recipe: Recipe) -> bool:
-    people = [person for person in picture.image.people if not person.is_crowd]
+def _is_usable(record: AnnotatedImage, recipe: Recipe) -> bool:
+    people = [person for person in record.image.people if not person.is_crowd]
     labelled = any(person.labelled.any() for person in people)
-    if not (labelled if recipe == "grounded" else people and picture.captions):
+    if not (labelled if recipe == "grounded" else people and record.captions):
         return False
-    Frame(picture.image)  # what cannot be written is said before anything is paid for
+    Frame(record.image)  # raises before anything is paid for
     return True
 
 
 def _job(
-    picture: AnnotatedImage,
+    record: AnnotatedImage,
     scene: Scene,
     names: Sequence[str],
     kind: Kind,
     recipe: Recipe,
     seed: int,
     questions: int,
-    words: int,
+    max_tokens: int,
 ) -> ChatRequest:
-    image, parts = picture.image, prompt(recipe, kind)
-    draw = random.Random(f"{seed} {image.id} {kind}")
-    asked = draw.choice(parts.instructions) if parts.instructions else ""
-    context = _context(recipe, kind, picture, scene, names)
-    messages = _messages(parts, context, picture.captions, asked, questions, names)
-    form = schema(kind, questions, asked)
-    return ChatRequest(f"{image.id}-{kind}", image.id, image.name, kind, messages, form, words)
+    image, parts = record.image, prompt(recipe, kind)
+    rng = random.Random(f"{seed} {image.id} {kind}")
+    instruction = rng.choice(parts.instructions) if parts.instructions else ""
+    context = _context(recipe, kind, record, scene, names)
+    messages = _messages(parts, context, record.captions, instruction, questions, names)
+    reply_schema = schema(kind, questions, instruction)
+    return ChatRequest(f"{image.id}-{kind}", image.id, image.name, kind, messages, reply_schema, max_tokens)
 
 
-def _context(recipe: Recipe, kind: Kind, picture: AnnotatedImage, scene: Scene, names: Sequence[str]) -> str:
+def _context(recipe: Recipe, kind: Kind, record: AnnotatedImage, scene: Scene, names: Sequence[str]) -> str:
     if recipe == "grounded":
-        return grounded(picture.image, scene, picture.captions)
-    numbers = paper(picture.image, scene, names, scene.things if kind == "reasoning" else ())
-    return "\n".join([*(f"caption: {caption}" for caption in picture.captions), numbers])
+        return grounded(record.image, scene, record.captions)
+    numbers = paper(record.image, scene, names, scene.things if kind == "reasoning" else ())
+    return "\n".join([*(f"caption: {caption}" for caption in record.captions), numbers])
 
 
 def _messages(
-    parts: Prompt, context: str, captions: Sequence[str], asked: str, questions: int, names: Sequence[str]
+    parts: Prompt,
+    context: str,
+    captions: Sequence[str],
+    instruction: str,
+    questions: int,
+    names: Sequence[str],
 ) -> tuple[Message, ...]:
     joints = ", ".join(f"{number} {name}" for number, name in enumerate(names, 1))
 
     def filled(text: str, context: str = "") -> str:
-        text = text.replace("{instruction}", asked).replace("{questions}", str(questions))
+        text = text.replace("{instruction}", instruction).replace("{questions}", str(questions))
         return text.replace("{joints}", joints).replace("{context}", context)
 
-    found = [_message("system", filled(parts.system))]
+    messages: list[Message] = [{"role": "system", "content": filled(parts.system)}]
+
+    def ask(text: str, reply: str) -> None:
+        messages.extend(({"role": "user", "content": text}, {"role": "assistant", "content": reply}))
+
     for caption in captions if parts.caption else ():
-        found += [_message("user", parts.caption), _message("assistant", caption)]
+        ask(parts.caption, caption)
     for example, reply in parts.examples:
-        found += [_message("user", filled(parts.user, example)), _message("assistant", reply)]
-    return (*found, _message("user", filled(parts.user, context)))
-
-
-def _message(role: str, content: str) -> Message:
-    return {"role": role, "content": content}
+        ask(filled(parts.user, example), reply)
+    return (*messages, {"role": "user", "content": filled(parts.user, context)})

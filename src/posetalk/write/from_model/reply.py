@@ -1,9 +1,9 @@
-"""The form of a language model's reply, and reading it: JSON where the server holds to a schema, or what comes near.
+"""The schema of a language model's reply, and the parser of replies: JSON, or what comes near it.
 
-Servers without structured output send JSON in a fence or amid talk, with single quotes or a comma too many, or no JSON
-at all: `Question:` and `Answer:` with lines of `===` between (LLaVA's own form), `Q:`/`A:`, `User:`/`Assistant:`,
-numbered questions, a bare description. What is read is what was written: nothing is added, and a text in which question
-and answer cannot be told apart is refused.
+Servers without structured output send JSON in a fence or within other text, with single quotes or a comma too many, or
+no JSON at all: `Question:` and `Answer:` with lines of `===` between (LLaVA's own form), `Q:`/`A:`,
+`User:`/`Assistant:`, numbered questions, a plain description. Nothing is added to what was written, and a text in which
+question and answer cannot be told apart is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LABEL = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _NUMBER = re.compile(r"^[ \t#*_-]*\d+[.)][ \t*_]*", re.MULTILINE)
-# A line that only parts or fences others.
+# A line that only separates or fences others.
 _RULE = re.compile(r"^[ \t]*(?:[=*_-]{3,}|```\w*)[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"```[a-z]*[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 # `Sure! Here is the description:` before a text.
@@ -45,19 +45,29 @@ _PREAMBLE = re.compile(
     r"\A(?:sure|certainly|of course|okay|ok|here (?:is|are)|here's|below (?:is|are))\b[^\n]*:[ \t]*\n",
     re.IGNORECASE,
 )
-# A whole string of JSON, a quotation mark that begins none (it has no end, and nor has any after it), Python's string.
+# A complete JSON string; a quotation mark that opens a string without an end (nor does a later one have an end); a
+# Python string.
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _SINGLE = r"(?<![^\s\[{,:])'((?:[^'\\\n]|\\.)*+)'(?=\s*[]},:])"
 _STRINGS = re.compile(rf'{_STRING}|(?P<open>")|{_SINGLE}', re.DOTALL)
 _SINGLES = re.compile(_SINGLE, re.DOTALL)
 _COMMAS = re.compile(rf'{_STRING}|(?P<open>")|(?P<comma>,)(?=\s*[]}}])', re.DOTALL)
 _COMMA = re.compile(r",(?=\s*[]}])")
-_JSONISH = re.compile(r"\A[\[{]|\b(?:turns|question|answer)[\"']\s*:")
+_LOOKS_LIKE_JSON = re.compile(r"\A[\[{]|\b(?:turns|question|answer)[\"']\s*:")
 
 
-def schema(kind: Kind, questions: int, asked: str = "") -> dict[str, Any]:
-    """The JSON schema of a reply. questions: of a conversation, at most. asked: what a description is an answer to; it
-    is the sample's question and stands in the schema as the answer's description."""
+def schema(kind: Kind, questions: int, instruction: str = "") -> dict[str, Any]:
+    """The JSON schema of a reply.
+
+    Args:
+        kind: The kind of the sample.
+        questions: The largest number of questions of a conversation.
+        instruction: What a description is the answer to. It becomes the sample's question and is the description of the
+            answer in the schema.
+
+    Returns:
+        A JSON schema, as in OpenAI's structured output.
+    """
     match kind:
         case "conversation":
             turns = {
@@ -68,7 +78,7 @@ def schema(kind: Kind, questions: int, asked: str = "") -> dict[str, Any]:
             }
             properties: dict[str, Any] = {"turns": turns}
         case "detail":
-            properties = {"answer": {"type": "string", "description": asked}}
+            properties = {"answer": {"type": "string", "description": instruction}}
         case "reasoning":
             return _PAIR
     return {
@@ -80,9 +90,18 @@ def schema(kind: Kind, questions: int, asked: str = "") -> dict[str, Any]:
 
 
 def parse(job: ChatRequest, reply: str) -> Turns:
-    """The questions and answers of a reply, blanks around them taken off; more than were asked for are left out.
+    """Read the questions and answers of a reply.
 
-    Errors: Rejected, `unreadable` where the form is not known or something is missing, `turns` for empty or too few.
+    Args:
+        job: The request, whose schema says how many questions there are.
+        reply: The model's reply.
+
+    Returns:
+        Pairs of question and answer, stripped; no more than were asked for.
+
+    Raises:
+        Rejected: With the reason `unreadable` when the form is not known or something is missing, `turns` when a text
+            is empty or there are too few questions.
     """
     if len(reply) > LONGEST:
         raise _unreadable(f"the reply has {len(reply):,} characters")
@@ -92,8 +111,8 @@ def parse(job: ChatRequest, reply: str) -> Turns:
     if not pairs:
         raise _unreadable("the reply is not the JSON that was asked for")
     if job.kind == "detail":
-        asked = job.schema["properties"]["answer"]["description"]
-        pairs = [(asked, answer) for _, answer in pairs[:1]]
+        instruction = job.schema["properties"]["answer"]["description"]
+        pairs = [(instruction, answer) for _, answer in pairs[:1]]
     most = job.schema["properties"]["turns"]["maxItems"] if job.kind == "conversation" else 1
     fewest = job.schema["properties"]["turns"]["minItems"] if job.kind == "conversation" else 1
     turns = tuple((question.strip(), answer.strip()) for question, answer in pairs[:most])
@@ -110,75 +129,75 @@ _Pairs = list[tuple[str, str]]
 
 
 def _pairs(kind: Kind, reply: str) -> _Pairs | None:
-    """By the first way of reading that gives anything; a question is empty where a description has none."""
-    for value in _values(reply):
-        found = _of_value(kind, value)
-        if found is not None:
-            return found
+    """The pairs by the first way of reading that finds any; a description without a question has an empty one."""
+    for value in _decoded(reply):
+        pairs = _pairs_of_json(kind, value)
+        if pairs is not None:
+            return pairs
     text = _PREAMBLE.sub("", _RULE.sub("", reply).strip()).strip()
-    if _JSONISH.search(text):
+    if _LOOKS_LIKE_JSON.search(text):
         return None  # broken JSON is no prose
-    return _labelled(kind, text) or (_prose(text) if kind == "detail" else _asked(kind, text))
+    return _labelled(kind, text) or (_prose(text) if kind == "detail" else _numbered(kind, text))
 
 
-def _values(reply: str) -> Iterator[Any]:
-    """What decodes as JSON: the whole reply, what is fenced, what begins at the first brace."""
+def _decoded(reply: str) -> Iterator[Any]:
+    """The JSON values of the whole reply, of what is fenced, and of what starts at the first brace."""
     for text in (reply, *(match[1] for match in _FENCE.finditer(reply)), reply[reply.find("{") :]):
-        for form in (text, _mended(text)):
-            found = _sequence(form.strip())
-            yield from ([found] if len(found) > 1 else []) + found[:1]
+        for candidate in (text, _repaired(text)):
+            values = _decode_sequence(candidate.strip())
+            yield from ([values] if len(values) > 1 else []) + values[:1]
 
 
-def _sequence(text: str) -> list[Any]:
-    """JSON values one after the other, commas between them or not; what follows is talk."""
-    decoder, found, place = json.JSONDecoder(strict=False), [], 0
-    while place < len(text):
+def _decode_sequence(text: str) -> list[Any]:
+    """The JSON values at the start of a text, with or without commas between them."""
+    decoder, values, position = json.JSONDecoder(strict=False), [], 0
+    while position < len(text):
         try:
-            value, place = decoder.raw_decode(text, place)
+            value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
             break
-        found.append(value)
-        while place < len(text) and (text[place].isspace() or text[place] == ","):
-            place += 1
-    return found
+        values.append(value)
+        while position < len(text) and (text[position].isspace() or text[position] == ","):
+            position += 1
+    return values
 
 
-def _mended(text: str) -> str:
-    """Python's single quotes as JSON's, and no comma before a closing bracket."""
-    text, rest = _parted(_STRINGS, text)
-    text = _STRINGS.sub(lambda match: match[0] if match[2] is None else _quoted(match[2]), text)
-    text += _SINGLES.sub(lambda match: _quoted(match[1]), rest)
-    text, rest = _parted(_COMMAS, text)
+def _repaired(text: str) -> str:
+    """Python's single quotes made JSON's, and commas before a closing bracket removed."""
+    text, rest = _split_at_open_quote(_STRINGS, text)
+    text = _STRINGS.sub(lambda match: match[0] if match[2] is None else _json_string(match[2]), text)
+    text += _SINGLES.sub(lambda match: _json_string(match[1]), rest)
+    text, rest = _split_at_open_quote(_COMMAS, text)
     return _COMMAS.sub(lambda match: "" if match["comma"] else match[0], text) + _COMMA.sub("", rest)
 
 
-def _parted(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
-    """The text up to a quotation mark that begins a string without an end, and the rest: looking for the end of each
-    one in the rest takes time that grows with the square of it."""
+def _split_at_open_quote(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
+    """The text before a quotation mark that opens a string without an end, and the rest. Searching the rest for the end
+    of each string would take quadratic time."""
     for match in pattern.finditer(text):
         if match["open"]:
             return text[: match.start()], text[match.start() :]
     return text, ""
 
 
-def _quoted(inner: str) -> str:
+def _json_string(inner: str) -> str:
     inner = inner.replace(r"\'", "'").replace('"', r"\"")
     return f'"{inner}"'
 
 
-def _of_value(kind: Kind, value: Any) -> _Pairs | None:
+def _pairs_of_json(kind: Kind, value: Any) -> _Pairs | None:
     """Pairs of decoded JSON: an object with an answer, a list of them, or an object that holds such a list."""
     if isinstance(value, dict):
         lists = [item for item in value.values() if isinstance(item, list)]
         pair = _pair(kind, value)
         if pair is None and len(lists) == 1:
-            return _of_value(kind, lists[0])
+            return _pairs_of_json(kind, lists[0])
         return None if pair is None else [pair]
     if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
         return None
-    spoken = [_spoken(item) for item in value]
-    if all(spoken):
-        return _in_turn([one for one in spoken if one])
+    messages = [_message_of(item) for item in value]
+    if all(messages):
+        return _paired([message for message in messages if message])
     pairs = [_pair(kind, item) for item in value]
     return [pair for pair in pairs if pair] if all(pairs) else None
 
@@ -193,62 +212,62 @@ def _pair(kind: Kind, row: dict[str, Any]) -> tuple[str, str] | None:
     return question or "", answer
 
 
-def _spoken(row: dict[str, Any]) -> tuple[bool, str] | None:
-    """Whether it asks, and the words: LLaVA's from and value, a chat's role and content."""
-    who, words = row.get("from", row.get("role")), row.get("value", row.get("content"))
-    if not isinstance(who, str) or not isinstance(words, str):
+def _message_of(row: dict[str, Any]) -> tuple[bool, str] | None:
+    """Whether a message asks, and its text: LLaVA's from and value, a chat's role and content."""
+    sender, text = row.get("from", row.get("role")), row.get("value", row.get("content"))
+    if not isinstance(sender, str) or not isinstance(text, str):
         return None
-    return who.lower() in _ASKS.split("|"), words
+    return sender.lower() in _ASKS.split("|"), text
 
 
 def _labelled(kind: Kind, text: str) -> _Pairs | None:
-    """Question and answer by the words before them, each to the next such word."""
-    marks = list(_LABEL.finditer(text))
-    ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
-    said = [
-        (mark["asks"] is not None, text[mark.end() : end].strip().strip("*_").strip())
-        for mark, end in zip(marks, ends, strict=True)
+    """Questions and answers by the labels before them, each up to the next label."""
+    labels = list(_LABEL.finditer(text))
+    ends = [*(label.start() for label in labels[1:]), len(text)][: len(labels)]
+    messages = [
+        (label["asks"] is not None, text[label.end() : end].strip().strip("*_").strip())
+        for label, end in zip(labels, ends, strict=True)
     ]
-    if kind == "detail" and [asks for asks, _ in said] == [False] and marks[0].start() == 0:
-        return [("", said[0][1])]
-    return _in_turn(said) if said else None
+    if kind == "detail" and [asks for asks, _ in messages] == [False] and labels[0].start() == 0:
+        return [("", messages[0][1])]
+    return _paired(messages) if messages else None
 
 
-def _in_turn(said: list[tuple[bool, str]]) -> _Pairs | None:
-    """Pairs of what is asked and answered one after the other; None where somebody speaks twice or out of turn.
+def _paired(messages: list[tuple[bool, str]]) -> _Pairs | None:
+    """Pairs of messages that ask and answer in turn; None where they do not.
 
     A last question without an answer, of a reply that was cut off, is left out.
     """
-    pairs = list(zip(said[::2], said[1::2], strict=False))
-    cut_off = said[2 * len(pairs) :]
+    pairs = list(zip(messages[::2], messages[1::2], strict=False))
+    cut_off = messages[2 * len(pairs) :]
     if (
         not pairs
         or any(not asks or answers for (asks, _), (answers, _) in pairs)
-        or not all(a for a, _ in cut_off)
+        or not all(is_question for is_question, _ in cut_off)
     ):
         return None
     return [(question, answer) for (_, question), (_, answer) in pairs]
 
 
-def _asked(kind: Kind, text: str) -> _Pairs | None:
-    """Numbered questions, each a line that ends in a question mark and the answer below or behind it.
+def _numbered(kind: Kind, text: str) -> _Pairs | None:
+    """Numbered questions: each ends in a question mark on its line, and its answer follows.
 
-    For reasoning one, numbered or not.
+    For reasoning it may be one question without a number.
     """
     items = [item.strip() for item in _NUMBER.split(text)[1:]]
     if kind == "reasoning" and not items:
         items = [text]
-    found = []
+    pairs = []
     for item in items:
-        question, mark, answer = item.partition("?")
-        if not mark or "\n" in question.strip() or not answer.strip(" \n\t*_"):
+        question, question_mark, answer = item.partition("?")
+        if not question_mark or "\n" in question.strip() or not answer.strip(" \n\t*_"):
             return None
-        found.append((f"{question.strip(' *_')}?", answer.strip(" \n\t*_-")))
-    return found
+        pairs.append((f"{question.strip(' *_')}?", answer.strip(" \n\t*_-")))
+    return pairs
 
 
 def _prose(text: str) -> _Pairs | None:
-    """The whole text, without quotation marks around it; a word alone describes nothing."""
+    """The whole text as an answer, without quotation marks around it; None for a single word."""
     text = re.sub(r'\A"([^"]*)"\Z', r"\1", text)
     return [("", text)] if re.search(r"[^\W\d_]\s+[^\W\d_]", text) else None
 
@@ -257,5 +276,5 @@ def _encodes(text: str) -> bool:
     return not re.search("[\ud800-\udfff]", text)
 
 
-def _unreadable(words: str) -> Rejected:
-    return Rejected((Fault("unreadable", words),))
+def _unreadable(sentence: str) -> Rejected:
+    return Rejected((Fault("unreadable", sentence),))

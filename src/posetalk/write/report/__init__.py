@@ -1,1 +1,1 @@
-"""The page that shows what was written."""
+"""The HTML report of a run."""

@@ -1,4 +1,4 @@
-"""The report of what was written: one HTML file that opens offline and asks nothing of the net."""
+"""The report of a run: one HTML file that opens offline and loads nothing."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.pages.render import render, script_of
 from posetalk.skeleton import Skeleton
 from posetalk.skeleton import skeleton as built_in
 from posetalk.types import PoseImage
-from posetalk.whole import write_text
 from posetalk.write.report.chart import Bar, bars, plot_of
-from posetalk.write.report.picture import figure
+from posetalk.write.report.pose import figure
 from posetalk.write.samples.sample import KINDS, Sample, read_samples
 from posetalk.write.samples.statistics import SampleStatistics, median
 
-BEGINS = 14  # beginnings of questions that are listed
-EXAMPLES = 4  # of each reason of a rejection
+STARTS = 14  # starts of questions that are listed
+EXAMPLES = 4  # rejected replies shown of each reason
 REPLY = 1200  # characters of a rejected reply that are shown
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Some(Generic[T]):
-    """Some of a stream of unknown length, each as likely as the others (reservoir sampling)."""
+class _Reservoir(Generic[T]):
+    """A random sample of a stream of unknown length, each item equally likely (reservoir sampling)."""
 
     size: int
     rng: random.Random
-    kept: list[T] = field(default_factory=list)
-    passed: int = 0
+    items: list[T] = field(default_factory=list)
+    count: int = 0
 
-    def offer(self, one: T) -> None:
-        self.passed += 1
-        if len(self.kept) < self.size:
-            self.kept.append(one)
-        elif (place := self.rng.randrange(self.passed)) < self.size:
-            self.kept[place] = one
+    def add(self, item: T) -> None:
+        self.count += 1
+        if len(self.items) < self.size:
+            self.items.append(item)
+        elif (index := self.rng.randrange(self.count)) < self.size:
+            self.items[index] = item
 
 
 def write_page(
@@ -56,69 +56,88 @@ def write_page(
     seed: int = 0,
     title: str = "Conversations about bodies",
 ) -> list[str]:
-    """Write the report of samples.jsonl to `out` (.html); gives back a sentence for each photo that cannot be read.
+    """Write an HTML report of samples. Memory grows only with the ids of the images.
 
-    poses:    the labelled pictures, which are gone through once; their photos are shown where they are, and a blank
-              canvas where they are not. skeleton: whose keypoints these are, coco17 by default.
-    rejected: rejected.jsonl, where answers were screened.
-    shown:    samples to browse, as many of each kind, drawn by `seed`.
+    Args:
+        samples: The samples.jsonl.
+        out: The .html file to write.
+        poses: The labelled images, read once. An image whose file is missing is drawn on a blank canvas.
+        skeleton: The skeleton of the poses; coco17 by default.
+        rejected: The rejected.jsonl, if the samples were screened.
+        shown: The number of samples to browse, the same of each kind.
+        seed: The seed of their choice.
+        title: The title of the page.
 
-    Memory does not grow with the samples but for the pictures' ids. Errors: a file that cannot be read, a line that is
-    none of its kind, no sample, the disk.
+    Returns:
+        A sentence for each image that exists and cannot be read.
+
+    Raises:
+        PosetalkError: When a file cannot be read, a line is invalid, there is no sample, or the disk refuses.
     """
-    points = skeleton or built_in("coco17")
-    tally = SampleStatistics()
-    chosen = {kind: _Some[Sample](-(-shown // len(KINDS)), random.Random(f"{seed} {kind}")) for kind in KINDS}
+    skeleton = skeleton or built_in("coco17")
+    statistics = SampleStatistics()
+    reservoirs = {
+        kind: _Reservoir[Sample](-(-shown // len(KINDS)), random.Random(f"{seed} {kind}")) for kind in KINDS
+    }
     for sample in read_samples(samples):
-        tally.add(sample)
-        chosen[sample.kind].offer(sample)
-    if not tally.samples:
+        statistics.add(sample)
+        reservoirs[sample.kind].add(sample)
+    if not statistics.samples:
         raise PosetalkError(f"{samples} holds no sample to report on; write the samples first")
-    browsed = [sample for kind in KINDS for sample in chosen[kind].kept]
-    random.Random(f"{seed}").shuffle(browsed)
-    pictures, told = _figures({sample.image_id for sample in browsed}, poses, points)
-    reasons, refused = _rejections(rejected, seed)
+    shown_samples = [sample for kind in KINDS for sample in reservoirs[kind].items]
+    random.Random(f"{seed}").shuffle(shown_samples)
+    figures, sentences = _figures({sample.image_id for sample in shown_samples}, poses, skeleton)
+    reasons, rejected_count = _rejections(rejected, seed)
     script, script_hash = script_of("writing.js")
     text = render(
         "writing.html.jinja",
         script=script,
         script_hash=script_hash,
         title=title,
-        writers=", ".join(name for name, _ in tally.writers.most_common()),
-        tiles=_tiles(tally, refused if rejected else None),
-        kinds=bars([(k, tally.kinds[k]) for k in KINDS], tally.samples, [f"--{k}" for k in KINDS]),
-        lengths=[plot_of(k, tally.words[k], f"--{k}") for k in KINDS if tally.words[k]],
-        begins=bars([(f"{name} …", n) for name, n in tally.begins.most_common(BEGINS)], tally.questions),
-        begins_rest=_rest(tally),
-        rejected=_rejected(reasons, refused, rejected is not None),
-        filters=[(kind, sum(s.kind == kind for s in browsed)) for kind in KINDS],
-        posed=bool(pictures),
-        cards=[(sample, pictures.get(sample.image_id, "")) for sample in browsed],
+        writers=", ".join(name for name, _ in statistics.writers.most_common()),
+        tiles=_tiles(statistics, rejected_count if rejected else None),
+        kinds=bars(
+            [(kind, statistics.kinds[kind]) for kind in KINDS],
+            statistics.samples,
+            [f"--{kind}" for kind in KINDS],
+        ),
+        lengths=[
+            plot_of(kind, statistics.words[kind], f"--{kind}") for kind in KINDS if statistics.words[kind]
+        ],
+        begins=bars(
+            [(f"{name} …", count) for name, count in statistics.question_starts.most_common(STARTS)],
+            statistics.questions,
+        ),
+        begins_rest=_rest_of_starts(statistics),
+        rejected=_rejected(reasons, rejected_count, rejected is not None),
+        filters=[(kind, sum(sample.kind == kind for sample in shown_samples)) for kind in KINDS],
+        posed=bool(figures),
+        cards=[(sample, figures.get(sample.image_id, "")) for sample in shown_samples],
     )
     write_text(out, text)
-    return told
+    return sentences
 
 
 def _figures(
-    wanted: set[int], poses: Iterable[PoseImage], points: Skeleton
+    image_ids: set[int], poses: Iterable[PoseImage], skeleton: Skeleton
 ) -> tuple[dict[int, str], list[str]]:
-    found, told = {}, []
+    figures, sentences = {}, []
     for image in poses:
-        if image.id in wanted and image.id not in found:
-            found[image.id], fault = figure(image, points.names, points.limbs)
-            told += [fault] if fault else []
-    return found, told
+        if image.id in image_ids and image.id not in figures:
+            figures[image.id], sentence = figure(image, skeleton.names, skeleton.limbs)
+            sentences += [sentence] if sentence else []
+    return figures, sentences
 
 
-def _rejections(path: Path | None, seed: int) -> tuple[dict[str, _Some[dict[str, Any]]], int]:
-    """The rejected replies by each of their reasons, some of each kept, and how many there are."""
-    reasons: dict[str, _Some[dict[str, Any]]] = {}
+def _rejections(path: Path | None, seed: int) -> tuple[dict[str, _Reservoir[dict[str, Any]]], int]:
+    """Some of the rejected replies of each reason, and the number of all."""
+    reasons: dict[str, _Reservoir[dict[str, Any]]] = {}
     number = 0
     for row in _rejected_rows(path) if path else ():
         number += 1
         for reason in {fault["reason"]: None for fault in row["faults"]}:
-            some = reasons.setdefault(reason, _Some(EXAMPLES, random.Random(f"{seed} {reason}")))
-            some.offer(row)
+            reservoir = reasons.setdefault(reason, _Reservoir(EXAMPLES, random.Random(f"{seed} {reason}")))
+            reservoir.add(row)
     return reasons, number
 
 
@@ -128,7 +147,9 @@ def _rejected_rows(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, 1):
                 try:
                     row = json.loads(line)
-                    faults = [{key: str(one[key]) for key in ("reason", "words")} for one in row["faults"]]
+                    faults = [
+                        {key: str(fault[key]) for key in ("reason", "words")} for fault in row["faults"]
+                    ]
                     yield {"id": str(row["id"]), "reply": str(row.get("reply") or ""), "faults": faults}
                 except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
                     raise PosetalkError(
@@ -139,30 +160,35 @@ def _rejected_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise PosetalkError(f"cannot read {path}: {error}; leave it out or write it again") from None
 
 
-def _tiles(tally: SampleStatistics, refused: int | None) -> list[tuple[str, str]]:
-    words = sum(tally.words.values(), Counter[int]())
+def _tiles(statistics: SampleStatistics, rejected_count: int | None) -> list[tuple[str, str]]:
+    words = sum(statistics.words.values(), Counter[int]())
     tiles = [
-        ("samples", f"{tally.samples:,}"),
-        ("pictures", f"{len(tally.images):,}"),
-        ("questions", f"{tally.questions:,}"),
+        ("samples", f"{statistics.samples:,}"),
+        ("pictures", f"{len(statistics.images):,}"),
+        ("questions", f"{statistics.questions:,}"),
         ("words in the middle answer", f"{median(words):,}"),
     ]
-    if refused is not None:
-        tiles.append(("of all replies rejected", f"{100 * refused / (refused + tally.samples):.1f} %"))
+    if rejected_count is not None:
+        tiles.append(
+            (
+                "of all replies rejected",
+                f"{100 * rejected_count / (rejected_count + statistics.samples):.1f} %",
+            )
+        )
     return tiles
 
 
-def _rest(tally: SampleStatistics) -> str:
-    more = len(tally.begins) - BEGINS
+def _rest_of_starts(statistics: SampleStatistics) -> str:
+    more = len(statistics.question_starts) - STARTS
     if more <= 0:
         return ""
-    rest = tally.questions - sum(count for _, count in tally.begins.most_common(BEGINS))
-    return f"and {more:,} other beginnings, {100 * rest / tally.questions:.1f} % of the questions"
+    rest = statistics.questions - sum(count for _, count in statistics.question_starts.most_common(STARTS))
+    return f"and {more:,} other beginnings, {100 * rest / statistics.questions:.1f} % of the questions"
 
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """A rejected one. words: its faults, of one reason."""
+    """A rejected reply. words: its faults of one reason."""
 
     id: str
     words: str
@@ -183,18 +209,20 @@ class _Rejected:
     reasons: tuple[_Reason, ...] = ()
 
 
-def _rejected(reasons: dict[str, _Some[dict[str, Any]]], refused: int, screened: bool) -> _Rejected:
+def _rejected(
+    reasons: dict[str, _Reservoir[dict[str, Any]]], rejected_count: int, screened: bool
+) -> _Rejected:
     if not screened:
         return _Rejected("No list of rejected answers was given.")
-    if not refused:
+    if not rejected_count:
         return _Rejected("Nothing was rejected.")
-    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1].passed, pair[0]))
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1].count, pair[0]))
     return _Rejected(
-        f"{refused:,} replies; one may have several faults.",
-        bars([(reason, some.passed) for reason, some in ordered], refused),
+        f"{rejected_count:,} replies; one may have several faults.",
+        bars([(reason, reservoir.count) for reason, reservoir in ordered], rejected_count),
         tuple(
-            _Reason(reason, some.passed, tuple(_reply(row, reason) for row in some.kept))
-            for reason, some in ordered
+            _Reason(reason, reservoir.count, tuple(_reply(row, reason) for row in reservoir.items))
+            for reason, reservoir in ordered
         ),
     )
 

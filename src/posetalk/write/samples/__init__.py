@@ -1,1 +1,1 @@
-"""Samples, and the files that trainers read."""
+"""Samples, and their export into the files that trainers read."""

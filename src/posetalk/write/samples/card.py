@@ -16,7 +16,7 @@ from posetalk.write.samples.sample import KINDS
 from posetalk.write.samples.split import SPLITS, Shares, Split
 from posetalk.write.samples.statistics import SampleStatistics, median
 
-# The hub's classes of size.
+# The size classes of the Hugging Face hub.
 _SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -58,7 +58,13 @@ without permission for commercial use or changes. Other sources have their own t
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How samples came to be. recipe: in words, `grounded`; seed: of the writing; sources: the annotation files."""
+    """How samples were made.
+
+    Attributes:
+        recipe: The writer and its prompts in words, such as `gpt-4.1-mini, recipe grounded`.
+        seed: The seed of the writing.
+        sources: The label files that were written from.
+    """
 
     recipe: str
     seed: int | None = None
@@ -67,21 +73,33 @@ class Provenance:
 
 def write_card(
     folder: Path,
-    form: str,
+    format: str,
     samples: Path,
-    tallies: Mapping[Split, SampleStatistics],
+    statistics: Mapping[Split, SampleStatistics],
     skipped: int,
     shares: Shares,
     seed: int,
-    made: Provenance | None = None,
+    provenance: Provenance | None = None,
 ) -> None:
-    """Write README.md into the folder of an export. form, shares, seed: as exported; made: what else is known.
+    """Write README.md, the data card, into the folder of an export.
 
-    Errors: a source that cannot be read; those of the disk as OSError.
+    Args:
+        folder: The folder, with all its other files.
+        format: The format of the files, see `export_dataset`.
+        samples: The exported samples.jsonl, whose SHA-256 the card states.
+        statistics: The statistics of each split that is not empty.
+        skipped: The number of samples that were left out.
+        shares: The shares of the splits.
+        seed: The seed of the split.
+        provenance: How the samples were made, if that is known.
+
+    Raises:
+        PosetalkError: When a source cannot be read.
+        OSError: When the disk refuses.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    total = sum(tally.samples for tally in tallies.values())
-    images = len(set().union(*(tally.images for tally in tallies.values())))
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    total = sum(split_statistics.samples for split_statistics in statistics.values())
+    images = len(set().union(*(split_statistics.images for split_statistics in statistics.values())))
     title = f"{total:,} samples about the bodies in {images:,} pictures"
     lines = [
         f"# {title}",
@@ -93,27 +111,38 @@ def write_card(
         "",
         "| split | pictures | " + " | ".join(KINDS) + " | samples | questions |",
         "|---|" + "---:|" * (len(KINDS) + 3),
-        *(_row(split, tallies[split]) for split in SPLITS if split in tallies),
+        *(_row(split, statistics[split]) for split in SPLITS if split in statistics),
         "",
         "| kind | words of an answer: middle | most |",
         "|---|---:|---:|",
     ]
     for kind in KINDS:
-        words: Counter[int] = sum((tally.words[kind] for tally in tallies.values()), Counter())
+        words: Counter[int] = sum(
+            (split_statistics.words[kind] for split_statistics in statistics.values()), Counter()
+        )
         if words:
             lines.append(f"| {kind} | {median(words):,} | {max(words):,} |")
     lines += ["", "| file | bytes |", "|---|---:|"]
-    lines += [f"| {path.relative_to(folder).as_posix()} | {path.stat().st_size:,} |" for path in files]
-    lines += ["", f"Use: {_USE[form]}"]
-    lines += ["", "## How it was made", "", *_making(samples, tallies, skipped, shares, seed, made)]
+    lines += [f"| {path.relative_to(folder).as_posix()} | {path.stat().st_size:,} |" for path in paths]
+    lines += ["", f"Use: {_USE[format]}"]
+    lines += [
+        "",
+        "## How it was made",
+        "",
+        *_provenance_lines(samples, statistics, skipped, shares, seed, provenance),
+    ]
     lines += ["", "## Licences", "", _LICENCES, "", "## Limits", "", _LIMITS]
-    save_card(folder, _data(form, tallies, total, title), lines)
+    save_card(folder, _card_data(format, statistics, total, title), lines)
 
 
-def _data(form: str, tallies: Mapping[Split, SampleStatistics], total: int, title: str) -> DatasetCardData:
-    """Which file is which split, and what the hub asks for. Whoever wrote, a rule or a model, it was a machine."""
+def _card_data(
+    format: str, statistics: Mapping[Split, SampleStatistics], total: int, title: str
+) -> DatasetCardData:
+    """The card's metadata. The text is machine-generated, whether rules or a model wrote it."""
     files = [
-        {"split": split, "path": _FILES[form].format(split=split)} for split in SPLITS if split in tallies
+        {"split": split, "path": _FILES[format].format(split=split)}
+        for split in SPLITS
+        if split in statistics
     ]
     return DatasetCardData(
         language=["en"],
@@ -131,28 +160,35 @@ def _data(form: str, tallies: Mapping[Split, SampleStatistics], total: int, titl
     )
 
 
-def _row(split: Split, tally: SampleStatistics) -> str:
-    numbers = [len(tally.images), *(tally.kinds[kind] for kind in KINDS), tally.samples, tally.questions]
+def _row(split: Split, statistics: SampleStatistics) -> str:
+    numbers = [
+        len(statistics.images),
+        *(statistics.kinds[kind] for kind in KINDS),
+        statistics.samples,
+        statistics.questions,
+    ]
     return f"| {split} | " + " | ".join(f"{number:,}" for number in numbers) + " |"
 
 
-def _making(
+def _provenance_lines(
     samples: Path,
-    tallies: Mapping[Split, SampleStatistics],
+    statistics: Mapping[Split, SampleStatistics],
     skipped: int,
     shares: Shares,
     seed: int,
-    made: Provenance | None,
+    provenance: Provenance | None,
 ) -> list[str]:
-    writers: Counter[str] = sum((tally.writers for tally in tallies.values()), Counter())
+    writers: Counter[str] = sum(
+        (split_statistics.writers for split_statistics in statistics.values()), Counter()
+    )
     lines = [
         "- Writer: "
         + ", ".join(f"{_plain(name)} ({count:,} samples)" for name, count in writers.most_common())
     ]
-    if made is not None:
-        lines.append(f"- Recipe: {made.recipe}")
-        if made.seed is not None:
-            lines.append(f"- Seed of the writing: {made.seed}")
+    if provenance is not None:
+        lines.append(f"- Recipe: {provenance.recipe}")
+        if provenance.seed is not None:
+            lines.append(f"- Seed of the writing: {provenance.seed}")
     lines.append(
         f"- Split by picture, drawn by its id with seed {seed}: validation {shares.validation:g}, test {shares.test:g}"
         " of the pictures. No picture is in two splits."
@@ -160,13 +196,13 @@ def _making(
     if skipped:
         lines.append(f"- Left out: {skipped:,} samples that are empty or hold a mark such as `<image>`")
     lines += ["", "| source | sha256 |", "|---|---|"]
-    for path in (samples, *(made.sources if made else ())):
+    for path in (samples, *(provenance.sources if provenance else ())):
         lines.append(f"| {_plain(path.name)} | {_sha256(path)} |")
     return lines
 
 
 def _plain(text: str) -> str:
-    """A name that breaks neither the table nor the page."""
+    """A name without characters that have a meaning in Markdown."""
     return "".join(c if c.isalnum() or c in " ._:/+@-" else "?" for c in text)
 
 

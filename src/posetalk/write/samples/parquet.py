@@ -1,4 +1,4 @@
-"""Rows -> parquet files with the pictures in them, as `datasets` reads them: data/train-00000.parquet, ..."""
+"""Parquet files that hold the images, as `datasets` reads them: data/train-00000.parquet, ..."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from posetalk.errors import need
 from posetalk.images.opening import picture_bytes
 from posetalk.write.samples.sample import Sample
 
-ROWS = 300  # a row group: about a hundred photos of COCO with three samples each, 16 MB
-SHARD = 500_000_000  # bytes of a file, at most, before the next is begun; what `datasets` itself writes
+ROWS = 300  # rows of a row group: about a hundred COCO images with three samples each, 16 MB
+SHARD = 500_000_000  # bytes of a file before the next is begun; what `datasets` itself writes
 
 Row = dict[str, Any]
-_PICTURES = {"_type": "List", "feature": {"_type": "Image"}}
+_IMAGES = {"_type": "List", "feature": {"_type": "Image"}}
 
 
 def _text(*names: str) -> Row:
@@ -27,30 +27,30 @@ FEATURES: dict[Literal["parquet", "finevision"], Row] = {
     "parquet": {
         **_text("id", "kind", "writer"),
         "image_id": {"dtype": "int64", "_type": "Value"},
-        "images": _PICTURES,
+        "images": _IMAGES,
         "messages": {
             "_type": "List",
             "feature": {**_text("role"), "content": {"_type": "List", "feature": _text("type", "text")}},
         },
     },
     "finevision": {
-        "images": _PICTURES,
+        "images": _IMAGES,
         "texts": {"_type": "List", "feature": _text("user", "assistant")},
         **_text("source"),
     },
 }
 
 
-def message_row(sample: Sample, picture: Path) -> Row:
-    """For TRL: `messages` whose contents are parts, the picture's first; the picture itself in `images`.
+def message_row(sample: Sample, path: Path) -> Row:
+    """A row for TRL: `messages` whose contents are parts, the image's first; the image itself in `images`.
 
-    Errors: one that cannot be read.
+    Raises PosetalkError when the image cannot be read.
     """
     messages = []
     for number, (question, answer) in enumerate(sample.turns):
-        mark = [{"type": "image"}] if number == 0 else []
+        image_part = [{"type": "image"}] if number == 0 else []
         messages += [
-            {"role": "user", "content": [*mark, {"type": "text", "text": question}]},
+            {"role": "user", "content": [*image_part, {"type": "text", "text": question}]},
             {"role": "assistant", "content": [{"type": "text", "text": answer}]},
         ]
     return {
@@ -58,43 +58,43 @@ def message_row(sample: Sample, picture: Path) -> Row:
         "kind": sample.kind,
         "writer": sample.writer,
         "image_id": sample.image_id,
-        "images": [_picture(picture)],
+        "images": [_image(path)],
         "messages": messages,
     }
 
 
-def finevision_row(sample: Sample, picture: Path) -> Row:
-    """FineVision's columns but for its ratings, which a model gave: nobody has rated these."""
+def finevision_row(sample: Sample, path: Path) -> Row:
+    """A row with FineVision's columns, without its ratings, which a model gave: these samples have none."""
     return {
-        "images": [_picture(picture)],
+        "images": [_image(path)],
         "texts": [{"user": question, "assistant": answer} for question, answer in sample.turns],
         "source": f"posetalk-{sample.kind}",
     }
 
 
-def _picture(path: Path) -> Row:
+def _image(path: Path) -> Row:
     data, kind = _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
-    known = path.suffix.lower().lstrip(".").replace("jpg", "jpeg") == kind
-    return {"bytes": data, "path": path.name if known else f"{path.stem}.{kind}"}
+    suffix_fits = path.suffix.lower().lstrip(".").replace("jpg", "jpeg") == kind
+    return {"bytes": data, "path": path.name if suffix_fits else f"{path.stem}.{kind}"}
 
 
-@lru_cache(maxsize=1)  # the samples of a picture come one after the other
-def _read(path: Path, changed: int) -> tuple[bytes, str]:
+@lru_cache(maxsize=1)  # the samples of an image come one after the other
+def _read(path: Path, modified_ns: int) -> tuple[bytes, str]:
     return picture_bytes(path)
 
 
 class Shards:
-    """The files of one split, written a row group at a time, so that memory does not grow with them.
+    """The parquet files of one split, written a row group at a time, so that memory does not grow with them.
 
-    A picture that stands in several rows of a group is kept once, as parquet codes such columns by dictionary. Errors:
-    pyarrow missing; those of the disk as OSError.
+    An image that is in several rows of a group is stored once, since parquet encodes such columns by dictionary.
+    Raises PosetalkError without pyarrow, OSError when the disk refuses.
     """
 
-    def __init__(self, folder: Path, name: str, form: Literal["parquet", "finevision"]) -> None:
+    def __init__(self, folder: Path, name: str, format: Literal["parquet", "finevision"]) -> None:
         self._arrow, self._parquet = need("pyarrow", "export"), need("pyarrow.parquet", "export")
-        features = FEATURES[form]
+        features = FEATURES[format]
         metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-        fields = [(column, self._type(of)) for column, of in features.items()]
+        fields = [(column, self._type(feature)) for column, feature in features.items()]
         self._schema = self._arrow.schema(fields, metadata=metadata)
         self._folder, self._name = folder, name
         self._rows: list[Row] = []
@@ -110,7 +110,7 @@ class Shards:
     def close(self) -> None:
         if self._rows:
             self._flush()
-        self._end()
+        self._close_file()
 
     def _flush(self) -> None:
         if self._writer is None:
@@ -122,9 +122,9 @@ class Shards:
         self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
         self._rows.clear()
         if self._file.tell() >= SHARD:
-            self._end()
+            self._close_file()
 
-    def _end(self) -> None:
+    def _close_file(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._file.close()
@@ -140,4 +140,6 @@ class Shards:
             case "List":
                 return self._arrow.list_(self._type(feature["feature"]))
             case _:
-                return self._arrow.struct({name: self._type(of) for name, of in feature.items()})
+                return self._arrow.struct(
+                    {name: self._type(subfeature) for name, subfeature in feature.items()}
+                )

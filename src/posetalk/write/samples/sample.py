@@ -1,4 +1,4 @@
-"""A piece of instruction data: questions and answers about one picture; and the file they are staged in."""
+"""A sample of instruction data, questions and answers about one image, and the file that holds samples."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Questions and answers about a picture, in turn, without any mark for the picture itself.
+    """Questions and answers about an image, without a placeholder such as `<image>`.
 
-    id: `785-detail`, unique in its file. image: the picture's name in the annotation file, relative to the folder of
-    the pictures. writer: who wrote it, `facts` or the name of a model.
+    Attributes:
+        id: An id such as `785-detail`, unique in its file.
+        image_id: The image's id in the label file.
+        image: The image's file name in the label file, relative to the folder of the images.
+        kind: conversation, detail or reasoning.
+        turns: Pairs of a question and its answer.
+        writer: Who wrote it: `facts`, `published`, or the name of a model.
     """
 
     id: str
@@ -44,7 +49,11 @@ class Sample:
 
     @classmethod
     def of(cls, row: Any) -> Sample:
-        """A sample of a decoded line. Errors: PosetalkError with what is missing or of another form."""
+        """The sample of a decoded line of samples.jsonl.
+
+        Raises:
+            PosetalkError: When a field is missing or of another type.
+        """
         try:
             turns = tuple((str(question), str(answer)) for question, answer in row["turns"])
             kind = kind_of(row["kind"])
@@ -58,16 +67,23 @@ class Sample:
 
 
 def kind_of(name: object) -> Kind:
-    """Errors: there is no such kind."""
+    """The name as a kind. Raises PosetalkError when there is no such kind."""
     if name not in KINDS:
         raise PosetalkError(f"its kind {name!r} is none of {', '.join(KINDS)}")
     return name
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
-    """The samples of a samples.jsonl, one after the other, so that memory does not grow with the file.
+    """Read a samples.jsonl one sample at a time, so that memory does not grow with the file.
 
-    Errors: a file that cannot be read, a line that is no sample (with its number).
+    Args:
+        path: The file.
+
+    Yields:
+        The samples in the order of the file.
+
+    Raises:
+        PosetalkError: When the file cannot be read, or a line is no sample (the message has its number).
     """
     try:
         with path.open(encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What is learned from and what is kept back: by picture, so that no picture is on both sides."""
+"""The split into train, validation and test: by image, so that no image is in two splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """The share of all pictures that is kept back, 0..1; the rest is `train`."""
+    """The shares of all images that are held out; the rest is `train`.
+
+    Attributes:
+        validation: The share for validation, from 0 to 1.
+        test: The share for testing, from 0 to 1.
+
+    Raises:
+        PosetalkError: When a share is negative or their sum is above 1.
+    """
 
     validation: float = 0.05
     test: float = 0.05
@@ -28,12 +36,20 @@ class Shares:
 
 
 def split_of(image_id: int, shares: Shares, seed: int = 0) -> Split:
-    """Where a picture belongs: drawn by its id and the seed alone, so that other pictures change nothing.
+    """The split of an image, drawn by its id and the seed alone, so that other images change nothing.
 
-    COCO has the same id for the same picture in 2014 and 2017, so it is on the same side in both.
+    COCO's 2014 and 2017 sets give an image the same id, so it is in the same split in both.
+
+    Args:
+        image_id: The image's id.
+        shares: The shares of the splits.
+        seed: The seed of the split.
+
+    Returns:
+        `train`, `validation` or `test`.
     """
-    drawn = hashlib.blake2b(f"{seed} {image_id}".encode(), digest_size=8).digest()
-    place = int.from_bytes(drawn, "big") / 2**64
-    if place < shares.test:
+    digest = hashlib.blake2b(f"{seed} {image_id}".encode(), digest_size=8).digest()
+    fraction = int.from_bytes(digest, "big") / 2**64
+    if fraction < shares.test:
         return "test"
-    return "validation" if place < shares.test + shares.validation else "train"
+    return "validation" if fraction < shares.test + shares.validation else "train"

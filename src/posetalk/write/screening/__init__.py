@@ -1,1 +1,1 @@
-"""What is wrong with a sample."""
+"""The screening of samples: rules, claims and duplicates."""

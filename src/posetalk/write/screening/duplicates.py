@@ -1,12 +1,12 @@
-"""Samples that say what another one has said, word by word or nearly so, found in one pass and in bounded memory.
+"""Duplicates and near duplicates of earlier samples, found in one pass and in bounded memory.
 
-What is compared is all answers of a sample in one text. Questions are not: they are few by nature. "He is standing." is
-worth saying of everybody who stands: a short text may recur with other pictures where their facts bear it out. Without
-facts to bear it out it is what a model says of any picture; and a page that fits two pictures describes neither.
+The answers of a sample are compared, as one text. Questions are not, since there are few ways to ask. A short text such
+as "He is standing." may recur with other images where their facts support it; without such facts it is what a model
+says of any image. A long text that fits two images describes neither.
 
-Near duplicates: MinHash (Broder, 1997) over runs of words, looked up by bands (locality-sensitive hashing). A band's
-table is of fixed size and its newest entry wins, so that memory does not grow with it; as alike texts have many bands
-in common, next to none is missed by that.
+Near duplicates are found by MinHash (Broder, 1997) over runs of words, with bands (locality-sensitive hashing). The
+table of a band has a fixed size and its newest entry wins, so that its memory does not grow. Since similar texts share
+many bands, hardly any is missed because of that.
 """
 
 from __future__ import annotations
@@ -22,70 +22,78 @@ from posetalk.write.samples.sample import Sample
 from posetalk.write.screening.english import words
 
 RUN = 3  # words that are hashed together
-SHORT = 25  # words below which a text may recur with other pictures
-ALIKE = 0.8  # share of common runs (Jaccard, estimated) from which texts are near duplicates
-ROWS, BANDS = 4, 16  # hashes a band; texts of which 0.8 is common meet in a band with probability 0.9998
-SLOTS = 1 << 18  # of a band's table
-_BLOCK = 8192  # samples that room is made for at a time
-_MIX = np.random.default_rng(2506_21317).integers(
+SHORT = 25  # words below which a text may recur with other images
+SIMILAR = 0.8  # share of common runs (Jaccard, estimated) from which texts are near duplicates
+ROWS, BANDS = 4, 16  # hashes of a band; texts that share 0.8 meet in a band with probability 0.9998
+SLOTS = 1 << 18  # entries of a band's table
+_BLOCK = 8192  # samples that memory is allocated for at a time
+_MULTIPLIERS = np.random.default_rng(2506_21317).integers(
     1, 2**64, ROWS * BANDS, np.uint64, endpoint=False
 ) | np.uint64(1)
 
 
 class Duplicates:
-    """What was said before. Fed with the samples that are kept, in order: the first of alike ones stays.
+    """Finds samples that repeat an earlier one, which is kept. It is given the samples in their order.
 
-    borne_out: whether the facts of its own picture bear out a sample; asked of short ones that recur. 180 bytes a
-    sample, 100 more for each short text, and 17 MB.
+    supported: whether the facts of its own image support a sample; called for short texts that recur. Memory: 180 bytes
+    a sample, 100 more for each short text, and 17 MB.
     """
 
-    def __init__(self, borne_out: Callable[[Sample], bool] = lambda _: True) -> None:
-        self._borne_out = borne_out
+    def __init__(self, supported: Callable[[Sample], bool] = lambda _: True) -> None:
+        self._supported = supported
         self._tables = np.full((BANDS, SLOTS), -1, np.int32)  # the newest sample with a band's hash
-        self._blocks: list[NDArray[np.uint16]] = []  # hashes of each sample, cut to 16 bits
-        self._keys: list[NDArray[np.int64]] = []  # of each sample: its text's hash
-        self._images: list[int] = []  # of each sample: its picture; ids have no limit
-        self._short: dict[int, int] = {}  # by the hash of a short text: the picture that it was first said of
+        self._hashes: list[NDArray[np.uint16]] = []  # the hashes of each sample, cut to 16 bits
+        self._text_hashes: list[NDArray[np.int64]] = []  # the hash of each sample's text
+        self._images: list[int] = []  # the image of each sample; ids have no limit
+        self._short_texts: dict[int, int] = {}  # the image that a short text was first said of, by its hash
 
     def faults_of(self, sample: Sample) -> tuple[Fault, ...]:
-        """A fault if the sample's answers were given before; if not, they are remembered."""
-        said = words(" ".join(answer for _, answer in sample.turns))
-        short = len(said) < SHORT
-        text = " ".join(said)
-        anywhere = _hash(text)
-        text = f"{sample.image_id if short else ''} {text}"
-        whole = _hash(text)
-        runs = [text] if short else [" ".join(said[i : i + RUN]) for i in range(len(said) - RUN + 1)]
+        """A fault if an earlier sample gave the same answers; if none did, the sample's answers are remembered."""
+        answer_words = words(" ".join(answer for _, answer in sample.turns))
+        short = len(answer_words) < SHORT
+        text = " ".join(answer_words)
+        text_of_image = f"{sample.image_id if short else ''} {text}"
+        text_hash = _hash(text_of_image)
+        if short:
+            runs = [text_of_image]
+        else:
+            runs = [" ".join(answer_words[i : i + RUN]) for i in range(len(answer_words) - RUN + 1)]
         hashes = _min_hashes(runs)
         slots = _bands(hashes)
-        cut = (hashes >> np.uint64(48)).astype(np.uint16)
-        for place in sorted({int(place) for place in self._tables[np.arange(BANDS), slots] if place >= 0}):
-            key, image_id = self._keys[place // _BLOCK][place % _BLOCK], self._images[place]
+        cut_hashes = (hashes >> np.uint64(48)).astype(np.uint16)
+        for number in sorted({int(n) for n in self._tables[np.arange(BANDS), slots] if n >= 0}):
+            earlier_hash, image_id = (
+                self._text_hashes[number // _BLOCK][number % _BLOCK],
+                self._images[number],
+            )
             where = "of this picture" if image_id == sample.image_id else f"of picture {image_id}"
-            if key == whole:
+            if earlier_hash == text_hash:
                 return (Fault("duplicate", f"the same was said {where} before"),)
-            alike = float((self._blocks[place // _BLOCK][place % _BLOCK] == cut).mean())
-            if not short and alike >= ALIKE:
-                return (Fault("near-duplicate", f"nearly the same was said {where} before ({alike:.0%})"),)
+            similarity = float((self._hashes[number // _BLOCK][number % _BLOCK] == cut_hashes).mean())
+            if not short and similarity >= SIMILAR:
+                words_of_fault = f"nearly the same was said {where} before ({similarity:.0%})"
+                return (Fault("near-duplicate", words_of_fault),)
         if short:
-            first = self._short.setdefault(anywhere, sample.image_id)
-            if first != sample.image_id and not self._borne_out(sample):
+            first_image_id = self._short_texts.setdefault(_hash(text), sample.image_id)
+            if first_image_id != sample.image_id and not self._supported(sample):
                 return (
                     Fault(
                         "duplicate",
-                        f"the same was said of picture {first} before, and no fact bears it out here",
+                        f"the same was said of picture {first_image_id} before, and no fact bears it out here",
                     ),
                 )
-        self._remember(cut, whole, sample.image_id, slots)
+        self._remember(cut_hashes, text_hash, sample.image_id, slots)
         return ()
 
-    def _remember(self, cut: NDArray[np.uint16], whole: int, image_id: int, slots: NDArray[np.int64]) -> None:
+    def _remember(
+        self, cut_hashes: NDArray[np.uint16], text_hash: int, image_id: int, slots: NDArray[np.int64]
+    ) -> None:
         block, row = divmod(count := len(self._images), _BLOCK)
         if row == 0:
-            self._blocks.append(np.zeros((_BLOCK, ROWS * BANDS), np.uint16))
-            self._keys.append(np.zeros(_BLOCK, np.int64))
-        self._blocks[block][row] = cut
-        self._keys[block][row] = whole
+            self._hashes.append(np.zeros((_BLOCK, ROWS * BANDS), np.uint16))
+            self._text_hashes.append(np.zeros(_BLOCK, np.int64))
+        self._hashes[block][row] = cut_hashes
+        self._text_hashes[block][row] = text_hash
         self._images.append(image_id)
         self._tables[np.arange(BANDS), slots] = count
 
@@ -96,21 +104,21 @@ def _hash(text: str) -> int:
 
 
 def _min_hashes(runs: list[str]) -> NDArray[np.uint64]:
-    """(ROWS * BANDS,): the least of each hash over the runs. The same on every machine and in every process."""
+    """The smallest value of each hash over the runs, (ROWS * BANDS,); the same on every machine."""
     base = np.array([crc32(run.encode()) for run in runs], np.uint64)
-    mixed = (base[:, None] + np.uint64(1)) * _MIX  # modulo 2**64
+    mixed = (base[:, None] + np.uint64(1)) * _MULTIPLIERS  # modulo 2**64
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's
     mixed ^= mixed >> np.uint64(32)
-    least: NDArray[np.uint64] = mixed.min(axis=0)
-    return least * np.uint64(0x94D049BB133111EB)  # the least of many have zeros in front
+    minima: NDArray[np.uint64] = mixed.min(axis=0)
+    return minima * np.uint64(0x94D049BB133111EB)  # the minima of many values have leading zeros
 
 
 def _bands(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """(BANDS,): the slot of each band's table."""
     rows = hashes.reshape(BANDS, ROWS)
-    found = rows[:, 0].copy()
+    combined = rows[:, 0].copy()
     for row in range(1, ROWS):
-        found = (found ^ rows[:, row]) * np.uint64(0x9E3779B97F4A7C15)
-        found ^= found >> np.uint64(31)
-    return (found % np.uint64(SLOTS)).astype(np.int64)
+        combined = (combined ^ rows[:, row]) * np.uint64(0x9E3779B97F4A7C15)
+        combined ^= combined >> np.uint64(31)
+    return (combined % np.uint64(SLOTS)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Questions and answers as text: their words and sentences, what kind a question is, whether it is English at all.
+"""The text of questions and answers: words, sentences, the kind of a question, whether it is English.
 
 The lists of words are those of screen.toml.
 """
@@ -30,33 +30,36 @@ _YES_OR_NO = re.compile(
 )
 YES = re.compile(r"^(?:yes|yeah|indeed|correct)\b", re.IGNORECASE)
 NO = re.compile(r"^no\b(?! one\b)", re.IGNORECASE)
-# A text is foreign if more of its letters than this share are of another script, or, from LEAST words on, fewer of its
-# words are common ones.
-FOREIGN, LEAST = 0.1, 8
+# A text is foreign if more than this share of its letters are of another script, or, from MIN_WORDS words on, fewer of
+# its words are common ones.
+FOREIGN, MIN_WORDS = 0.1, 8
 
 
 def words(text: str) -> tuple[str, ...]:
-    """In small letters, without marks."""
+    """The words in lower case, without punctuation."""
     return tuple(_WORD.findall(text.lower()))
 
 
 def sentences(text: str) -> list[str]:
-    return [one for one in _SENTENCE.split(text.strip()) if one]
+    """The sentences of a text, each with its punctuation."""
+    return [sentence for sentence in _SENTENCE.split(text.strip()) if sentence]
 
 
-def part(text: str, most: int = 8) -> str:
+def part(text: str, max_words: int = 8) -> str:
     """The first words of a text, to name it by."""
-    found = text.split()
-    return " ".join(found[:most]) + (" ..." if len(found) > most else "")
+    all_words = text.split()
+    return " ".join(all_words[:max_words]) + (" ..." if len(all_words) > max_words else "")
 
 
 def asks(question: str) -> bool:
-    """Whether a text asks or orders something, if only after a comma."""
-    return "?" in question or any(not _ASKS.isdisjoint(words(one)[:1]) for one in _CLAUSE.split(question))
+    """Whether a text asks or requests something, at its start or after a comma."""
+    return "?" in question or any(
+        not _ASKS.isdisjoint(words(clause)[:1]) for clause in _CLAUSE.split(question)
+    )
 
 
 def asked(question: str) -> str:
-    """The question itself, where something is said before it."""
+    """The last sentence, which is the question itself."""
     return (sentences(question) or [""])[-1]
 
 
@@ -66,26 +69,31 @@ def yes_or_no(question: str) -> bool:
 
 
 def share(question: str, answer: str) -> bool:
-    """Whether both speak of the body, or have a word in common that says more than who is meant."""
-    one, other = set(words(question)), set(words(answer))
-    if one & _BODY and other & _BODY:
+    """Whether both are about the body, or share a word that is neither a common one nor names people."""
+    question_words, answer_words = set(words(question)), set(words(answer))
+    if question_words & _BODY and answer_words & _BODY:
         return True
-    stems = [{w[:4] for w in some - _PEOPLE - _ENGLISH if len(w) > 2} for some in (one, other)]
+    stems = [
+        {word[:4] for word in word_set - _PEOPLE - _ENGLISH if len(word) > 2}
+        for word_set in (question_words, answer_words)
+    ]
     return bool(stems[0] & stems[1])
 
 
 def foreign(text: str) -> bool:
-    """Letters of another script, or hardly any of the words that no English sentence does without."""
-    letters = [c for c in text if c.isalpha()]
-    found = words(text)
-    if sum(c > "\u024f" for c in letters) > FOREIGN * len(letters):
+    """Whether many letters are of another script, or hardly any word is a common English one."""
+    letters = [letter for letter in text if letter.isalpha()]
+    all_words = words(text)
+    if sum(letter > "\u024f" for letter in letters) > FOREIGN * len(letters):
         return True
-    return len(found) >= LEAST and sum(w in COMMON for w in found) < FOREIGN * len(found)
+    return len(all_words) >= MIN_WORDS and sum(word in COMMON for word in all_words) < FOREIGN * len(
+        all_words
+    )
 
 
 def cut_off(text: str, strict: bool) -> bool:
     """Whether a text ends within a sentence. One sentence without its full stop passes unless `strict`."""
-    text, found = text.rstrip(), words(text)
-    if not found or _ENDED.search(text):
+    text, all_words = text.rstrip(), words(text)
+    if not all_words or _ENDED.search(text):
         return False
-    return strict or len(sentences(text)) > 1 or found[-1] in _OPEN or text.endswith(_UNFINISHED)
+    return strict or len(sentences(text)) > 1 or all_words[-1] in _OPEN or text.endswith(_UNFINISHED)

@@ -1,4 +1,4 @@
-"""Instruction data that others wrote -> samples, to be screened and exported like our own.
+"""Reading instruction data that others wrote, to be screened and exported like our own.
 
 A JSON list, or a record a line, of LLaVA's form ({id, image, conversations}) or of the three raw ones of LLaVA-Pose's
 scripts: {image_id, conversation}, {image_id, user_message, completion}, {image_id, completion}.
@@ -24,15 +24,15 @@ from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
 WRITER = "published"
 # LLaVA's form does not say a sample's kind. LLaVA-Pose's answers have 13 words on average in conversations, 363 in
 # descriptions and 268 in reasoning.
-LONG = 50  # words from which the one answer of a sample is no conversation's
-DIGITS = 100  # of a picture's number, at most
+LONG = 50  # words from which a sample with one answer is no conversation
+DIGITS = 100  # most digits of an image's number
 MOST = 1000  # questions of a conversation that are read
 _DESCRIBE = re.compile(r"\b(?:descri(?:be|ption)|depict|portray)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 
 
-class _Said(msgspec.Struct):
-    who: str = msgspec.field(name="from")
+class _Message(msgspec.Struct):
+    sender: str = msgspec.field(name="from")
     value: str
 
 
@@ -41,7 +41,7 @@ class _Record(msgspec.Struct):
 
     id: str | int | None = None
     image: str | None = None
-    conversations: list[_Said] | None = None
+    conversations: list[_Message] | None = None
     image_id: str | int | None = None
     conversation: str | None = None
     user_message: str | None = None
@@ -52,32 +52,44 @@ _DECODER = msgspec.json.Decoder(_Record)
 
 
 def read_published(path: Path, skipped: list[str]) -> Iterator[Sample]:
-    """The samples of a file, one after the other; of each record that cannot be read, a sentence in `skipped`.
+    """Read the samples of a published file one at a time.
 
-    Ids are made anew, `134754-conversation` and `134754-conversation-2`, as published ones repeat. The kind is the raw
-    form's, or what the id ends with; of others with more than one turn or an answer of less than LONG words it is
-    conversation, else detail if the question is none or asks for a description, and else reasoning. Raw forms do not
-    name their picture's file: it is COCO's, `000000134754.jpg`.
-    Errors: a file that cannot be read, is of another form, or has no sample.
+    Ids are made anew, `134754-conversation` and `134754-conversation-2`, since published ones repeat. The kind is that
+    of the raw form, or what the id ends with. Other samples with more than one turn or an answer of less than LONG
+    words are conversations; the rest is detail where the question is none or asks for a description, else reasoning.
+    Raw forms do not name their image's file: it is COCO's, `000000134754.jpg`.
+
+    Args:
+        path: LLaVA's JSON list, or one of the raw files of LLaVA-Pose.
+        skipped: Gets a sentence for each record that cannot be read.
+
+    Yields:
+        The samples in the order of the file.
+
+    Raises:
+        PosetalkError: When the file cannot be read, is of another form, or has no sample.
+
+    Source:
+        LLaVA-Pose (arXiv 2506.21317) and its published scripts.
     """
     path = Path(path)
     ids: Counter[str] = Counter()
-    for number, raw in enumerate(_raws(path), 1):
+    for number, raw in enumerate(_raw_records(path), 1):
         try:
             sample = _sample(decode_record(_DECODER, raw))
         except PosetalkError as error:
             skipped.append(f"{path}: record {record_id(raw, number)}: {error}")
             continue
         ids[sample.id] += 1
-        again = f"-{ids[sample.id]}" if ids[sample.id] > 1 else ""
+        suffix = f"-{ids[sample.id]}" if ids[sample.id] > 1 else ""
         yield Sample(
-            sample.id + again, sample.image_id, sample.image, sample.kind, sample.turns, sample.writer
+            sample.id + suffix, sample.image_id, sample.image, sample.kind, sample.turns, sample.writer
         )
     if not ids:
         raise none_left(path, skipped, "samples")
 
 
-def _raws(path: Path) -> Iterator[msgspec.Raw]:
+def _raw_records(path: Path) -> Iterator[msgspec.Raw]:
     if read_start(path).startswith(b"{"):
         for line in read_bytes(path).splitlines():
             if line.strip():
@@ -87,26 +99,26 @@ def _raws(path: Path) -> Iterator[msgspec.Raw]:
 
 
 def _sample(record: _Record) -> Sample:
-    """Errors: PosetalkError with the reason alone."""
-    image_id, image = _picture(record)
+    """The sample of a record. Raises PosetalkError with the reason alone."""
+    image_id, image = _image(record)
     if record.conversations is not None:
         turns = _turns(record.conversations)
         kind = _kind(str(record.id), turns)
     elif record.conversation is not None:
-        kind, turns = "conversation", _read("conversation", record.conversation)
+        kind, turns = "conversation", _parsed("conversation", record.conversation)
     elif record.completion is None:
         raise PosetalkError("it has neither conversations nor a conversation or completion")
     elif record.user_message is not None:
-        kind, turns = "detail", _read("detail", record.completion, record.user_message)
+        kind, turns = "detail", _parsed("detail", record.completion, record.user_message)
     else:
-        kind, turns = "reasoning", _read("reasoning", record.completion)
+        kind, turns = "reasoning", _parsed("reasoning", record.completion)
     return Sample(f"{image_id}-{kind}", image_id, image, kind, turns, WRITER)
 
 
-def _picture(record: _Record) -> tuple[int, str]:
-    """The picture's id and file. An id is the last number in its own, or in the file's name."""
-    given: list[Any] = [record.image_id, Path(record.image).stem if record.image else None, record.id]
-    numbers = [found[-1] for text in given if text is not None and (found := _DIGITS.findall(str(text)))]
+def _image(record: _Record) -> tuple[int, str]:
+    """The image's id and file name. The id is the last number in `image_id`, the file's name or the record's id."""
+    texts: list[Any] = [record.image_id, Path(record.image).stem if record.image else None, record.id]
+    numbers = [digits[-1] for text in texts if text is not None and (digits := _DIGITS.findall(str(text)))]
     if not numbers:
         raise PosetalkError("neither its id nor its image has a number, so its picture is not known")
     if len(numbers[0]) > DIGITS:
@@ -116,27 +128,29 @@ def _picture(record: _Record) -> tuple[int, str]:
     return int(numbers[0]), record.image or f"{int(numbers[0]):012d}.jpg"
 
 
-def _turns(said: list[_Said]) -> Turns:
-    who = ["human" if one.who in ("human", "user") else "gpt" for one in said]
-    if who != ["human", "gpt"] * (len(said) // 2) or not said:
+def _turns(messages: list[_Message]) -> Turns:
+    senders = ["human" if message.sender in ("human", "user") else "gpt" for message in messages]
+    if senders != ["human", "gpt"] * (len(messages) // 2) or not messages:
         raise PosetalkError("human and gpt do not speak in turn in its conversations")
-    texts = ["\n".join(piece.strip() for piece in one.value.split("<image>")).strip() for one in said]
+    texts = [
+        "\n".join(piece.strip() for piece in message.value.split("<image>")).strip() for message in messages
+    ]
     return tuple(zip(texts[::2], texts[1::2], strict=True))
 
 
 def _kind(name: str, turns: Turns) -> Kind:
-    named = next((kind for kind in KINDS if name.endswith(f"-{kind}")), None)
-    if named is not None:
-        return named
+    kind_of_id = next((kind for kind in KINDS if name.endswith(f"-{kind}")), None)
+    if kind_of_id is not None:
+        return kind_of_id
     question, answer = turns[0]
     if len(turns) > 1 or len(answer.split()) < LONG:
         return "conversation"
     return "detail" if "?" not in question or _DESCRIBE.search(question) else "reasoning"
 
 
-def _read(kind: Kind, text: str, asked: str = "") -> Turns:
-    """The turns in a model's reply. Errors: PosetalkError with what is wrong with it."""
+def _parsed(kind: Kind, text: str, question: str = "") -> Turns:
+    """The turns in a model's reply. Raises PosetalkError with what is wrong with it."""
     try:
-        return parse(ChatRequest("", 0, "", kind, (), schema(kind, MOST, asked)), text)
+        return parse(ChatRequest("", 0, "", kind, (), schema(kind, MOST, question)), text)
     except Rejected as rejected:
         raise PosetalkError(str(rejected)) from None

@@ -1,7 +1,7 @@
-"""What is wrong with a written sample: leaks, claims that the facts deny, guesses, answers beside the question, damage.
+"""The screening of one sample: leaks, claims that the facts deny, guesses, answers that miss the question, damage.
 
-English, and by rules, so that a fault can be named and counted; what the rules do not know passes. One sample is looked
-at by itself; what was written before it is the business of duplicates.py.
+It is for English, and by rules, so that a fault can be named and counted; what no rule covers passes. Each sample is
+screened by itself; duplicates.py compares it with earlier ones.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from posetalk.write.screening.english import (
 )
 from posetalk.write.screening.rules import broken
 
-# Words in a row that are the prompt's own, OWN of them neither common nor of the body: "the person on the left and the
-# person" is anybody's.
-ECHO, OWN = 8, 3
-# Characters of a question or an answer, twice as many as the longest may have, and of a sample, that are looked at.
+# Words in a row that are the prompt's own, RARE of them neither common nor of the body: anybody may write "the person
+# on the left and the person".
+ECHO, RARE = 8, 3
+# Characters of a question or an answer (twice as many as the longest may have) and of a sample that are read.
 MOST, MOST_OF_ALL = 10_000, 50_000
-CIRCLES = 6  # sentences from which more than half said again means a model that goes round in circles
+REPEATS = 6  # sentences from which an answer of which more than half is repeated is a fault
 
-_LENGTH: dict[str, list[int]] = FILE["length"]
+_LENGTHS: dict[str, list[int]] = FILE["length"]
 _WH = re.compile(r"^(?:what|where|which|who|whose|how|why|when)\b", re.IGNORECASE)
 _WHY = re.compile(r"^why (?:is|are|does|do|has|have)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"^how many\b", re.IGNORECASE)
 _VERDICT = re.compile(r"^(?:yes|no)\b(?=[,.;:!]|$)", re.IGNORECASE)
 # Other ways to answer than yes and no: "Not quite", "They are not: ...", "It could.", "Hard to tell".
-_OTHERWISE = re.compile(
+_OTHER_ANSWERS = re.compile(
     r"^(?:yes|yeah|indeed|correct|no|nope|not|neither|both|only|partly|partially|hardly|barely|almost|nearly|mostly|"
     r"nobody|none|nothing|certainly|definitely|absolutely|probably|possibly|perhaps|maybe|likely|unlikely|of course|"
     r"hard to|impossible|unclear|there (?:is|are)|it depends|(?:it|that) (?:is|can|could|would|does|has|seems?|"
@@ -63,10 +63,10 @@ _NUMBER = re.compile(
 
 
 @cache
-def rules() -> str:
-    """What verdicts hang on, SHA-256 in hexadecimal digits: the facts, the reading of a reply, the rules."""
+def rules_fingerprint() -> str:
+    """SHA-256, in hexadecimal digits, of the code that decides verdicts: facts, reading of replies, rules."""
     folder = files("posetalk")
-    names = [f"facts/{one.name}" for one in (folder / "facts").iterdir()]
+    names = [f"facts/{path.name}" for path in (folder / "facts").iterdir()]
     names += [f"write/screening/{name}" for name in ("english.py", "rules.py", "screen.py", "screen.toml")]
     names += ["write/from_model/reply.py", "llm/spoken.py"]
     digest = sha256()
@@ -78,54 +78,67 @@ def rules() -> str:
 def faults_of(
     sample: Sample,
     scene: Scene | None,
-    told: str = "",
+    prompt_text: str = "",
     captions: Sequence[str] | None = None,
     fewest: int = FEWEST,
 ) -> tuple[Fault, ...]:
-    """All that is wrong with a sample by itself; nothing where it can be used.
+    """Find all that is wrong with a sample by itself.
 
-    scene: the facts of its picture; None where there are none, and then no claim is checked. told: the prompt's own
-    words without the captions: an answer may not repeat ECHO of them in a row, nor may a question, unless it was given
-    whole. captions: what bears out a gender, an occupation, a feeling; None where they are not at hand, and then only
-    what no picture shows is a guess.
-    fewest: questions of a conversation; 1 where conversations come cut into records of one, as LLaVA-Pose's do.
+    Args:
+        sample: The sample.
+        scene: The facts of its image; None if they are not known, and then no claim is checked.
+        prompt_text: The prompt's own words, without the captions. An answer may not repeat ECHO of them in a row, and
+            nor may a question, unless the prompt gave it in full.
+        captions: The image's captions, which support a gender, an occupation or a feeling; None if they are not known,
+            and then only what no image shows counts as a guess.
+        fewest: The smallest number of questions of a conversation; 1 for conversations that are cut into records of
+            one question, as LLaVA-Pose's are.
+
+    Returns:
+        The faults, each with a reason and a sentence; empty if the sample may be used.
     """
     length = sum(len(text) for turn in sample.turns for text in turn)
     if length > MOST_OF_ALL:
         words = f"the questions and answers have {length:,} characters, no more than {MOST_OF_ALL:,} are read"
         return (Fault("length", words),)
-    faults = list(_shape(sample, fewest))
+    faults = list(_turns(sample, fewest))
     for number, (question, answer) in enumerate(sample.turns, 1):
         if not question.strip() or not answer.strip():
-            continue  # said by _shape
-        which = "" if len(sample.turns) == 1 else f" {number}"
-        if too_long := list(_endless(question, answer, which)):
+            continue  # a fault of _turns
+        turn_number = "" if len(sample.turns) == 1 else f" {number}"
+        if too_long := list(_too_long(question, answer, turn_number)):
             faults += too_long
             continue
-        faults += broken(question, answer, which, captions)
-        faults += _echoes(question, answer, which, told)
+        faults += broken(question, answer, turn_number, captions)
+        faults += _echoes(question, answer, turn_number, prompt_text)
         if scene is not None:
-            faults += _contradicted(question, answer, which, scene)
-        faults += _beside(question, answer, which)
-        faults += _measured(sample.kind, question, answer, which)
+            faults += _contradicted(question, answer, turn_number, scene)
+        faults += _mismatch(question, answer, turn_number)
+        faults += _length(sample.kind, question, answer, turn_number)
     return tuple(faults)
 
 
-def borne_out(sample: Sample, scene: Scene) -> bool:
-    """Whether the facts bear out every answer: each claims something that they agree with, if only by a yes or a no."""
-    return bool(sample.turns) and all(_agreed(question, answer, scene) for question, answer in sample.turns)
+def supported_by_facts(sample: Sample, scene: Scene) -> bool:
+    """Whether the facts support every answer: each makes a claim that they agree with, or says a right yes or no."""
+    return bool(sample.turns) and all(
+        _supported(question, answer, scene) for question, answer in sample.turns
+    )
 
 
-def _agreed(question: str, answer: str, scene: Scene) -> bool:
+def _supported(question: str, answer: str, scene: Scene) -> bool:
     verdicts = [check_claim(claim, scene) for claim in claims_of(answer)]
-    if question.strip() and yes_or_no(last := asked(question)) and (YES.match(answer) or NO.match(answer)):
+    if (
+        question.strip()
+        and yes_or_no(question_itself := asked(question))
+        and (YES.match(answer) or NO.match(answer))
+    ):
         means = "agrees" if YES.match(answer) else "contradicts"
-        verdicts += ["agrees" for claim in claims_of(last) if check_claim(claim, scene) == means]
+        verdicts += ["agrees" for claim in claims_of(question_itself) if check_claim(claim, scene) == means]
     return "agrees" in verdicts
 
 
-def _shape(sample: Sample, fewest: int) -> Iterator[Fault]:
-    """As many turns as the kind has, all of them filled, questions that ask, and each once."""
+def _turns(sample: Sample, fewest: int) -> Iterator[Fault]:
+    """Faults of the number of turns, of empty texts, and of questions that ask nothing or are repeated."""
     turns = sample.turns
     if not turns:
         yield Fault("turns", "there is no question and no answer")
@@ -133,7 +146,7 @@ def _shape(sample: Sample, fewest: int) -> Iterator[Fault]:
         yield Fault("turns", f"a conversation has at least {fewest} questions, this one has {len(turns)}")
     elif sample.kind != "conversation" and len(turns) > 1:
         yield Fault("turns", f"there is one question to ask, not {len(turns)}")
-    before: set[tuple[str, ...]] = set()
+    earlier: set[tuple[str, ...]] = set()
     for number, (question, answer) in enumerate(turns, 1):
         for what, text in (("question", question), ("answer", answer)):
             if not text.strip():
@@ -144,105 +157,115 @@ def _shape(sample: Sample, fewest: int) -> Iterator[Fault]:
             swapped = answer.rstrip().endswith("?")
             says = "answers and the answer asks" if swapped else f'asks nothing ("{part(question)}")'
             yield Fault("turns", f"question {number} {says}")
-        if words(question) in before:
+        if words(question) in earlier:
             yield Fault("duplicate", f'question {number} was asked before ("{part(question)}")')
-        before.add(words(question))
+        earlier.add(words(question))
 
 
-def _echoes(question: str, answer: str, which: str, told: str) -> Iterator[Fault]:
-    own = _runs(told)
+def _echoes(question: str, answer: str, turn_number: str, prompt_text: str) -> Iterator[Fault]:
+    prompt_runs = _prompt_runs(prompt_text)
     for what, text in (("question", question), ("answer", answer)):
         runs = _runs_of(text)
-        given = what == "question" and all(run in own for run in runs)
-        echoed = next((run for run in runs if run in own), None)
-        if echoed and not given:
-            yield Fault("leak", f'the {what}{which} repeats its orders ("{" ".join(echoed)}")')
+        copied_question = what == "question" and all(run in prompt_runs for run in runs)
+        echoed = next((run for run in runs if run in prompt_runs), None)
+        if echoed and not copied_question:
+            yield Fault("leak", f'the {what}{turn_number} repeats its orders ("{" ".join(echoed)}")')
 
 
 def _runs_of(text: str) -> list[tuple[str, ...]]:
-    found = words(text)
-    rare = [word not in COMMON for word in found]
-    return [found[i : i + ECHO] for i in range(len(found) - ECHO + 1) if sum(rare[i : i + ECHO]) >= OWN]
+    all_words = words(text)
+    rare = [word not in COMMON for word in all_words]
+    return [
+        all_words[i : i + ECHO] for i in range(len(all_words) - ECHO + 1) if sum(rare[i : i + ECHO]) >= RARE
+    ]
 
 
 @lru_cache(maxsize=64)
-def _runs(told: str) -> frozenset[tuple[str, ...]]:
-    return frozenset(_runs_of(told))
+def _prompt_runs(prompt_text: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(_runs_of(prompt_text))
 
 
-def _contradicted(question: str, answer: str, which: str, scene: Scene) -> Iterator[Fault]:
-    """Claims of the answer, of a question it says yes to, and of one that asks why; and a bare no to what is so."""
-    last, claims = asked(question), claims_of(answer)
-    if _WHY.match(last) or (yes_or_no(last) and YES.match(answer)):
-        claims = claims_of(last) + claims
+def _contradicted(question: str, answer: str, turn_number: str, scene: Scene) -> Iterator[Fault]:
+    """Claims of the answer, of a question that it affirms or that asks why, and a no to what is true."""
+    question_itself, claims = asked(question), claims_of(answer)
+    if _WHY.match(question_itself) or (yes_or_no(question_itself) and YES.match(answer)):
+        claims = claims_of(question_itself) + claims
     for claim in claims:
         if check_claim(claim, scene) == "contradicts":
-            so = "so" if claim.value else "not so"
+            state = "so" if claim.value else "not so"
             yield Fault(
-                "contradicted", f'the answer{which} says that "{claim.text}" is {so}; it is the other way'
+                "contradicted",
+                f'the answer{turn_number} says that "{claim.text}" is {state}; it is the other way',
             )
-    alone = len(scene.people) == 1 and scene.others == 0  # else somebody else may be meant
-    put = _put(last) if alone and yes_or_no(last) and NO.match(answer) else None
-    if put is not None and put.number is None and check_claim(put, scene) == "agrees":
-        yield Fault("contradicted", f'the answer{which} denies "{put.text}", which is so')
+    only_person = len(scene.people) == 1 and scene.others == 0  # else somebody else may be meant
+    denied = (
+        _claim_put(question_itself)
+        if only_person and yes_or_no(question_itself) and NO.match(answer)
+        else None
+    )
+    if denied is not None and denied.number is None and check_claim(denied, scene) == "agrees":
+        yield Fault("contradicted", f'the answer{turn_number} denies "{denied.text}", which is so')
 
 
-def _put(question: str) -> Claim | None:
-    """The claim that a yes-or-no question puts, where it is its only one and stands at its end."""
+def _claim_put(question: str) -> Claim | None:
+    """The claim of a yes-or-no question that has one claim, at its end."""
     claims = claims_of(question)
-    rest = question.rstrip(" ?").lower().removesuffix(" down").removesuffix(" up")
-    return claims[0] if len(claims) == 1 and rest.endswith(claims[0].text.lower()) else None
+    ending = question.rstrip(" ?").lower().removesuffix(" down").removesuffix(" up")
+    return claims[0] if len(claims) == 1 and ending.endswith(claims[0].text.lower()) else None
 
 
-def _beside(question: str, answer: str, which: str) -> Iterator[Fault]:
-    """Whether the answer is one to the question; the first thing that is wrong with it."""
-    last, said = asked(question), [words(one) for one in sentences(answer)]
-    first = "".join(words(answer)[:1])
+def _mismatch(question: str, answer: str, turn_number: str) -> Iterator[Fault]:
+    """The first reason why the answer does not answer the question, and repetition within the answer."""
+    question_itself, answer_sentences = asked(question), [words(sentence) for sentence in sentences(answer)]
+    first_word = "".join(words(answer)[:1])
     fault = ""
-    if not first or foreign(answer):
+    if not first_word or foreign(answer):
         fault = "is not in English"
     elif words(answer) == words(question):
         fault = "repeats the question"
-    elif all(one.rstrip("\"'”’)]").endswith("?") for one in sentences(answer)):
+    elif all(sentence.rstrip("\"'”’)]").endswith("?") for sentence in sentences(answer)):
         fault = "is a question itself"
-    elif _WH.match(last) and _VERDICT.match(answer):
-        fault = f"says {first} to a question that is not one of yes or no"
-    elif _HOW_MANY.match(last) and not _NUMBER.search(answer):
+    elif _WH.match(question_itself) and _VERDICT.match(answer):
+        fault = f"says {first_word} to a question that is not one of yes or no"
+    elif _HOW_MANY.match(question_itself) and not _NUMBER.search(answer):
         fault = "names no number"
-    elif yes_or_no(last) and not _OTHERWISE.match(answer) and not share(last, answer):
+    elif (
+        yes_or_no(question_itself) and not _OTHER_ANSWERS.match(answer) and not share(question_itself, answer)
+    ):
         fault = "says neither yes nor no"
-    elif yes_or_no(last) and _VERDICT.match(answer) and (put := _put(last)):
+    elif yes_or_no(question_itself) and _VERDICT.match(answer) and (claim := _claim_put(question_itself)):
         yes = bool(YES.match(answer))
-        if any(c.key == put.key and (c.value == put.value) != yes for c in claims_of(answer)):
-            fault = f"says {first} and then the opposite"
+        if any(other.key == claim.key and (other.value == claim.value) != yes for other in claims_of(answer)):
+            fault = f"says {first_word} and then the opposite"
     if fault:
-        yield Fault("mismatch", f'the answer{which} {fault} ("{part(answer)}")')
-    if len(said) >= CIRCLES and len(set(said)) * 2 < len(said):
+        yield Fault("mismatch", f'the answer{turn_number} {fault} ("{part(answer)}")')
+    if len(answer_sentences) >= REPEATS and len(set(answer_sentences)) * 2 < len(answer_sentences):
         yield Fault(
-            "duplicate", f'the answer{which} says the same again and again ("{part(sentences(answer)[-1])}")'
+            "duplicate",
+            f'the answer{turn_number} says the same again and again ("{part(sentences(answer)[-1])}")',
         )
 
 
-def _endless(question: str, answer: str, which: str) -> Iterator[Fault]:
-    """Texts that nobody reads to their end, these rules neither."""
+def _too_long(question: str, answer: str, turn_number: str) -> Iterator[Fault]:
+    """Texts that are too long to be screened."""
     for what, text in (("question", question), ("answer", answer)):
         if len(text) > MOST:
             yield Fault(
                 "length",
-                f"the {what}{which} is too long: {len(text):,} characters, at most {MOST:,} are read",
+                f"the {what}{turn_number} is too long: {len(text):,} characters, at most {MOST:,} are read",
             )
 
 
-def _measured(kind: Kind, question: str, answer: str, which: str) -> Iterator[Fault]:
-    """Lengths in words, and whether the answer comes to its end."""
+def _length(kind: Kind, question: str, answer: str, turn_number: str) -> Iterator[Fault]:
+    """Lengths in words, and answers that are cut off."""
     for what, text, key in (("question", question, "question"), ("answer", answer, kind)):
-        least, most = _LENGTH[key]
+        fewest, most = _LENGTHS[key]
         count = len(words(text))
-        if not least <= count <= most:
-            how = "short" if count < least else "long"
+        if not fewest <= count <= most:
+            how = "short" if count < fewest else "long"
             yield Fault(
                 "length",
-                f"the {what}{which} is too {how}: {count} words, where {least} to {most} are asked for",
+                f"the {what}{turn_number} is too {how}: {count} words, where {fewest} to {most} are asked for",
             )
     if cut_off(answer, strict=kind != "conversation"):
-        yield Fault("length", f'the answer{which} is cut off ("... {" ".join(answer.split()[-4:])}")')
+        yield Fault("length", f'the answer{turn_number} is cut off ("... {" ".join(answer.split()[-4:])}")')

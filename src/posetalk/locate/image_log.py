@@ -1,0 +1,98 @@
+"""The content of each image that a run has processed, so that a changed image is not taken for the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from posetalk.errors import PosetalkError, shown
+from posetalk.inputs import Content, content_of
+from posetalk.types import PoseImage
+
+
+class _Line(msgspec.Struct, frozen=True):
+    image_id: int
+    content: Content
+
+
+class ImageLog:
+    """Appends a line to pictures.jsonl for each image before it is read.
+
+    Raises:
+        PosetalkError: the file cannot be read or written, or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._known = path, dict[int, Content]()
+        try:
+            self._file = path.open("a+b")
+            self._file.seek(0)
+            data = self._file.read()
+            complete = data.rfind(b"\n") + 1
+            self._file.truncate(complete)  # without a line that was cut off
+            for line in msgspec.json.Decoder(_Line).decode_lines(data[:complete]):
+                self._known[line.image_id] = line.content
+        except OSError as error:
+            raise self._write_error(error) from None
+        except (ValueError, RecursionError) as error:
+            self._file.close()
+            raise PosetalkError(f"{path} is damaged: {error}; choose another folder") from None
+
+    def check_unchanged(self, answered: Iterable[PoseImage]) -> None:
+        """Check that images with predictions still have the content that was logged. An image that is gone passes.
+
+        Raises:
+            PosetalkError: some have another content now.
+        """
+        changed = []
+        for image in answered:
+            known = self._known.get(image.id)
+            if (now := _content(image.path, known)) is None:
+                continue
+            if known and now.digest != known.digest:
+                changed.append(image)
+            elif now != known:  # touched or copied, or of an earlier version's run
+                self._write(image, now)
+        if changed:
+            first = changed[0]
+            more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+            raise PosetalkError(
+                f"{self._path.parent} has answers of another photo called {shown(first.name)}{more} than {first.path} "
+                "is now; put back what was there, or choose another folder"
+            )
+
+    def add(self, image: PoseImage) -> None:
+        """Log an image that is about to be read."""
+        if (now := _content(image.path, None)) is not None and now != self._known.get(image.id):
+            self._write(image, now)
+
+    def _write(self, image: PoseImage, content: Content) -> None:
+        self._known[image.id] = content
+        try:
+            self._file.write(msgspec.json.encode(_Line(image.id, content)) + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._write_error(error) from None
+
+    def _write_error(self, error: OSError) -> PosetalkError:
+        return PosetalkError(
+            f"cannot write {self._path}: {error.strerror}; make room or choose another folder, what is there is kept"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _content(path: Path, before: Content | None) -> Content | None:
+    """The content of an image; None if it cannot be read, which opening it will report."""
+    try:
+        return content_of(path, before) if os.path.isfile(path) else None  # noqa: PTH113  (not from pipes)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,184 @@
+"""The work of `posetalk locate`: keypoints in one image or in many, as JSON and as drawings."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from posetalk.atomic_files import whole_file
+from posetalk.draw import draw_pose
+from posetalk.errors import PosetalkError
+from posetalk.images.opening import read_image
+from posetalk.locate.image_files import ImageFile, find_images
+from posetalk.locate.jobs import image_jobs, run_jobs, write_results
+from posetalk.locate.localizer import Localizer
+from posetalk.locate.predictions import Prediction, readable
+from posetalk.settings import LocateSettings
+from posetalk.skeleton import Keypoint
+from posetalk.types import Poses
+
+Limbs = Sequence[tuple[int, int]]
+
+
+def locate_one(
+    localizer: Localizer,
+    image: Path,
+    boxes: Sequence[Sequence[float]] | None,
+    points: Sequence[Keypoint],
+    limbs: Limbs,
+    *,
+    json_out: Path | None,
+    drawing: Path | None,
+) -> Poses:
+    """Locate keypoints in one image file.
+
+    Args:
+        localizer: The model.
+        image: The image file.
+        boxes: People as (x, y, width, height) in pixels of the full image, origin top left. None: one person is found
+            in the whole image.
+        points: The keypoints to locate.
+        limbs: Pairs of indices into `points`, drawn as lines.
+        json_out: A JSON file to write: the image, and the box and keypoints of each person.
+        drawing: An image file to write, with the keypoints drawn in.
+
+    Raises:
+        PosetalkError: as `Localizer`; a file cannot be written, or is the image itself.
+    """
+    if json_out and drawing and json_out.absolute() == drawing.absolute():
+        raise PosetalkError(f"{drawing} is given for the answer and for the drawing; choose two places")
+    for path in (json_out, drawing):
+        if path and _same_file(path, image):
+            raise PosetalkError(f"{path} is the photo itself and would be lost; choose another place")
+    poses = localizer.set_image(image).locate(boxes, points)
+    if json_out:
+        (file,) = find_images([image]).images
+        text = json.dumps({"image": file.key, "people": poses.to_dicts()}, indent=1) + "\n"
+        _write(json_out, lambda path: path.write_text(text, encoding="utf-8"))
+    if drawing:
+        _write(drawing, Image.fromarray(draw_pose(localizer.image, poses, limbs)).save)
+    return poses
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedImages:
+    """What `locate_images` returns.
+
+    Attributes:
+        predictions: One for each person, in the order of the images.
+        skipped: A sentence for each image that could not be located or drawn, or was left out of keypoints.json.
+        passed_over: One sentence on the files and folders that were not taken as images, or None.
+    """
+
+    predictions: tuple[Prediction, ...]
+    skipped: tuple[str, ...]
+    passed_over: str | None
+
+
+def locate_images(
+    localizer: Callable[[], Localizer],
+    settings: LocateSettings,
+    images: Sequence[Path],
+    points: Sequence[Keypoint],
+    limbs: Limbs,
+    out: Path,
+    drawings: Path | None = None,
+) -> LocatedImages:
+    """Locate one person in each of many images, and write predictions.jsonl and keypoints.json (COCO results).
+
+    Called again with the same settings and folder, it continues where it stopped.
+
+    Args:
+        localizer: Makes the model; called once the images and the folder are known to be good.
+        settings: What the folder was or will be made with.
+        images: Image files, folders (searched with all their folders), or patterns such as `party/*.jpg`.
+        points: The keypoints to locate.
+        limbs: Pairs of indices into `points`, drawn as lines.
+        out: The folder of the run.
+        drawings: A folder for the images with the keypoints drawn in.
+
+    Raises:
+        PosetalkError: there is no image; nothing could be located; `out` holds another run; drawings would lie among
+            the images.
+    """
+    if drawings and any(_same_file(drawings, path) for path in images):
+        raise PosetalkError(
+            f"the drawings in {drawings} would be the next run's photos; choose another folder for --draw"
+        )
+    files = find_images(images, [out, *([drawings] if drawings else [])])
+    drawing_paths = _drawing_paths(files.images, drawings) if drawings else {}
+    sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
+    with settings.claim(out, also={"sigma of the keypoints": sigmas}):
+        model = localizer()
+        model.questions(points)
+        predictions, skipped = run_jobs(
+            model, partial(image_jobs, files.images), points, out / "predictions.jsonl"
+        )
+        if ambiguous := sorted({p.file_name for p in predictions} & files.ambiguous_names):
+            skipped.append(
+                f"left out of keypoints.json: {ambiguous[0]}{' and others' * (len(ambiguous) > 1)} of an earlier run; "
+                "several photos are called so now, and each has its own answer"
+            )
+            predictions = [p for p in predictions if p.file_name not in ambiguous]
+        write_results(predictions, out / "keypoints.json")
+        skipped += _draw(files.images, predictions, limbs, drawing_paths)
+    return LocatedImages(tuple(predictions), tuple(skipped), files.passed_over)
+
+
+def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]:
+    """The file of each image's drawing, by key: sub/7.png for sub/7.jpg, or sub/7.jpg.png if two would share a file."""
+    short_names = [str(Path(image.key).with_suffix(".png")) for image in images]
+    count = Counter(name.lower() for name in short_names)
+    used, paths = set[str](), {}
+    image_folders = {parent.resolve() for parent in {image.path.parent for image in images}}
+    drawing_folders = {(folder / name).parent for name in short_names}
+    if shared := image_folders & {path.resolve() for path in drawing_folders}:
+        raise PosetalkError(
+            f"drawings in {min(shared)} would lie among the photos, where one would take a photo's place; choose "
+            "another folder for --draw"
+        )
+    for image, name in zip(images, short_names, strict=True):
+        if count[name.lower()] > 1:
+            name = image.key + ".png"
+        while name.lower() in used:
+            name += ".png"
+        used.add(name.lower())
+        paths[image.key] = folder / name
+    return paths
+
+
+def _draw(
+    images: Sequence[ImageFile], predictions: Sequence[Prediction], limbs: Limbs, paths: Mapping[str, Path]
+) -> list[str]:
+    """Write the drawings; returns a sentence for each that could not be made."""
+    skipped: list[str] = []
+    by_key = {p.file_name: p for p in predictions}
+    for image in images if paths else ():
+        if prediction := by_key.get(image.key):
+            try:
+                drawing = draw_pose(read_image(image.path), prediction.to_keypoints(), limbs)
+                _write(paths[image.key], Image.fromarray(drawing).save)
+            except PosetalkError as error:
+                skipped.append(readable(f"not drawn: {error}"))
+    return skipped
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    try:
+        return a.samefile(b)
+    except OSError:  # one of them does not exist
+        return False
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    with whole_file(path) as part:
+        try:
+            write(part)
+        except ValueError as error:  # the suffix is not that of an image
+            raise PosetalkError(f"cannot write {path}: {error}; choose another place") from None
