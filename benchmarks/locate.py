@@ -23,9 +23,9 @@ from torch import Tensor
 
 from posetalk.locate.decode import read
 from posetalk.model.files import conversation, crop_settings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
-KEYPOINTS = skeleton("coco17").keypoints
+KEYPOINTS = load_skeleton("coco17").keypoints
 TOGETHER = 8
 SIDES = ("reference", "careful", "digits", "point")
 

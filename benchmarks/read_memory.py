@@ -16,10 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 IMAGES, PEOPLE = 118_287, 262_465
-NAMES = [name.replace(" ", "_") for name in skeleton("coco17").names]
+NAMES = [name.replace(" ", "_") for name in load_skeleton("coco17").names]
 
 
 def write(path: Path) -> None:

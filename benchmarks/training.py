@@ -23,7 +23,7 @@ from posetalk.cli.app import keep_memory
 from posetalk.model.adapters import set_trainable
 from posetalk.model.files import conversation
 from posetalk.settings import ModelSettings
-from posetalk.skeleton import Keypoint, skeleton
+from posetalk.skeleton import Keypoint, load_skeleton
 from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import CHAIN, Packing, collate, pack
 from posetalk.train.target import Target
@@ -40,7 +40,7 @@ SIDES: dict[str, tuple[str, Packing]] = {
 
 def keypoints(count: int) -> list[Keypoint]:
     """`count` keypoints with COCO's sentences, over and over, under names of their own."""
-    known = skeleton("coco17").keypoints
+    known = load_skeleton("coco17").keypoints
     return [
         Keypoint(known[i % 17].name + (f" {i // 17 + 1}" if i >= 17 else ""), known[i % 17].sentence)
         for i in range(count)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from posetalk import Box, Localizer
 from posetalk.draw import draw_pose, font
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 SIDE, LINE = 420, 34
 FOLDER = Path(skimage.__path__[0]) / "data"
@@ -35,7 +35,7 @@ def main() -> None:
         ("64 pixels", small, Box(0, 7, 43, 56)),
         ("no person at all", cat, Box(0, 0, cat.shape[1], cat.shape[0])),
     ]
-    localizer, limbs = Localizer.from_pretrained("bundled"), skeleton("coco17").limbs
+    localizer, limbs = Localizer.from_pretrained("bundled"), load_skeleton("coco17").limbs
     sheet = Image.new("RGB", (3 * SIDE, 2 * (SIDE + LINE)), "white")
     pen = ImageDraw.Draw(sheet)
     for number, (title, picture, box) in enumerate(cases):

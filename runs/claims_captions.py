@@ -14,8 +14,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from posetalk.facts.claims import check_claim, claims_of
-from posetalk.facts.scene import scene_of
+from posetalk.facts.claims import check_claim, find_claims
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 
@@ -46,9 +46,9 @@ def main() -> None:
     for image in people.images:
         if len(image.people) != 1:
             continue
-        scene = scene_of(image, people.keypoint_names)
+        scene = scene_facts(image, people.keypoint_names)
         for caption in captions.get(image.id, ()):
-            postures = [c for c in claims_of(caption) if c.value and c.key.removeprefix("body: ") in TURNED]
+            postures = [c for c in find_claims(caption) if c.value and c.key.removeprefix("body: ") in TURNED]
             if len(postures) != 1:
                 continue
             [claim] = postures
@@ -58,7 +58,7 @@ def main() -> None:
                 print(f"{image.id}: {caption}")
             other = TURNED[claim.key.removeprefix("body: ")]
             text = re.sub(rf"\b{re.escape(claim.text)}\b", other, caption, count=1)
-            turned = [c for c in claims_of(text) if c.key == f"body: {other}"]
+            turned = [c for c in find_claims(text) if c.key == f"body: {other}"]
             if turned:
                 found["turned round"][check_claim(turned[0], scene)] += 1
     for name, verdicts in found.items():

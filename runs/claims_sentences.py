@@ -18,9 +18,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from posetalk.facts.claims import ClaimVerdict, check_claim, claims_of
-from posetalk.facts.scene import Scene, scene_of
-from posetalk.facts.who import meant
+from posetalk.facts.claims import ClaimVerdict, check_claim, find_claims
+from posetalk.facts.scene import Scene, scene_facts
+from posetalk.facts.who import people_meant
 from posetalk.formats.coco import read_coco
 from posetalk.formats.objects import Thing, read_objects
 
@@ -31,8 +31,8 @@ VERDICTS: tuple[ClaimVerdict, ...] = ("agrees", "cannot tell", "contradicts")
 def verdict(sentence: str, who: int, scene: Scene) -> ClaimVerdict:
     """What the facts say of a sentence; who: the person meant where it does not name one clearly; 0: nobody."""
     found = set()
-    for claim in claims_of(sentence):
-        if who and claim.number is None and (claim.who is None or len(meant(claim.who, scene)) != 1):
+    for claim in find_claims(sentence):
+        if who and claim.number is None and (claim.who is None or len(people_meant(claim.who, scene)) != 1):
             claim = replace(claim, who=f"person {who}")
         found.add(check_claim(claim, scene))
     for one in ("contradicts", "agrees"):
@@ -71,7 +71,7 @@ def main() -> None:
     for path in given.annotations:
         data = read_coco(path, path.parent)
         for image in data.images:
-            scenes[image.id] = scene_of(image, data.keypoint_names, things.get(image.id, ()))
+            scenes[image.id] = scene_facts(image, data.keypoint_names, things.get(image.id, ()))
     file = tomllib.loads(SENTENCES.read_text(encoding="utf-8"))
     parts = {
         half: [row for row in file["said"] if row[0] % 2 == odd] for half, odd in (("even", 0), ("odd", 1))
@@ -91,7 +91,7 @@ def main() -> None:
             print(f"    {kind}: {of.count('contradicts')} of {len(of)}")
         if given.show == half:
             for row, found in judged:
-                claims = [("" if c.value else "not ") + c.key for c in claims_of(row[4])]
+                claims = [("" if c.value else "not ") + c.key for c in find_claims(row[4])]
                 print(f"  {found:11} {str(row[2]).lower():5} {row[0]} {row[1]} {row[4]} {claims}")
 
 

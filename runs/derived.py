@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 HERE = Path(__file__).parent
 ENDS = {
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    names, derived = skeleton("coco17").names, skeleton(str(HERE / "derived.toml")).names
+    names, derived = load_skeleton("coco17").names, load_skeleton(str(HERE / "derived.toml")).names
     pairs = [[names.index(end) for end in ENDS[name]] for name in derived]
     labels = json.loads(given.annotations.read_text())
     for person in labels["annotations"]:

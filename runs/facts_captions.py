@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 from posetalk.facts.body import Body
-from posetalk.facts.person import facts_of
+from posetalk.facts.person import body_facts
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 
@@ -61,7 +61,7 @@ def main() -> None:
     for image in people.images:
         if len(image.people) == 1 and image.id % 2 == (given.half == "odd"):
             agreed = said(captions.get(image.id, ()))
-            facts = facts_of(Body.of(image.people[0], people.keypoint_names))
+            facts = body_facts(Body.of(image.people[0], people.keypoint_names))
             stated = [p for p in WORDS if facts.value(f"body: {p}")]
             if len(agreed) == 1:
                 pairs.append((agreed[0], stated[0] if stated else None, image.id))

@@ -22,11 +22,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from posetalk.draw.pose import draw_pose
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 from posetalk.formats.objects import read_objects
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import PoseImage, Poses
 from posetalk.write.from_facts.writer import write
 from posetalk.write.samples.sample import KINDS, Sample
@@ -59,7 +59,7 @@ def main() -> None:
         if not image.people:
             continue
         start = time.perf_counter()
-        scene = scene_of(image, people.keypoint_names, things.get(image.id, ()))
+        scene = scene_facts(image, people.keypoint_names, things.get(image.id, ()))
         quotable = [
             text for text in captions.get(image.id, ()) if not any(broken("What is seen?", text, "", None))
         ]
@@ -122,7 +122,9 @@ def _skeletons(image: PoseImage, names: tuple[str, ...]) -> Image.Image:
     factor = min(CELL[0] / image.width, CELL[1] / image.height)
     points = Poses(xy * factor, np.ones(xy.shape[:2]), names, tuple(p.box for p in shown), visible=seen)
     canvas = np.full((int(image.height * factor), int(image.width * factor), 3), 255, np.uint8)
-    return Image.fromarray(draw_pose(canvas, points, skeleton("coco17").limbs, labels="none", enlarge=False))
+    return Image.fromarray(
+        draw_pose(canvas, points, load_skeleton("coco17").limbs, labels="none", enlarge=False)
+    )
 
 
 if __name__ == "__main__":

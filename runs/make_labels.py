@@ -29,7 +29,7 @@ import posetalk.model.movenet  # noqa: F401  (makes AutoModel know the tower)
 from posetalk.formats.dataset import read_people
 from posetalk.images.affine import square_of
 from posetalk.images.opening import cut, normalise, read_image
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 HERE = Path(__file__).parent
 TRAINED, LAST = 8300, 8500  # of LSPET: learned from, held out for calibration; the others are for tests
@@ -62,7 +62,7 @@ def faces(tower: torch.nn.Module, crops: np.ndarray, heads: np.ndarray) -> tuple
 def label_lspet(tower: torch.nn.Module, folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
     """LSPET 1 to 8,500 in COCO's form, with the keypoints `names`."""
     people = list(read_people(folder / "joints.mat", folder / "images", last=LAST).people())
-    joints = skeleton("lsp14").names
+    joints = load_skeleton("lsp14").names
     images, annotations, found = [], [], 0
     for start in track(range(0, len(people), BATCH), description="faces"):
         batch = people[start : start + BATCH]
@@ -126,7 +126,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     tower = AutoModel.from_pretrained(given.vision).eval()
-    lspet = label_lspet(tower, given.data / "lspet", skeleton(str(HERE / "people19.toml")).names)
+    lspet = label_lspet(tower, given.data / "lspet", load_skeleton(str(HERE / "people19.toml")).names)
     coco = json.loads(
         (given.data / "coco_people" / "annotations" / "person_keypoints_train2017.json").read_text()
     )

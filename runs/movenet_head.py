@@ -25,7 +25,7 @@ from posetalk.images.affine import square_of
 from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.jobs import labelled_jobs
 from posetalk.locate.predictions import PredictionLog, predictions_of
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Floats, Poses
 
 HEADS = {
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--last", type=int)
     given = parser.parse_args()
-    head, coco = Head(given.movenet), skeleton("coco17").names
+    head, coco = Head(given.movenet), load_skeleton("coco17").names
     truth = read_people(given.annotations, given.images, first=given.first, last=given.last)
     named = labelled_skeleton(truth)
     with PredictionLog(given.out) as log:

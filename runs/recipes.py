@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.bench.report.stats import wilson
-from posetalk.facts.scene import scene_of
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImages
 from posetalk.llm.fault import Fault, Rejected
 from posetalk.llm.request import ChatRequest
@@ -116,9 +116,9 @@ def _reasons(
     ]
     faults = tuple(Fault(**fault) for fault in before)
     if not faults:
-        picture = pictures.one(job.image_id)
+        picture = pictures.get(job.image_id)
         assert picture is not None
-        scene = scene_of(picture.image, pictures.keypoint_names, picture.things)
+        scene = scene_facts(picture.image, pictures.keypoint_names, picture.things)
         try:
             turns = parse(job, row["reply"]) if row.get("reply") else Sample.of(row).turns
             sample = Sample(job.id, job.image_id, job.image, job.kind, turns, row["writer"])

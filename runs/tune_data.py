@@ -32,9 +32,9 @@ from posetalk.bench.questions.ask import counts_people, questions_of
 from posetalk.bench.questions.build import balanced
 from posetalk.bench.questions.questions import LETTERS, Question, stable_hash
 from posetalk.bench.questions.source import BuildSettings, annotated_images
-from posetalk.facts.scene import scene_of
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImage
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, PoseImage
 from posetalk.write.from_facts.writer import write
 from posetalk.write.samples.sample import Sample
@@ -172,7 +172,7 @@ def about_poses(parts: list[Part]) -> dict[str, list[Sample]]:
     talks: list[Sample] = []
     for part in parts:
         for picture in part.pictures:
-            scene = scene_of(picture.image, part.keypoint_names, picture.things)
+            scene = scene_facts(picture.image, part.keypoint_names, picture.things)
             named[picture.image.id] = picture.image.name
             asked += (q for q in questions_of(picture, scene) if not counts_people(q))
             if len(named) % EVERY == 0:
@@ -247,7 +247,7 @@ def largest(image: PoseImage) -> Box:
 
 def as_coco(parts: list[Part]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parts as COCO's person keypoints and captions: of LSPET's joints those that COCO has."""
-    names = skeleton("coco17").names
+    names = load_skeleton("coco17").names
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
     captions: list[dict[str, Any]] = []

@@ -17,9 +17,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from posetalk.cli import main
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
-NAMES = [name.replace(" ", "_") for name in skeleton("coco17").names]
+NAMES = [name.replace(" ", "_") for name in load_skeleton("coco17").names]
 TRIPLES = [v for i in range(17) for v in (20 + i, 30 + i, 2)]
 PERSON = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 60, 60], "area": 1900.0, "iscrowd": 0}
 
@@ -218,7 +218,7 @@ ROWS: list[Row] = [
     ("no start", lambda d: d.train(d.toml(start=str(d.at / "gone"))), "gone"),
     ("batch", lambda d: d.train(d.toml(start=str(d.model), batch_size=3, per_device_batch_size=2)), "multiple"),
     ("no such keypoint", lambda d: d.train(d.toml(start=str(d.model)), "--without-keypoints", "tail"), "'tail'"),
-    ("nothing left", lambda d: d.train(d.toml(start=str(d.model), without_keypoints=list(skeleton("coco17").names))),
+    ("nothing left", lambda d: d.train(d.toml(start=str(d.model), without_keypoints=list(load_skeleton("coco17").names))),
      "no person"),
     ("only labels", lambda d: d.train(d.toml(), "--annotations", d.at / "a.json"), "go together"),
     ("unknown preset", lambda d: d.train(d.toml(), "--preset", "posellm-70b"), "posellm-70b"),

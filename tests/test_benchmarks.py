@@ -17,9 +17,9 @@ from posetalk.locate.decode import read
 from posetalk.model.files import build, conversation
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
-POINTS = skeleton("coco17").keypoints[:5]
+POINTS = load_skeleton("coco17").keypoints[:5]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from posetalk.formats.dataset import read_people
 from posetalk.locate.jobs import labelled_jobs, run_jobs
 from posetalk.locate.localizer import Localizer
 from posetalk.score.evaluate import evaluate
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 FOLDER = Path(str(files("posetalk").joinpath("bundled")))
 
@@ -32,7 +32,7 @@ def test_it_beats_the_average_place_on_photos_it_has_not_seen(tmp_path: Path) ->
     data = Path(os.environ["POSETALK_DATA"]) / "coco_people"
     truth = read_people(data / "annotations" / "person_keypoints_val2017.json", data / "val2017")
     truth = replace(truth, images=truth.images[:20])
-    model, points = Localizer.from_pretrained("bundled"), skeleton("coco17")
+    model, points = Localizer.from_pretrained("bundled"), load_skeleton("coco17")
     found, skipped = run_jobs(
         model, labelled_jobs(truth, 1.25), points.keypoints, tmp_path / "predictions.jsonl"
     )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from posetalk.cli import app, main
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def people(tmp_path: Path) -> tuple[Path, Path]:
         "area": 1900.0,
         "iscrowd": 0,
     }
-    names = [n.replace(" ", "_") for n in skeleton("coco17").names]
+    names = [n.replace(" ", "_") for n in load_skeleton("coco17").names]
     labels = {
         "images": [{"id": 1, "file_name": "1.png", "width": 120, "height": 80}],
         "annotations": [person | {"keypoints": triples, "num_keypoints": 17}],
@@ -107,7 +107,7 @@ def test_locate_one_writes_json_and_picture(
     assert run("locate", photo, "--model", tiny_model, "--skeleton", "coco17", "--ask", "chin: below the mouth",
                "--box", "10,10,60,60", "--json", result, "--draw", picture) == 0  # fmt: skip
     (person,) = json.loads(result.read_text())["people"]
-    assert [p["name"] for p in person["keypoints"]] == [*skeleton("coco17").names, "chin"]
+    assert [p["name"] for p in person["keypoints"]] == [*load_skeleton("coco17").names, "chin"]
     with Image.open(picture) as drawn:
         assert drawn.width >= 120
 

@@ -27,7 +27,7 @@ import pytest
 from posetalk.cli import app, main
 from posetalk.llm.client import ServerSettings
 from posetalk.settings import Settings, TrainSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.tune.presets import preset
 from posetalk.tune.settings import TuneSettings
 
@@ -157,7 +157,7 @@ def test_a_command_that_is_not_accepted_is_seen() -> None:
 def test_settings_are_accepted(block: Block, tmp_path: Path) -> None:
     if block.mark.startswith("Skeleton"):
         (tmp_path / "mine.toml").write_text(block.text)
-        skeleton(tmp_path / "mine.toml")
+        load_skeleton(tmp_path / "mine.toml")
     else:
         SETTINGS[block.mark].check(tomllib.loads(block.text), str(block))
 

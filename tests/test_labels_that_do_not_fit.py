@@ -17,10 +17,10 @@ from PIL import Image
 from posetalk.cli import main
 from posetalk.model.files import build, load, save
 from posetalk.settings import ModelSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
-NAMES = [name.replace(" ", "_") for name in skeleton("coco17").names]
+NAMES = [name.replace(" ", "_") for name in load_skeleton("coco17").names]
 WIDTH, HEIGHT = 120, 80
 ODD = "labels say 120 x 80, the upright picture is 80 x 120; it was turned since"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from posetalk.settings import TrainSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -62,7 +62,7 @@ def test_the_table_gives_means_and_paired_intervals() -> None:
 def test_derived_points_lie_halfway_where_both_ends_are_labelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    derived, names = recipe("derived"), skeleton("coco17").names
+    derived, names = recipe("derived"), load_skeleton("coco17").names
     points = np.zeros((17, 3))
     points[names.index("left hip")] = (10, 20, 2)
     points[names.index("right hip")] = (30, 24, 1)
@@ -78,11 +78,15 @@ def test_derived_points_lie_halfway_where_both_ends_are_labelled(
     (person,) = json.loads((tmp_path / "out.json").read_text())["annotations"]
     assert person["keypoints"][:3] == [20, 22, 1] and person["keypoints"][3:] == [0] * 9
     assert person["num_keypoints"] == 1
-    assert skeleton(str(RUNS / "derived.toml")).names == tuple(derived.ENDS)
+    assert load_skeleton(str(RUNS / "derived.toml")).names == tuple(derived.ENDS)
 
 
 def test_the_nineteen_keypoints_are_cocos_and_two_of_lsps() -> None:
-    nineteen, coco, lsp = skeleton(str(RUNS / "people19.toml")), skeleton("coco17"), skeleton("lsp14")
+    nineteen, coco, lsp = (
+        load_skeleton(str(RUNS / "people19.toml")),
+        load_skeleton("coco17"),
+        load_skeleton("lsp14"),
+    )
     assert nineteen.keypoints[:17] == coco.keypoints
     assert nineteen.keypoints[17:] == (lsp["neck"], lsp["head top"])
 

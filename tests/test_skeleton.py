@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.skeleton import BUILT_IN, Keypoint, Skeleton, skeleton, swap_sides
+from posetalk.skeleton import BUILT_IN, Keypoint, Skeleton, load_skeleton, swap_sides
 
 SIZES = {"coco17": 17, "mpii16": 16, "lsp14": 14, "h36m17": 17, "humanart21": 21}
 # COCO keypoint evaluation's constants, in COCO's order.
@@ -18,7 +18,7 @@ COCO_SIGMAS = (
     *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
     *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
 )
-ALL = [skeleton(name) for name in BUILT_IN]
+ALL = [load_skeleton(name) for name in BUILT_IN]
 by_name = pytest.mark.parametrize("points", ALL, ids=BUILT_IN)
 
 
@@ -81,23 +81,23 @@ def test_the_same_joint_has_the_same_words_everywhere() -> None:
 
 
 def test_orders_and_constants() -> None:
-    coco = skeleton("coco17")
+    coco = load_skeleton("coco17")
     assert coco.sigmas == COCO_SIGMAS
     assert coco.names[:5] == ("nose", "left eye", "right eye", "left ear", "right ear")
-    assert skeleton("humanart21").names[:17] == coco.names
-    assert skeleton("humanart21").names[17:] == ("left finger", "right finger", "left toe", "right toe")
-    mpii = skeleton("mpii16").names
+    assert load_skeleton("humanart21").names[:17] == coco.names
+    assert load_skeleton("humanart21").names[17:] == ("left finger", "right finger", "left toe", "right toe")
+    mpii = load_skeleton("mpii16").names
     assert (mpii[0], mpii[6:10], mpii[15]) == (
         "right ankle", ("pelvis", "thorax", "upper neck", "head top"), "left wrist"
     )  # fmt: skip
-    lsp = skeleton("lsp14").names
+    lsp = load_skeleton("lsp14").names
     assert (lsp[0], lsp[5], lsp[6], lsp[12:]) == (
         "right ankle",
         "left ankle",
         "right wrist",
         ("neck", "head top"),
     )
-    h36m = skeleton("h36m17").names
+    h36m = load_skeleton("h36m17").names
     assert (h36m[0], h36m[7:11], h36m[16]) == (
         "pelvis",
         ("spine", "thorax", "nose", "head top"),
@@ -128,7 +128,7 @@ name = "belt buckle"
 def test_a_users_own_file(tmp_path: Path) -> None:
     path = tmp_path / "feet.toml"
     path.write_text(OWN)
-    points = skeleton(str(path))
+    points = load_skeleton(str(path))
     assert points == Skeleton.from_toml(path)
     assert points.name == "feet"
     assert points["left heel"] == Keypoint(
@@ -182,7 +182,7 @@ def test_a_bad_file_gets_one_sentence_naming_it(text: str, says: str, tmp_path: 
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(PosetalkError) as caught:
-        skeleton(str(path))
+        load_skeleton(str(path))
     message = str(caught.value)
     assert says in message
     assert "mine" in message
@@ -194,17 +194,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.toml").mkdir()
     for name in ("latin.toml", "folder.toml", "absent.toml"):
         with pytest.raises(PosetalkError, match=name):
-            skeleton(str(tmp_path / name))
+            load_skeleton(str(tmp_path / name))
     with pytest.raises(PosetalkError, match="built in are coco17"):
-        skeleton("coco18")
+        load_skeleton("coco18")
 
 
 def test_an_edited_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(POINT)
-    skeleton(str(path))
+    load_skeleton(str(path))
     path.write_text('[[keypoint]]\nname = "chin"\n')
-    assert skeleton(str(path)).names == ("chin",)
+    assert load_skeleton(str(path)).names == ("chin",)
 
 
 def test_keypoints_from_a_line() -> None:

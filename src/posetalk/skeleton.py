@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
 from posetalk.types import NoSuchKeypoint
+from posetalk.resources import resource_text
 
 BUILT_IN = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")
 DEFAULT_SIGMA = 0.079  # a keypoint nobody has measured is as vague as COCO's shoulder
@@ -197,7 +197,7 @@ def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
             raise PosetalkError(f"{where} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
 
 
-def skeleton(name: str | Path) -> Skeleton:
+def load_skeleton(name: str | Path) -> Skeleton:
     """A built-in skeleton by name (coco17, mpii16, lsp14, h36m17, humanart21) or the path of a TOML file."""
     name = str(name)
     if name in BUILT_IN:
@@ -209,14 +209,14 @@ def skeleton(name: str | Path) -> Skeleton:
 
 @cache
 def _built_in(name: str) -> Skeleton:
-    text = files("posetalk").joinpath("skeletons", f"{name}.toml").read_text(encoding="utf-8")
+    text = resource_text(f"skeletons/{name}.toml")
     return _parse(text, f"skeletons/{name}.toml", name)
 
 
-Asked = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]
+KeypointQuery = Skeleton | str | Path | Keypoint | Iterable[Keypoint | str]
 
 
-def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
+def parse_keypoints(keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
     """Whatever names keypoints -> the keypoints, in order.
 
     A string is a built-in skeleton's name, the path of a TOML file, or else one keypoint, "name: description".
@@ -225,7 +225,7 @@ def asked_keypoints(keypoints: Asked) -> tuple[Keypoint, ...]:
     if isinstance(keypoints, str | Path):
         text = str(keypoints)
         if text in BUILT_IN or text.endswith(".toml") or isinstance(keypoints, Path):
-            return skeleton(text).keypoints
+            return load_skeleton(text).keypoints
         _not_nearly_a_skeleton(text)
         return (Keypoint.parse(text),)
     if isinstance(keypoints, Skeleton):

@@ -11,10 +11,10 @@ from tests.facts.figures import figure
 from posetalk.bench.questions.questions import Evidence, Kind, Question
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.formats.objects import Thing
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 CAPTIONS = ("A person waits in a park.", "Somebody in a green park", "One person near a tree.")
 
 

@@ -25,7 +25,7 @@ from posetalk.bench.answers.answer import answer_here, file_of
 from posetalk.bench.questions.lines import plain, read_lines
 from posetalk.bench.run import report_benchmark
 from posetalk.cli import main
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.tune.chat import Chat
 
 
@@ -122,7 +122,7 @@ def test_answer_and_judge_by_servers(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_labels_with_another_skeleton_and_no_captions(tmp_path: Path) -> None:
     """LSP's joints.mat, and the same people in COCO's form with its names: the same closed questions."""
-    draw, names = np.random.default_rng(0), skeleton("lsp14").names
+    draw, names = np.random.default_rng(0), load_skeleton("lsp14").names
     coco(tmp_path, 60)
     people = json.loads((tmp_path / "people.json").read_text())
     at = [NAMES.index(name) if name in NAMES else None for name in names]

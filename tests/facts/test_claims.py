@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from tests.facts.figures import figure
 
-from posetalk.facts.claims import check_claim, claims_of
-from posetalk.facts.ordinals import ordinal, place
-from posetalk.facts.scene import Scene, scene_of
-from posetalk.facts.who import meant
+from posetalk.facts.claims import check_claim, find_claims
+from posetalk.facts.ordinals import ordinal, ordinal_number
+from posetalk.facts.scene import Scene, scene_facts
+from posetalk.facts.who import people_meant
 from posetalk.formats.coco import read_coco
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_facts.speaker import subjects
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 
 SAID: list[tuple[str, list[str]]] = [
     ("A man is standing next to a bus.", ["body: standing"]),
@@ -92,7 +92,7 @@ SAID: list[tuple[str, list[str]]] = [
 def words(text: str) -> list[str]:
     return [
         ("" if c.value else "not ") + c.key + (f" {c.number}" if c.number is not None else "")
-        for c in claims_of(text)
+        for c in find_claims(text)
     ]
 
 
@@ -104,12 +104,12 @@ def test_what_is_said(text: str, said: list[str]) -> None:
 
 def test_numbers_of_people_in_words() -> None:
     counted = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-    said = [claims_of(f"There are {word} people.")[0].number for word in counted]
+    said = [find_claims(f"There are {word} people.")[0].number for word in counted]
     assert said == list(range(1, 11))
 
 
 def test_a_claim_knows_whom_it_means() -> None:
-    first, second, third = claims_of("Person 2 sits while person 1 kneels. He faces the camera.")
+    first, second, third = find_claims("Person 2 sits while person 1 kneels. He faces the camera.")
     assert (first.who, second.who, third.who) == ("person 2", "person 1", None)
     assert first.text == "sits"
 
@@ -126,7 +126,7 @@ def test_a_claim_knows_whom_it_means() -> None:
     ],
 )
 def test_people_are_known_by_their_places(text: str, who: str | None) -> None:
-    assert claims_of(text)[-1].who == who
+    assert find_claims(text)[-1].who == who
 
 
 def scene(*poses: dict[str, object], unlabelled: int = 0) -> Scene:
@@ -137,7 +137,7 @@ def scene(*poses: dict[str, object], unlabelled: int = 0) -> Scene:
     for number in range(unlabelled):
         none = frozen_array(np.zeros((17, 2)))
         people.append(Person(90 + number, Box(0, 0, 9, 9), none, frozen_array([0] * 17), 30))
-    return scene_of(PoseImage(1, Path("a.jpg"), 900, 600, tuple(people)), NAMES)
+    return scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, tuple(people)), NAMES)
 
 
 SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
@@ -167,7 +167,7 @@ SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
     ],
 )
 def test_claims_against_facts(text: str, poses: list[dict[str, object]], verdict: str) -> None:
-    [claim] = claims_of(text)
+    [claim] = find_claims(text)
     assert check_claim(claim, scene(*poses)) == verdict
 
 
@@ -245,7 +245,7 @@ def test_whom_a_claim_is_held_against(
     text: str, poses: list[dict[str, object]], unlabelled: int, verdict: str
 ) -> None:
     """Who may be nobody of the labelled is not held against anybody else."""
-    [claim] = claims_of(text)
+    [claim] = find_claims(text)
     assert check_claim(claim, scene(*poses, unlabelled=unlabelled)) == verdict
 
 
@@ -254,16 +254,16 @@ def test_whom_a_claim_is_held_against(
 def test_who_is_named_by_the_writer_is_known_to_the_reader(people: int, unlabelled: int) -> None:
     of = scene(*[{}] * people, unlabelled=unlabelled)
     for one, subject in zip(of.people, subjects(of, ()), strict=True):
-        [claim] = claims_of(f"{subject.name} sits.")
-        assert claim.who is not None and meant(claim.who, of) == (one,)
+        [claim] = find_claims(f"{subject.name} sits.")
+        assert claim.who is not None and people_meant(claim.who, of) == (one,)
 
 
 def test_ordinals_in_words_and_figures() -> None:
-    assert [place(ordinal(number)) for number in range(1, 130)] == list(range(1, 130))
+    assert [ordinal_number(ordinal(number)) for number in range(1, 130)] == list(range(1, 130))
     assert [ordinal(n) for n in (1, 20, 21, 22, 23, 24, 111, 112, 121)] == [
         "first", "twentieth", "21st", "22nd", "23rd", "24th", "111th", "112th", "121st",
     ]  # fmt: skip
-    assert [place(word) for word in ("Third", "3rd", "11th", "TENTH")] == [3, 3, 11, 10]
+    assert [ordinal_number(word) for word in ("Third", "3rd", "11th", "TENTH")] == [3, 3, 11, 10]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_ordinals_in_words_and_figures() -> None:
 def test_long_texts_are_read_at_once(piece: str) -> None:
     def seconds(many: int) -> float:
         before = time.process_time()
-        claims_of(piece * (many // len(piece)))
+        find_claims(piece * (many // len(piece)))
         return time.process_time() - before
 
     seconds(100)
@@ -291,14 +291,14 @@ def test_long_texts_are_read_at_once(piece: str) -> None:
 
 
 def test_somebody_without_labels_may_be_meant() -> None:
-    [claim] = claims_of("A man sits.")
+    [claim] = find_claims("A man sits.")
     assert check_claim(claim, scene({}, unlabelled=1)) == "cannot tell"
-    [count] = claims_of("There are two people.")
+    [count] = find_claims("There are two people.")
     assert check_claim(count, scene({}, unlabelled=1)) == "agrees"
 
 
 def test_what_is_not_known_is_not_contradicted() -> None:
-    [claim] = claims_of("He is sitting.")
+    [claim] = find_claims("He is sitting.")
     assert check_claim(claim, scene()) == "cannot tell"
 
 
@@ -307,10 +307,10 @@ def test_what_a_wrist_does_not_show_is_not_denied() -> None:
     near = scene({"uppers": (0, 30), "fores": (0, 130)})
     distance = dict(near.people[0].facts["right hand: at the face"].numbers)["distance"]
     far = scene({})
-    [claim] = claims_of("Her right hand is at her mouth.")
+    [claim] = find_claims("Her right hand is at her mouth.")
     assert 0.5 < distance < 0.8 and near.people[0].facts.value("right hand: at the face") is False
     assert check_claim(claim, near) == "cannot tell" and check_claim(claim, far) == "contradicts"
-    [left], [right] = claims_of("She is facing left."), claims_of("She is facing right.")
+    [left], [right] = find_claims("She is facing left."), find_claims("She is facing right.")
     looks = scene({"nose": (-25, 0)})
     assert check_claim(left, looks) == "cannot tell" and check_claim(right, looks) == "contradicts"
 
@@ -323,7 +323,7 @@ def test_sentences_about_real_people() -> None:
     scenes = {}
     for part in ("val2017", "train2017"):
         people = read_coco(folder / f"person_keypoints_{part}.json", folder)
-        scenes |= {image.id: scene_of(image, people.keypoint_names) for image in people.images}
+        scenes |= {image.id: scene_facts(image, people.keypoint_names) for image in people.images}
     file = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
     said = [
         (truth, verdict(text, who, scenes[image]))

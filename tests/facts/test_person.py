@@ -12,12 +12,12 @@ from tests.facts.figures import WIDE, Points, figure
 
 from posetalk.facts.body import Body, both, either, judge
 from posetalk.facts.limbs import BENDS
-from posetalk.facts.person import facts_of
+from posetalk.facts.person import body_facts
 from posetalk.facts.posture import EXCLUDED, POSTURES
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, frozen_array
 
-COCO = skeleton("coco17")
+COCO = load_skeleton("coco17")
 
 
 def body(points: Points, hidden: tuple[str, ...] = (), missing: tuple[str, ...] = ()) -> Body:
@@ -57,7 +57,7 @@ POSES = {
     ],
 )
 def test_postures(pose: str, posture: str | None) -> None:
-    facts = facts_of(body(POSES[pose]))
+    facts = body_facts(body(POSES[pose]))
     assert [p for p in POSTURES if facts.value(f"body: {p}")] == ([posture] if posture else [])
     if posture:
         assert all(facts.value(f"body: {p}") is False for p in EXCLUDED[posture])
@@ -112,7 +112,7 @@ LIMBS = [
 
 @pytest.mark.parametrize(("points", "key", "holds"), LIMBS, ids=lambda v: v if isinstance(v, str) else "")
 def test_limbs(points: Points, key: str, holds: bool) -> None:
-    fact = facts_of(body(points))[key]
+    fact = body_facts(body(points))[key]
     assert fact.value is holds, fact.numbers
 
 
@@ -145,41 +145,41 @@ def test_limbs(points: Points, key: str, holds: bool) -> None:
     ],
 )
 def test_what_only_looks_like_it_is_not_said(points: Points, missing: tuple[str, ...], key: str) -> None:
-    fact = facts_of(body(points, missing=missing))[key]
+    fact = body_facts(body(points, missing=missing))[key]
     assert fact.value is not True, fact.numbers
 
 
 def test_seen_from_behind_there_is_no_face() -> None:
     face = ("nose", "left eye", "right eye")
-    facts = facts_of(body(figure(wide=-WIDE), missing=face))
+    facts = body_facts(body(figure(wide=-WIDE), missing=face))
     assert facts.value("body: facing away") is True and facts.value("body: facing the camera") is False
 
 
 def test_one_point_of_a_face_is_a_face() -> None:
     """And a labelled head without any is turned away."""
     eyes = ("left eye", "right eye")
-    assert facts_of(body(STANDING, missing=eyes)).value("body: facing the camera") is True
-    assert facts_of(body(STANDING, missing=(*eyes, "nose"))).value("body: facing the camera") is False
+    assert body_facts(body(STANDING, missing=eyes)).value("body: facing the camera") is True
+    assert body_facts(body(STANDING, missing=(*eyes, "nose"))).value("body: facing the camera") is False
 
 
 def test_a_foreshortened_limb_is_not_called_straight() -> None:
     # Both thighs point at the camera: their projections lie in one line with the shins.
-    facts = facts_of(body(figure(short=0.3)))
+    facts = body_facts(body(figure(short=0.3)))
     assert facts.value("left knee: straight") is None
 
 
 def test_what_cannot_be_seen_is_not_known() -> None:
     legs = tuple(f"{s} {j}" for s in ("left", "right") for j in ("knee", "ankle"))
-    facts = facts_of(body(STANDING, missing=legs))
+    facts = body_facts(body(STANDING, missing=legs))
     assert {facts.value(f"body: {p}") for p in POSTURES} == {None}
     assert facts.value("left knee: straight") is None and facts.value("left knee: hidden") is None
-    assert facts_of(body(STANDING, hidden=("left knee",))).value("left knee: hidden") is True
-    nothing = facts_of(body(STANDING, missing=COCO.names))
+    assert body_facts(body(STANDING, hidden=("left knee",))).value("left knee: hidden") is True
+    nothing = body_facts(body(STANDING, missing=COCO.names))
     assert not nothing.true and all(fact.value is not False for fact in nothing)
 
 
 def test_a_fact_has_its_numbers() -> None:
-    numbers = dict(facts_of(body(figure(fores=(90, 0))))["left elbow: bent at a right angle"].numbers)
+    numbers = dict(body_facts(body(figure(fores=(90, 0))))["left elbow: bent at a right angle"].numbers)
     assert numbers["angle"] == pytest.approx(90)
 
 
@@ -193,7 +193,7 @@ figures = st.builds(
 
 
 def values(points: Points, **given: tuple[str, ...]) -> dict[str, bool | None]:
-    return {fact.key: fact.value for fact in facts_of(body(points, **given))}
+    return {fact.key: fact.value for fact in body_facts(body(points, **given))}
 
 
 @settings(max_examples=60, deadline=None)
@@ -245,7 +245,7 @@ def test_hiding_joints_never_turns_a_fact_round(points: Points, gone: set[str]) 
 
 def test_one_bend_at_most() -> None:
     for degrees in range(0, 181, 3):
-        facts = facts_of(body(figure(fores=(degrees, 0))))
+        facts = body_facts(body(figure(fores=(degrees, 0))))
         assert sum(facts.value(f"left elbow: {bend}") is True for bend in BENDS) <= 1
 
 

@@ -12,14 +12,14 @@ from PIL import Image
 from tests.facts.figures import Points, figure
 
 from posetalk.cli import main
-from posetalk.facts.scene import MANY, NEAREST, Scene, placed, scene_of
-from posetalk.facts.show import to_dict
+from posetalk.facts.scene import MANY, NEAREST, Scene, people_in_order, scene_facts
+from posetalk.facts.show import scene_to_dict
 from posetalk.formats.captions import read_captions
 from posetalk.formats.objects import Thing, read_objects
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 SEATED = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
 
 
@@ -30,7 +30,7 @@ def person(number: int, points: Points, **changes: object) -> Person:
 
 
 def scene(people: list[Person], *things: Thing) -> Scene:
-    return scene_of(PoseImage(7, Path("a.jpg"), 900, 600, tuple(people)), NAMES, things)
+    return scene_facts(PoseImage(7, Path("a.jpg"), 900, 600, tuple(people)), NAMES, things)
 
 
 def test_people_are_named_from_the_left_whatever_the_order() -> None:
@@ -127,8 +127,8 @@ def test_a_hand_holds_one_kind_of_thing() -> None:
 
 def test_who_is_before_somebody_else_has_no_place_of_their_own() -> None:
     behind = [person(1, figure()), person(2, figure(at=(310, 300))), person(3, figure(at=(700, 300)))]
-    assert placed(scene(behind)) == {"person 3"}
-    assert placed(scene(behind[1:])) == {"person 1", "person 2"}
+    assert people_in_order(scene(behind)) == {"person 3"}
+    assert people_in_order(scene(behind[1:])) == {"person 1", "person 2"}
 
 
 @pytest.fixture
@@ -204,13 +204,15 @@ def test_of_many_people_the_nearest_are_compared() -> None:
     assert MANY * NEAREST / 2 <= len(near) <= MANY * NEAREST
     for key in ("first on the left", "touching", "facing each other"):
         assert many.facts.value(f"person 1, person 2: {key}") == few.facts.value(f"person 1, person 2: {key}")
-    assert placed(few) == {f.name for f in few.people} and placed(many) == {f.name for f in many.people}
+    assert people_in_order(few) == {f.name for f in few.people} and people_in_order(many) == {
+        f.name for f in many.people
+    }
 
 
 def test_facts_of_a_crowd_grow_with_its_people() -> None:
     def seconds(people: int) -> float:
         begin = time.process_time()
-        json.dumps(to_dict(row_of(people)))
+        json.dumps(scene_to_dict(row_of(people)))
         return time.process_time() - begin
 
     assert seconds(4 * 60) < 8 * seconds(60) + 0.5

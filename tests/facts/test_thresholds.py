@@ -12,13 +12,13 @@ from tests.facts.figures import figure
 
 from posetalk.facts.body import Body
 from posetalk.facts.fact import Facts
-from posetalk.facts.person import facts_of
-from posetalk.facts.scene import scene_of
+from posetalk.facts.person import body_facts
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.objects import Thing
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 # Fact -> what each of its numbers must be: (number, true from, false from), in the facts' units. `|x|`: without sign;
 # `-x`: turned round. Where one is false the fact is, and where one lies between it is not known.
 Rule = tuple[str, float, float]
@@ -60,7 +60,7 @@ def drawn() -> list[Facts]:
             pairs |= {part: tuple(draw.uniform(-40, 40, 2)) for part in ("uppers", "fores")}
         trunk = draw.choice([180, draw.uniform(0, 360)])
         nose, wide = (draw.uniform(-20, 20), 0.0), draw.choice([70, -70, 20])
-        found.append(facts_of(body(trunk=trunk, nose=nose, wide=wide, **pairs)))
+        found.append(body_facts(body(trunk=trunk, nose=nose, wide=wide, **pairs)))
     return found
 
 
@@ -87,7 +87,7 @@ def test_facts_follow_from_their_numbers(drawn: list[Facts], key: str) -> None:
 
 
 def holds(key: str, **pose: object) -> bool | None:
-    return facts_of(body(**pose)).value(key)
+    return body_facts(body(**pose)).value(key)
 
 
 # In degrees: the elbow's angle is 180 less what the forearm turns.
@@ -123,7 +123,7 @@ def test_how_far_a_limb_bends(says: str) -> None:
 def test_how_far_one_may_be_turned_from_the_camera(
     wide: float, front: bool | None, roughly: bool | None
 ) -> None:
-    facts = facts_of(body(wide=wide))
+    facts = body_facts(body(wide=wide))
     assert (facts.value("body: facing the camera"), facts.value("body: facing roughly the camera")) == (
         front, roughly,
     )  # fmt: skip
@@ -147,7 +147,7 @@ def pair(first: dict[str, object], second: dict[str, object], by: float = 1.0) -
         points = figure(**pose)  # type: ignore[arg-type]
         xy = np.array([points[name] * scale for name in NAMES])
         people.append(Person(number, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5))
-    return scene_of(PoseImage(1, Path("a.jpg"), 2000, 900, tuple(people)), NAMES).facts
+    return scene_facts(PoseImage(1, Path("a.jpg"), 2000, 900, tuple(people)), NAMES).facts
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def thing(make: Callable[[np.ndarray, float], Thing]) -> Facts:
     size = Body.of(one, NAMES).size
     assert size is not None
     things = (make(points["left wrist"], size),)
-    return scene_of(PoseImage(1, Path("a.jpg"), 900, 600, (one,)), NAMES, things).facts
+    return scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, (one,)), NAMES, things).facts
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_unsure_boxes_and_other_things_are_left_out(write: Write) -> None:
 
 
 def test_corners(write: Write) -> None:
-    boxes = read_boxes(write([found([10, 20, 30, 60])]), form="xyxy")
+    boxes = read_boxes(write([found([10, 20, 30, 60])]), box_format="xyxy")
     assert boxes[1][0].box == Box(10, 20, 20, 40)
 
 
@@ -50,13 +50,13 @@ def test_corners_read_as_sizes_are_found_out(write: Write) -> None:
     path = write([found(c) for c in CORNERS])
     with pytest.raises(PosetalkError, match=r"2 of 3 boxes reach far out of their pictures.*box form xyxy"):
         read_boxes(path, sizes=SIZES)
-    assert len(read_boxes(path, form="xyxy", sizes=SIZES)[1]) == 3
+    assert len(read_boxes(path, box_format="xyxy", sizes=SIZES)[1]) == 3
 
 
 def test_sizes_read_as_corners_are_found_out(write: Write) -> None:
     path = write([found([x, y, r - x, b - y]) for x, y, r, b in CORNERS])
     with pytest.raises(PosetalkError, match=r"end before they begin.*box form xywh"):
-        read_boxes(path, form="xyxy")
+        read_boxes(path, box_format="xyxy")
     assert len(read_boxes(path, sizes=SIZES)[1]) == 3
 
 

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.coco import picture_path, read_coco
-from posetalk.skeleton import skeleton
+from posetalk.formats.coco import image_path, read_coco
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Person
 
 Make = Callable[..., Any]
-COCO_NAMES = [name.replace(" ", "_") for name in skeleton("coco17").names]
+COCO_NAMES = [name.replace(" ", "_") for name in load_skeleton("coco17").names]
 
 
 def only(people: Any) -> Person:
@@ -31,7 +31,7 @@ def only(people: Any) -> Person:
 def test_a_person_is_read_as_annotated(write: Make, tmp_path: Path, coco_person: Make, coco: Make) -> None:
     people = read_coco(write(coco([coco_person()])), tmp_path)
     assert people.name == "coco"
-    assert people.keypoint_names == skeleton("coco17").names
+    assert people.keypoint_names == load_skeleton("coco17").names
     assert people.skipped == ()
     one, two = people.images
     assert (one.id, one.path, one.width, one.height) == (1, tmp_path / "one.jpg", 640, 480)
@@ -115,7 +115,7 @@ def human_art(coco: Make, coco_person: Make) -> Make:
 def test_human_art_has_17_keypoints_or_21(write: Make, tmp_path: Path, human_art: Make) -> None:
     path = write(human_art())
     assert only(read_coco(path, tmp_path)).keypoints.shape == (17, 2)
-    person = only(read_coco(path, tmp_path, skeleton=skeleton("humanart21")))
+    person = only(read_coco(path, tmp_path, skeleton=load_skeleton("humanart21")))
     assert person.keypoints[17:].tolist() == [[1, 2], [3, 4], [0, 0], [7, 8]]
     assert person.visible[17:].tolist() == [2, 2, 0, 2]
 
@@ -126,7 +126,7 @@ def test_a_longer_list_serves_when_its_first_names_are_the_skeletons(
     more = human_art()["annotations"][0]["keypoints_21"]
     path = write(human_art(keypoints=more, keypoints_21=[]))
     assert only(read_coco(path, tmp_path)).keypoints.tolist() == np.reshape(more, (21, 3))[:17, :2].tolist()
-    assert len(only(read_coco(path, tmp_path, skeleton=skeleton("humanart21"))).visible) == 21
+    assert len(only(read_coco(path, tmp_path, skeleton=load_skeleton("humanart21"))).visible) == 21
 
 
 def test_other_keypoints_need_their_skeleton(
@@ -136,17 +136,17 @@ def test_other_keypoints_need_their_skeleton(
     path = write(coco([coco_person()], categories=other))
     with pytest.raises(PosetalkError, match=r"labels other keypoints \(right ankle.* than coco17"):
         read_coco(path, tmp_path)
-    assert read_coco(path, tmp_path, skeleton=skeleton("h36m17")).keypoint_names[0] == "pelvis"
+    assert read_coco(path, tmp_path, skeleton=load_skeleton("h36m17")).keypoint_names[0] == "pelvis"
 
 
 def test_pictures_are_found_below_other_roots(tmp_path: Path) -> None:
     there = tmp_path / "2D_virtual_human" / "digital_art" / "x.jpg"
     there.parent.mkdir(parents=True)
     there.touch()
-    assert picture_path(tmp_path, "HumanArt/images/2D_virtual_human/digital_art/x.jpg") == there
-    assert picture_path(tmp_path, "HumanArt\\images\\2D_virtual_human\\digital_art\\x.jpg") == there
-    assert picture_path(tmp_path, "2D_virtual_human/digital_art/x.jpg") == there
-    assert picture_path(tmp_path, "train/absent.jpg") == tmp_path / "train/absent.jpg"
+    assert image_path(tmp_path, "HumanArt/images/2D_virtual_human/digital_art/x.jpg") == there
+    assert image_path(tmp_path, "HumanArt\\images\\2D_virtual_human\\digital_art\\x.jpg") == there
+    assert image_path(tmp_path, "2D_virtual_human/digital_art/x.jpg") == there
+    assert image_path(tmp_path, "train/absent.jpg") == tmp_path / "train/absent.jpg"
 
 
 def test_one_bad_record_does_not_spoil_the_others(

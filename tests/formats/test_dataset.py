@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import read_people
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 Make = Callable[..., Any]
 
@@ -66,8 +66,8 @@ def test_other_files_are_refused(name: str, says: str, files: dict[str, Path], t
         ("coco", {"first": 2}),
         ("coco", {"heads": Path("gt_valid.mat")}),
         ("mpii", {"first": 2}),
-        ("mpii", {"skeleton": skeleton("mpii16")}),
-        ("lsp", {"skeleton": skeleton("lsp14")}),
+        ("mpii", {"skeleton": load_skeleton("mpii16")}),
+        ("lsp", {"skeleton": load_skeleton("lsp14")}),
         ("lsp", {"heads": Path("gt_valid.mat")}),
     ],
 )

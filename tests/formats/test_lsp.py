@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from posetalk.formats.lsp import read_lsp
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 
 def lspet(path: Path, n: int = 4) -> Path:
@@ -24,7 +24,7 @@ def lspet(path: Path, n: int = 4) -> Path:
 def test_lspet(tmp_path: Path) -> None:
     people = read_lsp(lspet(tmp_path / "joints.mat"), tmp_path)
     assert people.name == "lsp"
-    assert people.keypoint_names == skeleton("lsp14").names
+    assert people.keypoint_names == load_skeleton("lsp14").names
     assert [image.id for image in people.images] == [1, 2, 3, 4]
     image, person = list(people.people())[2]
     assert (image.id, person.id, image.path) == (3, 3, tmp_path / "im00003.jpg")

@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.mpii import read_mpii
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 Make = Callable[..., Any]
 
@@ -35,7 +35,7 @@ def test_the_box_is_hrnets_square(write: Make, mpii_person: Make, tmp_path: Path
     """By hand: centre (500, 350 + 15 * 2) - 1, side 200 * 2 * 1.25."""
     people = read_mpii(write([mpii_person()]), tmp_path)
     assert people.name == "mpii"
-    assert people.keypoint_names == skeleton("mpii16").names
+    assert people.keypoint_names == load_skeleton("mpii16").names
     [(image, person)] = people.people()
     assert person.box.center == (499, 379)
     assert (person.box.w, person.box.h) == (500, 500)

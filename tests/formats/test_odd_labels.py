@@ -13,9 +13,9 @@ from scipy.io import savemat
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.annotated import AnnotatedImages
-from posetalk.formats.coco import picture_path, read_coco
+from posetalk.formats.coco import image_path, read_coco
 from posetalk.formats.dataset import read_people
-from posetalk.formats.paths import find_picture
+from posetalk.formats.paths import find_image
 from posetalk.types import Person
 
 Make = Callable[..., Any]
@@ -164,11 +164,11 @@ def test_names_stay_in_the_folder(tmp_path: Path) -> None:
         ("gone.jpg", "gone.jpg"),
         ("a.jpg/x.jpg", "a.jpg/x.jpg"),
     ):
-        assert picture_path(images, name) == images / where
-    assert picture_path(images, str(images / "a.jpg")) == images / "a.jpg"
-    assert find_picture(images, "a.jpg") == images / "a.jpg"
+        assert image_path(images, name) == images / where
+    assert image_path(images, str(images / "a.jpg")) == images / "a.jpg"
+    assert find_image(images, "a.jpg") == images / "a.jpg"
     for name in ("gone.jpg", "sub", "../x.jpg", "/etc/hostname", "x" * 300, "\0", "\ud800", "a.jpg/x.jpg"):
-        assert find_picture(images, name) is None
+        assert find_image(images, name) is None
 
 
 def test_the_other_forms_stay_in_the_folder_too(write: Make, mpii_person: Make, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import read_people
 from posetalk.formats.detections import read_boxes
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, PoseSet
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
@@ -61,7 +61,7 @@ def test_average_places_are_those_of_the_people() -> None:
     boxes = np.array([p.box.xywh for p in everyone])[:, None]
     places = (np.stack([p.keypoints for p in everyone]) - boxes[..., :2]) / boxes[..., 2:]
     places[~np.stack([p.labelled for p in everyone])] = np.nan
-    ours = np.array([p.place for p in skeleton("coco17").keypoints])
+    ours = np.array([p.place for p in load_skeleton("coco17").keypoints])
     assert np.abs(np.nanmean(places, axis=0) - ours).max() < 0.02
 
 
@@ -76,7 +76,7 @@ def test_coco_sample_and_its_boxes() -> None:
 
 @pytest.mark.parametrize("name", ["coco17", "humanart21"])
 def test_human_art(name: str) -> None:
-    found = read("humanart_sample/test_humanart.json", "humanart_sample", skeleton=skeleton(name))
+    found = read("humanart_sample/test_humanart.json", "humanart_sample", skeleton=load_skeleton(name))
     everyone = [person for _, person in found.people()]
     assert all(image.path.is_file() for image in found.images), "file_name has two folders more"
     assert len(found.images) == 3
@@ -90,7 +90,7 @@ def test_human_art_boxes_are_corners() -> None:
     path = DATA / "humanart_sample/test_humanart_det_AP_H_56.json"
     with pytest.raises(PosetalkError, match="8 of 13 boxes reach far out"):
         read_boxes(path, sizes=sizes)
-    boxes = read_boxes(path, form="xyxy", sizes=sizes)
+    boxes = read_boxes(path, box_format="xyxy", sizes=sizes)
     assert sum(map(len, boxes.values())) == 13
     for image, person in found.people():
         assert max(overlap(person.box, b.box) for b in boxes[image.id]) > 0.5
@@ -149,5 +149,5 @@ def test_lspet_average_places() -> None:
     boxes = np.array([p.box.xywh for p in everyone])[:, None]
     places = (np.stack([p.keypoints for p in everyone]) - boxes[..., :2]) / boxes[..., 2:]
     places[~np.stack([p.labelled for p in everyone])] = np.nan
-    ours = np.array([p.place for p in skeleton("lsp14").keypoints])
+    ours = np.array([p.place for p in load_skeleton("lsp14").keypoints])
     assert np.abs(np.nanmean(places, axis=0) - ours).max() < 1e-3

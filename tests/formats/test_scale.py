@@ -251,7 +251,7 @@ def test_corners_of_another_scale_are_found_out_in_either_form(write: Make) -> N
         for i, (x, y, w, h) in boxes()
     ]
     with pytest.raises(PosetalkError, match="8 of 8 boxes lie outside their pictures; made for larger ones"):
-        read_boxes(write(rows), form="xyxy", sizes=dict.fromkeys(range(4), (640, 480)))
+        read_boxes(write(rows), box_format="xyxy", sizes=dict.fromkeys(range(4), (640, 480)))
 
 
 @pytest.mark.parametrize(

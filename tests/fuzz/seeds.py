@@ -20,7 +20,7 @@ from posetalk.inputs import Content
 from posetalk.llm.answer import Completion
 from posetalk.llm.ledger import Ledger
 from posetalk.locate.predictions import Prediction, PredictionLog
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box
 
 WIDTH, HEIGHT = 400, 500
@@ -28,7 +28,7 @@ WIDTH, HEIGHT = 400, 500
 POINTS = [(200, 60), (210, 50), (190, 50), (220, 55), (180, 55), (240, 120), (160, 120), (290, 120), (155, 190),
           (335, 122), (152, 255), (225, 270), (175, 270), (228, 370), (172, 370), (230, 470), (170, 470)]  # fmt: skip
 TRIPLES = [value for x, y in POINTS for value in (x, y, 2)]
-NAMES = [name.replace(" ", "_") for name in skeleton("coco17").names]
+NAMES = [name.replace(" ", "_") for name in load_skeleton("coco17").names]
 PEOPLE = [
     {"id": 5, "image_id": 1, "category_id": 1, "bbox": [140, 20, 210, 460], "area": 30000.0, "iscrowd": 0,
      "num_keypoints": 17, "keypoints": TRIPLES},

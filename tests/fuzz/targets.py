@@ -20,9 +20,9 @@ from posetalk.bench.questions.build import read_closed
 from posetalk.bench.questions.openset import read_open
 from posetalk.cli.points import _box
 from posetalk.errors import PosetalkError, shown
-from posetalk.facts.claims import claims_of
+from posetalk.facts.claims import find_claims
 from posetalk.facts.scene import Scene
-from posetalk.facts.show import lines_of, scenes, to_dict
+from posetalk.facts.show import scene_lines, iter_scenes, scene_to_dict
 from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
@@ -77,9 +77,9 @@ def _all(found: Iterable[Any]) -> int:
 
 def _facts(path: Path) -> None:
     data = read_coco(path, path.parent)
-    for _, scene in scenes(data, {}):
-        lines_of(scene)
-        to_dict(scene)
+    for _, scene in iter_scenes(data, {}):
+        scene_lines(scene)
+        scene_to_dict(scene)
 
 
 def _pictures(path: Path) -> None:
@@ -163,7 +163,7 @@ READERS = {
     ),
     "lsp": Reader("joints.mat", lambda p: read_lsp(p, p.parent), seeds.lsp),
     "detections": Reader("boxes.json", read_boxes, _given(seeds.DETECTIONS)),
-    "detections-xyxy": Reader("boxes.json", lambda p: read_boxes(p, form="xyxy"), _given(seeds.DETECTIONS)),
+    "detections-xyxy": Reader("boxes.json", lambda p: read_boxes(p, box_format="xyxy"), _given(seeds.DETECTIONS)),
     "predictions": Reader("predictions.jsonl", read_predictions, seeds.predictions),
     "inputs": Reader("inputs.json", known_contents, seeds.inputs),
     "pictures": Reader("pictures.jsonl", _picture_log, seeds.picture_log),
@@ -246,7 +246,7 @@ def _scene() -> Scene:
     from tests.fuzz.run import folder
 
     with folder({"people.json": seeds.COCO[0]}) as at:
-        (_, found), *_ = scenes(read_coco(at / "people.json", at), {})
+        (_, found), *_ = iter_scenes(read_coco(at / "people.json", at), {})
     return found
 
 
@@ -295,7 +295,7 @@ PARSERS = {
     "reply": Parser(_reply, _REPLY),
     "answer": Parser(_answers, _ANSWER),
     "scores": Parser(lambda text: _refused(lambda: read_scores(text), Rejected), _SCORES),
-    "claims": Parser(claims_of, _PROSE),
+    "claims": Parser(find_claims, _PROSE),
     "screen": Parser(_screen, _PROSE),
     "english": Parser(_english, _PROSE),
     "keypoint": Parser(Keypoint.parse, _WORDS),

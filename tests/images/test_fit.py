@@ -14,8 +14,8 @@ from PIL import Image
 
 from posetalk.errors import PosetalkError
 from posetalk.images import opening as pictures
-from posetalk.images.fit import fitting, misfit, other_shapes, photo_notes, sizes_of
-from posetalk.images.opening import formats, picture_bytes, read_image, upright_size
+from posetalk.images.fit import drop_misfits, misfit, shape_notes, image_notes, image_sizes
+from posetalk.images.opening import readable_formats, image_bytes, read_image, upright_size
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 
@@ -58,8 +58,8 @@ def test_a_picture_is_held_against_its_labels(
     assert upright_size(image.path) == read_image(image.path).shape[1::-1]
     fault = misfit(image)
     assert (fault is None) == (says is None) and (says or "") in (fault or "")
-    assert (misfit(image, shape=True) is None) == copy
-    assert len(other_shapes([image] * 3)) == (not copy)
+    assert (misfit(image, any_size=True) is None) == copy
+    assert len(shape_notes([image] * 3)) == (not copy)
 
 
 def test_without_a_size_keypoints_must_lie_in_the_picture(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_without_a_size_keypoints_must_lie_in_the_picture(tmp_path: Path) -> Non
     assert "17 of 17 labelled keypoints lie outside the upright picture, which is 64 x 48" in str(
         misfit(labelled(path, size=None, far=100))
     )
-    assert misfit(labelled(path, size=None, far=100), shape=True) is None  # it may be a small copy
+    assert misfit(labelled(path, size=None, far=100), any_size=True) is None  # it may be a small copy
 
 
 def test_what_cannot_be_opened_is_not_judged(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def data(tmp_path: Path, good: int, bad: int, size: tuple[int, int] | None = (64
 
 @pytest.mark.parametrize(("good", "bad"), [(5, 0), (5, 1), (3, 3)])
 def test_some_that_do_not_fit_are_left_out_and_told(good: int, bad: int, tmp_path: Path) -> None:
-    found = fitting(data(tmp_path, good, bad))
+    found = drop_misfits(data(tmp_path, good, bad))
     assert [image.path.name for image in found.images] == ["a.png"] * good
     assert len(found.skipped) == 1 + bad
     assert all("b.png: labels say 64 x 48, the upright picture is 48 x 64" in s for s in found.skipped[1:])
@@ -101,8 +101,8 @@ def test_most_that_do_not_fit_are_refused(
     with pytest.raises(
         PosetalkError, match=rf"{bad} of {good + bad} pictures are not as .*labels.json has them"
     ):
-        fitting(data(tmp_path, good, bad, size))
-    assert len(fitting(data(tmp_path, 9, 1, None)).images) == 9
+        drop_misfits(data(tmp_path, good, bad, size))
+    assert len(drop_misfits(data(tmp_path, 9, 1, None)).images) == 9
 
 
 def test_of_many_pictures_some_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_of_many_pictures_some_are_looked_at(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("posetalk.images.fit.upright_size", lambda path: looked.append(path) or (64, 48))
     many = [labelled(tmp_path / f"{i}.jpg", i) for i in range(20_000)]
     whole = PoseSet("coco", tmp_path / "labels.json", ("nose",) * 17, tuple(many))
-    assert fitting(whole) is whole and len(looked) == len(set(looked)) == 4000
+    assert drop_misfits(whole) is whole and len(looked) == len(set(looked)) == 4000
     assert looked[0] == many[0].path and looked[-1] == many[-1].path
 
 
@@ -150,20 +150,20 @@ def test_labels_without_sizes_are_held_against_the_photos(
     count: int, factor: float, sizes: Any, refused: str | None, says: str | None, tmp_path: Path
 ) -> None:
     data = unsized(tmp_path, count, factor, sizes)
-    copies = photo_notes(data.images, data.source)
+    copies = image_notes(data.images, data.source)
     assert len(copies) == (says is not None) and all(says in note for note in copies if says)
     assert all(note.startswith(f"{data.source}: ") for note in copies)
     if refused is None:
-        assert list(fitting(data).notes) == copies
+        assert list(drop_misfits(data).notes) == copies
     else:
         with pytest.raises(PosetalkError, match=refused):
-            fitting(data)
+            drop_misfits(data)
 
 
 def test_sizes_are_the_labels_or_the_photos(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png", 40, 30)
     images = [labelled(path, 1), labelled(path, 2, None), labelled(tmp_path / "gone.png", 3, None)]
-    assert sizes_of(images) == {1: (64, 48), 2: (40, 30), 3: None}
+    assert image_sizes(images) == {1: (64, 48), 2: (40, 30), 3: None}
 
 
 TURNS = {  # the file's size, EXIF's orientation, the labels' size -> whether it is told
@@ -191,8 +191,8 @@ def test_turns_that_no_size_shows_are_told(
     images = [labelled(good, i) for i in range(2)]
     images.append(labelled(photo(tmp_path / f"a.{form}", *size, turn), 2, says))
     data = PoseSet("coco", tmp_path / "labels.json", ("nose",) * 17, tuple(images))
-    notes = fitting(data).notes
-    assert list(notes) == photo_notes(images, data.source)
+    notes = drop_misfits(data).notes
+    assert list(notes) == image_notes(images, data.source)
     assert [note[:65] for note in notes] == [
         "1 of 3 pictures are turned or mirrored by EXIF, which their size "
     ] * told
@@ -205,13 +205,13 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\
 
 
 def test_only_named_formats_are_opened_whatever_the_name(tmp_path: Path) -> None:
-    assert {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"} <= set(formats()) <= set(pictures.FORMATS)
+    assert {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"} <= set(readable_formats()) <= set(pictures.FORMATS)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.ppm")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.ppm").read_bytes())
     (tmp_path / "b.jpg").write_bytes(POSTSCRIPT)
     (tmp_path / "c.jpg").write_text("a secret")
     for name in ("a.png", "b.jpg", "c.jpg"):
-        for read in (read_image, upright_size, picture_bytes):
+        for read in (read_image, upright_size, image_bytes):
             with pytest.raises(
                 PosetalkError, match="cannot be read as a picture: it is not a picture of a known form"
             ):
@@ -236,10 +236,10 @@ def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
 )
 def test_bytes_that_go_out_are_a_pictures(form: str, kind: str, same: bool, tmp_path: Path) -> None:
     path = photo(tmp_path / "a.jpg", 40, 30, form=form)
-    data, told = picture_bytes(path)
+    data, told = image_bytes(path)
     assert told == kind and (data == path.read_bytes()) == same
     with Image.open(io.BytesIO(data)) as found:
         assert found.format == kind.upper() and found.size == (40, 30)
     path.write_bytes(path.read_bytes()[:200])  # cut off
     with pytest.raises(PosetalkError):
-        picture_bytes(path)
+        image_bytes(path)

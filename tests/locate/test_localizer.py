@@ -15,13 +15,13 @@ from posetalk.locate.decode import decode, prefill, read
 from posetalk.locate.localizer import Localizer
 from posetalk.model.files import conversation, load
 from posetalk.prompt import coordinate
-from posetalk.skeleton import Keypoint, skeleton
+from posetalk.skeleton import Keypoint, load_skeleton
 from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import collate, pack
 from posetalk.train.target import Target
 from posetalk.types import Box
 
-POINTS = skeleton("coco17").keypoints
+POINTS = load_skeleton("coco17").keypoints
 NOISE = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)
 NARROW = NOISE[:, :10]
 BOXES = [(10, 10, 40, 60), (50, 5, 30, 70), (0, 0, 120, 80), (60, 20, 56, 56), (-10, 30, 40, 40)]
@@ -97,8 +97,8 @@ def test_a_second_look_outside_the_picture_is_not_taken(learned) -> None:
 def test_flip_answers_a_symmetric_picture_symmetrically(sharp, decoding: str) -> None:
     half = NOISE[:56, :28]
     picture = np.concatenate([half, half[:, ::-1]], 1)
-    names = skeleton("coco17").names
-    order = list(skeleton("coco17").flip_order)
+    names = load_skeleton("coco17").names
+    order = list(load_skeleton("coco17").flip_order)
     box = [Box(0, 0, 56, 56)]  # one crop pixel a pixel, so that the crop is symmetric to the bit
     plain, flipped = (
         Localizer(*sharp, decoding=decoding, flip=flip).set_image(picture).locate(box, POINTS).xy[0]  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import pytest
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
-from posetalk.skeleton import Keypoint, asked_keypoints, skeleton
+from posetalk.skeleton import Keypoint, parse_keypoints, load_skeleton
 from posetalk.types import Box, Poses
 
 NOISE = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)
@@ -31,8 +31,8 @@ ASKED = {
     "a keypoint's name": ("chin", ["chin"]),
     "a keypoint": ("left heel: the back of the left foot", ["left heel"]),
     "one object": (Keypoint("chin"), ["chin"]),
-    "a built-in": ("lsp14", list(skeleton("lsp14").names)),
-    "a skeleton": (skeleton("lsp14"), list(skeleton("lsp14").names)),
+    "a built-in": ("lsp14", list(load_skeleton("lsp14").names)),
+    "a skeleton": (load_skeleton("lsp14"), list(load_skeleton("lsp14").names)),
     "a generator": ((name for name in ("chin", "nose")), ["chin", "nose"]),
     "a word like none": ("tongue", ["tongue"]),
 }
@@ -40,7 +40,7 @@ ASKED = {
 
 @pytest.mark.parametrize(("asked", "names"), ASKED.values(), ids=ASKED)
 def test_what_can_be_asked(asked: object, names: list[str]) -> None:
-    assert [point.name for point in asked_keypoints(asked)] == names  # type: ignore[arg-type]
+    assert [point.name for point in parse_keypoints(asked)] == names  # type: ignore[arg-type]
 
 
 REFUSED = {
@@ -161,7 +161,7 @@ def test_a_preset_is_no_model(preset: str) -> None:
 
 def test_a_misspelt_name_is_told_the_near_ones(looking: Localizer) -> None:
     found = looking.set_image(NOISE).locate(BOX, ["left heel", "right heel", "chin"])
-    for ask in (lambda: found["left heal"], lambda: skeleton("coco17")["left ancle"]):
+    for ask in (lambda: found["left heal"], lambda: load_skeleton("coco17")["left ancle"]):
         for kind in (KeyError, PosetalkError):
             with pytest.raises(kind, match=r"did you mean 'left (heel|ankle)'") as caught:
                 ask()

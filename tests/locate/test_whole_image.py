@@ -15,7 +15,7 @@ from posetalk.locate.image_files import find_images
 from posetalk.locate.jobs import image_jobs, run_jobs
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import MODEL, read_predictions
-from posetalk.skeleton import Keypoint, skeleton
+from posetalk.skeleton import Keypoint, load_skeleton
 
 CAMERA = Path(skimage.__path__[0]) / "data" / "camera.png"
 BOX = (0, 60, 345, 452)
@@ -52,10 +52,12 @@ def test_a_described_point_is_the_same_alone_and_in_company(bundled: Localizer) 
 
 
 def test_a_whole_skeleton_is_looked_for_by_itself(bundled: Localizer) -> None:
-    points = skeleton("lsp14").keypoints
+    points = load_skeleton("lsp14").keypoints
     assert bundled._search_keypoints(points) == points
-    assert bundled._search_keypoints((*skeleton("coco17").keypoints, Keypoint("chin")))[17].name == "chin"
-    assert bundled._search_keypoints((Keypoint("chin"),)) == skeleton("coco17").keypoints
+    assert (
+        bundled._search_keypoints((*load_skeleton("coco17").keypoints, Keypoint("chin")))[17].name == "chin"
+    )
+    assert bundled._search_keypoints((Keypoint("chin"),)) == load_skeleton("coco17").keypoints
 
 
 def test_a_found_box_is_the_models_own_and_no_label(bundled: Localizer, tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_found_box_is_the_models_own_and_no_label(bundled: Localizer, tmp_path
 def test_nothing_takes_a_found_box_for_a_labelled_one(
     bundled: Localizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = [n.replace(" ", "_") for n in skeleton("coco17").names]
+    names = [n.replace(" ", "_") for n in load_skeleton("coco17").names]
     person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": BOX, "area": 9e4, "iscrowd": 0, "num_keypoints": 17,
               "keypoints": [v for i in range(17) for v in (100 + i, 200 + i, 2)]}  # fmt: skip
     labels = tmp_path / "labels.json"
@@ -87,7 +89,7 @@ def test_nothing_takes_a_found_box_for_a_labelled_one(
         "images": [{"id": 1, "file_name": "camera.png", "width": 512, "height": 512}], "annotations": [person],
         "categories": [{"id": 1, "name": "person", "keypoints": names}]}))  # fmt: skip
     jobs = image_jobs(find_images([CAMERA]).images)
-    points = skeleton("coco17").keypoints
+    points = load_skeleton("coco17").keypoints
     run_jobs(bundled, jobs, points, tmp_path / "located.jsonl")
     line = json.loads((tmp_path / "located.jsonl").read_text()) | {"image_id": 1}
     (tmp_path / "located.jsonl").write_text(json.dumps(line) + "\n")

@@ -10,7 +10,7 @@ from posetalk.errors import PosetalkError
 from posetalk.prompt import coordinate
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording
-from posetalk.skeleton import Keypoint, skeleton
+from posetalk.skeleton import Keypoint, load_skeleton
 
 SPECIAL = {"<s>": 0, "</s>": 1, "<unk>": 2}
 WORDS = ["[", "Answer", "Question", "nose", "of"]
@@ -95,7 +95,7 @@ def test_every_value_round_trips(tokenizer: PreTrainedTokenizerFast) -> None:
 @tokenizers_
 def test_a_sequence_reads_as_question_and_answer(tokenizer: PreTrainedTokenizerFast) -> None:
     speech = talk(tokenizer)
-    nose = skeleton("coco17")["nose"]
+    nose = load_skeleton("coco17")["nose"]
     ids = [*speech.question(nose), *speech.answer.ids(0.123, 0.456)]
     text = tokenizer.decode(ids, skip_special_tokens=True)
     assert text.strip() == Wording().ask(nose).strip() + " [0.123,0.456]"

@@ -15,7 +15,7 @@ from posetalk.model.files import build, load, save
 from posetalk.score.calibrate import _fit_visible
 from posetalk.score.calibration import draw_reliability, reliability
 from posetalk.settings import ModelSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 
 def test_bins_hold_who_they_should() -> None:
@@ -51,7 +51,7 @@ def test_the_visible_line_is_the_likeliest() -> None:
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    names = skeleton("coco17").names
+    names = load_skeleton("coco17").names
     rng = np.random.default_rng(0)
     images, people = [], []
     for number in range(1, 5):

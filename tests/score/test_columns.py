@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posetalk.score.metrics import Labels, keypoint_rows, metrics_of, ratio
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 
@@ -17,7 +17,7 @@ def labels(
     name: str, boxes: Sequence[tuple[float, float]] = ((100, 200),), labelled: Sequence[int] = ()
 ) -> Labels:
     """A person per box, with so many keypoints labelled (else all), each at its own place; heads are 50 px long."""
-    of = skeleton(name)
+    of = load_skeleton(name)
     people = []
     for number, (w, h) in enumerate(boxes):
         xy = np.array([(7.0 * j, 11.0 * (j % 5) + 200 * (j % 2)) for j in range(len(of))])

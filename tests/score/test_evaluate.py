@@ -13,7 +13,7 @@ from posetalk.locate.predictions import GROUND_TRUTH, Prediction, scored_people
 from posetalk.score.evaluate import average_position, evaluate
 from posetalk.score.oks import COCO_NUMBERS, coco_ap
 from posetalk.score.report import EvaluationReport
-from posetalk.skeleton import Keypoint, Skeleton, skeleton
+from posetalk.skeleton import Keypoint, Skeleton, load_skeleton
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 PLACES = ((0.2, 0.1), (0.8, 0.1), (0.5, 0.9))
@@ -167,7 +167,7 @@ def test_a_detectors_boxes_have_ap_alone() -> None:
 
 
 def test_mpii_means(tmp_path: Path) -> None:
-    points = skeleton("mpii16")
+    points = load_skeleton("mpii16")
     truth = made(points, head=20.0)
     found = []
     for p in answers(truth):
@@ -193,7 +193,7 @@ def test_mpii_means(tmp_path: Path) -> None:
 
 
 def test_lsp_torso() -> None:
-    points = skeleton("lsp14")
+    points = load_skeleton("lsp14")
     assert [points.names[j] for j in (9, 2, 8, 3)] == [
         "left shoulder",
         "right hip",

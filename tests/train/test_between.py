@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.train.interpolated import HELD_OUT, interpolated_keypoints
 from posetalk.train.target import Target
 
-COCO = skeleton("coco17").keypoints
+COCO = load_skeleton("coco17").keypoints
 RNG = np.random.default_rng(0)
 FOUND = [
     Target(k, (float(x), float(y)), (True, False, None)[i % 3])

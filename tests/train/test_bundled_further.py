@@ -21,7 +21,7 @@ from posetalk.model.adapters import set_trainable, trainable_parameters, with_de
 from posetalk.model.files import BUNDLED, build, load
 from posetalk.model.fingerprint import weights_fingerprint
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
-from posetalk.skeleton import Keypoint, Skeleton, skeleton
+from posetalk.skeleton import Keypoint, Skeleton, load_skeleton
 from posetalk.train.card import KnownKeypoints
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "train.md"
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mine" / "photos").mkdir(parents=True)
     photo = data.astronaut()
     Image.fromarray(photo).save(tmp_path / "mine" / "photos" / "1.jpg")
-    points = [(*SEEN.get(name, (0, 0)), 2 * (name in SEEN)) for name in skeleton("coco17").names]
+    points = [(*SEEN.get(name, (0, 0)), 2 * (name in SEEN)) for name in load_skeleton("coco17").names]
     person = {
         "id": 1,
         "image_id": 1,

@@ -15,13 +15,13 @@ from posetalk.formats.dataset import read_people
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.prompt import coordinate
 from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.train.examples import Views, training_examples
 from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import PackedSequence, collate
 from posetalk.train.target import labelled_targets
 
-COCO = skeleton("coco17")
+COCO = load_skeleton("coco17")
 STILL = AugmentSettings(scale=0, rotation=0, flip=0)
 MIRRORED = AugmentSettings(scale=0, rotation=0, flip=1)
 

@@ -20,14 +20,14 @@ from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box
 from posetalk.write.run import WriteSettings, screen_dataset, write_dataset
 from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample, read_samples
 from posetalk.write.samples.split import Shares
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 POSES: list[dict[str, Any]] = [
     {"uppers": (180, 0), "fores": (180, 0)},  # the left arm up
     {"thighs": (90, 90)},  # sitting

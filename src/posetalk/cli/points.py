@@ -65,15 +65,15 @@ def locate(
     """
     from posetalk.locate.predictions import readable
     from posetalk.locate.run import locate_images, locate_one
-    from posetalk.skeleton import Keypoint, asked_keypoints
-    from posetalk.skeleton import skeleton as named
+    from posetalk.skeleton import Keypoint, parse_keypoints
+    from posetalk.skeleton import load_skeleton
 
     limbs: tuple[tuple[int, int], ...] = ()
     points: list[Keypoint] = []
     if skeleton or not ask:
-        chosen = named(skeleton or "coco17")
+        chosen = load_skeleton(skeleton or "coco17")
         points, limbs = list(chosen.keypoints), chosen.limbs
-    points += asked_keypoints(ask) if ask else []
+    points += parse_keypoints(ask) if ask else []
     boxes = [_box(text) for text in box] if box else None
     if out is None:
         if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
@@ -266,11 +266,11 @@ def calibrate(
             last of the file.
     """
     from posetalk.formats.dataset import labelled_skeleton, read_people
-    from posetalk.images.fit import fitting
-    from posetalk.skeleton import skeleton as known
+    from posetalk.images.fit import drop_misfits
+    from posetalk.skeleton import load_skeleton
 
-    named = known(skeleton) if skeleton else None
-    truth = fitting(read_people(annotations, images, skeleton=named, first=first, last=last))
+    named = load_skeleton(skeleton) if skeleton else None
+    truth = drop_misfits(read_people(annotations, images, skeleton=named, first=first, last=last))
     tell(*truth.notes)
     quiet()
     keep_memory()
@@ -335,15 +335,17 @@ def skeletons(name: str | None = None, /) -> None:
     from rich.table import Table
 
     from posetalk.skeleton import BUILT_IN
-    from posetalk.skeleton import skeleton as named
+    from posetalk.skeleton import load_skeleton
 
     if name is None:
         table = Table("skeleton", "keypoints", "names")
         for built_in in BUILT_IN:
-            table.add_row(built_in, str(len(named(built_in))), ", ".join(named(built_in).names))
+            table.add_row(
+                built_in, str(len(load_skeleton(built_in))), ", ".join(load_skeleton(built_in).names)
+            )
     else:
         table = Table("keypoint", "description", "sigma")
-        for point in named(name).keypoints:
+        for point in load_skeleton(name).keypoints:
             table.add_row(shown(point.name), shown(point.sentence), f"{point.sigma:g}")
     show(table)
 

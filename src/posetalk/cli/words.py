@@ -40,29 +40,29 @@ def facts(
             Angles are in degrees, distances in trunk lengths.
         draw: Write the photos with poses and facts to this folder.
     """
-    from posetalk.facts.show import drawable, lines_of, scenes, write_json
+    from posetalk.facts.show import drawable_images, scene_lines, iter_scenes, write_scenes
     from posetalk.formats.dataset import labelled_skeleton, read_people
     from posetalk.formats.objects import Objects, read_objects
-    from posetalk.images.fit import photo_notes, sizes_of
-    from posetalk.skeleton import skeleton as known
+    from posetalk.images.fit import image_notes, image_sizes
+    from posetalk.skeleton import load_skeleton
 
-    named = known(skeleton) if skeleton else None
+    named = load_skeleton(skeleton) if skeleton else None
     data = read_people(annotations, images or annotations.parent, skeleton=named)
     things, left_out = (
-        read_objects(objects, sizes=sizes_of(data.images)) if objects else (Objects(), list[str]())
+        read_objects(objects, sizes=image_sizes(data.images)) if objects else (Objects(), list[str]())
     )
     if json_out:
-        write_json((scene for _, scene in scenes(data, things, image or ())), json_out)
+        write_scenes((scene for _, scene in iter_scenes(data, things, image or ())), json_out)
     if images and not draw:
-        tell(*photo_notes(data.images, annotations))
+        tell(*image_notes(data.images, annotations))
     if draw:
-        from posetalk.facts.show import draw_all
+        from posetalk.facts.show import draw_scenes
 
-        data = drawable(data, image or ())
-        left_out += draw_all(scenes(data, things), named or labelled_skeleton(data), draw)
+        data = drawable_images(data, image or ())
+        left_out += draw_scenes(iter_scenes(data, things), named or labelled_skeleton(data), draw)
     if not json_out and not draw:
-        for _, scene in scenes(data, things, image or ()):
-            print("\n".join(lines_of(scene)))
+        for _, scene in iter_scenes(data, things, image or ()):
+            print("\n".join(scene_lines(scene)))
     tell(*data.notes, *things.notes)
     tell_skipped(*data.skipped, *left_out)
 
@@ -119,7 +119,7 @@ def write(
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
     from posetalk.formats.annotated import AnnotatedImages
-    from posetalk.images.fit import photo_notes
+    from posetalk.images.fit import image_notes
     from posetalk.llm.request_state import RunReport
     from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_dataset
     from posetalk.write.samples.sample import KINDS
@@ -152,7 +152,7 @@ def write(
     if model_server and (dry_run or writer == "batch"):
         annotated = AnnotatedImages(annotations, captions, objects, images=images)
         if images:
-            tell(*photo_notes(annotated.some(), annotations))
+            tell(*image_notes(annotated.sample(), annotations))
         if dry_run:
             print(price_run(annotated, settings, model_server, out, price))
         else:

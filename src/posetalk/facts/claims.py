@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Literal
 
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.facts.subject import PERSONS, of_a_person
-from posetalk.facts.who import Mentions, meant
+from posetalk.facts.who import Mentions, people_meant
+from posetalk.resources import resource_toml
 
 ClaimVerdict = Literal["agrees", "contradicts", "cannot tell"]
 _SIDE = r"(?P<side>left|right)"
@@ -65,9 +64,7 @@ class _Doubt:
     high: float
 
 
-_FILE: dict[str, Any] = tomllib.loads(
-    files("posetalk.facts").joinpath("claims.toml").read_text(encoding="utf-8")
-)
+_FILE: dict[str, Any] = resource_toml("facts/claims.toml")
 _CALLED: dict[str, str] = _FILE["things_called"]
 
 
@@ -121,7 +118,7 @@ _CLAUSE = re.compile(
 _WINDOW = 60  # characters before a word that negate it or hedge it
 
 
-def claims_of(text: str) -> list[Claim]:
+def find_claims(text: str) -> list[Claim]:
     """What a text claims, in its order; the same claim in the same words twice is two claims."""
     found: list[tuple[int, Claim]] = []
     mentions = Mentions(text)
@@ -178,7 +175,9 @@ def check_claim(claim: Claim, scene: Scene) -> ClaimVerdict:
         some = claim.text.lower().endswith(("men", "children")) and claim.number < people
         return "cannot tell" if some else "contradicts"
     who = claim.who
-    values = [_value(figure, claim, scene) for figure in (scene.people if who is None else meant(who, scene))]
+    values = [
+        _value(figure, claim, scene) for figure in (scene.people if who is None else people_meant(who, scene))
+    ]
     if not values:
         return "cannot tell"
     somebody = who is None or (who == "all" and not claim.value)  # "not everyone"

@@ -54,7 +54,7 @@ class Facts:
         return [fact for fact in self if fact.value]
 
 
-def fact(
+def make_fact(
     of: str, says: str, holds: bool | None, numbers: Numbers | None = None, **more: float | None
 ) -> Fact:
     """A fact; numbers that are not known are left out, the others rounded."""

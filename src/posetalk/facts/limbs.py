@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from posetalk.facts.body import OTHER, SIDES, Body, both, judge, negated
-from posetalk.facts.fact import Fact, fact
+from posetalk.facts.fact import Fact, make_fact
 from posetalk.types import Floats
 
 BENDS = ("straight", "slightly bent", "bent at a right angle", "sharply bent")
@@ -24,7 +24,7 @@ IN_PLANE = 0.75  # share of its length from which a limb counts as not foreshort
 NEAR = 0.3  # trunk lengths: a hand is at something
 
 
-def limbs_of(body: Body) -> Iterator[Fact]:
+def limb_facts(body: Body) -> Iterator[Fact]:
     """Of elbows and knees, hands, arms, feet and legs."""
     for part in (_bends, _hands, _arms, _feet, _legs):
         yield from part(body)
@@ -41,12 +41,14 @@ def _bends(body: Body) -> Iterator[Fact]:
             # What bends in the projection bends; how much, and whether a straight line is one, only flat limbs tell.
             flat = True if flat else None
             bent = judge(angle, 150, 162)
-            yield fact(f"{side} {joint}", "straight", False if bent else both(flat, negated(bent)), numbers)
+            yield make_fact(
+                f"{side} {joint}", "straight", False if bent else both(flat, negated(bent)), numbers
+            )
             for says, low, high in ((BENDS[1], 120, 150), (BENDS[2], 75, 110), (BENDS[3], 0, 65)):
                 inside = both(
                     judge(angle, low + 5, low - 10) if low else True, judge(angle, high - 5, high + 10)
                 )
-                yield fact(
+                yield make_fact(
                     f"{side} {joint}",
                     says,
                     both(flat, inside) if inside is not False else False if flat else None,
@@ -89,7 +91,7 @@ def _hands(body: Body) -> Iterator[Fact]:
         found["below the hip"] = judge(below, 0.15, -0.05), below
         for where in HANDS:
             holds, distance = found[where]
-            yield fact(f"{side} hand", where, holds, distance=distance)
+            yield make_fact(f"{side} hand", where, holds, distance=distance)
 
 
 def _face(body: Body) -> list[Floats]:
@@ -130,16 +132,16 @@ def _arms(body: Body) -> Iterator[Fact]:
         wrist = body.drop(f"{side} shoulder", f"{side} wrist") if up else None
         elbow = body.drop(f"{side} shoulder", f"{side} elbow") if up else None
         raised.append(both(judge(wrist, -0.2, 0.05), judge(elbow, 0.1, 0.3)))
-        yield fact(f"{side} arm", "raised", raised[-1], wrist=wrist, elbow=elbow)
+        yield make_fact(f"{side} arm", "raised", raised[-1], wrist=wrist, elbow=elbow)
         down = both(judge(wrist, 0.8, 0.6), judge(elbow, 0.4, 0.25))
-        yield fact(f"{side} arm", "hanging down", down, wrist=wrist, elbow=elbow)
+        yield make_fact(f"{side} arm", "hanging down", down, wrist=wrist, elbow=elbow)
         away = _beside(body, side)
         spread.append(both(judge(away, 0.85, 0.6), judge(None if wrist is None else abs(wrist), 0.35, 0.55)))
-        yield fact(f"{side} arm", "stretched out to the side", spread[-1], beside=away)
-    yield fact("arms", "raised", both(*raised))
-    yield fact("arms", "stretched out to the side", both(*spread))
-    yield fact("arms", "crossed", _crossed(body))
-    yield fact("arms", "on the hips", both(*(_on_hip(body, side) for side in SIDES)))
+        yield make_fact(f"{side} arm", "stretched out to the side", spread[-1], beside=away)
+    yield make_fact("arms", "raised", both(*raised))
+    yield make_fact("arms", "stretched out to the side", both(*spread))
+    yield make_fact("arms", "crossed", _crossed(body))
+    yield make_fact("arms", "on the hips", both(*(_on_hip(body, side) for side in SIDES)))
 
 
 def _beside(body: Body, side: str) -> float | None:
@@ -196,10 +198,12 @@ def _feet(body: Body) -> Iterator[Fact]:
     lean = body.lean
     if lean is None or lean > 60:
         higher = None
-    yield fact("left foot", "lifted", judge(higher, 0.4, 0.15), higher=higher)
-    yield fact("right foot", "lifted", judge(None if higher is None else -higher, 0.4, 0.15), higher=higher)
+    yield make_fact("left foot", "lifted", judge(higher, 0.4, 0.15), higher=higher)
+    yield make_fact(
+        "right foot", "lifted", judge(None if higher is None else -higher, 0.4, 0.15), higher=higher
+    )
     level = judge(None if higher is None else abs(higher), 0.12, 0.4)
-    yield fact("feet", "on one line", level, higher=higher)
+    yield make_fact("feet", "on one line", level, higher=higher)
 
 
 def _legs(body: Body) -> Iterator[Fact]:
@@ -220,14 +224,14 @@ def _legs(body: Body) -> Iterator[Fact]:
     straight = [judge(body.angle(f"{s} hip", f"{s} knee", f"{s} ankle"), 140, 120) for s in SIDES]
     wide = None if hips[0] is None or hips[1] is None or size is None else abs(hips[0][0] - hips[1][0]) / size
     frontal = judge(wide, 0.3, 0.15)
-    yield fact("legs", "together", both(judge(gap, 0.2, 0.4)), gap=gap)
-    yield fact(
+    yield make_fact("legs", "together", both(judge(gap, 0.2, 0.4)), gap=gap)
+    yield make_fact(
         "legs", "apart", both(judge(gap, 0.7, 0.45), judge(order, 0.7, 0.4), frontal, *straight), gap=gap
     )
     # from the side, hips that are not level look wide too
-    yield fact("legs", "crossed", both(judge(order, -0.15, 0.0), frontal, _broad(body)), order=order)
+    yield make_fact("legs", "crossed", both(judge(order, -0.15, 0.0), frontal, _broad(body)), order=order)
     stride = both(judge(gap, 0.7, 0.45), judge(wide, 0.15, 0.3), *straight)
-    yield fact("legs", "in a stride", stride, gap=gap)
+    yield make_fact("legs", "in a stride", stride, gap=gap)
 
 
 def _broad(body: Body) -> bool | None:

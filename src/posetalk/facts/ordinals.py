@@ -21,7 +21,7 @@ def ordinal(number: int) -> str:
     return f"{number}{end}"
 
 
-def place(word: str) -> int:
+def ordinal_number(word: str) -> int:
     """Of `first` or `1st` 1; of what ORDINAL matches."""
     word = word.lower()
     return _WORDS.index(word) + 1 if word in _WORDS else int(re.sub(r"\D", "", word))

@@ -13,23 +13,23 @@ import numpy as np
 
 from posetalk.facts.body import OTHER as OTHER
 from posetalk.facts.body import SIDES, Body, Numbers, both, judge
-from posetalk.facts.fact import Fact, Facts, fact
-from posetalk.facts.limbs import limbs_of
-from posetalk.facts.posture import posture_of
+from posetalk.facts.fact import Fact, Facts, make_fact
+from posetalk.facts.limbs import limb_facts
+from posetalk.facts.posture import posture_facts
 
 # Where shoulders and hips look as wide as this share of their width, a body is within 41 and 56 degrees of the camera.
 FRONTAL, ROUGHLY = 0.75, 0.55
 
 
-def facts_of(body: Body) -> Facts:
+def body_facts(body: Body) -> Facts:
     """Everything that is looked for in one person."""
     return Facts(
         [
-            *posture_of(body),
+            *posture_facts(body),
             *_trunk(body),
             *_facing(body),
             *_head(body),
-            *limbs_of(body),
+            *limb_facts(body),
             *_seen(body),
         ]
     )
@@ -37,10 +37,10 @@ def facts_of(body: Body) -> Facts:
 
 def _trunk(body: Body) -> Iterator[Fact]:
     lean = body.lean
-    yield fact("trunk", "upright", judge(lean, 12, 22), lean=lean)
-    yield fact("trunk", "leaning", both(judge(lean, 22, 12), judge(lean, 55, 65)), lean=lean)
-    yield fact("trunk", "level", both(judge(lean, 70, 55), judge(lean, 110, 125)), lean=lean)
-    yield fact("trunk", "upside down", judge(lean, 130, 60), lean=lean)
+    yield make_fact("trunk", "upright", judge(lean, 12, 22), lean=lean)
+    yield make_fact("trunk", "leaning", both(judge(lean, 22, 12), judge(lean, 55, 65)), lean=lean)
+    yield make_fact("trunk", "level", both(judge(lean, 70, 55), judge(lean, 110, 125)), lean=lean)
+    yield make_fact("trunk", "upside down", judge(lean, 130, 60), lean=lean)
 
 
 def _facing(body: Body) -> Iterator[Fact]:
@@ -61,16 +61,16 @@ def _facing(body: Body) -> Iterator[Fact]:
     eyes = None if not _head_labelled(body) else face > 0
     for where, sign, seen in (("the camera", -1, eyes), ("away", 1, None if eyes is None else not eyes)):
         turned = None if across is None else sign * across
-        yield fact("body", f"facing {where}", both(judge(turned, FRONTAL, 0.25), seen), numbers)
+        yield make_fact("body", f"facing {where}", both(judge(turned, FRONTAL, 0.25), seen), numbers)
         roughly = both(judge(turned, ROUGHLY, 0.25), seen)
         slanted = roughly if turned is None or turned < FRONTAL else None
-        yield fact("body", f"facing roughly {where}", slanted, numbers)
+        yield make_fact("body", f"facing roughly {where}", slanted, numbers)
     # From the side: shoulders look narrow, and the nose tells which way.
     narrow = judge(None if across is None else abs(across), 0.3, 0.55)
     for side, sign in (("left", -1), ("right", 1)):
         ahead = _ahead(body)
         towards = None if ahead is None else judge(sign * ahead, 0.12, -0.05)
-        yield fact("body", f"facing {side}", both(narrow, towards), numbers, ahead=ahead)
+        yield make_fact("body", f"facing {side}", both(narrow, towards), numbers, ahead=ahead)
 
 
 def _face(body: Body) -> int:
@@ -104,14 +104,14 @@ def _head(body: Body) -> Iterator[Fact]:
     if turn is None and nose is not None and _face(body) >= 2:  # one ear behind the head
         seen = [side for side in SIDES if f"{side} ear" in body.points]
         turn = None if len(seen) != 1 else (1.5 if seen == ["right"] else -1.5)
-    yield fact("head", "turned to the left", judge(turn, 0.7, 0.3), turn=turn)
-    yield fact("head", "turned to the right", judge(turn, -0.7, -0.3), turn=turn)
+    yield make_fact("head", "turned to the left", judge(turn, 0.7, 0.3), turn=turn)
+    yield make_fact("head", "turned to the right", judge(turn, -0.7, -0.3), turn=turn)
     straight = None if turn is None else judge(abs(turn), 0.3, 0.7)
-    yield fact("head", "straight", straight, turn=turn)
+    yield make_fact("head", "straight", straight, turn=turn)
 
 
 def _seen(body: Body) -> Iterator[Fact]:
     """What of the body can be seen; a joint without a label may be outside the picture or behind something."""
     for name in sorted({*body.points, *body.missing}):
         hidden = None if name in body.missing else name in body.hidden
-        yield fact(name, "hidden", hidden)
+        yield make_fact(name, "hidden", hidden)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from posetalk.facts.body import OTHER, SIDES, Body, Numbers, both, either, judge, negated
-from posetalk.facts.fact import Fact, fact
+from posetalk.facts.fact import Fact, make_fact
 
 POSTURES = ("standing", "sitting", "squatting", "kneeling", "lying", "bending over")
 # What one posture rules out. The others stay open: people call a deep crouch standing, squatting or kneeling, and many
@@ -23,13 +23,13 @@ EXCLUDED = {
 }
 
 
-def posture_of(body: Body) -> Iterator[Fact]:
+def posture_facts(body: Body) -> Iterator[Fact]:
     legs = [leg for side in SIDES if (leg := _leg(body, side)) is not None]
     lean = body.lean
     numbers: Numbers = {} if lean is None else {"lean": lean}
     if lean is None or not legs:
         for posture in POSTURES:
-            yield fact("body", posture, None, numbers)
+            yield make_fact("body", posture, None, numbers)
         return
     for leg in legs:
         numbers |= {f"{leg.side} {name}": value for name, value in leg.numbers().items()}
@@ -62,7 +62,7 @@ def posture_of(body: Body) -> Iterator[Fact]:
     if whole and lean < 15 and found["bending over"] is None:
         found["bending over"] = False
     for posture, holds in found.items():
-        yield fact("body", posture, holds, numbers)
+        yield make_fact("body", posture, holds, numbers)
 
 
 class _Leg:

@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 
 from posetalk.facts.body import SIDES, Body, both, either, judge, negated
-from posetalk.facts.fact import Fact, Facts, fact
-from posetalk.facts.person import facts_of
+from posetalk.facts.fact import Fact, Facts, make_fact
+from posetalk.facts.person import body_facts
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 
@@ -76,7 +76,7 @@ class Scene:
     facts: Facts
 
 
-def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] = ()) -> Scene:
+def scene_facts(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] = ()) -> Scene:
     """The facts of a picture. names: of the keypoints; things: its objects, where they are known.
 
     People are named from left to right by their boxes' centres, so that names do not depend on the file's order.
@@ -86,14 +86,14 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
     figures = []
     for number, person in enumerate(labelled, 1):
         body = Body.of(person, names)
-        facts_ = facts_of(body)
+        facts_ = body_facts(body)
         if any(thing.name in MOUNTS and _above(body, thing.box) for thing in things):
             # a rider's legs hang down as if they stood
             facts_ = Facts([replace(f, value=None) if f.key in _OF_FEET else f for f in facts_])
         figures.append(ScenePerson(f"person {number}", person.box, body, facts_))
     facts = [
-        fact("picture", "one person", len(people) == 1),
-        fact("picture", "several people", len(people) > 1),
+        make_fact("picture", "one person", len(people) == 1),
+        make_fact("picture", "several people", len(people) > 1),
     ]
     for first, second in _pairs(figures):
         facts += _pair(first, second)
@@ -112,7 +112,7 @@ def scene_of(image: PoseImage, names: tuple[str, ...], things: Sequence[Thing] =
     return Scene(image.id, tuple(figures), len(people) - len(figures), tuple(things), Facts(merged.values()))
 
 
-def placed(scene: Scene) -> frozenset[str]:
+def people_in_order(scene: Scene) -> frozenset[str]:
     """The names of those who have a place of their own from left to right: everybody else is clearly beside them."""
     if len(scene.people) <= MANY:
         level_names = {
@@ -155,13 +155,13 @@ def _pair(a: ScenePerson, b: ScenePerson) -> list[Fact]:
     turned = [a.facts.value("body: facing left"), b.facts.value("body: facing right")]
     reach = _reach(a, b)
     return [
-        fact(of, "first on the left", judge(gap / wide, *LEFT), gap=gap / wide),
+        make_fact(of, "first on the left", judge(gap / wide, *LEFT), gap=gap / wide),
         # The same body looks larger when it is nearer; people differ in size by less than half.
-        fact(of, "first is nearer", judge(sizes, 1.6, 1.2), sizes=sizes),
-        fact(of, "second is nearer", judge(None if sizes is None else 1 / sizes, 1.6, 1.2), sizes=sizes),
-        fact(of, "facing each other", both(*facing)),
-        fact(of, "facing apart", both(*turned)),
-        fact(
+        make_fact(of, "first is nearer", judge(sizes, 1.6, 1.2), sizes=sizes),
+        make_fact(of, "second is nearer", judge(None if sizes is None else 1 / sizes, 1.6, 1.2), sizes=sizes),
+        make_fact(of, "facing each other", both(*facing)),
+        make_fact(of, "facing apart", both(*turned)),
+        make_fact(
             of,
             "touching",
             both(judge(reach, TOUCH, 0.5), judge(sizes, 0.6, 0.4), judge(sizes, 1.6, 2.2)),
@@ -196,8 +196,8 @@ def _with(figure: ScenePerson, thing: Thing, nearest: bool | None) -> list[Fact]
             # a hand is a quarter of a trunk beyond the wrist
             holds = both(judge(near, 0.25, 0.6), fits, nearest)
             held.append(holds)
-            found.append(fact(of, f"at the {side} hand", holds, near=near))
-        found.append(fact(of, "carried", either(*held)))
+            found.append(make_fact(of, f"at the {side} hand", holds, near=near))
+        found.append(make_fact(of, "carried", either(*held)))
     hips, size = body.middle("hip"), body.size
     if hips is None or size is None:
         return found
@@ -205,14 +205,14 @@ def _with(figure: ScenePerson, thing: Thing, nearest: bool | None) -> list[Fact]
     if thing.name in SEATS:
         beside = left - 0.2 * size < hips[0] < right + 0.2 * size
         at = bool(beside and top - 0.3 * size < hips[1] < bottom + 0.1 * size)
-        found.append(fact(of, "sat on", both(figure.facts.value("body: sitting"), at)))
+        found.append(make_fact(of, "sat on", both(figure.facts.value("body: sitting"), at)))
     if thing.name in MOUNTS:
         feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
         below = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
         # Legs as straight as a stander's: beside the animal, or on it; the projection does not tell.
-        bent = None if facts_of(body).value("body: standing") else True
+        bent = None if body_facts(body).value("body: standing") else True
         ridden = both(_above(body, thing.box), below, bent, nearest)
-        found.append(fact(of, "ridden", ridden))
+        found.append(make_fact(of, "ridden", ridden))
     return found
 
 

@@ -15,9 +15,9 @@ from posetalk.atomic_files import whole_file
 from posetalk.draw.pose import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.facts.fact import Fact, Facts
-from posetalk.facts.scene import Scene, ScenePerson, scene_of
+from posetalk.facts.scene import Scene, ScenePerson, scene_facts
 from posetalk.formats.objects import Thing
-from posetalk.images.fit import fitting
+from posetalk.images.fit import drop_misfits
 from posetalk.images.opening import read_image
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseImage, Poses, PoseSet
@@ -27,17 +27,17 @@ PANEL = 520  # px
 PICTURE = 720  # px of its height, at most
 
 
-def scenes(
+def iter_scenes(
     data: PoseSet, things: Mapping[int, Sequence[Thing]], chosen: Collection[int] = ()
 ) -> Iterable[tuple[PoseImage, Scene]]:
     """The pictures with people and their scenes; of `chosen` ids alone where there are any. Errors: an unknown id."""
     for image in _chosen(data, chosen):
-        yield image, scene_of(image, data.keypoint_names, things.get(image.id, ()))
+        yield image, scene_facts(image, data.keypoint_names, things.get(image.id, ()))
 
 
-def drawable(data: PoseSet, chosen: Collection[int] = ()) -> PoseSet:
+def drawable_images(data: PoseSet, chosen: Collection[int] = ()) -> PoseSet:
     """The pictures with people, or the chosen ones, whose files are those that were labelled; see `fitting`."""
-    return fitting(replace(data, images=tuple(_chosen(data, chosen))))
+    return drop_misfits(replace(data, images=tuple(_chosen(data, chosen))))
 
 
 def _chosen(data: PoseSet, chosen: Collection[int]) -> list[PoseImage]:
@@ -48,7 +48,7 @@ def _chosen(data: PoseSet, chosen: Collection[int]) -> list[PoseImage]:
     return [image for image in data.images if image.people and (not chosen or image.id in chosen)]
 
 
-def lines_of(scene: Scene) -> list[str]:
+def scene_lines(scene: Scene) -> list[str]:
     """What is true in a scene, a line a person, a line each for pairs and objects."""
     found = [f"image {scene.image_id}: {_count(len(scene.people) + scene.others)}"]
     found += [f"  {figure.name}: {', '.join(_words(figure.facts))}" for figure in scene.people]
@@ -60,7 +60,7 @@ def lines_of(scene: Scene) -> list[str]:
     return found
 
 
-def to_dict(scene: Scene) -> dict[str, Any]:
+def scene_to_dict(scene: Scene) -> dict[str, Any]:
     """A scene as plain data: every fact with its value and its numbers."""
 
     def rows(facts: Facts) -> list[dict[str, Any]]:
@@ -77,11 +77,11 @@ def to_dict(scene: Scene) -> dict[str, Any]:
     }
 
 
-def write_json(found: Iterable[Scene], path: Path) -> None:
+def write_scenes(found: Iterable[Scene], path: Path) -> None:
     """One line a picture."""
     with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
         for scene in found:
-            file.write(json.dumps(to_dict(scene)) + "\n")
+            file.write(json.dumps(scene_to_dict(scene)) + "\n")
 
 
 def draw_scene(pixels: np.ndarray, scene: Scene, points: Skeleton) -> np.ndarray:
@@ -94,7 +94,7 @@ def draw_scene(pixels: np.ndarray, scene: Scene, points: Skeleton) -> np.ndarray
         (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS
     )
     font = ImageFont.load_default(SIZE)
-    lines = [part for line in lines_of(scene) for part in _wrapped(line, font)]
+    lines = [part for line in scene_lines(scene) for part in _wrapped(line, font)]
     height = max(picture.height, (len(lines) + 2) * (SIZE + 5))
     page = Image.new("RGB", (picture.width + PANEL, height), "white")
     page.paste(picture, (0, 0))
@@ -104,7 +104,7 @@ def draw_scene(pixels: np.ndarray, scene: Scene, points: Skeleton) -> np.ndarray
     return np.asarray(page)
 
 
-def draw_all(found: Iterable[tuple[PoseImage, Scene]], points: Skeleton, folder: Path) -> list[str]:
+def draw_scenes(found: Iterable[tuple[PoseImage, Scene]], points: Skeleton, folder: Path) -> list[str]:
     """Each picture as folder/ID.png; a sentence for each that cannot be read.
 
     Errors: none of them can; a folder that cannot be written.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from importlib.resources import files
+from posetalk.resources import resource_toml
 
-_FILE = tomllib.loads(files("posetalk.facts").joinpath("claims.toml").read_text(encoding="utf-8"))
+_FILE = resource_toml("facts/claims.toml")
 _PEOPLE, _THINGS, _BARE = (frozenset(_FILE[name].split()) for name in ("people", "things", "bare"))
 # Who can be told from others by a place: no pronouns, no parts of bodies, no groups.
 PERSONS = _PEOPLE - frozenset(_FILE["nobody_in_particular"].split())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from posetalk.facts.ordinals import ORDINAL, place
-from posetalk.facts.scene import Scene, ScenePerson, placed
+from posetalk.facts.ordinals import ORDINAL, ordinal_number
+from posetalk.facts.scene import Scene, ScenePerson, people_in_order
 from posetalk.facts.subject import PERSONS
 
 _ANY = "person|people|individuals?|figures?"  # who may be anybody; "the man on the left" is so among the men
@@ -63,7 +63,7 @@ class Mentions:
         return self._who[known - 1] if known else None
 
 
-def meant(who: str, scene: Scene) -> tuple[ScenePerson, ...]:
+def people_meant(who: str, scene: Scene) -> tuple[ScenePerson, ...]:
     """The people of a scene of whom one is meant (of `all` and `none`: all); nobody where it may be somebody else.
 
     With people in the picture who have no keypoints nobody can count from the left, but for the clearly visible.
@@ -95,7 +95,7 @@ def _at(number: int, scene: Scene) -> tuple[ScenePerson, ...]:
     if not 1 <= abs(number) <= len(people):
         return ()
     figure = people[number - 1 if number > 0 else number]
-    return (figure,) if figure.name in placed(scene) else people
+    return (figure,) if figure.name in people_in_order(scene) else people
 
 
 def _after(match: re.Match[str], who: str | None) -> str | None:
@@ -106,7 +106,7 @@ def _after(match: re.Match[str], who: str | None) -> str | None:
     if "visible" in found:
         return "visible 1"
     if "nth" in found:
-        number, side = place(found["nth"]), found.get("side") or found.get("end")
+        number, side = ordinal_number(found["nth"]), found.get("side") or found.get("end")
         if "clearly" in found and side == "left":
             return f"visible {number}"
         if side and _is_any(found.get("counted", "person")):

@@ -10,20 +10,20 @@ from pathlib import Path
 import msgspec
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.captions import Caption, caption_of
+from posetalk.formats.captions import Caption, decode_caption
 from posetalk.formats.coco import Annotation, pose_images
 from posetalk.formats.files import decode_record, none_left
-from posetalk.formats.fit import CountedBoxes, check_labels, evenly, size_of
+from posetalk.formats.fit import BoxChecks, check_labels, evenly_spaced, labelled_size
 from posetalk.formats.objects import (
     WRITE_XYWH,
     Instance,
     Thing,
-    box_of,
-    instance_of,
+    instance_box,
+    decode_instance,
     read_categories,
-    thing_of,
+    to_thing,
 )
-from posetalk.formats.reading import check_id, reading_of
+from posetalk.formats.reading import check_id, start_reading
 from posetalk.formats.scale import Size
 from posetalk.formats.stream import read_records, records
 from posetalk.skeleton import Skeleton
@@ -77,7 +77,7 @@ class AnnotatedImages:
         for what in ("people", "captions", "objects"):
             self._rows.execute(f"CREATE TABLE {what} (image INTEGER, raw BLOB)")
         categories = (raw for key, raw in records(self.annotations) if key == "categories")
-        self._reading = reading_of(self.annotations, self.images, skeleton, categories)
+        self._reading = start_reading(self.annotations, self.images, skeleton, categories)
         early, self._reading.skipped = self._reading.skipped, []
         self._keep_pictures(early)
         self._keep_people(early)
@@ -86,12 +86,12 @@ class AnnotatedImages:
         self._notes = check_labels(
             self._measured(sizes), self.annotations, outside=self._reading.outside.values()
         )
-        if not sizes and not any(self.one(image_id) for image_id in self.ids()):
+        if not sizes and not any(self.get(image_id) for image_id in self.ids()):
             raise none_left(self.annotations, self.skipped, "people")
-        if captions and not self._keep("captions", captions, caption_of, early):
+        if captions and not self._keep("captions", captions, decode_caption, early):
             raise none_left(captions, early, "captions")
         self._names = read_categories(objects, early) if objects else {}
-        if objects and not self._keep("objects", objects, instance_of, early):
+        if objects and not self._keep("objects", objects, decode_instance, early):
             raise none_left(objects, early, "objects")
         if objects:
             self._notes += self._check_objects(sizes, objects)
@@ -123,13 +123,13 @@ class AnnotatedImages:
     def __iter__(self) -> Iterator[AnnotatedImage]:
         """In the order of their ids."""
         for image_id in self.ids():
-            picture = self.one(image_id)
+            picture = self.get(image_id)
             if picture is not None:
                 yield picture
 
     def some(self) -> Iterator[PoseImage]:
         """Of all, or of many at equal distances: enough to see whether they fit."""
-        return (picture.image for picture in map(self.one, evenly(self.ids())) if picture)
+        return (picture.image for picture in map(self.one, evenly_spaced(self.ids())) if picture)
 
     def one(self, image_id: int) -> AnnotatedImage | None:
         """The picture of that id; None where nothing of it or of its people can be read."""
@@ -142,7 +142,7 @@ class AnnotatedImages:
         things = []
         for one in self._of("objects", image_id):
             try:
-                things.append(thing_of(_INSTANCE.decode(one), self._names))
+                things.append(to_thing(_INSTANCE.decode(one), self._names))
             except PosetalkError as error:
                 late.append(f"{self.objects}: an object of image {image_id}: {error}")
         self._skipped |= dict.fromkeys(late)
@@ -152,16 +152,16 @@ class AnnotatedImages:
 
     def _measured(self, sizes: dict[int, Size | None]) -> Iterator[PoseImage]:
         """Some pictures; each one's size is put into `sizes`."""
-        for image in self.some():
-            sizes[image.id] = size_of(image)
+        for image in self.sample():
+            sizes[image.id] = labelled_size(image)
             yield image
 
     def _check_objects(self, sizes: dict[int, Size | None], path: Path) -> list[str]:
         """sizes: of the pictures whose objects are looked at."""
-        counted = CountedBoxes(sizes)
+        counted = BoxChecks(sizes)
         for image_id in sizes:
             for raw in self._of("objects", image_id):
-                if box := box_of(_INSTANCE.decode(raw)):
+                if box := instance_box(_INSTANCE.decode(raw)):
                     counted.add(image_id, box)
         if not counted.boxes:
             counted.boxes, counted.others = self._rows.execute(_OBJECTS_WITHOUT_PICTURE).fetchone()

@@ -19,7 +19,7 @@ class Caption(msgspec.Struct, gc=False):
 _DECODER = msgspec.json.Decoder(Caption)
 
 
-def caption_of(raw: msgspec.Raw) -> Caption:
+def decode_caption(raw: msgspec.Raw) -> Caption:
     """A record, blanks made single. Errors: PosetalkError with the reason alone."""
     record = decode_record(_DECODER, raw)
     text = " ".join(record.caption.split())
@@ -37,7 +37,7 @@ def read_captions(path: Path) -> tuple[dict[int, tuple[str, ...]], list[str]]:
     """
     found: dict[int, list[str]] = {}
     skipped: list[str] = []
-    for record in read_records(Path(path), "annotations", caption_of, skipped):
+    for record in read_records(Path(path), "annotations", decode_caption, skipped):
         found.setdefault(record.image_id, []).append(record.caption)
     if not found:
         raise none_left(path, skipped, "captions")

@@ -10,9 +10,9 @@ import numpy as np
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import TooDeep, decode_file, decode_record, need_folder, record_id
-from posetalk.formats.fit import check_labels, evenly
-from posetalk.formats.paths import picture_path as picture_path  # where everybody looks for it
-from posetalk.formats.reading import BOX_OF_POINTS, Reading, check_id, reading_of
+from posetalk.formats.fit import check_labels, evenly_spaced
+from posetalk.formats.paths import image_path as image_path  # where everybody looks for it
+from posetalk.formats.reading import BOX_OF_POINTS, Reading, check_id, start_reading
 from posetalk.formats.stream import records
 from posetalk.skeleton import Skeleton
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
@@ -63,10 +63,10 @@ def read_coco(annotations: Path, images: Path, *, skeleton: Skeleton | None = No
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
     file = _read(annotations)
-    reading = reading_of(annotations, images, skeleton, file.categories or [])
+    reading = start_reading(annotations, images, skeleton, file.categories or [])
     found = pose_images(file.images, file.annotations, reading)
     left_out = {picture for picture, _ in reading.outside}
-    some = evenly([image for image in found if image.people or image.id in left_out])
+    some = evenly_spaced([image for image in found if image.people or image.id in left_out])
     looked = {image.id for image in some}
     outside = [points for (picture, _), points in reading.outside.items() if picture in looked]
     notes = (*reading.notes(), *check_labels(some, annotations, outside=outside))
@@ -111,7 +111,7 @@ def _pictures(raws: Iterable[msgspec.Raw], reading: Reading) -> tuple[dict[int, 
                 raise PosetalkError("an earlier image has the same id")
             if any(side is not None and not 0 < side <= MAX_SIDE for side in (image.width, image.height)):
                 raise PosetalkError(f"its size is {image.width!s:.9} x {image.height!s:.9}")
-            paths[image.id] = picture_path(reading.images, image.file_name)
+            paths[image.id] = image_path(reading.images, image.file_name)
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: image {record_id(raw, number)}: {error}")
             continue

@@ -10,7 +10,7 @@ from posetalk.formats.files import read_start
 from posetalk.formats.lsp import read_lsp
 from posetalk.formats.mpii import read_mpii
 from posetalk.skeleton import BUILT_IN, Skeleton
-from posetalk.skeleton import skeleton as built_in
+from posetalk.skeleton import load_skeleton
 from posetalk.types import PoseSet
 
 
@@ -52,7 +52,7 @@ def read_people(
 
 def labelled_skeleton(truth: PoseSet) -> Skeleton:
     """The built-in skeleton whose keypoints a data set labels."""
-    return next(s for s in map(built_in, BUILT_IN) if s.names == truth.keypoint_names)
+    return next(s for s in map(load_skeleton, BUILT_IN) if s.names == truth.keypoint_names)
 
 
 def _unused(annotations: Path, form: str, **given: object) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_file, decode_record, none_left
-from posetalk.formats.fit import OFTEN, CountedBoxes
+from posetalk.formats.fit import OFTEN, BoxChecks
 from posetalk.formats.scale import Size
 from posetalk.types import Box
 
@@ -80,7 +80,7 @@ def read_boxes(
             f"{path}: {empty} boxes end before they begin, so they seem to be left, top, width, height; "
             "read them with the box form xywh"
         )
-    counted = CountedBoxes(sizes or None, form)
+    counted = BoxChecks(sizes or None, form)
     for one in found:
         counted.add(one.image_id, one.box)
     notes = counted.check(path, "read them with the box form xyxy")

@@ -15,7 +15,7 @@ from posetalk.types import Box, Floats, Person, PoseImage
 
 T = TypeVar("T")
 
-LOOKED = 4000  # pictures that are looked at; of more, as many at equal distances
+MAX_SAMPLE = 4000  # pictures that are looked at; of more, as many at equal distances
 TINY = 1.5  # px: a box of normalised coordinates is at most 1, one made of such keypoints 1.2
 MARGIN = 0.1  # of a box's sides: labels of the edge of a body lie a little outside
 TOLD, REFUSED = 0.9, 0.5  # shares of keypoints inside their boxes; in COCO .983, in its smallest samples .977
@@ -26,7 +26,7 @@ MOST = 0.9  # of the people whose boxes tell
 OFTEN = 0.1  # more than one box in ten that reaches far out of its picture is no detector's slip
 
 
-def evenly(some: Sequence[T], most: int = LOOKED) -> list[T]:
+def evenly_spaced(some: Sequence[T], most: int = MAX_SAMPLE) -> list[T]:
     """At most so many, at equal distances."""
     if len(some) <= most:
         return list(some)
@@ -55,8 +55,8 @@ class _Counted:
         self.tiny += max(box.w, box.h) <= TINY
         self.labelled += len(inside)
         self.inside += int(inside.sum())
-        self.out += _reaches_out(box, size_of(image))
-        if size := size_of(image):
+        self.out += _reaches_out(box, labelled_size(image))
+        if size := labelled_size(image):
             self.reach.add(image.id, person.keypoints[person.labelled], size)
         # a box in the upper left corner reads much the same either way
         if len(inside) >= ENOUGH and (box.x > ALIKE * box.w or box.y > ALIKE * box.h):
@@ -169,7 +169,7 @@ class CountedBoxes:
 
 def _corners(image: PoseImage, person: Person) -> bool:
     """Whether the four numbers of a box, read as corners, are a box of the picture with all of the keypoints."""
-    return _are_corners(person.box, size_of(image)) and bool(_inside(person, person.box.xywh).all())
+    return _are_corners(person.box, labelled_size(image)) and bool(_inside(person, person.box.xywh).all())
 
 
 def _are_corners(box: Box, size: Size | None) -> bool:
@@ -180,7 +180,7 @@ def _are_corners(box: Box, size: Size | None) -> bool:
     )
 
 
-def size_of(image: PoseImage) -> Size | None:
+def labelled_size(image: PoseImage) -> Size | None:
     """Width and height as the labels have them."""
     return (image.width, image.height) if image.width and image.height else None
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.coco import AREA_OF_BOX, picture_path
+from posetalk.formats.coco import AREA_OF_BOX, image_path
 from posetalk.formats.files import load_mat, need_folder, none_left
-from posetalk.formats.fit import check_labels, evenly
+from posetalk.formats.fit import check_labels, evenly_spaced
 from posetalk.formats.reading import BOX_OF_POINTS
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
 JOINTS = 14
@@ -40,15 +40,15 @@ def read_lsp(joints: Path, images: Path, *, first: int = 1, last: int | None = N
     for number in range(first, last + 1):
         try:
             person = _person(number, points[number - 1], visible[number - 1])
-            path = picture_path(images, f"im{number:0{digits}d}.jpg")
+            path = image_path(images, f"im{number:0{digits}d}.jpg")
         except PosetalkError as error:
             skipped.append(f"{joints}: picture {number}: {error}")
             continue
         pictures.append(PoseImage(number, path, None, None, (person,)))
     if not pictures:
         raise none_left(joints, skipped, "people")
-    notes = check_labels(evenly(pictures), joints, corners=False)
-    names = skeleton("lsp14").names
+    notes = check_labels(evenly_spaced(pictures), joints, corners=False)
+    names = load_skeleton("lsp14").names
     return PoseSet("lsp", joints, names, tuple(pictures), tuple(skipped), notes=tuple(notes))
 
 

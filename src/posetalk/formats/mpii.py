@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.coco import AREA_OF_BOX, picture_path
+from posetalk.formats.coco import AREA_OF_BOX, image_path
 from posetalk.formats.files import decode_file, decode_record, load_mat, need_folder, none_left
-from posetalk.formats.fit import check_labels, evenly
-from posetalk.skeleton import skeleton
+from posetalk.formats.fit import check_labels, evenly_spaced
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Floats, Person, PoseImage, PoseSet, frozen_array
 
 JOINTS = 16
@@ -68,7 +68,7 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
             record = decode_record(decoder, raw)
             person = _person(record, number, truth)
             if record.image not in paths:
-                paths[record.image] = picture_path(images, record.image)
+                paths[record.image] = image_path(images, record.image)
         except PosetalkError as error:
             skipped.append(f"{annotations}: record number {number}: {error}")
             continue
@@ -80,11 +80,11 @@ def read_mpii(annotations: Path, images: Path, *, heads: Path | None = None) -> 
     return PoseSet(
         name="mpii",
         source=annotations,
-        keypoint_names=skeleton("mpii16").names,
+        keypoint_names=load_skeleton("mpii16").names,
         images=found,
         skipped=tuple(skipped),
         padding=PADDING,
-        notes=tuple(check_labels(evenly(found), annotations, corners=False)),
+        notes=tuple(check_labels(evenly_spaced(found), annotations, corners=False)),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_record, none_left
-from posetalk.formats.fit import CountedBoxes
+from posetalk.formats.fit import BoxChecks
 from posetalk.formats.scale import Size
 from posetalk.formats.stream import read_records
 from posetalk.types import Box
@@ -46,7 +46,7 @@ WRITE_XYWH = "write them as COCO's left, top, width, height"
 _INSTANCE, _CATEGORY = msgspec.json.Decoder(Instance), msgspec.json.Decoder(_Category)
 
 
-def instance_of(raw: msgspec.Raw) -> Instance:
+def decode_instance(raw: msgspec.Raw) -> Instance:
     """A record. Errors: PosetalkError with the reason alone."""
     return decode_record(_INSTANCE, raw)
 
@@ -62,7 +62,7 @@ def read_categories(path: Path, skipped: list[str]) -> dict[int, str]:
     return names
 
 
-def thing_of(record: Instance, names: Mapping[int, str]) -> Thing | None:
+def to_thing(record: Instance, names: Mapping[int, str]) -> Thing | None:
     """The object of a record; None for people and crowds. Errors: PosetalkError with the reason alone."""
     if record.category_id not in names:
         raise PosetalkError(f"its category {record.category_id} is not among the file's categories")
@@ -73,7 +73,7 @@ def thing_of(record: Instance, names: Mapping[int, str]) -> Thing | None:
     return Thing(names[record.category_id], Box(*record.bbox))
 
 
-def box_of(record: Instance) -> Box | None:
+def instance_box(record: Instance) -> Box | None:
     """The box of any record, people's and crowds' too; None where it is none."""
     try:
         return Box(*record.bbox) if len(record.bbox) == 4 else None
@@ -91,13 +91,13 @@ def read_objects(path: Path, *, sizes: Mapping[int, Size | None] | None = None) 
     path = Path(path)
     skipped: list[str] = []
     names = read_categories(path, skipped)
-    counted = CountedBoxes(sizes)
+    counted = BoxChecks(sizes)
 
     def read(raw: msgspec.Raw) -> tuple[int, Thing | None]:
-        record = instance_of(raw)
-        if box := box_of(record):
+        record = decode_instance(raw)
+        if box := instance_box(record):
             counted.add(record.image_id, box)
-        return record.image_id, thing_of(record, names)
+        return record.image_id, to_thing(record, names)
 
     found: dict[int, list[Thing]] = {}
     for image, thing in read_records(path, "annotations", read, skipped):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from posetalk.errors import PosetalkError
 
 
-def picture_path(images: Path, file_name: str) -> Path:
+def image_path(images: Path, file_name: str) -> Path:
     """images/file_name, or the same with leading folders dropped where only that exists.
 
     Errors: a name that leads out of the folder, by `..`, as a whole path or through a link (the folder itself may be
@@ -38,10 +38,10 @@ def picture_path(images: Path, file_name: str) -> Path:
     return path
 
 
-def find_picture(images: Path, file_name: str) -> Path | None:
+def find_image(images: Path, file_name: str) -> Path | None:
     """The picture, where there is a file of that name in the folder."""
     try:
-        path = picture_path(images, file_name)
+        path = image_path(images, file_name)
         return path if path.is_file() else None
     except (PosetalkError, OSError):
         return None

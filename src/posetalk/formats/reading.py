@@ -11,7 +11,7 @@ import msgspec
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_record, none_left, record_id
 from posetalk.skeleton import Skeleton
-from posetalk.skeleton import skeleton as built_in
+from posetalk.skeleton import load_skeleton
 
 # Where a file has no boxes: the extent of a COCO person's keypoints is 0.83 of the box's height, and this undoes it.
 BOX_OF_POINTS = 1.2
@@ -65,13 +65,15 @@ class Reading:
         return [f"{self.path}: {said} from the keypoints, each side x {BOX_OF_POINTS}"] if count else []
 
 
-def reading_of(path: Path, images: Path, skeleton: Skeleton | None, raws: Iterable[msgspec.Raw]) -> Reading:
+def start_reading(
+    path: Path, images: Path, skeleton: Skeleton | None, raws: Iterable[msgspec.Raw]
+) -> Reading:
     """raws: the file's categories. Errors: it labels other keypoints than the skeleton's, coco17 by default.
 
     A chosen skeleton is the caller's word, and is not held against the file's names.
     """
     decoder = msgspec.json.Decoder(Category)
-    points = skeleton or built_in("coco17")
+    points = skeleton or load_skeleton("coco17")
     found = Reading(path, images, points, [], 0)
     for number, raw in enumerate(raws, 1):
         try:

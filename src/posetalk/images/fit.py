@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.fit import MARGIN, evenly, size_of
+from posetalk.formats.fit import MARGIN, evenly_spaced, labelled_size
 from posetalk.formats.scale import OF_POINTS, Reach, Size
-from posetalk.images.opening import exif_turn, upright_size
+from posetalk.images.opening import exif_orientation, upright_size
 from posetalk.types import Floats, PoseImage, PoseSet
 
 CLOSE = 0.01  # of a side, and 1 px more: what rounding does
@@ -42,7 +42,7 @@ def misfit(image: PoseImage, *, shape: bool = False) -> str | None:
     return f"{said}; give the picture that was labelled"
 
 
-def fitting(data: PoseSet) -> PoseSet:
+def drop_misfits(data: PoseSet) -> PoseSet:
     """The data set without the pictures that are not the ones that were labelled; a sentence for each is in `skipped`,
     and in `notes` one for whatever else may not fit.
 
@@ -51,13 +51,13 @@ def fitting(data: PoseSet) -> PoseSet:
     keypoints of another scale.
     """
     data = _without_misfits(data)
-    notes = scale_and_turns(data.images, data.source)
+    notes = scale_and_orientation_notes(data.images, data.source)
     return replace(data, notes=(*data.notes, *notes)) if notes else data
 
 
 def _without_misfits(data: PoseSet) -> PoseSet:
     labelled = [image for image in data.images if image.people]
-    for looked in (evenly(labelled), labelled):
+    for looked in (evenly_spaced(labelled), labelled):
         found = {image.id: fault for image in looked if (fault := misfit(image))}
         if not found:
             return data
@@ -73,9 +73,9 @@ def _without_misfits(data: PoseSet) -> PoseSet:
     return replace(data, images=images, skipped=(*data.skipped, *said))
 
 
-def other_shapes(images: Iterable[PoseImage]) -> list[str]:
+def shape_notes(images: Iterable[PoseImage]) -> list[str]:
     """One sentence about the photos that are no copies of those that were labelled, if there are any."""
-    found = [(image, fault) for image in images if (fault := misfit(image, shape=True))]
+    found = [(image, fault) for image in images if (fault := misfit(image, any_size=True))]
     if not found:
         return []
     image, fault = found[0]
@@ -83,28 +83,30 @@ def other_shapes(images: Iterable[PoseImage]) -> list[str]:
     return [f"{image.path.name} has another shape: {fault}{more if len(found) > 1 else ''}"]
 
 
-def photo_notes(images: Iterable[PoseImage], source: Path) -> list[str]:
+def image_notes(images: Iterable[PoseImage], source: Path) -> list[str]:
     """For those who use labels with photos that may be copies of another size: what may not fit."""
-    some = evenly([image for image in images if image.people])
-    return [*other_shapes(some), *scale_and_turns(some, source, copies=True)]
+    some = evenly_spaced([image for image in images if image.people])
+    return [*shape_notes(some), *scale_and_orientation_notes(some, source, copies=True)]
 
 
-def sizes_of(images: Sequence[PoseImage]) -> dict[int, Size | None]:
+def image_sizes(images: Sequence[PoseImage]) -> dict[int, Size | None]:
     """The size of each picture by its id, as the labels have it, or (of some, if there are many) the photo."""
-    sizes = {image.id: size_of(image) for image in images}
-    unsized = evenly([image for image in images if sizes[image.id] is None])
+    sizes = {image.id: labelled_size(image) for image in images}
+    unsized = evenly_spaced([image for image in images if sizes[image.id] is None])
     return sizes | {image.id: _photo_size(image) for image in unsized}
 
 
-def scale_and_turns(images: Iterable[PoseImage], source: Path, *, copies: bool = False) -> list[str]:
+def scale_and_orientation_notes(
+    images: Iterable[PoseImage], source: Path, *, copies: bool = False
+) -> list[str]:
     """What the size of a single picture does not tell: keypoints of another scale, and turns that keep the size.
 
     copies: whether photos may be copies of another size. Errors: keypoints of another scale, where they may not.
     """
-    looked = evenly([image for image in images if image.people])
+    looked = evenly_spaced([image for image in images if image.people])
     reach = Reach(OF_POINTS)
     for image in looked:
-        if size_of(image) is None and (size := _photo_size(image)):
+        if labelled_size(image) is None and (size := _photo_size(image)):
             reach.add(image.id, _points(image), size)
     fault = reach.fault("labelled keypoints", "the upright pictures")
     if fault and fault.sure and not copies and len(reach.pictures) >= FEW:
@@ -126,11 +128,11 @@ def _turns(looked: Sequence[PoseImage]) -> list[str]:
 
 def _turned_unseen(image: PoseImage) -> bool:
     try:
-        turn = exif_turn(image.path)
+        turn = exif_orientation(image.path)
         width, height = upright_size(image.path) if turn > 4 else (1, 1)  # those above 4 change places
     except PosetalkError:
         return False
-    return turn > 1 and (width == height or size_of(image) is None)
+    return turn > 1 and (width == height or labelled_size(image) is None)
 
 
 def _photo_size(image: PoseImage) -> Size | None:

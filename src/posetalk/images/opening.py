@@ -70,7 +70,7 @@ def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
         return _checked(_decode(source, "the picture"), "the picture")
     if not isinstance(source, str | Path):
         raise PosetalkError(f"a picture is a path, a Pillow image or an array, not {type(source).__name__}")
-    with open_picture(Path(source)) as image:
+    with open_image(Path(source)) as image:
         return _checked(_decode(image, str(source)), str(source))
 
 
@@ -94,7 +94,7 @@ def normalise(pixels: Pixels, stats: Literal["clip", "imagenet", "half"]) -> npt
 
 
 @cache
-def formats() -> tuple[str, ...]:
+def readable_formats() -> tuple[str, ...]:
     """Those of FORMATS that the installed Pillow reads; HEIF where pillow-heif is installed."""
     with suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
@@ -104,7 +104,7 @@ def formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def open_picture(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
+def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     """A picture of which the header alone is read; data: the file's bytes, where they are known.
 
     Errors: as `read_image`, but for those of damaged pixels.
@@ -120,12 +120,12 @@ def open_picture(path: Path, data: bytes | None = None) -> Iterator[Image.Image]
         with warnings.catch_warnings():
             # Pillow warns from half of its limit on; ours is checked in _decode
             warnings.simplefilter("ignore")
-            image = Image.open(path if data is None else io.BytesIO(data), formats=formats())
+            image = Image.open(path if data is None else io.BytesIO(data), formats=readable_formats())
     except FileNotFoundError:
         raise PosetalkError(f"there is no picture {path}; check the path") from None
     except UnidentifiedImageError:
         raise PosetalkError(
-            f"{path} cannot be read as a picture: it is not a picture of a known form ({', '.join(formats())})"
+            f"{path} cannot be read as a picture: it is not a picture of a known form ({', '.join(readable_formats())})"
         ) from None
     except Image.DecompressionBombError:
         raise PosetalkError(
@@ -142,24 +142,24 @@ def open_picture(path: Path, data: bytes | None = None) -> Iterator[Image.Image]
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture in px as `read_image` gives it, of its header alone. Errors: as `open_picture`.
+    """Width and height of a picture in px as `read_image` gives it, of its header alone. Errors: as `open_image`.
 
     The orientation is not seen in a PNG that names it behind the pixels, as hardly any does.
     """
-    with open_picture(path) as image:
+    with open_image(path) as image:
         width, height = image.size
         turned = None if _exif_is_late(image) else _orientation(image)
     return (height, width) if turned in _ON_SIDE else (width, height)
 
 
-def exif_turn(path: Path) -> int:
+def exif_orientation(path: Path) -> int:
     """EXIF's orientation: 2..8 where the picture is mirrored or turned, else 1. As `upright_size`, and its errors."""
-    with open_picture(path) as image:
+    with open_image(path) as image:
         turn = None if _exif_is_late(image) else _orientation(image)
     return next((number for number, known in _UPRIGHT.items() if known is turn), 1)
 
 
-def picture_bytes(path: Path) -> tuple[bytes, str]:
+def image_bytes(path: Path) -> tuple[bytes, str]:
     """A file to be sent or published: its bytes, and jpeg, png, webp or gif. Errors: as `read_image`.
 
     It is decoded first, so that nothing but a picture goes out. The bytes are those of the file, or, where it is of
@@ -169,7 +169,7 @@ def picture_bytes(path: Path) -> tuple[bytes, str]:
         data = path.read_bytes()  # once, so that what goes out is what was looked at
     except (OSError, ValueError):
         data = None
-    with open_picture(path, data) as image:
+    with open_image(path, data) as image:
         name = image.format or ""
         pixels = _checked(_decode(image, str(path)), str(path))
     if data is not None and name in WEB:
@@ -189,7 +189,7 @@ def _decode(image: Image.Image, name: str) -> npt.NDArray[Any]:
             return _upright(image, name)
     except PosetalkError:
         raise
-    except Exception as error:  # see open_picture
+    except Exception as error:  # see open_image
         raise PosetalkError(f"cannot decode {name}, it may be damaged: {_reason(error)}") from None
 
 

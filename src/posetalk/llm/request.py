@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posetalk.errors import PosetalkError
-from posetalk.images.opening import picture_bytes
+from posetalk.images.opening import image_bytes
 
 Turns = tuple[tuple[str, str], ...]  # questions and answers
 Message = dict[str, str]  # role and content, as in OpenAI's chat interface
@@ -29,7 +29,7 @@ class ImagePart:
         Raises:
             PosetalkError: the file cannot be read, or is no image.
         """
-        picture_bytes(path)
+        image_bytes(path)
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -37,12 +37,12 @@ class ImagePart:
         return cls(path, hashlib.sha256(data).hexdigest())
 
     def url(self) -> str:
-        """The image as a data URL, see `picture_bytes`.
+        """The image as a data URL, see `image_bytes`.
 
         Raises:
             PosetalkError: the file cannot be read any more.
         """
-        data, kind = picture_bytes(self.path)
+        data, kind = image_bytes(self.path)
         return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from posetalk.errors import PosetalkError
-from posetalk.images.opening import formats
+from posetalk.images.opening import readable_formats
 from posetalk.locate.predictions import readable
 
 _HEIF = (".heic", ".heif", ".hif")
@@ -217,7 +217,7 @@ def _passed_over_sentence(other_files: Counter[str], other_folders: Sequence[str
 @cache
 def image_suffixes() -> frozenset[str]:
     """The suffixes of the image formats that are read, in lower case."""
-    read_formats = {*formats(), "MPO"}  # which opens as JPEG
+    read_formats = {*readable_formats(), "MPO"}  # which opens as JPEG
     return frozenset(
         suffix
         for suffix, image_format in Image.registered_extensions().items()

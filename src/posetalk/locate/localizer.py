@@ -24,7 +24,7 @@ from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
-from posetalk.skeleton import BUILT_IN, Asked, Keypoint, asked_keypoints, skeleton
+from posetalk.skeleton import BUILT_IN, KeypointQuery, Keypoint, parse_keypoints, load_skeleton
 from posetalk.types import Box, Floats, Poses, frozen_array
 
 Decoding = Literal["greedy", "expected"]
@@ -158,7 +158,7 @@ class Localizer:
         """
         return self._current_image.image
 
-    def locate(self, boxes: Boxes | None = None, keypoints: Asked = "coco17") -> Poses:
+    def locate(self, boxes: Boxes | None = None, keypoints: KeypointQuery = "coco17") -> Poses:
         """Locate keypoints of the person in each box.
 
         Args:
@@ -180,7 +180,7 @@ class Localizer:
         return self._locate_opened([self._open(opened.image, checked_boxes(boxes), opened.cache)], points)[0]
 
     def locate_all(
-        self, images: Iterable[tuple[ImageSource, Boxes | None]], keypoints: Asked = "coco17"
+        self, images: Iterable[tuple[ImageSource, Boxes | None]], keypoints: KeypointQuery = "coco17"
     ) -> Generator[Poses | PosetalkError, None, None]:
         """Locate keypoints in many images.
 
@@ -209,7 +209,7 @@ class Localizer:
         return self.locate_groups(grouped(), keypoints)
 
     def locate_groups(
-        self, images: Iterable[tuple[ImageSource, Boxes | None, bool]], keypoints: Asked = "coco17"
+        self, images: Iterable[tuple[ImageSource, Boxes | None, bool]], keypoints: KeypointQuery = "coco17"
     ) -> Generator[Poses | PosetalkError, None, None]:
         """Locate keypoints in many images, like `locate_all`, with groups that the caller chooses.
 
@@ -228,24 +228,26 @@ class Localizer:
         """
         return self._locate_stream(images, self.questions(keypoints))
 
-    def questions(self, keypoints: Asked) -> tuple[Keypoint, ...]:
+    def questions(self, keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
         """The keypoints to locate, checked, in order.
 
         Args:
             keypoints: As in `locate`.
 
         Raises:
-            PosetalkError: as `asked_keypoints`; a name without description that is nearly a known name; a description
+            PosetalkError: as `parse_keypoints`; a name without description that is nearly a known name; a description
                 that is too long for the model.
         """
-        points = asked_keypoints(keypoints)
+        points = parse_keypoints(keypoints)
         for point in points:
             if (point.name, point.sentence) not in self._questions:  # else it was checked before
                 self._check(point)
         return points
 
     def _check(self, point: Keypoint) -> None:
-        known = {p.name for name in BUILT_IN for p in skeleton(name).keypoints} | set(self.trained_keypoints)
+        known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints} | set(
+            self.trained_keypoints
+        )
         if not point.sentence and point.name not in known:
             similar = get_close_matches(point.name.replace("_", " ").lower(), known, 2, NAME_SIMILARITY)
             if similar:
@@ -319,7 +321,7 @@ class Localizer:
         trained on, else all keypoints that it was trained on.
         """
         names, trained = {p.name for p in points}, set(self.trained_keypoints)
-        built_in = [skeleton(name) for name in BUILT_IN]
+        built_in = [load_skeleton(name) for name in BUILT_IN]
         if any(names >= set(body.names) for body in built_in):
             return points
         for body in built_in:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from posetalk.errors import PosetalkError
-from posetalk.images.opening import open_picture
+from posetalk.images.opening import open_image
 
 R = TypeVar("R")
 ImageSource = str | Path | Image.Image | np.ndarray
@@ -128,7 +128,7 @@ def pixel_bytes(image: ImageSource) -> int:
     if isinstance(image, Image.Image):
         return image.width * image.height * 3
     try:
-        with open_picture(Path(image)) as header:
+        with open_image(Path(image)) as header:
             return header.width * header.height * 3
     except PosetalkError:  # reading the image will report it
         return 0

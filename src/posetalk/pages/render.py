@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
-from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from posetalk.resources import resource_text
 
 
 def render(template: str, **values: object) -> str:
@@ -29,7 +29,7 @@ def render(template: str, **values: object) -> str:
 
 def script_of(name: str) -> tuple[str, str]:
     """A script of `templates/`, and its SHA-256 in base64, for a Content-Security-Policy that allows it alone."""
-    text = files("posetalk.pages").joinpath("templates", name).read_text(encoding="utf-8").strip()
+    text = resource_text(f"pages/templates/{name}").strip()
     return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

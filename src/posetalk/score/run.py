@@ -8,7 +8,7 @@ from pathlib import Path
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import labelled_skeleton, read_people
 from posetalk.formats.detections import read_boxes
-from posetalk.images.fit import fitting, sizes_of
+from posetalk.images.fit import drop_misfits, image_sizes
 from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs, without_match
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
@@ -16,7 +16,7 @@ from posetalk.messages import log
 from posetalk.score.evaluate import evaluate
 from posetalk.score.report import EvaluationReport
 from posetalk.settings import EvaluateSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 
 
 def evaluate_model(
@@ -45,7 +45,7 @@ def evaluate_model(
             holds a run of other settings.
     """
     out = Path(out)
-    given_skeleton = skeleton(settings.skeleton) if settings.skeleton else None
+    given_skeleton = load_skeleton(settings.skeleton) if settings.skeleton else None
     truth = read_people(
         Path(settings.annotations),
         Path(settings.images),
@@ -54,7 +54,7 @@ def evaluate_model(
         last=settings.last,
         heads=Path(settings.heads) if settings.heads else None,
     )
-    truth = fitting(truth)
+    truth = drop_misfits(truth)
     for note in truth.notes:
         log.info(note)
     for sentence in truth.skipped:
@@ -63,7 +63,9 @@ def evaluate_model(
     if settings.boxes:
         if truth.name in ("mpii", "lsp"):
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
-        detections = read_boxes(Path(settings.boxes), form=settings.box_format, sizes=sizes_of(truth.images))
+        detections = read_boxes(
+            Path(settings.boxes), box_format=settings.box_format, sizes=image_sizes(truth.images)
+        )
         for note in (*detections.notes, *without_match(truth, detections)):
             log.info(note)
     others, damaged = _read_others([Path(file) for file in compare])

@@ -13,12 +13,12 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import read_people
 from posetalk.images.affine import square_of
-from posetalk.images.fit import fitting as fitting_boxes
+from posetalk.images.fit import drop_misfits
 from posetalk.messages import log
 from posetalk.model.adapters import set_trainable, trainable_parameters, with_default_tuning
 from posetalk.model.files import build, conversation, crop_settings, load, save
 from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.train.align import align
 from posetalk.train.card import KnownKeypoints, write_card
 from posetalk.train.examples import TrainingExample, Views, training_examples, view_targets
@@ -176,7 +176,7 @@ def _people(
     settings: TrainSettings, crop: CropSettings, checked_images: Path, arguments: TrainingArguments
 ) -> list[TrainingExample]:
     """The people to learn from. Logs who is left out: bad records, unreadable images, no keypoint inside the box."""
-    skeletons = {data.skeleton: skeleton(data.skeleton) for data in settings.data}
+    skeletons = {data.skeleton: load_skeleton(data.skeleton) for data in settings.data}
     for name in settings.without_keypoints:
         if all(name not in labels.names for labels in skeletons.values()):
             raise PosetalkError(f"--without-keypoints: no data set has a keypoint {name!r}")
@@ -193,7 +193,7 @@ def _people(
             first=data.first,
             last=data.last,
         )
-        data_set = fitting_boxes(data_set)
+        data_set = drop_misfits(data_set)
         notes |= dict.fromkeys(data_set.notes)
         skipped |= dict.fromkeys(data_set.skipped)
         sets.append((data, training_examples(data_set, labels, settings.without_keypoints, crop.padding)))

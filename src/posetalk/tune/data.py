@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.coco import picture_path
+from posetalk.formats.coco import image_path
 from posetalk.formats.files import read_start
 from posetalk.images.opening import upright_size
 from posetalk.messages import track
@@ -59,7 +59,7 @@ def tuning_examples(
     learned: list[TuningExample] = []
     for sample in track(read_source(source.file, skipped), "reading", quiet=quiet):
         try:
-            image = picture_path(Path(source.images), sample.image)
+            image = image_path(Path(source.images), sample.image)
             if image not in sizes:
                 sizes[image] = upright_size(image)
             conversation = collator.render(sample.turns)

@@ -13,9 +13,9 @@ from typing import ClassVar, Literal
 
 from posetalk.atomic_files import left_behind, whole_file
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
-from posetalk.images.fit import photo_notes
+from posetalk.images.fit import image_notes
 from posetalk.inputs import LocalPath
 from posetalk.llm.batch_files import read_batch, write_batch
 from posetalk.llm.client import ServerSettings
@@ -163,7 +163,7 @@ def write_dataset(
     out = Path(out)
     annotated = _annotated_images(settings.annotations, settings.captions, settings.objects, images)
     if images:
-        for note in photo_notes(annotated.some(), Path(settings.annotations)):
+        for note in image_notes(annotated.sample(), Path(settings.annotations)):
             log.warning(f"note: {note}")  # before anything is asked and paid
     if server is None:
         result = write_by_facts(annotated, settings, out)
@@ -349,7 +349,7 @@ def screen_dataset(
 
     def screened() -> Iterator[ScreenedSample]:
         for sample in read_published(published, skipped):
-            record = annotated.one(sample.image_id) if annotated and sample.image_id in known_ids else None
+            record = annotated.get(sample.image_id) if annotated and sample.image_id in known_ids else None
             if annotated is None or record is None:
                 yield ScreenedSample(sample, faults_of(sample, None, fewest=1))
             else:
@@ -375,7 +375,7 @@ def facts_samples(annotated: AnnotatedImages, settings: WriteSettings) -> Iterat
     selected = {kind: limits.select(ids, kind, settings.seed) for kind in settings.kinds}
     for image_id in track(ids, "writing"):
         kinds = [kind for kind in settings.kinds if image_id in selected[kind]]
-        if not kinds or (record := annotated.one(image_id)) is None:
+        if not kinds or (record := annotated.get(image_id)) is None:
             continue
         scene = _scene(annotated, record)
         quotable = [text for text in record.captions if not gives_away(text)]
@@ -394,7 +394,7 @@ def reply_checker(annotated: AnnotatedImages, recipe: Recipe, model: str) -> Acc
     def check(job: ChatRequest, reply: str) -> Turns:
         turns = parse(job, reply)  # first: what cannot be read needs no labels
         if not last or last[0][0].image.id != job.image_id:
-            record = annotated.one(job.image_id)
+            record = annotated.get(job.image_id)
             assert record is not None  # the job was made from it
             last[:] = [(record, _scene(annotated, record))]
         record, scene = last[0]
@@ -498,11 +498,11 @@ def _annotated_images(
 
 
 def _scene(annotated: AnnotatedImages, record: AnnotatedImage) -> Scene:
-    return scene_of(record.image, annotated.keypoint_names, record.things)
+    return scene_facts(record.image, annotated.keypoint_names, record.things)
 
 
 def _supported(annotated: AnnotatedImages, sample: Sample) -> bool:
-    record = annotated.one(sample.image_id)
+    record = annotated.get(sample.image_id)
     return record is not None and supported_by_facts(sample, _scene(annotated, record))
 
 

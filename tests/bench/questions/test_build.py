@@ -17,7 +17,7 @@ from posetalk.bench.questions.ask import questions_of
 from posetalk.bench.questions.build import ClosedSet, balanced, build_closed, read_closed
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question, read_questions
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import scene_of
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.types import frozen_array
 
@@ -54,7 +54,7 @@ def test_answers_are_what_the_facts_say(built: ClosedSet) -> None:
         for side in ("left", "right"):
             filled = [[text.replace("{side}", side) for text in choice] for choice in row["choices"]]
             conditions[row["name"].replace("{side}", side)] = {words: keys for words, *keys in filled}
-    scenes = {p.image.id: scene_of(p.image, NAMES, p.things) for p in pictures(0, 120)}
+    scenes = {p.image.id: scene_facts(p.image, NAMES, p.things) for p in pictures(0, 120)}
     checked = 0
     for question in built.questions:
         scene = scenes[question.image_id]
@@ -85,7 +85,7 @@ def test_what_is_false_by_a_little_is_not_asked_about() -> None:
     """A hand reaches beyond its wrist: at 0.6 trunk lengths the fact is false, and nobody would deny it."""
     near = asked = 0
     for picture in pictures(0, 60):
-        scene = scene_of(picture.image, NAMES, picture.things)
+        scene = scene_facts(picture.image, NAMES, picture.things)
         denied = {
             (f.name, fact.key): dict(fact.numbers)["distance"]
             for f in scene.people
@@ -111,7 +111,7 @@ def test_who_is_named_is_who_is_meant(built: ClosedSet) -> None:
 
 def test_other_pictures_change_no_question() -> None:
     def made(of: list[AnnotatedImage], seed: int = 0) -> list[Question]:
-        found = [q for p in of for q in questions_of(p, scene_of(p.image, NAMES, p.things), seed)]
+        found = [q for p in of for q in questions_of(p, scene_facts(p.image, NAMES, p.things), seed)]
         return balanced(found, seed, max_per_answer=10_000)
 
     few, many = made(pictures(0, 40)), made(pictures(0, 90))
@@ -151,9 +151,9 @@ def _with(picture: AnnotatedImage, **changes: object) -> AnnotatedImage:
 )
 def test_unclear_pictures_are_not_asked_about(spoil) -> None:  # type: ignore[no-untyped-def]
     picture = pictures(0, 1)[0]
-    assert list(questions_of(picture, scene_of(picture.image, NAMES)))
+    assert list(questions_of(picture, scene_facts(picture.image, NAMES)))
     worse = spoil(picture)
-    assert not list(questions_of(worse, scene_of(worse.image, NAMES)))
+    assert not list(questions_of(worse, scene_facts(worse.image, NAMES)))
 
 
 def test_people_are_only_counted_where_the_labels_name_all() -> None:

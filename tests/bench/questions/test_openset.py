@@ -13,8 +13,8 @@ from tests.bench.people import NAMES, pictures
 
 from posetalk.bench.questions.openset import CONTEXTS, QUESTIONS, REFERENCES, OpenSet, build_open, read_open
 from posetalk.errors import PosetalkError
-from posetalk.facts.claims import check_claim, claims_of
-from posetalk.facts.scene import scene_of
+from posetalk.facts.claims import check_claim, find_claims
+from posetalk.facts.scene import scene_facts
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def test_strata_are_taken_in_turn(made: OpenSet) -> None:
 
 
 def test_references_agree_with_the_facts(made: OpenSet) -> None:
-    scenes = {p.image.path.name: scene_of(p.image, NAMES, p.things) for p in pictures(0, 60)}
-    claims = [(q, claim) for q in made.questions for claim in claims_of(q.reference)]
+    scenes = {p.image.path.name: scene_facts(p.image, NAMES, p.things) for p in pictures(0, 60)}
+    claims = [(q, claim) for q in made.questions for claim in find_claims(q.reference)]
     assert len(claims) > 50
     assert not [(q, c) for q, c in claims if check_claim(c, scenes[q.image]) == "contradicts"]
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from tests.facts.figures import figure
 
-from posetalk.facts.claims import check_claim, claims_of
-from posetalk.facts.fact import Facts, fact
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.claims import check_claim, find_claims
+from posetalk.facts.fact import Facts, make_fact
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_facts import writer as facts_writer
 from posetalk.write.from_facts.conservative import conservatively_true
@@ -29,7 +29,7 @@ from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
 from posetalk.write.screening.rules import broken
 from posetalk.write.screening.screen import faults_of
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 CAPTIONS = [
     "A person waits in a park.",
     "Somebody in a green park",
@@ -53,7 +53,7 @@ def scene(number: int, people: int = 1) -> Scene:
         xy = np.array([points[name] for name in NAMES])
         flags = [draw.choice((0, 1, 2, 2, 2)) for _ in NAMES]
         found.append(Person(i, Box.around(xy), frozen_array(xy), frozen_array(flags), 1e5))
-    return scene_of(PoseImage(number, Path("a.jpg"), 900, 600, tuple(found)), NAMES)
+    return scene_facts(PoseImage(number, Path("a.jpg"), 900, 600, tuple(found)), NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_nothing_contradicts_the_facts(samples: list[tuple[Scene, Kind, Turns]])
         if len(of.people) > 1:
             continue
         for _, answer in turns:
-            for claim in claims_of(answer):
+            for claim in find_claims(answer):
                 verdict = check_claim(claim, of)
                 assert verdict != "contradicts", (claim, answer)
                 claims += 1
@@ -153,7 +153,7 @@ def test_a_sample_does_not_contradict_itself(
         if len(of.people) > 1:
             continue
         statements: dict[str, bool] = {}
-        for claim in (claim for _, answer in turns for claim in claims_of(answer)):
+        for claim in (claim for _, answer in turns for claim in find_claims(answer)):
             assert statements.setdefault(claim.key, claim.value) is claim.value, (claim, turns)
 
 
@@ -165,7 +165,7 @@ def test_every_phrase_is_true_of_whom_it_names() -> None:
         for person, subject in zip(of.people, subjects(of, CAPTIONS), strict=True):
             for one in statements(conservatively_true(person, SEATED), subject, random.Random(number)):
                 for form in ("say", "no")[not one.true : 2 - one.true]:
-                    for claim in claims_of(one.draw(form, random.Random(number))):
+                    for claim in find_claims(one.draw(form, random.Random(number))):
                         claim = replace(claim, who=person.name)
                         assert check_claim(claim, of) != "contradicts", (one, claim)
                         checked += check_claim(claim, of) == "agrees"
@@ -187,7 +187,7 @@ def test_knees_drawn_up_are_a_seat_where_captions_say_so(captions: list[str], si
     points = figure(thighs=(90, 90), wide=20)
     xy = np.array([points[name] for name in NAMES])
     person = Person(1, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5)
-    [seated] = scene_of(PoseImage(1, Path("a.jpg"), 900, 600, (person,)), NAMES).people
+    [seated] = scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, (person,)), NAMES).people
     assert seated.facts.value("body: sitting") is True
     assert conservatively_true(seated, captions).facts.value("body: sitting") is (True if sits else None)
 
@@ -223,7 +223,7 @@ def test_real_pictures_give_nothing_that_is_rejected() -> None:
     people = read_coco(folder / "person_keypoints_val2017.json", folder)
     answers: list[str] = []
     for image in people.images[::11]:
-        of = scene_of(image, people.keypoint_names)
+        of = scene_facts(image, people.keypoint_names)
         texts = [text for text in captions[image.id] if not any(broken("What is seen?", text, "", None))]
         for kind in KINDS:
             turns = write(of, texts, kind, seed=2)
@@ -259,7 +259,7 @@ def test_a_gender_is_only_said_where_captions_agree(captions: list[str], name: s
 def test_who_is_before_somebody_is_not_called_the_one_on_the_left() -> None:
     of = scene(1, people=2)
     first, second = of.people
-    level = Facts([fact("person 1, person 2", "first on the left", None)])
+    level = Facts([make_fact("person 1, person 2", "first on the left", None)])
     x, y, w, h = first.box.xywh
     large = replace(second, box=Box(x - w / 2, y, 2 * w, h))
     names = [one.name for one in subjects(replace(of, people=(first, large), facts=level), [])]

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from tests.facts.figures import Points, figure
 
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 from posetalk.formats.objects import Thing, read_objects
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_model.context import PEOPLE, Frame, grounded, paper
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 
 
@@ -37,7 +37,7 @@ def person(number: int, points: Points, **changes: object) -> Person:
 
 def shown(*people: Person, things: tuple[Thing, ...] = ()) -> tuple[PoseImage, Scene]:
     image = PoseImage(7, Path("a.jpg"), 800, 600, people)
-    return image, scene_of(image, NAMES, things)
+    return image, scene_facts(image, NAMES, things)
 
 
 def numbers(text: str) -> list[float]:
@@ -127,7 +127,7 @@ def test_of_many_people_the_largest_are_described_by_their_stable_names() -> Non
     assert len(names) == PEOPLE and f"people: 10, the {PEOPLE} largest are described" in text
     assert next(f.name for f in scene.people if f.box == large.box) in names
     other = replace(image, people=image.people[::-1])
-    assert grounded(other, scene_of(other, NAMES), ()) == text
+    assert grounded(other, scene_facts(other, NAMES), ()) == text
 
 
 def test_a_name_has_a_gender_only_where_captions_agree() -> None:
@@ -154,7 +154,7 @@ def test_real_labels_come_back_out_of_the_context() -> None:
     rows = json.loads(keypoints.read_text())["annotations"]
     compared = 0
     for image in data.images:
-        scene = scene_of(image, data.keypoint_names, things.get(image.id, ()))
+        scene = scene_facts(image, data.keypoint_names, things.get(image.id, ()))
         lines = paper(image, scene, data.keypoint_names, scene.things).splitlines()
         native = [row for row in rows if row["image_id"] == image.id]
         size = np.array([image.width, image.height])

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.facts.figures import figure
 
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.objects import Thing
 from posetalk.llm.request import ChatRequest
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_model.context import grounded
 from posetalk.write.from_model.presets import PRESETS, Preset
@@ -29,7 +29,7 @@ from posetalk.write.from_model.reply import parse
 from posetalk.write.samples.sample import KINDS, Kind, Sample
 from posetalk.write.screening.screen import faults_of
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 EVERY = [(recipe, kind) for recipe in RECIPES for kind in KINDS]
 CAPTIONS = ("A surfer rides a wave.", "Somebody surfs {context} in {joints}.")
 Made = Callable[..., AnnotatedImages]
@@ -220,7 +220,7 @@ def drawn(context: str) -> tuple[PoseImage, Scene, list[str]]:
         things += [Thing(name, box(one)) for one in re.findall(r"\[.*?\]", boxes)]
     image = PoseImage(1, Path("1.jpg"), 640, 480, tuple(people))
     captions = re.findall(r"^caption: (.*)$", context, re.MULTILINE)
-    return image, scene_of(image, NAMES, things), captions
+    return image, scene_facts(image, NAMES, things), captions
 
 
 @pytest.mark.parametrize("kind", KINDS)

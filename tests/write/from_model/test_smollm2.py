@@ -74,7 +74,7 @@ def answers(url: str) -> bool:
 
 def plain(job: ChatRequest, pictures: AnnotatedImages) -> ChatRequest:
     """The job as one short message, without a schema to follow."""
-    picture = pictures.one(job.image_id)
+    picture = pictures.get(job.image_id)
     assert picture is not None
     text = "\n".join([*picture.captions, ASK])
     return replace(job, messages=({"role": "user", "content": text},))

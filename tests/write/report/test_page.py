@@ -24,13 +24,13 @@ from tests.facts.figures import figure as joints
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.coco import read_coco
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.report.chart import BINS, histogram
 from posetalk.write.report.page import write_page
 from posetalk.write.samples.sample import KINDS, Sample
 
-COCO = skeleton("coco17")
+COCO = load_skeleton("coco17")
 DATA = Path(os.environ.get("POSETALK_DATA", "missing"))
 HOSTILE = (
     """<script>alert(1)</script><img src=x onerror=alert(1)> </style>"' & $title ${x} &lt; \u2028 <!-- ]]>"""

@@ -15,7 +15,7 @@ from tests.write.screening.test_screen import scene
 
 import posetalk.llm.batch_files as batch
 from posetalk.errors import PosetalkError
-from posetalk.facts.claims import claims_of
+from posetalk.facts.claims import find_claims
 from posetalk.llm.batch_files import read_batch, write_batch
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Rejected
@@ -64,7 +64,7 @@ def test_a_reply_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", BITS)
 def test_claims_are_found(name: str) -> None:
-    quick(lambda: claims_of(text(name, LONG)))
+    quick(lambda: find_claims(text(name, LONG)))
 
 
 @pytest.mark.parametrize("name", BITS)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.facts.figures import figure
 
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.llm.fault import Fault, Reason
-from posetalk.skeleton import skeleton
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_facts.writer import write
 from posetalk.write.from_model.recipe import RECIPES, given_facts, prompt
@@ -23,7 +23,7 @@ from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
 from posetalk.write.screening.rules import gives_away
 from posetalk.write.screening.screen import faults_of
 
-NAMES = skeleton("coco17").names
+NAMES = load_skeleton("coco17").names
 SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
 GOOD = ("Where are the hands of the rider?", "Both hands are at the rider's chest.")
 
@@ -33,7 +33,7 @@ def scene(*poses: dict[str, object]) -> Scene:
     for number, pose in enumerate(poses):
         xy = np.array([figure(**({"at": (200 + 300 * number, 300)} | pose))[name] for name in NAMES])  # type: ignore[arg-type]
         people.append(Person(number, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5))
-    return scene_of(PoseImage(1, Path("a.jpg"), 900, 600, tuple(people)), NAMES)
+    return scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, tuple(people)), NAMES)
 
 
 def sample(*turns: tuple[str, str], kind: Kind = "conversation") -> Sample:

@@ -18,7 +18,7 @@ from posetalk.bench.questions.lines import LONGEST, plain
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question, stable_hash
 from posetalk.errors import PosetalkError, shown
-from posetalk.formats.paths import find_picture
+from posetalk.formats.paths import find_image
 from posetalk.inputs import content_of
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
@@ -102,7 +102,7 @@ def asked_questions(
         open_set.questions if open_set else (), key=lambda q: (stable_hash("limit", q.image), q.id)
     )[:limit]
     names = [q.image for q in closed] + [q.image for q in open_questions]
-    paths = {name: find_picture(images, name) for name in names}
+    paths = {name: find_image(images, name) for name in names}
     questions = [
         AskedQuestion(q.id, path, q.prompt, CLOSED_MAX_TOKENS) for q in closed if (path := paths[q.image])
     ]

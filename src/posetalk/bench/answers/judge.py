@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
 from posetalk.bench.answers.review import ModelAnswer, Review
@@ -15,6 +14,7 @@ from posetalk.bench.questions.openset import CATEGORIES, ImageContext, OpenQuest
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import UNASKED, Outcome
 from posetalk.write.samples.sample import Kind, Turns
+from posetalk.resources import resource_text
 
 MAX_TOKENS = 256  # longest reply, in tokens
 _KIND: dict[str, Kind] = {category: kind for kind, category in CATEGORIES.items()}
@@ -104,7 +104,7 @@ def _review(pair: Pair, outcome: Outcome, judge: str) -> Review:
 @cache
 def _prompt() -> tuple[str, str]:
     """The system's and the user's part of the prompt."""
-    text = files("posetalk.bench.answers").joinpath("prompts", "judge.md").read_text(encoding="utf-8")
+    text = resource_text("bench/answers/prompts/judge.md")
     _, system, user = re.split(r"^# \w+\n", text, flags=re.MULTILINE)
     return system.strip(), user.strip()
 

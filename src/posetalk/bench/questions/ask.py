@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from itertools import combinations
 
 from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 from posetalk.facts.claims import Claim, check_claim
 from posetalk.facts.fact import Fact
-from posetalk.facts.fact import fact as make_fact
+from posetalk.facts.fact import make_fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.speaker import article, subjects
+from posetalk.resources import resource_toml
 
 MAX_PEOPLE = 4  # in an image; more are hard to tell apart by "the third person from the left"
 _ALL = "all"  # stands for a person in the id of a question about the number of people
@@ -57,9 +56,7 @@ class _Subject:
 
 def _load_templates() -> dict[str, list[_Template]]:
     """Templates by what they are about: a person, a pair, an object or the picture."""
-    data = tomllib.loads(
-        files("posetalk.bench.questions").joinpath("questions.toml").read_text(encoding="utf-8")
-    )
+    data = resource_toml("bench/questions/questions.toml")
     templates: dict[str, list[_Template]] = {"person": [], "pair": [], "object": [], "picture": []}
     for row in data["yes_no"]:
         for places in [("face", "shoulder", "chest", "hip", "knee")] if "{place}" in row["fact"] else [("",)]:

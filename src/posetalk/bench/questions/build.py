@@ -14,7 +14,7 @@ from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.bench.questions.questions import KINDS, Question, read_questions, stable_hash, write_questions
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import scene_of
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImage
 
 CLOSED, BLIND = "closed.jsonl", "blind.jsonl"
@@ -89,7 +89,7 @@ def build_closed(
     unlabelled = False
     for annotated in contamination.unseen(images):
         unlabelled |= any(person.is_crowd or not person.labelled.any() for person in annotated.image.people)
-        scene = scene_of(annotated.image, tuple(keypoint_names), annotated.things)
+        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things)
         questions += questions_of(annotated, scene, seed)
     notes = contamination.notes
     if not unlabelled:

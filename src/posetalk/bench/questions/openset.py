@@ -17,7 +17,7 @@ from posetalk.bench.questions.contamination import ContaminationCheck
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.bench.questions.questions import stable_hash
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.types import Box, PoseImage
 from posetalk.write.from_facts.speaker import subjects
@@ -163,7 +163,7 @@ def build_open(
     contamination = ContaminationCheck(training_data)
     strata: dict[_Stratum, list[_Candidate]] = defaultdict(list)
     for annotated in contamination.unseen(images):
-        scene = scene_of(annotated.image, tuple(keypoint_names), annotated.things)
+        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things)
         if not can_ask(annotated, scene):
             continue
         captions = [text for text in annotated.captions if not gives_away(text)]

@@ -15,11 +15,11 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.dataset import read_people
 from posetalk.formats.files import read_start
-from posetalk.formats.paths import find_picture
-from posetalk.images.fit import misfit, scale_and_turns
+from posetalk.formats.paths import find_image
+from posetalk.images.fit import misfit, scale_and_orientation_notes
 from posetalk.inputs import LocalPath, TomlName
 from posetalk.settings import Settings
-from posetalk.skeleton import skeleton as load_skeleton
+from posetalk.skeleton import load_skeleton
 
 
 class BuildSettings(Settings):
@@ -75,7 +75,7 @@ def annotated_images(
             raise PosetalkError(f"{path} is a COCO-style file, which takes no first and last; leave them out")
         folder = Path(settings.images) if settings.images else None
         images = AnnotatedImages(path, captions, objects, images=folder, skeleton=skeleton)
-        size_notes = scale_and_turns(images.some(), path, copies=True) if folder else []
+        size_notes = scale_and_orientation_notes(images.sample(), path, copies=True) if folder else []
         return (
             images,
             images.keypoint_names,
@@ -85,7 +85,7 @@ def annotated_images(
         raise PosetalkError(f"{path} is no COCO-style file; captions and objects go with one")
     folder = Path(settings.images) if settings.images else path.parent
     data = read_people(path, folder, skeleton=skeleton, first=settings.first, last=settings.last)
-    size_notes = scale_and_turns(data.images, path, copies=True) if settings.images else []
+    size_notes = scale_and_orientation_notes(data.images, path, copies=True) if settings.images else []
     return (
         [AnnotatedImage(image) for image in data.images],
         data.keypoint_names,
@@ -109,10 +109,10 @@ def images_with_files(
     folder = Path(settings.images) if settings.images else None
     valid, invalid, last_fault = 0, 0, ""
     for annotated in images:
-        path = None if folder is None else find_picture(folder, annotated.image.name)
+        path = None if folder is None else find_image(folder, annotated.image.name)
         if folder is not None and path is None:
             continue
-        if path is not None and (fault := misfit(replace(annotated.image, path=path), shape=True)):
+        if path is not None and (fault := misfit(replace(annotated.image, path=path), any_size=True)):
             invalid, last_fault = invalid + 1, f"{path.name}: {fault}"
             skipped[last_fault] = None
             continue

@@ -16,7 +16,7 @@ from posetalk.bench.questions.openset import OpenSet
 from posetalk.bench.questions.questions import Question, stable_hash
 from posetalk.bench.report.report import ModelResults, correctness, scores_of
 from posetalk.errors import PosetalkError
-from posetalk.formats.paths import find_picture
+from posetalk.formats.paths import find_image
 from posetalk.images.opening import read_image
 from posetalk.pages.render import render
 
@@ -37,7 +37,7 @@ class Thumbnails:
         return self._cache[name]
 
     def _render(self, name: str) -> str:
-        if self._folder is None or (path := find_picture(self._folder, name)) is None:
+        if self._folder is None or (path := find_image(self._folder, name)) is None:
             return ""
         try:
             thumbnail = Image.fromarray(read_image(path))

@@ -11,7 +11,6 @@ import base64
 import csv
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -21,10 +20,11 @@ from posetalk.atomic_files import whole_file, write_text
 from posetalk.bench.questions.lines import write_lines
 from posetalk.bench.questions.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
-from posetalk.formats.coco import picture_path
-from posetalk.formats.paths import find_picture
+from posetalk.formats.coco import image_path
+from posetalk.formats.paths import find_image
 from posetalk.hub.card import save_card
-from posetalk.images.opening import picture_bytes
+from posetalk.images.opening import image_bytes
+from posetalk.resources import resource_text
 
 TASK = "posetalk_bench"
 COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")
@@ -100,7 +100,7 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
         (
             {
                 "question_id": question.id,
-                "image": picture_path(images, question.image).relative_to(images).as_posix(),
+                "image": image_path(images, question.image).relative_to(images).as_posix(),
                 "text": question.prompt,
                 # one string, because a column of empty and other lists has no single type
                 "choices": "\n".join(question.choices),
@@ -114,7 +114,7 @@ def export_lmms(questions: Sequence[Question], images: Path, folder: Path) -> in
     names = ["accuracy", *(f"accuracy_{kind}" for kind in KINDS if any(q.kind == kind for q in exported))]
     metrics = [_metric(name, "true") for name in names] + [_metric("unreadable", "false")]
     yaml = _YAML.substitute(task=TASK, data=json.dumps(str(data)), metrics="\n".join(metrics))
-    parser = files("posetalk.bench.answers").joinpath("parse.py").read_text(encoding="utf-8")
+    parser = resource_text("bench/answers/parse.py")
     first_import = "from __future__ import annotations\n\n"
     parser = parser.replace(
         first_import, f"{first_import}import os\nfrom pathlib import Path\n\nfrom PIL import Image\n\n", 1
@@ -159,9 +159,7 @@ def export_vlmeval(questions: Sequence[Question], images: Path, out: Path) -> in
             }
             if question.image not in image_rows:
                 image_rows[question.image] = index
-                row["image"] = base64.b64encode(
-                    picture_bytes(picture_path(images, question.image))[0]
-                ).decode()
+                row["image"] = base64.b64encode(image_bytes(image_path(images, question.image))[0]).decode()
             choices = question.choices or ("Yes", "No")
             table.writerow(row | dict(zip(LETTERS, choices, strict=False)))
     return len(questions) - len(exported)
@@ -218,9 +216,9 @@ def _with_images(questions: Sequence[Question], images: Path) -> list[Question]:
 
 
 def _is_readable(images: Path, name: str) -> bool:
-    path = find_picture(images, name)
+    path = find_image(images, name)
     try:
-        return path is not None and bool(picture_bytes(path))
+        return path is not None and bool(image_bytes(path))
     except PosetalkError:
         return False
 

@@ -7,13 +7,13 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from posetalk.facts.body import OTHER
 from posetalk.facts.fact import Fact, Facts
 from posetalk.facts.scene import ScenePerson
 from posetalk.write.from_facts.speaker import Subject, lower
+from posetalk.resources import resource_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class _Phrase:
         )
 
 
-_TEXT = files("posetalk.write.from_facts").joinpath("phrases.toml").read_text(encoding="utf-8")
+_TEXT = resource_text("write/from_facts/phrases.toml")
 _PHRASES = [_Phrase(row) for row in tomllib.loads(_TEXT)["phrase"]]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from posetalk.facts.fact import Facts
 from posetalk.facts.ordinals import ordinal
-from posetalk.facts.scene import Scene, placed
+from posetalk.facts.scene import Scene, people_in_order
 
 # Words of captions for one person, with the pronoun that each allows. A word that three captions share is used.
 NOUNS = {
@@ -86,7 +86,7 @@ def subjects(scene: Scene, captions: Sequence[str]) -> list[Subject]:
     if len(scene.people) == 1 and not scene.others:
         noun = _noun(captions)
         return [Subject(f"the {noun}", FORMS[NOUNS[noun]])]
-    placed_names = placed(scene)
+    placed_names = people_in_order(scene)
     position_names = _names_by_position(len(scene.people), scene.others)
     size_names = _names_by_size(scene) if len(scene.people) == 2 and not scene.others else []
     return [

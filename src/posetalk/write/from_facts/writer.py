@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-from posetalk.facts.claims import check_claim, claims_of
+from posetalk.facts.claims import check_claim, find_claims
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.phrases import Statement, statements
 from posetalk.write.from_facts.sentences import caption_sentence, sentences_of
 from posetalk.write.from_facts.speaker import Subject, lower, relation_sentences, subjects
 from posetalk.write.samples.sample import Kind, Turns
+from posetalk.resources import resource_toml
 
 TURNS = 5  # most questions of a conversation
 PEOPLE = 3  # most people who are described one by one, the largest
@@ -33,7 +32,7 @@ class _Rule:
     answer: tuple[list[str], ...]
 
 
-_FILE = tomllib.loads(files("posetalk.write.from_facts").joinpath("reasons.toml").read_text(encoding="utf-8"))
+_FILE = resource_toml("write/from_facts/reasons.toml")
 _RULES = [
     _Rule(tuple(r["when"]), tuple(q["ask"] for q in r["say"]), tuple(q["answer"] for q in r["say"]))
     for r in _FILE["reason"]
@@ -233,7 +232,7 @@ def _detail(
     for caption in rng.sample(list(captions), len(captions)):
         text = caption_sentence(caption)
         # the facts may contradict a caption: some captions belong to another image
-        if text and all(check_claim(claim, scene) != "contradicts" for claim in claims_of(text)):
+        if text and all(check_claim(claim, scene) != "contradicts" for claim in find_claims(text)):
             sentences.append(text)
             break
     fact_count = 0

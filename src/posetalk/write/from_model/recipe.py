@@ -17,16 +17,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
-from posetalk.facts.scene import Scene, scene_of
+from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.llm.request import ChatRequest, Message
 from posetalk.write.from_model.context import Frame, grounded, paper
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.reply import schema
 from posetalk.write.samples.sample import Kind
+from posetalk.resources import resource_text
 
 Recipe = Literal["paper", "grounded"]
 RECIPES: tuple[Recipe, ...] = ("paper", "grounded")
@@ -47,11 +47,7 @@ class Prompt:
 @cache
 def prompt(recipe: Recipe, kind: Kind) -> Prompt:
     """The prompt of a recipe and kind, read from its file."""
-    text = (
-        files("posetalk.write.from_model")
-        .joinpath("prompts", f"{recipe}_{kind}.md")
-        .read_text(encoding="utf-8")
-    )
+    text = resource_text(f"write/from_model/prompts/{recipe}_{kind}.md")
     _, *parts = _HEADING.split(text)
     sections = [(name, body.strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)]
     section = dict(sections)
@@ -98,8 +94,8 @@ def jobs(
     selected = {kind: preset.select(usable_ids, kind, seed) for kind in kinds}
     for image_id in usable_ids:
         image_kinds = [kind for kind in kinds if image_id in selected[kind]]
-        if image_kinds and (record := annotated.one(image_id)) is not None:
-            scene = scene_of(record.image, annotated.keypoint_names, record.things)
+        if image_kinds and (record := annotated.get(image_id)) is not None:
+            scene = scene_facts(record.image, annotated.keypoint_names, record.things)
             for kind in image_kinds:
                 yield _job(
                     record, scene, annotated.keypoint_names, kind, recipe, seed, preset.questions, max_tokens

@@ -14,7 +14,7 @@ from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.pages.render import render, script_of
 from posetalk.skeleton import Skeleton
-from posetalk.skeleton import skeleton as built_in
+from posetalk.skeleton import load_skeleton
 from posetalk.types import PoseImage
 from posetalk.write.report.chart import Bar, bars, plot_of
 from posetalk.write.report.pose import figure
@@ -74,7 +74,7 @@ def write_page(
     Raises:
         PosetalkError: When a file cannot be read, a line is invalid, there is no sample, or the disk refuses.
     """
-    skeleton = skeleton or built_in("coco17")
+    skeleton = skeleton or load_skeleton("coco17")
     statistics = SampleStatistics()
     reservoirs = {
         kind: _Reservoir[Sample](-(-shown // len(KINDS)), random.Random(f"{seed} {kind}")) for kind in KINDS

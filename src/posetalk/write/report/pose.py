@@ -91,7 +91,7 @@ def _embedded_image(image: PoseImage) -> tuple[tuple[str, tuple[int, int]] | Non
     """A small JPEG, base64, with the image's own size (width, height); or a sentence why it cannot be read."""
     if not image.path.is_file():
         return None, None
-    if fault := misfit(image, shape=True):
+    if fault := misfit(image, any_size=True):
         return None, f"{image.path.name}: {fault}"
     try:
         thumbnail = Image.fromarray(read_image(image.path))

@@ -10,9 +10,9 @@ from typing import Any, Literal, Protocol
 
 from posetalk.atomic_files import check_free, whole_folder
 from posetalk.errors import PosetalkError, need
-from posetalk.formats.coco import picture_path
+from posetalk.formats.coco import image_path
 from posetalk.formats.paths import leads_out
-from posetalk.images.opening import open_picture
+from posetalk.images.opening import open_image
 from posetalk.write.samples.card import Provenance, write_card
 from posetalk.write.samples.parquet import Shards, finevision_row, message_row
 from posetalk.write.samples.sample import Sample, read_samples
@@ -133,7 +133,7 @@ def _check(sample: Sample, images: Path | None) -> None:
     if placeholder := next((found[0] for text in texts if (found := _PLACEHOLDERS.search(text))), None):
         raise PosetalkError(f"its text holds the mark {placeholder}")
     if images is not None:
-        picture_path(images, sample.image)
+        image_path(images, sample.image)
     elif leads_out(sample.image):
         raise PosetalkError(f"its image {sample.image!a} leads out of the folder of the pictures")
 
@@ -148,17 +148,17 @@ def _check_images_exist(samples: Path, images: Path | None, format: ExportFormat
             continue
         checked.add(sample.image)
         try:
-            path = picture_path(images, sample.image)
+            path = image_path(images, sample.image)
         except PosetalkError:  # its samples are left out, see `_check`
             continue
         if not path.is_file():
             raise PosetalkError(f"there is no picture {path}; give the folder that holds all pictures")
-        with open_picture(path):  # reads its first bytes alone
+        with open_image(path):  # reads its first bytes alone
             pass
 
 
 def _row(sample: Sample, format: ExportFormat, images: Path | None) -> dict[str, Any]:
-    path = Path(sample.image) if images is None else picture_path(images, sample.image).absolute()
+    path = Path(sample.image) if images is None else image_path(images, sample.image).absolute()
     match format:
         case "llava":
             return {"id": sample.id, "image": sample.image, "conversations": _conversations(sample)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from posetalk.errors import need
-from posetalk.images.opening import picture_bytes
+from posetalk.images.opening import image_bytes
 from posetalk.write.samples.sample import Sample
 
 ROWS = 300  # rows of a row group: about a hundred COCO images with three samples each, 16 MB
@@ -80,7 +80,7 @@ def _image(path: Path) -> Row:
 
 @lru_cache(maxsize=1)  # the samples of an image come one after the other
 def _read(path: Path, modified_ns: int) -> tuple[bytes, str]:
-    return picture_bytes(path)
+    return image_bytes(path)
 
 
 class Shards:

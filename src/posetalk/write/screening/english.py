@@ -6,13 +6,10 @@ The lists of words are those of screen.toml.
 from __future__ import annotations
 
 import re
-import tomllib
-from importlib.resources import files
 from typing import Any
+from posetalk.resources import resource_toml
 
-FILE: dict[str, Any] = tomllib.loads(
-    files("posetalk.write.screening").joinpath("screen.toml").read_text(encoding="utf-8")
-)
+FILE: dict[str, Any] = resource_toml("write/screening/screen.toml")
 _ASKS, _BODY, _ENGLISH, _OPEN, _PEOPLE = (
     frozenset(FILE["words"][name].split()) for name in ("asks", "body", "english", "open", "people")
 )

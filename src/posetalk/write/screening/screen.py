@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.resources import files
 
-from posetalk.facts.claims import Claim, check_claim, claims_of
+from posetalk.facts.claims import Claim, check_claim, find_claims
 from posetalk.facts.scene import Scene
 from posetalk.llm.fault import Fault
 from posetalk.write.from_model.reply import FEWEST
@@ -126,14 +126,14 @@ def supported_by_facts(sample: Sample, scene: Scene) -> bool:
 
 
 def _supported(question: str, answer: str, scene: Scene) -> bool:
-    verdicts = [check_claim(claim, scene) for claim in claims_of(answer)]
+    verdicts = [check_claim(claim, scene) for claim in find_claims(answer)]
     if (
         question.strip()
         and yes_or_no(question_itself := asked(question))
         and (YES.match(answer) or NO.match(answer))
     ):
         means = "agrees" if YES.match(answer) else "contradicts"
-        verdicts += ["agrees" for claim in claims_of(question_itself) if check_claim(claim, scene) == means]
+        verdicts += ["agrees" for claim in find_claims(question_itself) if check_claim(claim, scene) == means]
     return "agrees" in verdicts
 
 
@@ -187,9 +187,9 @@ def _prompt_runs(prompt_text: str) -> frozenset[tuple[str, ...]]:
 
 def _contradicted(question: str, answer: str, turn_number: str, scene: Scene) -> Iterator[Fault]:
     """Claims of the answer, of a question that it affirms or that asks why, and a no to what is true."""
-    question_itself, claims = asked(question), claims_of(answer)
+    question_itself, claims = asked(question), find_claims(answer)
     if _WHY.match(question_itself) or (yes_or_no(question_itself) and YES.match(answer)):
-        claims = claims_of(question_itself) + claims
+        claims = find_claims(question_itself) + claims
     for claim in claims:
         if check_claim(claim, scene) == "contradicts":
             state = "so" if claim.value else "not so"
@@ -209,7 +209,7 @@ def _contradicted(question: str, answer: str, turn_number: str, scene: Scene) ->
 
 def _claim_put(question: str) -> Claim | None:
     """The claim of a yes-or-no question that has one claim, at its end."""
-    claims = claims_of(question)
+    claims = find_claims(question)
     ending = question.rstrip(" ?").lower().removesuffix(" down").removesuffix(" up")
     return claims[0] if len(claims) == 1 and ending.endswith(claims[0].text.lower()) else None
 
@@ -235,7 +235,9 @@ def _mismatch(question: str, answer: str, turn_number: str) -> Iterator[Fault]:
         fault = "says neither yes nor no"
     elif yes_or_no(question_itself) and _VERDICT.match(answer) and (claim := _claim_put(question_itself)):
         yes = bool(YES.match(answer))
-        if any(other.key == claim.key and (other.value == claim.value) != yes for other in claims_of(answer)):
+        if any(
+            other.key == claim.key and (other.value == claim.value) != yes for other in find_claims(answer)
+        ):
             fault = f"says {first_word} and then the opposite"
     if fault:
         yield Fault("mismatch", f'the answer{turn_number} {fault} ("{part(answer)}")')
