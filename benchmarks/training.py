@@ -24,6 +24,7 @@ from posetalk.model.adapters import set_trainable
 from posetalk.model.files import conversation
 from posetalk.settings import ModelSettings
 from posetalk.skeleton import Keypoint, load_skeleton
+from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import CHAIN, Packing, collate, pack
 from posetalk.train.target import Target
 
@@ -72,7 +73,7 @@ def stepper(
     batch = collate([view() for _ in range(people)], pad=0, readout=readout)  # type: ignore[arg-type, misc]
 
     def step() -> float:
-        loss = trained(**batch).loss
+        loss = forward_with_loss(trained, batch).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

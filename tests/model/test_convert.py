@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from transformers import Dinov2Config, LlamaConfig, LlamaForCausalLM
 
 from posetalk.errors import PosetalkError
-from posetalk.model.convert import Converted, convert
+from posetalk.model.convert import ConvertedTensor, convert
 from posetalk.model.files import load
 
 D, HEADS, BLOCKS, PATCH, GRID, SIDE = 32, 4, 2, 14, 5, 4  # positions learned on 5 x 5 patches, used on 4 x 4
@@ -199,7 +199,7 @@ def test_every_tensor_is_reported(towers: dict[str, str], tmp_path: Path) -> Non
     assert [row.target for row in rows if row.source == "vision_model.blocks.0.attn.qkv.bias"] == [
         f"{stem}{part}_proj.bias" for part in "qkv"
     ]
-    lora = Converted(
+    lora = ConvertedTensor(
         "vision_model.blocks.0.attn.lora_A_q", f"{stem}q_proj.weight", (4, D), "LoRA, added times 1.5"
     )
     assert lora in rows

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaConfig
 
 from posetalk.errors import PosetalkError
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import set_trainable, trainable_parameters
 from posetalk.model.files import PRESETS, build, load, make_config, preset_configs, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import ModelSettings
@@ -20,7 +20,7 @@ def test_presets_train_as_many_numbers_as_the_papers(name: str, connector: int) 
     config = make_config(PRESETS[name], *preset_configs())
     with torch.device("meta"):
         model = set_trainable(PoseLLM(config), PRESETS[name])
-    assert trainable(model) == {
+    assert trainable_parameters(model) == {
         "connector": connector,
         "readout": 0,
         "language_model": 4_194_304,

@@ -9,8 +9,8 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from posetalk.model.movenet import (
+    CELLS,
     EFFICIENTNET_LITE0,
-    FINE,
     InvertedResidual,
     MoveNetConfig,
     MoveNetModel,
@@ -67,9 +67,9 @@ def test_without_a_pyramid_the_stages_stand_for_it() -> None:
         seen = model(pictures())
     assert fine.shape == (2, 4 + 6 + 6, 16, 16) and model.config.fine_channels == 16
     assert seen.fine.shape == fine.shape
-    cells = seen.last_hidden_state.unflatten(1, (2, 2))[1, 1, 0, 10 : 10 + 4 * FINE**2]
-    assert torch.equal(cells.reshape(4, FINE, FINE), fine[1, :4, FINE:, :FINE])
-    assert model.config.hidden_size == 10 + 4 * FINE**2 + 8
+    cells = seen.last_hidden_state.unflatten(1, (2, 2))[1, 1, 0, 10 : 10 + 4 * CELLS**2]
+    assert torch.equal(cells.reshape(4, CELLS, CELLS), fine[1, :4, CELLS:, :CELLS])
+    assert model.config.hidden_size == 10 + 4 * CELLS**2 + 8
     assert coarse.shape == (2, 10, 2, 2)
 
 
@@ -92,8 +92,8 @@ def test_a_token_is_the_last_layer_its_pyramid_cells_and_its_place() -> None:
         coarse, fine = model.maps(pictures())
         seen = model(pictures()).last_hidden_state.unflatten(1, (2, 2))
     assert torch.equal(seen[..., :10].permute(0, 3, 1, 2), coarse)
-    cells = seen[1, 1, 0, 10 : 10 + 3 * FINE**2].reshape(3, FINE, FINE)  # row 1, column 0
-    assert torch.equal(cells, fine[1, :, FINE:, :FINE])
+    cells = seen[1, 1, 0, 10 : 10 + 3 * CELLS**2].reshape(3, CELLS, CELLS)  # row 1, column 0
+    assert torch.equal(cells, fine[1, :, CELLS:, :CELLS])
     assert torch.equal(seen[0, ..., -8:], seen[1, ..., -8:])
 
 
@@ -115,7 +115,7 @@ def test_the_heat_maps_only_lengthen_the_tokens() -> None:
     with torch.no_grad():
         a, b = plain(pictures()).last_hidden_state, more(pictures()).last_hidden_state
     assert more.config.hidden_size == plain.config.hidden_size + 3 * 2
-    assert torch.equal(b[..., : 10 + 3 * FINE**2], a[..., :-8])
+    assert torch.equal(b[..., : 10 + 3 * CELLS**2], a[..., :-8])
     assert torch.equal(b[..., -8:], a[..., -8:])
 
 

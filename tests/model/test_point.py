@@ -11,11 +11,12 @@ import torch
 from posetalk.errors import PosetalkError
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import Localizer
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import set_trainable, trainable_parameters
 from posetalk.model.files import build, conversation, load, save
-from posetalk.model.point import PointHead, gaussian, point_loss
+from posetalk.model.point import PointHead
 from posetalk.settings import ModelSettings
 from posetalk.skeleton import Keypoint
+from posetalk.train.losses import LossSettings, forward_with_loss
 from posetalk.train.packing import collate, pack
 from posetalk.train.target import Target
 from posetalk.types import Box
@@ -66,25 +67,6 @@ def test_fine_maps_add_to_the_cells_they_cover_whatever_their_size() -> None:
     assert head.keys(hidden, torch.zeros(1, 3, 12, 12)).shape == before.shape
 
 
-def test_a_target_is_a_gaussian_around_its_place() -> None:
-    share = gaussian(torch.tensor([[0.3, 0.8]]), 10, 0.1).view(10, 10)
-    assert share.sum().item() == pytest.approx(1)
-    centres = (torch.arange(10) + 0.5) / 10
-    assert float((share.sum(0) * centres).sum()) == pytest.approx(0.3, abs=0.02)
-    assert float((share.sum(1) * centres).sum()) == pytest.approx(0.8, abs=0.02)
-
-
-def test_the_loss_leaves_out_what_is_not_known() -> None:
-    heat, visible = torch.zeros(1, 3, 16), torch.zeros(1, 3)
-    nothing = torch.full((1, 3, 3), NAN)
-    assert point_loss(heat, visible, nothing, 0.1) == 0
-    one = nothing.clone()
-    one[0, 1, :2] = 0.5
-    assert float(point_loss(heat, visible, one, 0.1)) == pytest.approx(np.log(16))
-    one[0, 1, 2] = 1
-    assert float(point_loss(heat, visible, one, 0.1)) == pytest.approx(np.log(16) + np.log(2) / 4)
-
-
 def test_packed_questions_equal_separate_ones(network) -> None:
     model, tokenizer, _ = network
     talk, pictures = conversation(model.config, tokenizer), pixels()
@@ -96,7 +78,7 @@ def test_packed_questions_equal_separate_ones(network) -> None:
             (pictures[i], pack(talk, [FOUND[j] for j in c], readout="point"))
             for i, c in zip(people, chosen, strict=True)
         ]
-        value = model(**collate(rows, pad=0, readout="point"), num_items_in_batch=1).loss
+        value = forward_with_loss(model, collate(rows, pad=0, readout="point"), num_items_in_batch=1).loss
         value.backward()
         return value.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
@@ -111,21 +93,18 @@ def test_packed_questions_equal_separate_ones(network) -> None:
 def test_the_digits_learn_beside_the_places(network) -> None:
     model, tokenizer, _ = network
     talk, rows = conversation(model.config, tokenizer), []
-    for digits_too in (False, True):
-        packed = pack(talk, FOUND, readout="point", digits_too=digits_too)
+    for learn_digits in (False, True):
+        packed = pack(talk, FOUND, readout="point", learn_digits=learn_digits)
         rows.append(collate([(pixels(1)[0], packed)], pad=0, readout="point"))
     plain, both = rows
     assert (plain["labels"] >= 0).sum() == 3  # a question each
     answer = len(talk.answer.ids(0, 0))
     assert (both["labels"] >= 0).sum() == 2 * answer  # nobody answers for what has no place
     with torch.no_grad():
-        places = model(**plain, num_items_in_batch=1).loss
-        model.digits_too = True
-        whole = model(**both, num_items_in_batch=1).loss
-        model.digits_too = False
-        written = model(
-            **{k: v for k, v in both.items() if k not in ("ends", "points")}, num_items_in_batch=1
-        )
+        places = forward_with_loss(model, plain, num_items_in_batch=1).loss
+        whole = forward_with_loss(model, both, LossSettings(learn_digits=True), 1).loss
+        digits_alone = {k: v for k, v in both.items() if k not in ("ends", "points")}
+        written = forward_with_loss(model, digits_alone, num_items_in_batch=1)
     # two places weigh as much as their answers' tokens
     torch.testing.assert_close(whole, places * answer + written.loss, rtol=1e-5, atol=1e-4)
 
@@ -175,7 +154,7 @@ def test_lora_saves_the_head_and_the_reader_beside_its_adapters(network, tmp_pat
     torch.manual_seed(0)
     fresh, _ = build(settings)
     adapted = set_trainable(fresh, settings)
-    assert trainable(adapted)["readout"] > 0
+    assert trainable_parameters(adapted)["readout"] > 0
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if parameter.requires_grad:
@@ -246,7 +225,7 @@ def test_it_learns_to_point(tiny_settings: ModelSettings) -> None:
     rows = collate(batch, pad=0, readout="point")
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=3e-3)
     for _ in range(250):
-        loss = network(**rows).loss
+        loss = forward_with_loss(network, rows).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

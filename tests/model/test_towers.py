@@ -25,11 +25,12 @@ from transformers import (
 )
 
 from posetalk.errors import PosetalkError
-from posetalk.model.adapters import set_trainable, trainable
+from posetalk.model.adapters import set_trainable, trainable_parameters
 from posetalk.model.files import build, conversation, load, save
 from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.settings import CropSettings, LoraSettings, ModelSettings
 from posetalk.skeleton import Keypoint
+from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import collate, pack
 from posetalk.train.target import Target
 
@@ -133,7 +134,7 @@ def test_it_learns_and_comes_back_from_its_folder(
     talk = conversation(model.config, tokenizer)
     assert talk.prefix.count(model.config.image_token_id) == tokens
     network = set_trainable(model, chosen)
-    counts = trainable(network)
+    counts = trainable_parameters(network)
     assert {part: bool(n) for part, n in counts.items()} == {
         "connector": True, "readout": False, "language_model": tune_text != "frozen",
         "vision_encoder": tune_vision != "frozen",
@@ -150,7 +151,7 @@ def test_it_learns_and_comes_back_from_its_folder(
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1)
     losses = []
     for _ in range(3):
-        loss = network(**batch).loss
+        loss = forward_with_loss(network, batch).loss
         optimizer.zero_grad()
         loss.backward()
         learning = {

@@ -12,7 +12,7 @@ from PIL import Image
 
 from posetalk.cli import main
 from posetalk.model.files import build, load, save
-from posetalk.score.calibrate import _line
+from posetalk.score.calibrate import _fit_visible
 from posetalk.score.calibration import draw_reliability, reliability
 from posetalk.settings import ModelSettings
 from posetalk.skeleton import load_skeleton
@@ -46,7 +46,7 @@ def test_the_visible_line_is_the_likeliest() -> None:
     rng = np.random.default_rng(0)
     logit = torch.from_numpy(rng.normal(0, 2, 5000)).float()
     seen = torch.from_numpy(rng.uniform(0, 1, 5000)).float() < torch.sigmoid(0.5 * logit + 1)
-    assert _line(logit, seen.float()) == pytest.approx((0.5, 1.0), abs=0.1)
+    assert _fit_visible(logit, seen.float()) == pytest.approx((0.5, 1.0), abs=0.1)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, scored_people
-from posetalk.score.evaluate import average_place, evaluate
+from posetalk.score.evaluate import average_position, evaluate
 from posetalk.score.oks import COCO_NUMBERS, coco_ap
 from posetalk.score.report import EvaluationReport
 from posetalk.skeleton import Keypoint, Skeleton, load_skeleton
@@ -121,7 +121,7 @@ def test_large_people_have_eight_labels_and_a_long_side() -> None:
 
 def test_the_baseline_stands_at_the_average_place_of_the_box() -> None:
     truth = made()
-    first = average_place(truth, [], THREE)[0]
+    first = average_position(truth, [], THREE)[0]
     assert first.keypoints[0].tolist() == [10 + 0.2 * 80, 20 + 0.1 * 120, 1]
     at_place = [
         replace(i, people=tuple(replace(p, keypoints=_placed(p.box)) for p in i.people)) for i in truth.images
@@ -129,7 +129,7 @@ def test_the_baseline_stands_at_the_average_place_of_the_box() -> None:
     report = evaluate(replace(truth, images=tuple(at_place)), [], THREE)
     assert report.baseline["mean_oks"] == 1 and report.baseline["AP"] == pytest.approx(1)
     unknown = replace(THREE, keypoints=tuple(replace(p, place=None) for p in THREE.keypoints))
-    assert average_place(truth, [], unknown)[0].keypoints[0].tolist() == [50, 80, 1]
+    assert average_position(truth, [], unknown)[0].keypoints[0].tolist() == [50, 80, 1]
     assert any("middle of the box" in note for note in evaluate(truth, [], unknown).notes)
 
 
@@ -159,7 +159,7 @@ def test_a_detectors_boxes_have_ap_alone() -> None:
     found.append(replace(found[0], person_id=5000, box_score=0.3))
     report = evaluate(truth, found, THREE, box_source="boxes.json")
     assert {n: report.numbers[n] for n in COCO_NUMBERS} == coco_ap(truth, found, THREE.sigmas)
-    assert report.numbers["mean_oks"] is None and report.missing is None and not report.cases
+    assert report.numbers["mean_oks"] is None and report.missing is None and not report.qualitative_cases
     assert any("mean_oks" in note for note in report.notes)
     assert report.baseline["AP"] < report.numbers["AP"]
     text = report.to_markdown()
@@ -301,9 +301,9 @@ def test_a_set_of_val2017s_size_is_not_denied_its_name() -> None:
 def test_others_are_scored_on_the_same_people(tmp_path: Path) -> None:
     truth = made(people=12)
     near, far = answers(truth, 4.0), answers(truth, 12.0)
-    report = evaluate(truth, near, THREE, beside={"theirs": far})
+    report = evaluate(truth, near, THREE, compare={"theirs": far})
     alone = evaluate(truth, far, THREE)
-    assert report.beside["theirs"] == alone.numbers
+    assert report.compared["theirs"] == alone.numbers
     assert report.intervals is not None
     low, high = report.intervals["mean_oks_over_theirs"]
     lead = report.numbers["mean_oks"] - alone.numbers["mean_oks"]
@@ -314,7 +314,7 @@ def test_others_are_scored_on_the_same_people(tmp_path: Path) -> None:
     )
     strangers = [replace(p, person_id=p.person_id + 500) for p in far]
     with pytest.raises(PosetalkError, match="whom made does not have"):
-        evaluate(truth, near, THREE, beside={"theirs": strangers})
+        evaluate(truth, near, THREE, compare={"theirs": strangers})
 
 
 def test_what_is_said_to_be_seen_is_compared_with_the_flags() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, PredictionLog
-from posetalk.score.run import _box_source, _others
+from posetalk.score.report import EvaluationReport
+from posetalk.score.run import _box_source, _read_others, evaluate_model
+from posetalk.settings import EvaluateSettings
 from posetalk.types import Box, frozen_array
 
 
@@ -22,14 +27,40 @@ def test_runs_that_all_hold_a_predictions_file_are_told_apart(tmp_path: Path) ->
         with PredictionLog(file) as log:
             log.add([one])
     files[3].write_bytes(files[3].read_bytes() + b'{"image')
-    found, told = _others(files)
+    found, told = _read_others(files)
     numbers = {name: some[0].image_id for name, some in found.items()}
     assert numbers == {"a/run/predictions": 1, "b/run/predictions": 2, f"{tmp_path.name}/baseline": 3, "c": 4}
     assert len(told) == 1 and "cut off" in told[0]
     with pytest.raises(PosetalkError, match="given twice"):
-        _others([files[0], files[0]])
+        _read_others([files[0], files[0]])
 
 
 def test_a_file_of_boxes_passes_for_no_other_source() -> None:
     assert _box_source(Path("deep/detector.json")) == "detector.json"
     assert not {_box_source(Path(name)) for name in (MODEL, GROUND_TRUTH)} & {MODEL, GROUND_TRUTH}
+
+
+def test_an_evaluation_returns_its_report_and_prints_nothing(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="posetalk")
+    Image.fromarray(np.zeros((80, 100, 3), np.uint8)).save(tmp_path / "1.png")
+    person = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 60, 60], "area": 3000, "iscrowd": 0}
+    people = [
+        {**person, "id": number, "keypoints": [30, 20, 2] * count, "num_keypoints": count}
+        for number, count in ((1, 17), (2, 16))  # the second one's keypoints are not COCO's
+    ]
+    image = {"id": 1, "file_name": "1.png", "width": 100, "height": 80}
+    labels = {"images": [image], "annotations": people, "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    settings = EvaluateSettings(
+        model=str(tiny_model), annotations=str(tmp_path / "labels.json"), images=str(tmp_path)
+    )
+    report = evaluate_model(settings, tmp_path / "out")
+    assert isinstance(report, EvaluationReport) and report.people == 1
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(
+        json.dumps(report.to_dict())
+    )
+    assert (tmp_path / "out" / "report.md").read_text().startswith(report.to_markdown())
+    assert any(message.startswith("skipped: ") for message in caplog.messages)
+    assert capsys.readouterr().out == ""

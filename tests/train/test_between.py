@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from posetalk.skeleton import load_skeleton
-from posetalk.train.interpolated import KEPT_FOR_TESTS, interpolated_keypoints
+from posetalk.train.interpolated import HELD_OUT, interpolated_keypoints
 from posetalk.train.target import Target
 
 COCO = load_skeleton("coco17").keypoints
@@ -17,7 +17,7 @@ FOUND = [
     Target(k, (float(x), float(y)), (True, False, None)[i % 3])
     for i, (k, (x, y)) in enumerate(zip(COCO, RNG.uniform(0, 1, (17, 2)), strict=True))
 ]
-PLACES = {t.keypoint.name: np.array(t.place) for t in FOUND}
+PLACES = {t.keypoint.name: np.array(t.xy) for t in FOUND}
 SEEN = {t.keypoint.name: t.visible for t in FOUND}
 SHARE = {"halfway between": 0.5, "midpoint of": 0.5, "one third": 1 / 3, "a quarter": 0.25}
 PART = {"upper arm": ("shoulder", "elbow"), "forearm": ("elbow", "wrist"), "lower arm": ("elbow", "wrist")}
@@ -41,7 +41,7 @@ def test_every_question_means_the_place_that_it_teaches() -> None:
         name = target.keypoint.name
         share, first, second = ends(name)
         wanted = (1 - share) * PLACES[first] + share * PLACES[second]
-        assert target.place == pytest.approx(tuple(wanted))
+        assert target.xy == pytest.approx(tuple(wanted))
         if target.keypoint.sentence:
             assert ends(target.keypoint.sentence)[0] == 0.5
             assert {first, second} == set(ends(target.keypoint.sentence)[1:])
@@ -56,7 +56,7 @@ def test_some_lines_are_kept_for_tests_under_any_name() -> None:
     for seed in range(400):
         for target in interpolated_keypoints(FOUND, 4, np.random.default_rng(seed)):
             _, first, second = ends(target.keypoint.name)
-            assert frozenset({first, second}) not in KEPT_FOR_TESTS
+            assert frozenset({first, second}) not in HELD_OUT
             assert not re.search("thigh|pelvis|thorax|chest", target.keypoint.name + target.keypoint.sentence)
 
 

@@ -17,7 +17,7 @@ from tests.hub.hub import faults_of
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.hub.push import upload_of
-from posetalk.model.adapters import fitting, set_trainable, trainable
+from posetalk.model.adapters import set_trainable, trainable_parameters, with_default_tuning
 from posetalk.model.files import BUNDLED, build, load
 from posetalk.model.fingerprint import weights_fingerprint
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
@@ -162,10 +162,10 @@ def test_what_is_tuned_of_a_saved_model_needs_no_towers_names(
     given: dict[str, Tuning], trained: set[str]
 ) -> None:
     model, _ = load("bundled")
-    counts = trainable(set_trainable(model, fitting(model, ModelSettings(**given))))
+    counts = trainable_parameters(set_trainable(model, with_default_tuning(model, ModelSettings(**given))))
     assert {name for name, count in counts.items() if count} == {"connector", "readout", *trained}
 
 
 def test_a_network_from_nothing_needs_them() -> None:
-    with pytest.raises(PosetalkError, match="name both, vision and text"):
+    with pytest.raises(PosetalkError, match="name both, vision_encoder and language_model"):
         build(ModelSettings(vision_encoder="x"))

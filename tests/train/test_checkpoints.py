@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 from posetalk.settings import TrainSettings
-from posetalk.train.run import train
-from posetalk.train.steps import fault, forget_after, last_checkpoint
+from posetalk.train.run import train_model
+from posetalk.train.steps import checkpoint_error, drop_steps_after, last_checkpoint
 
 
 def cut(name: str) -> Callable[[Path], object]:
@@ -64,43 +64,45 @@ def done(settings: TrainSettings, made: dict[str, Path]) -> Path:
     """A run of six steps with checkpoints after three and six, made once."""
     out = made["at"] / "out"
     if not out.exists():
-        train(settings, out)
+        train_model(settings, out)
     return out
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_set_aside(
-    damage: str, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damage: str, done: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="posetalk")
     spoil, says = DAMAGES[damage]
     folder = tmp_path / "checkpoints"
     shutil.copytree(done / "checkpoints", folder)
     arguments = TrainingArguments(use_cpu=True, output_dir=str(folder))
     assert last_checkpoint(folder, arguments) == str(folder / "checkpoint-6")
-    assert capsys.readouterr().out == ""
+    assert not caplog.messages
     spoil(folder / "checkpoint-6")
     assert last_checkpoint(folder, arguments) == str(folder / "checkpoint-3")
-    said = capsys.readouterr().out
-    assert f"{folder / 'checkpoint-6'} is damaged" in said and says in said
-    assert said.endswith("the run goes on from checkpoint-3\n") and said.count("\n") == 1
+    [message] = caplog.messages
+    assert f"{folder / 'checkpoint-6'} is damaged" in message and says in message
+    assert message.endswith("the run goes on from checkpoint-3") and "\n" not in message
     assert {path.name for path in folder.iterdir()} == {"checkpoint-3", "damaged-checkpoint-6"}
     spoil(folder / "checkpoint-3")
     assert last_checkpoint(folder, arguments) is None
-    assert capsys.readouterr().out.endswith("the run begins anew\n")
+    assert caplog.messages[-1].endswith("the run begins anew")
 
 
 @pytest.mark.parametrize("damaged", [("checkpoint-6",), ("checkpoint-3", "checkpoint-6")])
 def test_a_run_ends_the_same(
-    damaged: tuple[str, ...], settings: TrainSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damaged: tuple[str, ...], settings: TrainSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    out = train(settings, tmp_path / "out")
+    caplog.set_level("INFO", logger="posetalk")
+    out = train_model(settings, tmp_path / "out")
     log, weights = losses(out), load_file(out / "model.safetensors")
     for name in damaged:
         cut("optimizer.pt")(out / "checkpoints" / name)
     (out / "model.safetensors").unlink()
-    capsys.readouterr()
-    train(settings, out)
-    assert capsys.readouterr().out.count("is damaged") == len(damaged)
+    caplog.clear()
+    train_model(settings, out)
+    assert caplog.text.count("is damaged") == len(damaged)
     assert losses(out) == log
     again = load_file(out / "model.safetensors")
     assert all(torch.equal(weight, again[name]) for name, weight in weights.items())
@@ -116,19 +118,19 @@ def test_shards_and_folders_of_sharded_runs(done: Path, tmp_path: Path) -> None:
     shutil.copytree(done / "checkpoints" / "checkpoint-6", folder)
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "adapter_model.safetensors", "b": "other.safetensors"}}))
-    assert fault(folder) == "other.safetensors is missing"
+    assert checkpoint_error(folder) == "other.safetensors is missing"
     index.write_text("{")
-    assert fault(folder) == "model.safetensors.index.json is cut off"
+    assert checkpoint_error(folder) == "model.safetensors.index.json is cut off"
     index.unlink()
     # accelerate's: weights and optimizer in folders of their own
     (folder / "pytorch_model_fsdp_0").mkdir()
     (folder / "optimizer.pt").unlink()
-    assert fault(folder) is None
+    assert checkpoint_error(folder) is None
 
 
 def test_damaged_lines_of_a_log_are_forgotten(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     good = '{"step": 1, "loss": 2.0}\n'
     log.write_bytes(good.encode() + b'{"step"\n[1]\n\xff\xfe\n{"step": "x"}\n{"step": 5}\n{"st')
-    forget_after(log, 3)
+    drop_steps_after(log, 3)
     assert log.read_text() == good

@@ -19,7 +19,7 @@ from posetalk.errors import PosetalkError
 from posetalk.settings import DataSettings, TrainSettings
 from posetalk.train import readable as pictures
 from posetalk.train import run
-from posetalk.train.readable import unreadable
+from posetalk.train.readable import unreadable_images
 
 
 def cut(file: Path) -> None:
@@ -65,7 +65,7 @@ def test_what_is_no_picture_is_told(content: bytes | None, says: str, tmp_path: 
 
 def looked_at(names: list[Path]) -> dict[Path, str]:
     arguments = TrainingArguments(use_cpu=True, output_dir=str(names[0].parent))
-    return unreadable(names, names[0].with_name("found.json"), arguments)
+    return unreadable_images(names, names[0].with_name("found.json"), arguments)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,9 @@ def test_a_person_who_cannot_be_seen_is_left_out_and_told(
     features: bool,
     settings: TrainSettings,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", logger="posetalk")
     change: dict[str, Any] = {"max_steps": 3}
     if features:
         assert settings.model
@@ -92,11 +93,11 @@ def test_a_person_who_cannot_be_seen_is_left_out_and_told(
     settings = settings.model_copy(update=change)
     less = without(settings, 2)
     spoil(settings)
-    capsys.readouterr()
-    run.train(settings, tmp_path / "out")
-    said = capsys.readouterr().out
+    caplog.clear()
+    run.train_model(settings, tmp_path / "out")
+    said = caplog.text
     assert said.count("skipped: ") == 1 and says in said
-    run.train(less, tmp_path / "less")
+    run.train_model(less, tmp_path / "less")
     found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "less"))
     assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
     assert "People: 2 per epoch" in (tmp_path / "out" / "README.md").read_text()
@@ -106,7 +107,7 @@ def test_when_nobody_is_left_the_first_reason_is_told(settings: TrainSettings, t
     for number in (1, 2, 3):
         cut(tmp_path / f"{number}.png")
     with pytest.raises(PosetalkError, match=r"no person with a labelled keypoint \(cannot decode"):
-        run.train(settings, tmp_path / "out")
+        run.train_model(settings, tmp_path / "out")
 
 
 def test_a_picture_that_is_damaged_meanwhile(
@@ -114,7 +115,7 @@ def test_a_picture_that_is_damaged_meanwhile(
 ) -> None:
     """The steps before it are kept; the next start looks again, and goes on without it or, repaired, as undisturbed."""
     settings = settings.model_copy(update={"batch_size": 1, "save_steps": 100})
-    whole = run.train(settings, tmp_path / "whole")
+    whole = run.train_model(settings, tmp_path / "whole")
     out, last = tmp_path / "out", run._PoseTrainer.training_step
 
     def step(self: Any, *given: Any, **more: Any) -> torch.Tensor:
@@ -128,17 +129,17 @@ def test_a_picture_that_is_damaged_meanwhile(
     with monkeypatch.context() as patch:
         patch.setattr(run._PoseTrainer, "training_step", step)
         with pytest.raises(PosetalkError, match=r"^cannot decode .*; the same command goes on from there$"):
-            run.train(settings, out)
+            run.train_model(settings, out)
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["checkpoint-3"]
     assert json.loads((out / "pictures.json").read_text())["again"]
     shutil.copytree(out, tmp_path / "other")
     for number in (1, 2, 3):
         shutil.move(tmp_path / f"kept{number}.png", tmp_path / f"{number}.png")
-    run.train(settings, out)
+    run.train_model(settings, out)
     found, expected = (load_file(folder / "model.safetensors") for folder in (out, whole))
     assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
     cut(tmp_path / "2.png")
-    run.train(settings, tmp_path / "other")
+    run.train_model(settings, tmp_path / "other")
     assert len((tmp_path / "other" / "log.jsonl").read_text().splitlines()) == 6
     assert "People: 2 per epoch" in (tmp_path / "other" / "README.md").read_text()
 
@@ -161,21 +162,21 @@ def test_a_resumed_run_does_not_look_again(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_picture_that_was_changed_since_the_first_steps_is_told(
-    settings: TrainSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: TrainSettings, tmp_path: Path
 ) -> None:
     photo, other = (tmp_path / f"{number}.png" for number in (2, 3))
     cut(other)  # left out from the beginning
     whole = photo.read_bytes()
-    shutil.copytree(run.train(settings, tmp_path / "out"), tmp_path / "again")
+    shutil.copytree(run.train_model(settings, tmp_path / "out"), tmp_path / "again")
     shutil.rmtree(tmp_path / "again" / "checkpoints" / "checkpoint-6")
     (tmp_path / "again" / "model.safetensors").unlink()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(photo)
     for _ in range(2):
         with pytest.raises(PosetalkError, match=r"2\.png changed since the run in .*again began; put back"):
-            run.train(settings, tmp_path / "again")
+            run.train_model(settings, tmp_path / "again")
     photo.write_bytes(whole)
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(other)  # repaired: the run goes on without it
-    run.train(settings, tmp_path / "again")
+    run.train_model(settings, tmp_path / "again")
     found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("again", "out"))
     assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
     assert "People: 2 per epoch" in (tmp_path / "again" / "README.md").read_text()

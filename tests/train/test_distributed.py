@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings
-from posetalk.train.run import train
+from posetalk.train.run import train_model
 
 
 def write_people(folder: Path) -> DataSettings:
@@ -60,7 +60,7 @@ def test_two_processes_learn_what_one_does(tiny_settings: ModelSettings, tmp_pat
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
-    train(settings, tmp_path / "one")
+    train_model(settings, tmp_path / "one")
     for key in ("loss", "grad_norm", "learning_rate"):
         one, two = logged(tmp_path / "one", key), logged(tmp_path / "two", key)
         assert len(one) == 3

@@ -21,7 +21,7 @@ from posetalk.model.movenet import MoveNetConfig, MoveNetModel
 from posetalk.model.posellm import PoseLLMModel
 from posetalk.settings import CropSettings, ModelSettings, TrainSettings
 from posetalk.train import run
-from posetalk.train.feature_cache import FeatureCache, look
+from posetalk.train.feature_cache import FeatureCache, vision_features
 
 
 def movenet(folder: Path) -> str:
@@ -63,8 +63,8 @@ def test_kept_features_teach_what_pixels_teach(
         change |= {"vision_encoder": movenet(tmp_path), "crop": CropSettings(size=64, pixels="half")}
     plain = settings.model_copy(update={"model": settings.model.model_copy(update=change)})
     kept = plain.model_copy(update={"feature_cache": str(tmp_path / "features")})
-    run.train(plain, tmp_path / "plain")
-    run.train(kept, tmp_path / "kept")
+    run.train_model(plain, tmp_path / "plain")
+    run.train_model(kept, tmp_path / "kept")
     assert losses(tmp_path / "kept") == pytest.approx(losses(tmp_path / "plain"), rel=2e-2)
     assert len(list((tmp_path / "features").rglob("*.safetensors"))) == 12  # 6 steps x 2 people
     assert not list((tmp_path / "features").rglob("*.part"))
@@ -73,15 +73,17 @@ def test_kept_features_teach_what_pixels_teach(
     def blind(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(PoseLLMModel, "look", blind)
-    run.train(kept.model_copy(update={"learning_rate": 1e-3}), tmp_path / "again")
+    monkeypatch.setattr(PoseLLMModel, "vision_output", blind)
+    run.train_model(kept.model_copy(update={"learning_rate": 1e-3}), tmp_path / "again")
     with pytest.raises(AssertionError):
-        run.train(kept.model_copy(update={"seed": 7}), tmp_path / "others")
+        run.train_model(kept.model_copy(update={"seed": 7}), tmp_path / "others")
 
 
 def test_a_tower_that_learns_keeps_nothing(settings: TrainSettings, tmp_path: Path) -> None:
-    with pytest.raises(PosetalkError, match="set tune_vision to 'frozen'"):
-        run.train(settings.model_copy(update={"feature_cache": str(tmp_path / "features")}), tmp_path / "run")
+    with pytest.raises(PosetalkError, match="set tune_vision_encoder to 'frozen'"):
+        run.train_model(
+            settings.model_copy(update={"feature_cache": str(tmp_path / "features")}), tmp_path / "run"
+        )
     assert not (tmp_path / "features").exists()
 
 
@@ -118,7 +120,9 @@ def test_a_damaged_file_is_named(tiny_settings: ModelSettings, tmp_path: Path) -
     model, _ = build(tiny_settings)
     features, square = FeatureCache(tmp_path, model.model.vision_tower, "half"), Square((30, 30), 40, 56)
     features.fill(
-        [(picture, square)], partial(look, model, CropSettings(size=56)), TrainingArguments(use_cpu=True)
+        [(picture, square)],
+        partial(vision_features, model, CropSettings(size=56)),
+        TrainingArguments(use_cpu=True),
     )
     features.read(picture, square)
     features.path(picture, square).write_bytes(b"half")
@@ -132,7 +136,9 @@ def test_a_place_that_takes_no_more_is_named(tiny_settings: ModelSettings, tmp_p
     model, _ = build(tiny_settings)
     (tmp_path / "kept").write_text("a file where the folder should be")
     features = FeatureCache(tmp_path / "kept", model.model.vision_tower, "half")
-    with pytest.raises(PosetalkError, match=r"cannot write .*; make room"):
+    with pytest.raises(PosetalkError, match=r"cannot write .*safetensors.*; make room"):
         features.fill(
-            [(picture, square)], partial(look, model, CropSettings(size=56)), TrainingArguments(use_cpu=True)
+            [(picture, square)],
+            partial(vision_features, model, CropSettings(size=56)),
+            TrainingArguments(use_cpu=True),
         )

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from posetalk.model.files import conversation, load
-from posetalk.model.posellm import IGNORE, digit_targets
 from posetalk.skeleton import Keypoint
+from posetalk.train.losses import IGNORE, forward_with_loss
 from posetalk.train.packing import PackedSequence, collate, pack
 from posetalk.train.target import Target
 
@@ -39,7 +39,7 @@ def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
 
     batch = collate([(pixels[i], packed(chosen)) for i, chosen in enumerate(asked)], pad=0)
     batch.pop("truth")
-    together = model(**batch).loss
+    together = forward_with_loss(model, batch).loss
     together.backward()
     packed_gradients = gradients(model)
 
@@ -50,10 +50,13 @@ def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
             single = pack(talk, [Target(POINTS[one], PLACES[one], True)], "chain")  # a plain causal sequence
             apart = (
                 apart
-                + model(
-                    input_ids=torch.tensor([single.input_ids]),
-                    labels=torch.tensor([single.labels]),
-                    pixel_values=torch.from_numpy(pixels[i : i + 1]),
+                + forward_with_loss(
+                    model,
+                    {
+                        "input_ids": torch.tensor([single.input_ids]),
+                        "labels": torch.tensor([single.labels]),
+                        "pixel_values": torch.from_numpy(pixels[i : i + 1]),
+                    },
                     num_items_in_batch=answers,
                 ).loss
             )
@@ -75,16 +78,7 @@ def test_chain_lets_later_questions_see_earlier_answers(tiny_model: Path) -> Non
         batch.pop("truth")
         start = len(sequence.labels) - len(talk.answer.ids(0, 0))
         batch["labels"][:, :start] = IGNORE
-        return float(model(**batch).loss.detach())
+        return float(forward_with_loss(model, batch).loss.detach())
 
     assert last_loss((0.1, 0.2), "block") == pytest.approx(last_loss((0.9, 0.8), "block"), abs=1e-6)
     assert abs(last_loss((0.1, 0.2), "chain") - last_loss((0.9, 0.8), "chain")) > 1e-6
-
-
-@pytest.mark.parametrize("value", [0.0, 0.05, 0.4145, 0.999])
-def test_soft_targets_peak_at_the_label(value: float) -> None:
-    place, prefix = torch.tensor([0.0]), torch.tensor([0.0])
-    wide, narrow = (digit_targets(place, prefix, torch.tensor([value]), s) for s in (0.02, 1e-4))
-    assert float(wide.sum()) == pytest.approx(1)
-    assert int(narrow.argmax()) == int(value * 10)
-    assert float(narrow.max()) > 0.99 or value in (0.0,)

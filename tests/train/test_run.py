@@ -22,7 +22,7 @@ def losses(out: Path) -> list[tuple[int, float]]:
 def test_a_killed_run_goes_on_exactly(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run.train(settings, tmp_path / "whole")
+    run.train_model(settings, tmp_path / "whole")
     whole = losses(tmp_path / "whole")
     assert whole[-1][1] < whole[0][1]
 
@@ -35,13 +35,13 @@ def test_a_killed_run_goes_on_exactly(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run.ProgressCallback, "on_step_end", killed)
-        run.train(settings, tmp_path / "killed")
+        run.train_model(settings, tmp_path / "killed")
     # the lines up to the last checkpoint stay as they are: what was learned there is not learned again
     log = tmp_path / "killed" / "log.jsonl"
     saved = int(sorted((tmp_path / "killed" / "checkpoints").iterdir())[-1].name.split("-")[1])
     assert 1 < saved <= 4
     log.write_text(log.read_text().replace('{"step"', '{"marked": 1, "step"'))
-    run.train(settings, tmp_path / "killed")
+    run.train_model(settings, tmp_path / "killed")
     marked = [json.loads(line)["step"] for line in log.read_text().splitlines() if "marked" in line]
     assert marked == list(range(1, saved + 1))
     resumed = dict(losses(tmp_path / "killed"))
@@ -60,8 +60,8 @@ def test_ctrl_c_leaves_a_checkpoint(settings: TrainSettings, tmp_path: Path) -> 
     patient = settings.model_copy(update={"save_steps": 100})
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(run, "StopCallback", Pressed)
-        run.train(patient, tmp_path / "out")
+        run.train_model(patient, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["checkpoint-1"]
     assert [step for step, _ in losses(tmp_path / "out")] == [1]
-    run.train(patient, tmp_path / "out")
+    run.train_model(patient, tmp_path / "out")
     assert [step for step, _ in losses(tmp_path / "out")] == [1, 2, 3, 4, 5, 6]

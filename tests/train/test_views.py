@@ -16,9 +16,10 @@ from posetalk.model.files import conversation, crop_settings, load
 from posetalk.prompt import coordinate
 from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
 from posetalk.skeleton import load_skeleton
-from posetalk.train.examples import Views, examples
+from posetalk.train.examples import Views, training_examples
+from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import PackedSequence, collate
-from posetalk.train.target import placed
+from posetalk.train.target import labelled_targets
 
 COCO = load_skeleton("coco17")
 STILL = AugmentSettings(scale=0, rotation=0, flip=0)
@@ -51,7 +52,7 @@ def views(network, labels: DataSettings, **settings: object) -> Views:
     model, tokenizer = network
     chosen = TrainSettings(data=(labels,), **settings)  # type: ignore[arg-type]
     people = read_people(Path(labels.annotations), Path(labels.images))
-    found = examples(people, COCO, chosen.without_keypoints)
+    found = training_examples(people, COCO, chosen.without_keypoints)
     return Views(found, conversation(model.config, tokenizer), crop_settings(model.config), chosen, 12)
 
 
@@ -71,7 +72,7 @@ def test_a_mirrored_view_asks_each_label_under_its_mirrors_name(network, labels,
         np.testing.assert_array_equal(other, picture[..., ::-1])
         plain, answers = asked(network, packed), asked(network, turned)
         assert {COCO[name].mirror for name in answers} == set(plain) or packing == "chain"
-        whole = {t.keypoint.name: t.place for t in placed(still.seen(number)[1])}
+        whole = {t.keypoint.name: t.xy for t in labelled_targets(still.pixels_and_targets(number)[1])}
         for name, (x, y) in answers.items():
             left, top = whole[COCO[name].mirror]
             # a flipped crop is its 56 pixels in reverse order, so 0 becomes 55/56
@@ -85,7 +86,7 @@ def test_a_view_follows_from_seed_and_number_alone(network, labels) -> None:
     for number in (7, 2, 11, 0):  # in another order, from another object
         np.testing.assert_array_equal(again[number][0], seen[number][0])
         assert again[number][1] == seen[number][1]
-        np.testing.assert_array_equal(again.seen(number)[0], seen[number][0])
+        np.testing.assert_array_equal(again.pixels_and_targets(number)[0], seen[number][0])
     pictures = {pixels.tobytes() for pixels, _ in seen.values()}
     assert len(pictures) == 12
     other = views(network, labels, **settings, seed=43)
@@ -118,10 +119,10 @@ def test_a_chain_is_five_questions_under_plain_causal_attention(network, labels)
     pixels, packed = chain[counts.index(5)]
     batch = collate([(pixels, packed)], pad=0)
     with torch.no_grad():
-        loss = model(**batch).loss
+        loss = forward_with_loss(model, batch).loss
         ids = batch["input_ids"]
         logits = model(input_ids=ids, pixel_values=batch["pixel_values"]).logits  # no mask, no positions
     answers = batch["labels"][0, 1:]
     expected = F.cross_entropy(logits[0, :-1].float(), answers, ignore_index=-100)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
-    assert int((answers != -100).sum()) == 5 * len(chain.talk.answer.ids(0, 0))
+    assert int((answers != -100).sum()) == 5 * len(chain.conversation.answer.ids(0, 0))

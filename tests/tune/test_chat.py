@@ -19,7 +19,7 @@ TAKES = 2048  # tokens, Llama's own default
 
 @pytest.fixture(scope="module")
 def talker(llava: Path) -> Chat:
-    return Chat.from_pretrained(llava, longest=4)
+    return Chat.from_pretrained(llava, max_new_tokens=4)
 
 
 @pytest.mark.parametrize(

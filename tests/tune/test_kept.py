@@ -16,7 +16,7 @@ from posetalk.errors import PosetalkError
 from posetalk.tune.collator import ChatCollator
 from posetalk.tune.feature_cache import VisionFeatureCache
 from posetalk.tune.files import load
-from posetalk.tune.run import tune
+from posetalk.tune.run import tune_model
 from posetalk.tune.settings import Source
 
 
@@ -40,9 +40,9 @@ def test_kept_features_teach_what_pixels_teach(
     looks = Looks(monkeypatch)
     other = Source(file=str(general), images=str(talk / "pictures"))
     more: dict[str, Any] = {"method": method, "lora_dropout": 0.0, "probe": other, "pad_to_square": True}
-    plain = tune(tiny(llava, talk, **more), tmp_path / "plain")
+    plain = tune_model(tiny(llava, talk, **more), tmp_path / "plain")
     before, looks.pictures = looks.pictures, 0
-    kept = tune(tiny(llava, talk, **more, feature_cache=str(tmp_path / "kept")), tmp_path / "out")
+    kept = tune_model(tiny(llava, talk, **more, feature_cache=str(tmp_path / "kept")), tmp_path / "out")
     assert looks.pictures == 10 < before  # each picture once
     assert logged(kept) == pytest.approx(logged(plain), rel=2e-3)
     one, two = load_file(plain / "model.safetensors"), load_file(kept / "model.safetensors")
@@ -51,7 +51,9 @@ def test_kept_features_teach_what_pixels_teach(
 
     # another run of the same pictures does not look at all
     looks.pictures = 0
-    tune(tiny(llava, talk, **more, feature_cache=str(tmp_path / "kept"), max_steps=2), tmp_path / "again")
+    tune_model(
+        tiny(llava, talk, **more, feature_cache=str(tmp_path / "kept"), max_steps=2), tmp_path / "again"
+    )
     assert looks.pictures == 0
 
 
@@ -65,7 +67,7 @@ def test_the_model_is_given_what_it_would_have_seen(llava: Path, talk: Path, tmp
     kept.fill([picture for _, picture in lessons], TrainingArguments(use_cpu=True))
     with torch.no_grad():
         expected = model(**plain).logits
-        kept.replace_tower()
+        kept.replace_vision_encoder()
         given = teacher.batch(lessons, kept)
         found = model(**given).logits
     assert torch.equal(given["input_ids"], plain["input_ids"])
@@ -76,7 +78,7 @@ def test_the_model_is_given_what_it_would_have_seen(llava: Path, talk: Path, tmp
 def test_how_pictures_are_made_ready_names_what_is_kept(llava: Path, talk: Path, tmp_path: Path) -> None:
     """Padded pictures are not taken for cut ones."""
     for pad in (False, True):
-        tune(
+        tune_model(
             tiny(llava, talk, max_steps=1, pad_to_square=pad, feature_cache=str(tmp_path / "kept")),
             tmp_path / f"out-{pad}",
         )
@@ -85,12 +87,12 @@ def test_how_pictures_are_made_ready_names_what_is_kept(llava: Path, talk: Path,
 
 def test_another_kind_of_model_is_refused(llava: Path, tmp_path: Path) -> None:
     model, processor = load(str(llava))
-    with pytest.raises(PosetalkError, match="this LlamaModel is another; leave features out"):
+    with pytest.raises(PosetalkError, match="this LlamaModel is another; leave feature_cache out"):
         VisionFeatureCache(str(tmp_path), model.model.language_model, processor)
     processor.image_processor.model_input_names = ["pixel_values", "image_sizes"]
     with pytest.raises(PosetalkError, match="of one size"):
         VisionFeatureCache(str(tmp_path), model, processor)
     processor.image_processor.model_input_names = ["pixel_values"]
     model.config.vision_feature_layer = [-2, -1]
-    with pytest.raises(PosetalkError, match="leave features out"):
+    with pytest.raises(PosetalkError, match="leave feature_cache out"):
         VisionFeatureCache(str(tmp_path), model, processor)

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import LlavaProcessor, PreTrainedTokenizerFast
 
 from posetalk.errors import PosetalkError
-from posetalk.tune.collator import IGNORED, ChatCollator
+from posetalk.tune.collator import IGNORE, ChatCollator
 
 # As LLaVA-1.5's published processor renders: no token of an end, a blank behind every text, no first token.
 LLAVA = (
@@ -66,7 +66,7 @@ def learned(of: ChatCollator, turns: list[tuple[str, str]], picture: Path) -> tu
     """What is learned, what stands before the first of it, and the batch."""
     batch = of.batch([(of.render(turns), picture)])
     [ids], [labels] = batch["input_ids"], batch["labels"]
-    kept = labels != IGNORED
+    kept = labels != IGNORE
     assert (labels[kept] == ids[kept]).all()
     return of.tokenizer.decode(labels[kept]), of.tokenizer.decode(ids[: int(kept.nonzero()[0])]), batch
 
@@ -162,7 +162,7 @@ def test_a_batch_of_many_lengths_is_padded_and_padding_is_not_learned(one: ChatC
     assert batch["pixel_values"].shape[0] == 3
     for number, turns in enumerate(all_turns):
         row, mask = batch["labels"][number], batch["attention_mask"][number]
-        assert one.tokenizer.decode(row[row != IGNORED]) == "".join(f" {a}</s>" for _, a in turns)
+        assert one.tokenizer.decode(row[row != IGNORE]) == "".join(f" {a}</s>" for _, a in turns)
         assert int(mask.sum()) == one.length(lessons[number][0], (1, 1)) and not mask.diff().gt(0).any()
 
 
@@ -220,4 +220,4 @@ def test_marks_of_generation_agree_where_a_template_has_them(talk: Path) -> None
     )
     _, _, batch = learned(found, turns, talk / picture)
     assert batch["input_ids"].tolist() == theirs["input_ids"].tolist()
-    assert (batch["labels"] != IGNORED).long().tolist() == theirs["assistant_masks"].tolist()
+    assert (batch["labels"] != IGNORE).long().tolist() == theirs["assistant_masks"].tolist()

@@ -14,7 +14,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 
 from posetalk.errors import PosetalkError
 from posetalk.settings import Settings
-from posetalk.tune.network import counts, groups, lora, network, part
+from posetalk.tune.network import load_for_tuning, lora_config, parameter_counts, parameter_groups, part_of
 from posetalk.tune.presets import Preset, preset
 from posetalk.tune.settings import Method, TuneSettings
 
@@ -71,12 +71,12 @@ def test_the_7b_recipe_trains_these_numbers(big: Any) -> None:
         0,
     )
     with torch.device("meta"):
-        tuned = get_peft_model(big, lora(big, settings))
-    found = counts(tuned)
+        tuned = get_peft_model(big, lora_config(big, settings))
+    found = parameter_counts(tuned)
     assert found["connector"] == CONNECTOR == 20_979_712
     assert found["language"] == ADAPTERS == 319_815_680
-    assert not [n for n, p in tuned.named_parameters() if p.requires_grad and part(n) == "rest"]
-    [language, connector, biases] = groups(tuned, settings)
+    assert not [n for n, p in tuned.named_parameters() if p.requires_grad and part_of(n) == "rest"]
+    [language, connector, biases] = parameter_groups(tuned, settings)
     assert (language["lr"], connector["lr"], biases["lr"]) == (2e-4, 2e-5, 2e-5)
     assert sum(p.numel() for p in language["params"]) == ADAPTERS
 
@@ -103,8 +103,10 @@ def test_all_weights_but_the_towers_are_trained_with_decay_where_it_belongs(llav
     settings = tiny(
         llava, talk, method="full", learning_rate=1e-3, connector_learning_rate=1e-4, weight_decay=0.1
     )
-    model, _ = network(settings)
-    of = {id(parameter): group for group in groups(model, settings) for parameter in group["params"]}
+    model, _ = load_for_tuning(settings)
+    of = {
+        id(parameter): group for group in parameter_groups(model, settings) for parameter in group["params"]
+    }
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad == ("vision_tower" not in name) == (id(parameter) in of), name
         if parameter.requires_grad:
@@ -114,7 +116,7 @@ def test_all_weights_but_the_towers_are_trained_with_decay_where_it_belongs(llav
 
 
 def test_targets_choose_the_layers(llava: Path, talk: Path) -> None:
-    model, _ = network(tiny(llava, talk, lora_target_modules=("q_proj", "self_attn.v_proj")))
+    model, _ = load_for_tuning(tiny(llava, talk, lora_target_modules=("q_proj", "self_attn.v_proj")))
     adapted = {
         name.split(".lora_A")[0].split(".")[-1] for name, _ in model.named_parameters() if "lora_A" in name
     }
@@ -131,7 +133,7 @@ def test_targets_choose_the_layers(llava: Path, talk: Path) -> None:
 )
 def test_what_cannot_be_built_is_one_sentence(more: Any, reason: str, llava: Path, talk: Path) -> None:
     with pytest.raises(PosetalkError, match=reason):
-        network(tiny(llava, talk, **more))
+        load_for_tuning(tiny(llava, talk, **more))
 
 
 def test_pad_is_for_llavas_pictures(talk: Path, tmp_path: Path) -> None:
@@ -141,13 +143,13 @@ def test_pad_is_for_llavas_pictures(talk: Path, tmp_path: Path) -> None:
     processor.image_processor = SiglipImageProcessorPil(size={"height": 28, "width": 28})
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    with pytest.raises(PosetalkError, match="pad is for LLaVA's pictures"):
-        network(tiny(tmp_path, talk, pad_to_square=True))
+    with pytest.raises(PosetalkError, match="pad_to_square is for LLaVA's pictures"):
+        load_for_tuning(tiny(tmp_path, talk, pad_to_square=True))
 
 
 def test_a_language_model_alone_is_refused(tiny_parts: tuple[Path, Path], talk: Path) -> None:
     with pytest.raises(PosetalkError, match="processor"):
-        network(tiny(tiny_parts[1], talk))
+        load_for_tuning(tiny(tiny_parts[1], talk))
 
 
 def test_settings_are_saved_whole(talk: Path, tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from tests.write.test_run import words  # noqa: F401  (a fixture)
 
 from posetalk.cli import main
 from posetalk.hub.push import upload_of
+from posetalk.train.progress import run_trainer
 from posetalk.tune.presets import preset
-from posetalk.tune.run import tune
+from posetalk.tune.run import tune_model
 from posetalk.tune.settings import TuneSettings
 
 
@@ -113,7 +114,7 @@ def test_a_damaged_picture_is_left_out_and_told(
     rows = [line for line in (talk / "samples.jsonl").read_text().splitlines() if "6-detail" not in line]
     (tmp_path / "samples.jsonl").write_text("\n".join(rows) + "\n")
     less: dict[str, Any] = {"file": str(tmp_path / "samples.jsonl"), "images": str(pictures)}
-    tune(tiny(llava, talk, data=(less,), probe=less, **kept), tmp_path / "less")
+    tune_model(tiny(llava, talk, data=(less,), probe=less, **kept), tmp_path / "less")
     same(tmp_path / "out", tmp_path / "less", rtol=0, atol=0)
     # and when all are damaged, there is nothing to learn from
     for picture in pictures.iterdir():
@@ -137,12 +138,17 @@ def test_a_picture_that_is_damaged_meanwhile_keeps_the_steps_before(
     settings = tiny(llava, talk, data=(source,), num_workers=workers, **more)
     settings.save(tmp_path / "run.toml")
     given = ["tune", "--settings", tmp_path / "run.toml", "--out", tmp_path / "out"]
-    with pytest.MonkeyPatch.context() as patch:  # looked at, and stopped before the first step
-        patch.setattr("posetalk.tune.run.take_steps", lambda *_: exec("raise KeyboardInterrupt"))
-        assert run(*given) == 130
-    whole = cut(pictures / "6.png")
+    picture = pictures / "6.png"
+    whole = picture.read_bytes()
+
+    def damaged_first(*arguments: Any) -> None:
+        cut(picture)
+        run_trainer(*arguments)
+
     capsys.readouterr()
-    assert run(*given) == 2
+    with pytest.MonkeyPatch.context() as patch:  # damaged after it was looked at, before the first step
+        patch.setattr("posetalk.tune.run.run_trainer", damaged_first)
+        assert run(*given) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith(f"posetalk: cannot decode {pictures / '6.png'}") and said.endswith("from there")
     assert "Traceback" not in said and 0 < len(logged(tmp_path / "out")) < 5
@@ -155,7 +161,7 @@ def test_a_picture_that_is_damaged_meanwhile_keeps_the_steps_before(
         return
     (pictures / "6.png").write_bytes(whole)  # it is repaired: the run is what it would have been
     assert run(*given) == 0
-    tune(tiny(llava, talk, data=(source,), **more), tmp_path / "whole")
+    tune_model(tiny(llava, talk, data=(source,), **more), tmp_path / "whole")
     same(tmp_path / "out", tmp_path / "whole")
 
 
@@ -251,7 +257,7 @@ def test_a_preset_gives_way_to_what_is_written_and_said(
 ) -> None:
     (tmp_path / "more.toml").write_text("batch_size = 32\nmethod = 'full'\n")
     asked: list[TuneSettings] = []
-    monkeypatch.setattr("posetalk.tune.run.tune", lambda settings, out: asked.append(settings) or out)
+    monkeypatch.setattr("posetalk.tune.run.tune_model", lambda settings, out: asked.append(settings) or out)
     given = ["tune", talk, "--images", talk, "--preset", "llava-1.5-7b", "--settings", tmp_path / "more.toml"]
     assert run(*given, "--out", tmp_path / "out", "--model", llava) == 0
     [found] = asked

@@ -15,7 +15,14 @@ from tests.tune.conftest import tiny_llava
 
 from posetalk.errors import PosetalkError
 from posetalk.tune.collator import ChatCollator, RenderedConversation
-from posetalk.tune.data import GROUP, TuningExample, examples, order, read_source, replayed
+from posetalk.tune.data import (
+    GROUP,
+    TuningExample,
+    read_source,
+    replay_samples,
+    sample_order,
+    tuning_examples,
+)
 from posetalk.tune.settings import Replay, Source
 from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample
@@ -44,13 +51,13 @@ def test_lengths_are_known_before_and_long_samples_are_left_out_and_told(
     teacher: ChatCollator, talk: Path
 ) -> None:
     source, skipped = Source(file=str(talk), images=str(talk / "pictures")), list[str]()
-    whole = examples(source, teacher, 10_000, skipped)
+    whole = tuning_examples(source, teacher, 10_000, skipped)
     assert not skipped and len(whole) == 10
     for example in whole:
         batch = teacher.batch([(example.conversation, example.image)])
         assert batch["input_ids"].shape == (1, example.length)
     longest = sorted(example.length for example in whole)[5]
-    kept = examples(source, teacher, longest, skipped)
+    kept = tuning_examples(source, teacher, longest, skipped)
     assert kept == [example for example in whole if example.length <= longest]
     assert len(skipped) == 10 - len(kept) > 0
     assert all(f"tokens, more than {longest}" in sentence and str(talk) in sentence for sentence in skipped)
@@ -68,7 +75,7 @@ def test_one_bad_sample_is_told_and_the_others_are_learned(teacher: ChatCollator
     ]
     (tmp_path / "samples.jsonl").write_text("".join(rows))
     skipped: list[str] = []
-    [found] = examples(Source(file=str(tmp_path), images=str(tmp_path)), teacher, 500, skipped)
+    [found] = tuning_examples(Source(file=str(tmp_path), images=str(tmp_path)), teacher, 500, skipped)
     assert found.id == "good"
     for sentence, name, reason in zip(
         skipped,
@@ -98,7 +105,7 @@ def test_a_picture_on_its_side_is_measured_upright(
     with Image.open(tmp_path / "1.jpg") as stored:
         upright = ImageOps.exif_transpose(stored).size
     (tmp_path / "samples.jsonl").write_text(row("one", "1.jpg", "Where?", "Here."))
-    examples(Source(file=str(tmp_path), images=str(tmp_path)), Asked(teacher.processor), 500, [])
+    tuning_examples(Source(file=str(tmp_path), images=str(tmp_path)), Asked(teacher.processor), 500, [])
     assert asked == [upright]
 
 
@@ -117,7 +124,7 @@ def test_nothing_to_learn_is_one_sentence(
 ) -> None:
     (tmp_path / "data.json").write_text(text)
     with pytest.raises(PosetalkError, match=reason):
-        examples(Source(file=str(tmp_path / "data.json"), images=str(tmp_path)), teacher, 500, [])
+        tuning_examples(Source(file=str(tmp_path / "data.json"), images=str(tmp_path)), teacher, 500, [])
 
 
 def test_a_folder_without_samples_is_refused(tmp_path: Path) -> None:
@@ -134,8 +141,8 @@ def test_a_folder_without_samples_is_refused(tmp_path: Path) -> None:
 def test_every_sample_is_seen_as_often_as_every_other(
     lengths: list[int], batch: int, steps: int, seed: int
 ) -> None:
-    found = order(lengths, batch, steps, seed)
-    assert len(found) == batch * steps and found == order(lengths, batch, steps, seed)
+    found = sample_order(lengths, batch, steps, seed)
+    assert len(found) == batch * steps and found == sample_order(lengths, batch, steps, seed)
     seen = Counter(found)
     times = [seen[number] for number in range(len(lengths))]
     assert max(times) - min(times) <= 1
@@ -146,27 +153,27 @@ def test_every_sample_is_seen_as_often_as_every_other(
 
 def test_batches_are_of_like_length_and_in_no_order() -> None:
     lengths = np.random.default_rng(0).integers(50, 1000, 3200)
-    found = np.array(order(lengths.tolist(), 16, 200, seed=0))
+    found = np.array(sample_order(lengths.tolist(), 16, 200, seed=0))
     taken = lengths[found].reshape(200, 16)
     spread, any_order = np.ptp(taken, axis=1).mean(), np.ptp(lengths.reshape(200, 16), axis=1).mean()
     assert spread < any_order / 8  # padding is what is saved
     for first in range(0, 200, GROUP):
         means = taken[first : first + GROUP].mean(1)
         assert (np.diff(means) > 0).any() and (np.diff(means) < 0).any()
-    assert found.tolist() != order(lengths.tolist(), 16, 200, seed=1)
+    assert found.tolist() != sample_order(lengths.tolist(), 16, 200, seed=1)
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.5, 5), (1.0, 10), (0.04, 0), (2.5, 25)])
 def test_a_share_is_samples_for_each_of_ours(share: float, count: int) -> None:
     other = [TuningExample(str(number), Path("x"), RenderedConversation("", ()), 1) for number in range(8)]
     replay = Replay(file="other.json", images="x", share=share)
-    found = [example.id for example in replayed(10, other, replay, seed=0)]
+    found = [example.id for example in replay_samples(10, other, replay, seed=0)]
     assert len(found) == count
     times = Counter(found)
     assert not times or max(times.values()) - min(times[str(n)] for n in range(8)) <= 1
-    assert found == [example.id for example in replayed(10, other, replay, seed=0)]
+    assert found == [example.id for example in replay_samples(10, other, replay, seed=0)]
     if count > 4:
-        assert found != [example.id for example in replayed(10, other, replay, seed=1)]
+        assert found != [example.id for example in replay_samples(10, other, replay, seed=1)]
 
 
 def test_llavas_mix_is_read_but_for_what_shows_no_picture(talk: Path, tmp_path: Path) -> None:

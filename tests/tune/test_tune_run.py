@@ -21,10 +21,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from posetalk.errors import PosetalkError
 from posetalk.tune.chat import Chat
-from posetalk.tune.collator import IGNORED, ChatCollator
-from posetalk.tune.data import examples
+from posetalk.tune.collator import IGNORE, ChatCollator
+from posetalk.tune.data import tuning_examples
 from posetalk.tune.merge import merge
-from posetalk.tune.run import tune
+from posetalk.tune.run import tune_model
 from posetalk.tune.settings import Replay, Source, TuneSettings
 
 
@@ -47,7 +47,7 @@ def same(one: Path, two: Path, rtol: float = 1e-5, atol: float = 1e-6) -> None:
 
 @pytest.fixture(scope="module")
 def done(llava: Path, talk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tune(tiny(llava, talk), tmp_path_factory.mktemp("runs") / "done")
+    return tune_model(tiny(llava, talk), tmp_path_factory.mktemp("runs") / "done")
 
 
 def test_the_merged_model_is_the_adapted_one_in_a_plain_folder(done: Path, llava: Path, talk: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_merged_model_is_the_adapted_one_in_a_plain_folder(done: Path, llava
     processor, merged = AutoProcessor.from_pretrained(done), AutoModelForImageTextToText.from_pretrained(done)
     plain = AutoModelForImageTextToText.from_pretrained(llava)
     teacher = ChatCollator(processor)
-    found = examples(tiny(llava, talk).data[0], teacher, 500, [])
+    found = tuning_examples(tiny(llava, talk).data[0], teacher, 500, [])
     batch = teacher.batch([(example.conversation, example.image) for example in found[:3]])
     before = plain(**batch).logits
     adapted = PeftModel.from_pretrained(plain, done / "adapters").eval()
@@ -80,7 +80,7 @@ def test_the_merged_model_is_the_adapted_one_in_a_plain_folder(done: Path, llava
 def test_both_forms_talk(done: Path, talk: Path) -> None:
     photo = talk / "pictures" / "0.png"
     merged, adapters = (
-        Chat.from_pretrained(f, longest=8).ask(photo, "Where?") for f in (done, done / "adapters")
+        Chat.from_pretrained(f, max_new_tokens=8).ask(photo, "Where?") for f in (done, done / "adapters")
     )
     assert merged == adapters
 
@@ -99,7 +99,7 @@ def test_the_tower_is_frozen_and_connector_and_language_move(done: Path, llava: 
 # of a random network adapters can change little: its words and its head stay as they are
 @pytest.mark.parametrize(("method", "share"), [("lora", 0.97), ("full", 0.8)])
 def test_the_loss_falls(method: Any, share: float, llava: Path, talk: Path, tmp_path: Path) -> None:
-    out = tune(
+    out = tune_model(
         tiny(llava, talk, method=method, max_steps=20, lora_dropout=0.0, save_steps=100), tmp_path / "out"
     )
     losses = logged(out)
@@ -121,17 +121,17 @@ def test_the_loss_is_the_models_own_of_all_answers(
     settings = tiny(
         llava, talk, method=method, batch_size=10, per_device_batch_size=5, max_steps=1, lora_dropout=0.0
     )
-    out = tune(settings, tmp_path / "out")
+    out = tune_model(settings, tmp_path / "out")
     model = AutoModelForImageTextToText.from_pretrained(llava)
     teacher = ChatCollator(AutoProcessor.from_pretrained(llava))
-    every = examples(settings.data[0], teacher, 500, [])
+    every = tuning_examples(settings.data[0], teacher, 500, [])
     with torch.no_grad():
         loss = model(**teacher.batch([(one.conversation, one.image) for one in every])).loss
     assert logged(out) == pytest.approx([float(loss)], rel=1e-5)
 
 
 def test_the_connector_has_its_own_rate(llava: Path, talk: Path, tmp_path: Path) -> None:
-    out = tune(tiny(llava, talk, max_steps=2, connector_learning_rate=1e-30), tmp_path / "out")
+    out = tune_model(tiny(llava, talk, max_steps=2, connector_learning_rate=1e-30), tmp_path / "out")
     before, after = weights(llava), weights(out)
     for name, weight in before.items():
         if "projector" in name:
@@ -141,15 +141,15 @@ def test_the_connector_has_its_own_rate(llava: Path, talk: Path, tmp_path: Path)
 
 def test_a_seed_is_a_run(done: Path, llava: Path, talk: Path, tmp_path: Path) -> None:
     """Dropout is on: its draws are the seed's too."""
-    same(tune(tiny(llava, talk), tmp_path / "again"), done, rtol=0, atol=0)
-    other = tune(tiny(llava, talk, seed=7), tmp_path / "other")
+    same(tune_model(tiny(llava, talk), tmp_path / "again"), done, rtol=0, atol=0)
+    other = tune_model(tiny(llava, talk, seed=7), tmp_path / "other")
     assert logged(other) != logged(done)
 
 
 def test_activations_computed_again_change_nothing(
     done: Path, llava: Path, talk: Path, tmp_path: Path
 ) -> None:
-    same(tune(tiny(llava, talk, gradient_checkpointing=True), tmp_path / "again"), done)
+    same(tune_model(tiny(llava, talk, gradient_checkpointing=True), tmp_path / "again"), done)
 
 
 def test_killed_and_resumed_is_undisturbed(llava: Path, talk: Path, tmp_path: Path) -> None:
@@ -174,23 +174,23 @@ def test_killed_and_resumed_is_undisturbed(llava: Path, talk: Path, tmp_path: Pa
         log.write('{"step": 3')  # a line cut off
     (out / "checkpoints" / "checkpoint-22").mkdir()  # and a checkpoint that was being written
     (out / "checkpoints" / "checkpoint-22" / "trainer_state.json").write_text('{"global_')
-    tune(settings, out)
+    tune_model(settings, out)
     assert logged(out, "step") == [float(step) for step in range(1, 25)]
-    same(out, tune(settings, tmp_path / "whole"))
+    same(out, tune_model(settings, tmp_path / "whole"))
 
 
 def test_a_finished_run_is_not_run_again_and_other_settings_are_refused(
     llava: Path, talk: Path, tmp_path: Path
 ) -> None:
     settings = tiny(llava, talk, max_steps=2)
-    out = tune(settings, tmp_path / "out")
+    out = tune_model(settings, tmp_path / "out")
     log, model = (out / "log.jsonl").read_text(), weights(out)
     (out / "model.safetensors").unlink()  # killed before it was merged
-    tune(settings, out)
+    tune_model(settings, out)
     assert (out / "log.jsonl").read_text() == log
     assert all(torch.equal(weight, model[name]) for name, weight in weights(out).items())
     with pytest.raises(PosetalkError, match="run with other settings"):
-        tune(tiny(llava, talk, max_steps=3), out)
+        tune_model(tiny(llava, talk, max_steps=3), out)
 
 
 def test_ctrl_c_leaves_a_checkpoint(llava: Path, talk: Path, tmp_path: Path) -> None:
@@ -205,16 +205,16 @@ def test_ctrl_c_leaves_a_checkpoint(llava: Path, talk: Path, tmp_path: Path) -> 
     settings = tiny(llava, talk, save_steps=100)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("posetalk.tune.run.StopCallback", Pressed)
-        tune(settings, tmp_path / "out")
+        tune_model(settings, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["checkpoint-2"]
-    same(tune(settings, tmp_path / "out"), tune(settings, tmp_path / "whole"))
+    same(tune_model(settings, tmp_path / "out"), tune_model(settings, tmp_path / "whole"))
 
 
 def test_replay_and_probe_are_on_the_card(llava: Path, talk: Path, general: Path, tmp_path: Path) -> None:
     other = {"file": str(general), "images": str(talk / "pictures")}
     more: dict[str, Any] = {"probe": Source(**other), "lora_dropout": 0.0, "max_steps": 10, "save_steps": 100}
-    plain = tune(tiny(llava, talk, **more), tmp_path / "plain")
-    mixed = tune(tiny(llava, talk, **more, replay=(Replay(**other, share=2.0),)), tmp_path / "mixed")
+    plain = tune_model(tiny(llava, talk, **more), tmp_path / "plain")
+    mixed = tune_model(tiny(llava, talk, **more, replay=(Replay(**other, share=2.0),)), tmp_path / "mixed")
     probes = [json.loads((out / "probe.json").read_text()) for out in (plain, mixed)]
     assert probes[0]["before"] == probes[1]["before"] and probes[0]["samples"] == 6
     assert probes[1]["after"] < probes[0]["after"]  # what is replayed is not forgotten
@@ -226,21 +226,22 @@ def test_replay_and_probe_are_on_the_card(llava: Path, talk: Path, general: Path
     for when, folder in (("before", llava), ("after", mixed)):
         model = AutoModelForImageTextToText.from_pretrained(folder)
         teacher, total, tokens = ChatCollator(AutoProcessor.from_pretrained(folder)), 0.0, 0
-        for example in examples(Source(**other), teacher, 500, []):
+        for example in tuning_examples(Source(**other), teacher, 500, []):
             batch = teacher.batch([(example.conversation, example.image)])
-            count = int((batch["labels"] != IGNORED).sum())
+            count = int((batch["labels"] != IGNORE).sum())
             with torch.no_grad():
                 total, tokens = total + float(model(**batch).loss) * count, tokens + count
         assert probes[1][when] == pytest.approx(total / tokens, rel=1e-4)
 
 
 def test_left_out_samples_are_told(
-    llava: Path, talk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    llava: Path, talk: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    out = tune(tiny(llava, talk, max_length=100, max_steps=1, save_format="adapters"), tmp_path / "out")
+    caplog.set_level("INFO", logger="posetalk")
+    out = tune_model(tiny(llava, talk, max_length=100, max_steps=1, save_format="adapters"), tmp_path / "out")
     lines = (out / "skipped.txt").read_text().splitlines()
     assert lines and all("more than 100" in line for line in lines)
-    assert f"{len(lines)} samples left out, the first: {lines[0]}" in capsys.readouterr().out
+    assert f"{len(lines)} samples left out, the first: {lines[0]}" in caplog.text
     assert f"Left out: {len(lines)}" in (out / "README.md").read_text()
     assert not (out / "model.safetensors").exists() and (out / "adapters/adapter_model.safetensors").exists()
     merge(out / "adapters", tmp_path / "later")
@@ -250,7 +251,7 @@ def test_left_out_samples_are_told(
 
 
 def test_pictures_padded_in_tuning_are_padded_in_use(llava: Path, talk: Path, tmp_path: Path) -> None:
-    out = tune(tiny(llava, talk, pad_to_square=True, max_steps=1), tmp_path / "out")
+    out = tune_model(tiny(llava, talk, pad_to_square=True, max_steps=1), tmp_path / "out")
     wide = ChatCollator(AutoProcessor.from_pretrained(out))
     lesson = wide.render([("Where?", "Here.")])
     [pixels] = wide.batch([(lesson, talk / "pictures" / "0.png")])["pixel_values"]  # 90 x 40
@@ -263,13 +264,13 @@ def test_pictures_padded_in_tuning_are_padded_in_use(llava: Path, talk: Path, tm
 
 def test_all_weights_of_a_checkpoint_are_taken_up_again(llava: Path, talk: Path, tmp_path: Path) -> None:
     settings = tiny(llava, talk, method="full", max_steps=4, save_steps=2)
-    out = tune(settings, tmp_path / "out")
+    out = tune_model(settings, tmp_path / "out")
     whole, losses = weights(out), logged(out)
     start = load_file(llava / "model.safetensors")
     assert any(not torch.equal(weight, start[name]) for name, weight in whole.items())
-    tune(settings, out)  # finished: nothing to do
+    tune_model(settings, out)  # finished: nothing to do
     assert all(torch.equal(weight, whole[name]) for name, weight in weights(out).items())
     shutil.rmtree(out / "checkpoints" / "checkpoint-4")
-    tune(settings, out)  # two steps again
+    tune_model(settings, out)  # two steps again
     assert logged(out) == pytest.approx(losses)
     assert all(torch.allclose(weight, whole[name], atol=1e-6) for name, weight in weights(out).items())

@@ -13,7 +13,7 @@ import pytest
 from tests.tune.conftest import tiny
 from tests.tune.test_tune_run import same
 
-from posetalk.tune.run import tune
+from posetalk.tune.run import tune_model
 from posetalk.tune.settings import Source
 
 
@@ -51,7 +51,7 @@ def test_two_processes_tune_as_one(llava: Path, talk: Path, general: Path, tmp_p
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(list((tmp_path / "kept").rglob("*.safetensors"))) == 10  # each picture, by one or the other
-    tune(settings, tmp_path / "one")
+    tune_model(settings, tmp_path / "one")
     same(tmp_path / "two", tmp_path / "one", rtol=1e-4)
     one, two = (json.loads((tmp_path / name / "probe.json").read_text()) for name in ("one", "two"))
     assert two["before"] == pytest.approx(one["before"], rel=1e-6)

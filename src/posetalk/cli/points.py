@@ -165,7 +165,13 @@ def evaluate(
         decoding=decoding,
         flip_test=flip_test,
     )
-    evaluate_model(settings, lambda: _localizer(model, readout, decoding, flip_test), out, compare or ())
+    report = evaluate_model(
+        settings,
+        out,
+        compare=compare or (),
+        localizer=lambda: _localizer(model, readout, decoding, flip_test),
+    )
+    print(report.to_markdown())
 
 
 @app.command
@@ -223,9 +229,9 @@ def train(
         given["without_keypoints"] = [name.strip() for name in without_keypoints.split(",")]
     given |= {key: value for key, value in (("max_steps", max_steps), ("seed", seed)) if value is not None}
     chosen = TrainSettings.check(given, str(settings or "the options"))
-    from posetalk.train.run import train as run
+    from posetalk.train.run import train_model
 
-    print(run(chosen, out))
+    print(train_model(chosen, out))
 
 
 @app.command
@@ -267,7 +273,7 @@ def calibrate(
     tell(*truth.notes)
     quiet()
     keep_memory()
-    from posetalk.score.calibrate import NOT_TOLD
+    from posetalk.score.calibrate import NO_VISIBILITY_LABELS
     from posetalk.score.calibrate import calibrate as run
 
     found = run(model, truth, named or labelled_skeleton(truth), out)
@@ -276,7 +282,7 @@ def calibrate(
     line = f"{found.visible_line[0]:.2f} x + {found.visible_line[1]:.2f}" if found.visible_line else None
     print(
         f"{out}: calibrated on {found.people} people; temperature {found.temperature:.2f}, "
-        f"visible {line or f'as it was, {NOT_TOLD}'}; expected calibration error "
+        f"visible {line or f'as it was, {NO_VISIBILITY_LABELS}'}; expected calibration error "
         f"{found.error_before:.3f} before, {found.error_after:.3f} after"
     )
 

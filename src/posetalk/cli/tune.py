@@ -93,9 +93,9 @@ def tune(
     chosen = TuneSettings.check(given, str(settings or "the options"))
     quiet()
     keep_memory()
-    from posetalk.tune.run import tune as run
+    from posetalk.tune.run import tune_model
 
-    print(f"the model is in {run(chosen, out)}")
+    print(f"the model is in {tune_model(chosen, out)}")
 
 
 @app.command

@@ -1,8 +1,8 @@
 """Attention for packed rows: of the pairs of tokens, only those that see each other are computed.
 
-A row is a picture and many questions, each of which sees the picture and itself. Under a mask over the whole row most
-pairs are computed to be thrown away; here the picture's tokens attend as ever, and each question to the picture and
-itself. No key of the picture is copied: the questions of a person are one matrix that is multiplied with all of them.
+A row is an image and many questions, each of which sees the image and itself. Under a mask over the whole row most
+pairs are computed to be thrown away; here the image's tokens attend as ever, and each question to the image and
+itself. No key of the image is copied: the questions of a person are one matrix that is multiplied with all of them.
 """
 
 from __future__ import annotations
@@ -69,44 +69,50 @@ def attention(
 ) -> tuple[Tensor, None]:
     """transformers' interface: (B, heads, T, width) each -> (B, T, heads, width). Without blocks it is torch's own."""
     if blocks is None:
-        out: tuple[Tensor, None] = sdpa_attention_forward(
+        plain: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-        return out
-    end, groups = blocks.prefix, key.shape[1]
-    asked, longest = blocks.index.shape[1:]
+        return plain
+    prefix, groups = blocks.prefix, key.shape[1]
+    questions, longest = blocks.index.shape[1:]
     people = torch.arange(len(query), device=query.device)[:, None]
 
-    def own(of: Tensor) -> Tensor:
+    def question_rows(states: Tensor) -> Tensor:
         """(B, heads, T, width) -> the questions' tokens, (B, groups, K, heads / groups * L, width)."""
-        rows = of.transpose(1, 2)
+        rows = states.transpose(1, 2)
         if blocks.back is None:
-            rows = torch.unflatten(rows[:, end:], 1, (asked, longest))
+            rows = torch.unflatten(rows[:, prefix:], 1, (questions, longest))
         else:
             rows = rows[people[..., None], blocks.index]
         return torch.unflatten(rows, 3, (groups, -1)).permute(0, 3, 1, 4, 2, 5).flatten(3, 4)
 
     scale = query.shape[3] ** -0.5 if scaling is None else scaling
-    asking, shared, told = own(query) * scale, key[:, :, :end], value[:, :, :end]
-    near = torch.unflatten(asking @ own(key).mT, 3, (-1, longest))
-    near = near.masked_fill(blocks.unseen, torch.finfo(near.dtype).min).flatten(3, 4)
-    far = torch.unflatten(asking.flatten(2, 3) @ shared.mT, 2, (asked, -1))
-    weights = torch.cat([far, near], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
-    far, near = torch.split(F.dropout(weights, dropout), [end, longest], -1)
-    found = near @ own(value) + torch.unflatten(far.flatten(2, 3) @ told, 2, (asked, -1))
-    found = torch.unflatten(found, 3, (-1, longest)).permute(0, 2, 4, 1, 3, 5).flatten(3, 4).flatten(1, 2)
+    own_query, shared_key, shared_value = (
+        question_rows(query) * scale,
+        key[:, :, :prefix],
+        value[:, :, :prefix],
+    )
+    own_scores = torch.unflatten(own_query @ question_rows(key).mT, 3, (-1, longest))
+    own_scores = own_scores.masked_fill(blocks.unseen, torch.finfo(own_scores.dtype).min).flatten(3, 4)
+    shared_scores = torch.unflatten(own_query.flatten(2, 3) @ shared_key.mT, 2, (questions, -1))
+    weights = torch.cat([shared_scores, own_scores], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
+    shared_scores, own_scores = torch.split(F.dropout(weights, dropout), [prefix, longest], -1)
+    out = own_scores @ question_rows(value) + torch.unflatten(
+        shared_scores.flatten(2, 3) @ shared_value, 2, (questions, -1)
+    )
+    out = torch.unflatten(out, 3, (-1, longest)).permute(0, 2, 4, 1, 3, 5).flatten(3, 4).flatten(1, 2)
     if blocks.back is not None:
-        found = found[people, blocks.back]
-    first = F.scaled_dot_product_attention(
-        query[:, :, :end],
-        shared,
-        told,
+        out = out[people, blocks.back]
+    prefix_out = F.scaled_dot_product_attention(
+        query[:, :, :prefix],
+        shared_key,
+        shared_value,
         is_causal=True,
         dropout_p=dropout,
         scale=scaling,
         enable_gqa=groups < query.shape[1],
     )
-    return torch.cat([first.transpose(1, 2), found], 1), None
+    return torch.cat([prefix_out.transpose(1, 2), out], 1), None
 
 
 AttentionInterface.register(NAME, attention)

@@ -19,7 +19,7 @@ from posetalk.atomic_files import check_free, whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
-from posetalk.model.folders import check_config, told
+from posetalk.model.folders import check_config, load_errors
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
 
@@ -38,12 +38,19 @@ VISION = {  # transformers' names of DINOv2's parts -> facebookresearch's, repla
 # Of config.json; nothing about rotary embeddings, which the reference's attention always has plain with base 10000.
 TEXT = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"]
 TEXT += ["num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "bos_token_id", "eos_token_id"]
-LORA = [f"lora_{tower}_{key}" for tower in ("vision", "llm") for key in ("enable", "r", "alpha")]
+LORA = [f"lora_{part}_{key}" for part in ("vision", "llm") for key in ("enable", "r", "alpha")]
 
 
 @dataclass(frozen=True)
-class Converted:
-    """A tensor of the checkpoint, its shape there, our key for it (None: left out), and what was done or why."""
+class ConvertedTensor:
+    """What became of one tensor of the checkpoint.
+
+    Args:
+        source: its key there.
+        target: its key in the model; None where it is left out.
+        shape: its shape in the checkpoint.
+        note: what was done to it, or why it is left out.
+    """
 
     source: str
     target: str | None
@@ -52,40 +59,55 @@ class Converted:
 
 
 def convert(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     *,
     vision: str = BASE.vision_encoder,
     text: str = BASE.language_model,
     wording: str = "posetalk",
-) -> list[Converted]:
-    """Write the LocLLM checkpoint in the folder `source` as a merged model to the folder `out`.
+) -> list[ConvertedTensor]:
+    """Convert a checkpoint of the LocLLM code into a model folder, its LoRA merged.
 
-    vision: folder or hub id of the DINOv2, for its configuration alone; text: of the language model, for its tokenizer
-    alone; wording: a TOML file with the words it was trained with, or ours. Returns a row per use of a tensor: a fused
-    one has three. Errors: no checkpoint at `source`, a tensor missing, left over or of another shape, a pickle of more
-    than tensors, `out` not empty.
+    Args:
+        source: the checkpoint's folder: config.json and pytorch_model*.bin or safetensors.
+        out: a new folder for the model.
+        vision: folder or hub id of the DINOv2, for its configuration alone.
+        text: folder or hub id of the language model, for its tokenizer alone.
+        wording: `posetalk`, or a TOML file with the words around a question that it was trained with.
+
+    Returns:
+        A row for each use of a tensor; a fused one has three.
+
+    Raises:
+        PosetalkError: no checkpoint at `source`; a tensor missing, left over or of another shape; a pickle of more than
+            tensors; `out` is not empty.
+
+    Source:
+        LocLLM (arXiv 2406.04659), whose code wrote the checkpoint.
     """
-    tensors = _read(source)
+    source, out = Path(source), Path(out)
+    tensors = _read_tensors(source)
     check_config(str(source), "LocLLM checkpoint")
-    reference = _reference(source / "config.json")
+    reference = _read_config(source / "config.json")
     check_free(out)
     crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
     settings = ModelSettings(
         vision_encoder=vision, language_model=text, connector="linear", crop=crop, wording=wording
     )
-    tower = load_part(AutoConfig, vision, "vision tower's configuration")
+    vision_config = load_part(AutoConfig, vision, "vision tower's configuration")
     tokenizer = load_part(AutoTokenizer, text, "tokenizer")
-    if tower.model_type != "dinov2":
-        raise PosetalkError(f"{vision} is a {tower.model_type} model; LocLLM's is a dinov2, give its folder")
-    grid = tower.image_size // tower.patch_size
-    tower.image_size = crop.size  # the table of positions is resampled here, once
-    with told("LocLLM checkpoint", source):  # numbers of config.json that make no network
+    if vision_config.model_type != "dinov2":
+        raise PosetalkError(
+            f"{vision} is a {vision_config.model_type} model; LocLLM's is a dinov2, give its folder"
+        )
+    grid = vision_config.image_size // vision_config.patch_size
+    vision_config.image_size = crop.size  # the table of positions is resampled here, once
+    with load_errors("LocLLM checkpoint", source):  # numbers of config.json that make no network
         with torch.device("meta"):
             model = PoseLLM(
-                make_config(settings, tower, LlamaConfig(**{key: reference[key] for key in TEXT}))
+                make_config(settings, vision_config, LlamaConfig(**{key: reference[key] for key in TEXT}))
             )
-        state, rows = _state(model.state_dict(), tensors, reference, grid, source)
+        state, rows = _convert_tensors(model.state_dict(), tensors, reference, grid, source)
     model.load_state_dict(state, assign=True)
     card = [
         "# Model card",
@@ -103,7 +125,7 @@ def convert(
     return rows
 
 
-def _reference(file: Path) -> dict[str, Any]:
+def _read_config(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         return {key: data[key] for key in (*TEXT, *LORA, "crop_size")}
@@ -112,16 +134,16 @@ def _reference(file: Path) -> dict[str, Any]:
         raise PosetalkError(f"{what}; give the whole folder, as the LocLLM code wrote it") from None
 
 
-def _read(folder: Path) -> dict[str, Tensor]:
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
     if not folder.is_dir():
         raise PosetalkError(f"no LocLLM checkpoint at {folder}: the folder does not exist; check the path")
     shards = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not shards:
         raise PosetalkError(f"no weights in {folder}; give a folder with pytorch_model*.bin or *.safetensors")
-    return {key: tensor for shard in shards for key, tensor in _shard(shard).items()}
+    return {key: tensor for shard in shards for key, tensor in _read_shard(shard).items()}
 
 
-def _shard(file: Path) -> dict[str, Tensor]:
+def _read_shard(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
@@ -134,35 +156,35 @@ def _shard(file: Path) -> dict[str, Tensor]:
     raise PosetalkError(f"{file} is damaged or holds more than plain tensors; get it again or as safetensors")
 
 
-def _state(
+def _convert_tensors(
     ours: dict[str, Tensor], tensors: dict[str, Tensor], reference: dict[str, Any], grid: int, folder: Path
-) -> tuple[dict[str, Tensor], list[Converted]]:
+) -> tuple[dict[str, Tensor], list[ConvertedTensor]]:
     """Our state dict (shapes as `ours`) from the checkpoint's; grid: side of its table of positions."""
-    rows: list[Converted] = []
+    rows: list[ConvertedTensor] = []
 
     def take(key: str, target: str, note: str, *shape: int) -> Tensor:
         if key not in tensors:
             raise PosetalkError(f"{key} is missing in {folder}; fetch all files of the checkpoint again")
         if (found := tuple(tensors[key].shape)) != shape:
             raise PosetalkError(f"{key} in {folder} is {found}, not {shape}; give its config.json and DINOv2")
-        rows.append(Converted(key, target, shape, note))
+        rows.append(ConvertedTensor(key, target, shape, note))
         return tensors[key]
 
     state = {}
     for target, like in ours.items():
-        (key, part), (first, *rest) = _origin(target), like.shape
-        tower = "vision" if key.startswith("vision_model.") else "llm"
+        (key, part), (first, *rest) = _source_key(target), like.shape
+        part_name = "vision" if key.startswith("vision_model.") else "llm"
         if key.endswith(".pos_embed"):
             value = take(key, target, f"from {grid} x {grid} patches", first, 1 + grid * grid, rest[1])
             value = _resample(value, math.isqrt(rest[0] - 1))
-        elif part and tower == "vision":
+        elif part and part_name == "vision":
             value = take(key, target, f"rows of {part}", 3 * first, *rest).chunk(3)["qkv".index(part)].clone()
         else:
             value = take(key, target, "", first, *rest)
-        r = reference[f"lora_{tower}_enable"] and reference[f"lora_{tower}_r"]
+        r = reference[f"lora_{part_name}_enable"] and reference[f"lora_{part_name}_r"]
         if r and part in ("q", "v") and key.endswith(".weight"):
-            scale = reference[f"lora_{tower}_alpha"] / r
-            note, end = f"LoRA, added times {scale:g}", f"_{part}" if tower == "vision" else ""
+            scale = reference[f"lora_{part_name}_alpha"] / r
+            note, end = f"LoRA, added times {scale:g}", f"_{part}" if part_name == "vision" else ""
             stem = key.removesuffix("weight").removesuffix("qkv.")
             a = take(f"{stem}lora_A{end}", target, note, r, rest[0])
             b = take(f"{stem}lora_B{end}", target, note, first, r)
@@ -171,12 +193,12 @@ def _state(
     for key in sorted(tensors.keys() - {row.source for row in rows}):
         if not key.endswith(".rotary_emb.inv_freq"):
             raise PosetalkError(f"{folder} holds {key}, which LocLLM has not; give its checkpoint unchanged")
-        rows.append(Converted(key, None, tuple(tensors[key].shape), "computed from the head's width"))
+        rows.append(ConvertedTensor(key, None, tuple(tensors[key].shape), "computed from the head's width"))
     return state, rows
 
 
-def _origin(target: str) -> tuple[str, str]:
-    """The checkpoint's key for one of ours, and which of q, k, v it is (else empty), fused in the vision tower."""
+def _source_key(target: str) -> tuple[str, str]:
+    """The checkpoint's key for one of ours, and which of q, k, v it is (else empty), fused in the vision encoder."""
     part = next((part for part in "qkv" if f".{part}_proj." in target), "")
     if not target.startswith("model.vision_tower."):
         key = target.replace("model.multi_modal_projector.linear.", "mm_projector.")

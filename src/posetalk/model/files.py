@@ -22,9 +22,9 @@ from transformers import (
 from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
-from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's tower)
+from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's encoder)
 from posetalk.model.fingerprint import weights_fingerprint, write_sums
-from posetalk.model.folders import ADAPTERS, adapters_of, bounded, check_config, check_weights, told
+from posetalk.model.folders import ADAPTERS, adapters_of, check_config, check_weights, limit_size, load_errors
 from posetalk.model.names import PRESETS as PRESETS
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
@@ -35,7 +35,8 @@ BUNDLED = Path(str(files("posetalk").joinpath("bundled")))
 
 
 def preset_configs() -> tuple[Dinov2Config, LlamaConfig]:
-    """The two towers' shapes of the 7B presets, so that they can be built on the meta device without a download."""
+    """Vision encoder's and language model's configurations of the 7B presets, to build them on the meta device without
+    a download."""
     vision = Dinov2Config(
         hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, image_size=518, patch_size=14
     )
@@ -43,9 +44,9 @@ def preset_configs() -> tuple[Dinov2Config, LlamaConfig]:
 
 
 def image_tokens(vision: PreTrainedConfig, size: int) -> int:
-    """How many tokens a tower gives for a square of `size` px, without class and register tokens.
+    """How many tokens a vision encoder gives for a square of `size` px, without class and register tokens.
 
-    Asked of the tower itself, on the meta device, where it costs nothing.
+    Asked of the vision encoder itself, on the meta device, where it costs nothing.
     """
     with torch.device("meta"):
         out = AutoModel.from_config(vision)(torch.zeros(1, 3, size, size)).last_hidden_state
@@ -61,8 +62,8 @@ def image_tokens(vision: PreTrainedConfig, size: int) -> int:
 
 
 def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrainedConfig) -> PoseLLMConfig:
-    """The network's configuration from its settings and its towers' configurations."""
-    if getattr(vision, "hidden_size", None) is None:  # convolutional towers name the width of every stage
+    """The network's configuration from its settings and the configurations of its parts."""
+    if getattr(vision, "hidden_size", None) is None:  # convolutional encoders name the width of every stage
         vision = deepcopy(vision)
         vision.hidden_size = vision.hidden_sizes[-1]
     return PoseLLMConfig(
@@ -82,15 +83,25 @@ def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrai
 
 
 def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
-    """A network from pre-trained towers (folders or hub ids), with a fresh connector, and its tokenizer."""
+    """Build a network from a pre-trained vision encoder and language model, with a new connector.
+
+    Args:
+        settings: the parts (folders or hub ids) and how they are joined.
+
+    Returns:
+        The network in float32, and its tokenizer.
+
+    Raises:
+        PosetalkError: a part is not named, cannot be loaded or does not fit.
+    """
     if not (settings.vision_encoder and settings.language_model):
         raise PosetalkError(
-            "a network is built from a vision tower and a language model; name both, vision and text"
+            "a network is built from a vision tower and a language model; name both, vision_encoder and language_model"
         )
     vision = load_part(AutoModel, settings.vision_encoder, "vision tower", dtype=torch.float32)
     text = load_part(AutoModelForCausalLM, settings.language_model, "language model", dtype=torch.float32)
     tokenizer = load_part(AutoTokenizer, settings.language_model, "tokenizer")
-    with told("vision tower", settings.vision_encoder):
+    with load_errors("vision tower", settings.vision_encoder):
         config = make_config(settings, vision.config, text.config)
     model = PoseLLM(config)
     model.model.vision_tower = vision
@@ -110,14 +121,14 @@ def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
 
 
 def conversation(config: PoseLLMConfig, tokenizer: Any) -> Conversation:
-    """How this network is asked."""
+    """The prompts of this network: how it writes questions and answers as token ids."""
     words = Wording.check(config.wording or {}, "the model's wording")
     once = config.question_token_id if config.reading == "once" else None
     return Conversation(tokenizer, words, config.image_token_id, config.image_seq_length, once)
 
 
 def crop_settings(config: PoseLLMConfig) -> CropSettings:
-    """How this network's people are cut out."""
+    """How people are cut out of images for this network."""
     return CropSettings.check(config.crop or {}, "the model's crop")
 
 
@@ -125,23 +136,31 @@ def save(
     model: PoseLLM | PeftModel,
     tokenizer: Any,
     folder: str | Path,
-    form: Literal["adapters", "merged"] = "merged",
+    save_format: Literal["adapters", "merged"] = "merged",
 ) -> None:
     """Write a model folder: safetensors and their SHA256SUMS, config.json, tokenizer.
 
-    `merged` holds the whole network with LoRA added into its weights; `adapters` the LoRA and connector alone (52 MB
-    instead of 14 GB at 7B), for which the towers are loaded again from where they came.
+    Args:
+        model: the network, perhaps wrapped by peft.
+        tokenizer: its tokenizer.
+        folder: made where it is missing.
+        save_format: `merged` holds the whole network with LoRA added into its weights; `adapters` the LoRA and the
+            connector alone (52 MB instead of 14 GB at 7B), for which the other parts are loaded again from where they
+            came.
+
+    Raises:
+        PosetalkError: `adapters` of a model without LoRA.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(model, PeftModel):
         config = model.get_base_model().config
-        if form == "adapters":
+        if save_format == "adapters":
             model.save_pretrained(folder, save_embedding_layers=False)
         else:
             model = model.merge_and_unload()
-    elif form == "adapters":
-        raise PosetalkError("this model has no LoRA adapters; save it with form='merged'")
+    elif save_format == "adapters":
+        raise PosetalkError("this model has no LoRA adapters; save it with save_format='merged'")
     if isinstance(model, PoseLLM):
         config = model.config
         model.save_pretrained(folder)
@@ -151,20 +170,27 @@ def save(
 
 
 def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM, Any]:
-    """A saved network, LoRA merged, ready to be asked, and its tokenizer.
+    """Load a saved network, LoRA merged, in evaluation mode.
 
-    name: `bundled`, a folder, or a hub id; whole models and adapters alone both load. Errors: not a PoseLLM folder,
-    damaged files, towers that cannot be found.
+    Args:
+        name: `bundled`, a folder, or a hub id; whole models and adapters alone both load.
+        dtype: of the weights.
+
+    Returns:
+        The network on the CPU, and its tokenizer.
+
+    Raises:
+        PosetalkError: not a PoseLLM folder, damaged files, parts that cannot be found.
     """
-    folder = place(name)
+    folder = model_path(name)
     config = load_part(AutoConfig, folder, "model")
     if not isinstance(config, PoseLLMConfig):
         raise PosetalkError(
             f"{name} is a {config.model_type} model, not a PoseLLM; build one with posetalk train"
         )
-    settings = _settings(config, str(name))
+    settings = _check_settings(config, str(name))
     tokenizer = load_part(AutoTokenizer, folder, "tokenizer")
-    if not _has(folder, ADAPTERS):
+    if not _has_file(folder, ADAPTERS):
         model = load_part(PoseLLM, folder, "model", dtype=dtype)
     else:
         adapters_of(folder)
@@ -178,35 +204,35 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
     return model.eval(), tokenizer
 
 
-def place(name: str | Path) -> str:
+def model_path(name: str | Path) -> str:
     """A folder or hub id; `bundled` is the model that comes with the package."""
     return str(BUNDLED if str(name) == "bundled" else name)
 
 
 def named_weights(name: str | Path, folder: str | None = None) -> str:
-    """A model's name and the mark of its weights, which tells it from another in the same place. folder: where they
-    lie."""
-    mark = weights_fingerprint(Path(folder or place(name)))
-    return f"{name} (weights {mark})" if mark else str(name)
+    """A model's name and the fingerprint of its weights, which tells it from another in the same place. folder: where
+    they lie."""
+    fingerprint = weights_fingerprint(Path(folder or model_path(name)))
+    return f"{name} (weights {fingerprint})" if fingerprint else str(name)
 
 
-def _settings(config: PoseLLMConfig, name: str) -> ModelSettings:
-    """What a saved network says of itself. Errors: it is not what `make_config` writes."""
+def _check_settings(config: PoseLLMConfig, name: str) -> ModelSettings:
+    """The settings of a saved network. Errors: its configuration is not what `make_config` writes."""
     keys = {"connector": "connector", "readout": "readout", "reading": "reading", "crop": "crop"}
     keys |= {"vision_encoder": "vision", "language_model": "text"}
-    given = {name: value for name, key in keys.items() if (value := getattr(config, key)) is not None}
+    values = {name: value for name, key in keys.items() if (value := getattr(config, key)) is not None}
     if config.cells:
-        given["cells"] = config.cells
+        values["cells"] = config.cells
     names: Any = config.keypoints
     if names is not None and not all(isinstance(point, str) for point in names):
         raise PosetalkError(f"{name}: config.json: keypoints are names or nothing; get the model again")
-    settings = ModelSettings.check(given, f"{name}: config.json")
+    settings = ModelSettings.check(values, f"{name}: config.json")
     vision, tokens = config.vision_config, config.image_seq_length
-    patch, right = getattr(vision, "patch_size", None), tokens
-    # towers of several widths make patches of patches
+    patch, expected = getattr(vision, "patch_size", None), tokens
+    # encoders of several widths make patches of patches
     if isinstance(patch, int) and patch > 0 and not hasattr(vision, "hidden_sizes"):
-        right = (settings.crop.size // patch) ** 2
-    if tokens != right or not 0 < tokens <= settings.crop.size**2:
+        expected = (settings.crop.size // patch) ** 2
+    if tokens != expected or not 0 < tokens <= settings.crop.size**2:
         raise PosetalkError(
             f"{name}: config.json: a picture has {tokens:,} tokens, which its tower does not give; get the model again"
         )
@@ -215,11 +241,11 @@ def _settings(config: PoseLLMConfig, name: str) -> ModelSettings:
 
 def with_adapters(model: Any, folder: str) -> Any:
     """The model with the LoRA adapters of `folder` in its weights. Errors: damaged files, another model's adapters."""
-    with told("adapters", folder), bounded(folder, "adapters"):
+    with load_errors("adapters", folder), limit_size(folder, "adapters"):
         return PeftModel.from_pretrained(model, folder).merge_and_unload()
 
 
-def _has(folder: str, file: str) -> bool:
+def _has_file(folder: str, file: str) -> bool:
     if Path(folder).is_dir():
         return (Path(folder) / file).is_file()
     return cached_file(folder, file, _raise_exceptions_for_missing_entries=False) is not None
@@ -234,8 +260,8 @@ def load_part(kind: Any, name: str, what: str, **options: Any) -> Any:
         raise PosetalkError(f"no {what} at {name}: the folder does not exist")
     check_config(name, what)
     if kind in (AutoConfig, AutoTokenizer, AutoProcessor):
-        with told(what, name):
+        with load_errors(what, name):
             return kind.from_pretrained(name, trust_remote_code=False, **options)
     check_weights(name, what)
-    with told(what, name), bounded(name, what):
+    with load_errors(what, name), limit_size(name, what):
         return kind.from_pretrained(name, trust_remote_code=False, use_safetensors=True, **options)

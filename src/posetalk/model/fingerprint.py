@@ -15,13 +15,13 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.safetensors)")
 
 
 def weights_fingerprint(folder: Path) -> str:
-    """A mark of every byte of the weights in a folder, 16 hexadecimal digits; none of a hub's name."""
+    """A digest of all weights in a folder, 16 hexadecimal digits; empty for a hub id."""
     files = {path.name: path for path in Path(folder).glob("*.safetensors")}
     return mark_of(contents_of(files, {}))[:16] if files else ""
 
 
 def model_of(folder: Path) -> str:
-    """The same of all that a model is read from: also its configuration and its words."""
+    """The same of all files that a model is read from, with configuration and tokenizer."""
     files = model_files(Path(folder))
     return mark_of(contents_of(files, {}))[:16] if files else ""
 
@@ -40,9 +40,9 @@ def check_sums(folder: Path, what: str) -> None:
         return
     for line in lines:
         if (
-            (found := _LINE.fullmatch(line))
-            and (file := folder / found[2]).is_file()
-            and _sum(file) != found[1]
+            (match := _LINE.fullmatch(line))
+            and (file := folder / match[2]).is_file()
+            and _sum(file) != match[1]
         ):
             raise PosetalkError(
                 f"cannot load the {what} from {folder}: {file.name} is not what was saved (see {SUMS}), "

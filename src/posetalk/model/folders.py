@@ -1,7 +1,7 @@
-"""Look at a model's folder before anything is built from it, since anybody may have made it.
+"""Check a model's folder before anything is built from it, since anybody may have made it.
 
 Nothing in a folder is run: weights are safetensors, code that comes with a model is left alone. What its configuration
-asks for is held against the weights that are there.
+asks for is compared with the weights that are there.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _LAYERS = 10_000  # no network has as many
 _REPEATED = re.compile("(layer|depth|block|stage)(?!.*size)")
 # A network holds more than its files: tied weights twice, buffers, parts that are replaced while it is built; four bits
 # a number at least. What is asked for beyond that is no network of these files.
-_A_BYTE, _A_TENSOR = 8, 16
-_NUMBERS, _MODULES = 10**7, 1000
+_PARAMETERS_PER_BYTE, _MODULES_PER_TENSOR = 8, 16
+_SPARE_PARAMETERS, _SPARE_MODULES = 10**7, 1000
 _ATTENTION = "attn_implementation"
 _CODE = ("trust_remote_code", "custom code")
 _UNSAFE = ("weights_only", "torch.load", "pickle")
 
 
 @contextmanager
-def told(what: str, name: object) -> Iterator[None]:
+def load_errors(what: str, name: object) -> Iterator[None]:
     """Whatever goes wrong inside becomes one sentence about `what` of `name`."""
     try:
         yield
@@ -50,12 +50,12 @@ def told(what: str, name: object) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    said = str(error)
-    if any(word in said for word in _CODE):
+    message = str(error)
+    if any(word in message for word in _CODE):
         return "it needs code of its own, which is never run; give a model that transformers itself knows"
-    if any(word in said for word in _UNSAFE):
+    if any(word in message for word in _UNSAFE):
         return "its weights are not safetensors; convert them"
-    line = next((line for line in said.splitlines() if line.strip()), "")
+    line = next((line for line in message.splitlines() if line.strip()), "")
     if isinstance(error, KeyError):
         line = f"there is no {line}"
     return (line or type(error).__name__)[:300].strip()
@@ -64,34 +64,34 @@ def _reason(error: BaseException) -> str:
 def read_object(file: Path) -> dict[str, Any]:
     """A JSON file that holds an object. Errors: it cannot be read, it holds something else."""
     try:
-        found = json.loads(file.read_bytes())
+        data = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise PosetalkError(f"{file} cannot be read ({_reason(error)}); get the model again") from None
-    if not isinstance(found, dict):
+    if not isinstance(data, dict):
         raise PosetalkError(f"{file} holds no JSON object; get the model again")
-    return found
+    return data
 
 
 def check_config(name: str, what: str) -> None:
     """Errors: as `check_name`; a config.json, of a folder or of the hub, that cannot be read, asks for more layers than
     any network has, or names code on the hub for its attention."""
-    with told(what, name):
+    with load_errors(what, name):
         check_name(name, what)
         if Path(name).is_dir():
-            found: Any = Path(name) / "config.json"
+            config: Any = Path(name) / "config.json"
         else:
-            found = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
-        if found and Path(found).is_file():
-            _check(read_object(Path(found)), Path(found))
+            config = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
+        if config and Path(config).is_file():
+            _check_value(read_object(Path(config)), Path(config))
 
 
-def _check(value: Any, file: Path, key: str = "") -> None:
+def _check_value(value: Any, file: Path, key: str = "") -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
-            _check(inner, file, key if key.endswith(_ATTENTION) else name)
+            _check_value(inner, file, key if key.endswith(_ATTENTION) else name)
     elif isinstance(value, list):
         for inner in value:
-            _check(inner, file, key)
+            _check_value(inner, file, key)
     elif isinstance(value, str) and key.endswith(_ATTENTION) and "/" in value:
         raise PosetalkError(
             f"{file} names code on the hub ({value}) as {key}, which is never run; take it out"
@@ -100,15 +100,15 @@ def _check(value: Any, file: Path, key: str = "") -> None:
         raise PosetalkError(f"{file} asks for {value:,} as {key}, more than any network has; check it")
 
 
-def _fetched(name: str) -> list[Path]:
+def _fetched_weights(name: str) -> list[Path]:
     """The safetensors of a hub id, fetched as transformers does; none where it has none."""
     fetch = partial(cached_file, name, _raise_exceptions_for_missing_entries=False)
     index = "model.safetensors.index.json"
-    if whole := fetch("model.safetensors") or fetch(ADAPTED):
-        return [Path(whole)]
-    if not (found := fetch(index)):
+    if weights := fetch("model.safetensors") or fetch(ADAPTED):
+        return [Path(weights)]
+    if not (index_file := fetch(index)):
         return []
-    shards = read_object(Path(found)).get("weight_map")
+    shards = read_object(Path(index_file)).get("weight_map")
     if not isinstance(shards, dict):
         raise PosetalkError(f"{index} of {name} names no files; get the model again")
     return [Path(path) for shard in sorted({str(one) for one in shards.values()}) if (path := fetch(shard))]
@@ -119,16 +119,16 @@ def check_weights(name: str, what: str) -> None:
     folder = Path(name)
     if not folder.is_dir():
         return
-    whole = [file for file in folder.glob("*.safetensors") if file.name != ADAPTED]
+    weights = [file for file in folder.glob("*.safetensors") if file.name != ADAPTED]
     if (folder / ADAPTERS).exists():
-        if whole:
+        if weights:
             raise PosetalkError(
-                f"{name} holds {ADAPTERS} beside whole weights; take it away, or {whole[0].name}"
+                f"{name} holds {ADAPTERS} beside whole weights; take it away, or {weights[0].name}"
             )
         raise PosetalkError(
             f"{name} holds adapters, no whole {what}; give the folder that they are merged in"
         )
-    if not whole:
+    if not weights:
         check_pickles(folder)
 
 
@@ -149,8 +149,8 @@ def adapters_of(name: str | Path) -> dict[str, Any] | None:
     folder = Path(name)
     if not (folder / ADAPTERS).exists():
         return None
-    found = read_object(folder / ADAPTERS)
-    if found.get("peft_type") != "LORA" or found.get("megatron_config"):
+    config = read_object(folder / ADAPTERS)
+    if config.get("peft_type") != "LORA" or config.get("megatron_config"):
         raise PosetalkError(f"{folder / ADAPTERS} is of no LoRA adapters; give those, or a whole model")
     if not (folder / ADAPTED).is_file():
         if any(folder.glob("*.safetensors")):
@@ -161,17 +161,17 @@ def adapters_of(name: str | Path) -> dict[str, Any] | None:
         raise PosetalkError(f"{folder} holds {ADAPTERS} and no {ADAPTED}; get the adapters again")
     if other := next((file.name for file in folder.glob("*.safetensors") if file.name != ADAPTED), None):
         raise PosetalkError(f"{folder} holds {ADAPTERS} beside whole weights; take it away, or {other}")
-    return found
+    return config
 
 
 @contextmanager
-def bounded(name: str, what: str) -> Iterator[None]:
+def limit_size(name: str, what: str) -> Iterator[None]:
     """While a network is built inside, it may not grow far beyond the weights of the folder or hub id `name`.
 
     A configuration can ask for terabytes, or for layers without end. Errors: it does; weights that are not those that
     were saved.
     """
-    files = sorted(Path(name).glob("*.safetensors")) if Path(name).is_dir() else _fetched(name)
+    files = sorted(Path(name).glob("*.safetensors")) if Path(name).is_dir() else _fetched_weights(name)
     if Path(name).is_dir():
         check_sums(Path(name), what)
     if not files:
@@ -179,24 +179,24 @@ def bounded(name: str, what: str) -> Iterator[None]:
         return
     tensors = 0
     for file in files:
-        with safe_open(file, "pt") as kept:
-            tensors += len(kept.keys())
-    numbers = _A_BYTE * sum(file.stat().st_size for file in files) + _NUMBERS
-    left = {"numbers": numbers, "modules": _A_TENSOR * tensors + _MODULES}
+        with safe_open(file, "pt") as tensors_of_file:
+            tensors += len(tensors_of_file.keys())
+    parameters = _PARAMETERS_PER_BYTE * sum(file.stat().st_size for file in files) + _SPARE_PARAMETERS
+    budget = {"parameters": parameters, "modules": _MODULES_PER_TENSOR * tensors + _SPARE_MODULES}
 
-    def took(kind: str, count: int) -> None:
-        left[kind] -= count
-        if left[kind] < 0:
+    def count_down(kind: str, count: int) -> None:
+        budget[kind] -= count
+        if budget[kind] < 0:
             raise PosetalkError(
                 f"the configuration of the {what} in {name} asks for a network many times larger than its weights; get "
                 "the model again"
             )
 
     def of_tensor(_: Any, __: str, tensor: torch.Tensor | None) -> None:
-        took("numbers", 0 if tensor is None else tensor.numel())
+        count_down("parameters", 0 if tensor is None else tensor.numel())
 
     def of_module(*_: Any) -> None:
-        took("modules", 1)
+        count_down("modules", 1)
 
     with ExitStack() as stack:
         for register, hook in (

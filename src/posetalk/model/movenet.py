@@ -1,8 +1,8 @@
-"""A small vision tower: the body of MoveNet, a MobileNetV2 with a feature pyramid that was trained on people.
+"""A small vision encoder: the body of MoveNet, a MobileNetV2 with a feature pyramid that was trained on people.
 
 The sizes are those of MoveNet Thunder (Google, Apache-2.0), read from its published graph. There the batch
 norm is folded into the convolutions: a convolution has a bias here, and nothing is normalised while training.
-EfficientNet-Lite0, which has never been told what a person is, differs in its numbers alone (`EFFICIENTNET_LITE0`).
+EfficientNet-Lite0, which was not trained on people, differs in its sizes alone (`EFFICIENTNET_LITE0`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-PATCH = 32  # pixels per token: five stages halve the picture
+PATCH = 32  # pixels per token: five stages halve the image
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of MobileNetV2's seven stages, after a first convolution of stride 2
 LATERAL = (1, 2, 3)  # the stages whose output (1/4, 1/8, 1/16) enters the pyramid
 EFFICIENTNET_LITE0: dict[str, Any] = {  # the table of its published code (Google, Apache-2.0)
@@ -28,15 +28,15 @@ EFFICIENTNET_LITE0: dict[str, Any] = {  # the table of its published code (Googl
     "pyramid_channels": (),
 }
 EXPANSION = 6
-FINE = PATCH // 4  # the pyramid ends at 1/4, so a token covers FINE x FINE of its cells
+CELLS = PATCH // 4  # the pyramid ends at 1/4, so a token covers CELLS x CELLS of its cells
 
 
 class MoveNetConfig(PreTrainedConfig):
-    """Sizes of the tower. `hidden_size`, the length of one token, follows from the others and cannot be set.
+    """Sizes of the vision encoder. `hidden_size`, the length of one token, follows from the others and cannot be set.
 
     stage_channels, stage_depths, stage_kernels: of MobileNetV2's seven stages.
     pyramid_channels: at the top, then after each of its three separable convolutions (1/16, 1/8, 1/4); empty for a
-        tower without a pyramid, whose own stages' outputs stand for it.
+        encoder without a pyramid, whose own stages' outputs stand for it.
     position_channels: a multiple of 4.
     heat_maps: how many of MoveNet's own keypoint maps (17, COCO's order) each token sums up, 0 for none.
     """
@@ -63,21 +63,21 @@ class MoveNetConfig(PreTrainedConfig):
 
     @property
     def feature_size(self) -> int:
-        """Channels of a token that come from the picture: the rest is its position."""
+        """Channels of a token that come from the image: the rest is its position."""
         finest = self.pyramid_channels[-1] if self.pyramid_channels else self.stage_channels[LATERAL[0]]
-        return self.head_channels + FINE**2 * finest + 3 * self.heat_maps
+        return self.head_channels + CELLS**2 * finest + 3 * self.heat_maps
 
     @property
     def fine_channels(self) -> int:
-        """Channels of `TowerOutput.fine`: the pyramid's and MoveNet's own keypoint maps."""
+        """Channels of `VisionOutput.fine`: the pyramid's and MoveNet's own keypoint maps."""
         if self.pyramid_channels:
             return self.pyramid_channels[-1] + self.heat_maps
         return sum(self.stage_channels[stage] for stage in LATERAL)
 
 
 @dataclass
-class TowerOutput(BaseModelOutputWithPooling):
-    """What a tower gives; `fine`, (B, C, h, w), is what it knows at a finer grid than its tokens'."""
+class VisionOutput(BaseModelOutputWithPooling):
+    """What a vision encoder gives; `fine`, (B, C, h, w), is what it knows at a finer grid than its tokens'."""
 
     fine: Tensor | None = None
 
@@ -132,7 +132,7 @@ class Separable(nn.Module):
 
 
 class MoveNetModel(PreTrainedModel):
-    """Picture to tokens. See `forward`."""
+    """Image to tokens. See `forward`."""
 
     config_class = MoveNetConfig
     main_input_name = "pixel_values"
@@ -194,25 +194,29 @@ class MoveNetModel(PreTrainedModel):
         """
         # Depthwise convolutions run faster in this memory order; shapes and values stay.
         x = F.relu6(self.stem(pixel_values.contiguous(memory_format=torch.channels_last)), inplace=True)
-        sides = []
+        stage_outputs = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in LATERAL:
-                sides.append(x)
+                stage_outputs.append(x)
         coarse = F.relu6(self.head(x), inplace=True)
         if not self.config.pyramid_channels:
-            size = sides[0].shape[-2:]
-            return coarse, torch.cat([sides[0], *(_enlarged(side, size) for side in sides[1:])], 1)
+            size = stage_outputs[0].shape[-2:]
+            return coarse, torch.cat(
+                [stage_outputs[0], *(_enlarged(stage_output, size) for stage_output in stage_outputs[1:])], 1
+            )
         fine = self.top(coarse)
-        for lateral, smooth, side in zip(self.laterals, self.smooths, reversed(sides), strict=True):
-            fine = smooth(_enlarged(fine, side.shape[-2:]) + lateral(side))
+        for lateral, smooth, stage_output in zip(
+            self.laterals, self.smooths, reversed(stage_outputs), strict=True
+        ):
+            fine = smooth(_enlarged(fine, stage_output.shape[-2:]) + lateral(stage_output))
         return coarse, fine
 
     def features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Before standardisation: tokens (B, (S/32)^2, feature_size) and fine maps (B, C, S/4, S/4)."""
         coarse, fine = self.maps(pixel_values)
         finest = fine if self.config.pyramid_channels else fine[:, : self.config.stage_channels[LATERAL[0]]]
-        parts = [coarse, F.pixel_unshuffle(finest, FINE)]
+        parts = [coarse, F.pixel_unshuffle(finest, CELLS)]
         if self.config.heat_maps:
             heat = self.heat(fine)
             parts.append(self.peaks(heat))
@@ -222,17 +226,17 @@ class MoveNetModel(PreTrainedModel):
 
     def peaks(self, heat: Tensor) -> Tensor:
         """(B, K, S/4, S/4) -> (B, 3K, S/32, S/32): each map's peak under a token, x and y of it in -1..1."""
-        cells = torch.unflatten(F.pixel_unshuffle(heat, FINE), 1, (-1, FINE**2))
+        cells = torch.unflatten(F.pixel_unshuffle(heat, CELLS), 1, (-1, CELLS**2))
         share = cells.softmax(2)
-        ramp = torch.linspace(-1, 1, FINE, device=heat.device, dtype=heat.dtype)
+        ramp = torch.linspace(-1, 1, CELLS, device=heat.device, dtype=heat.dtype)
         x, y = (
             torch.einsum("bkchw,c->bkhw", share, grid.reshape(-1))
-            for grid in (ramp[None, :].expand(FINE, -1), ramp[:, None].expand(-1, FINE))
+            for grid in (ramp[None, :].expand(CELLS, -1), ramp[:, None].expand(-1, CELLS))
         )
         return torch.cat([cells.amax(2), x, y], 1)
 
-    def forward(self, pixel_values: Tensor, **_: object) -> TowerOutput:
-        """See a picture as (S/32)^2 tokens.
+    def forward(self, pixel_values: Tensor, **_: object) -> VisionOutput:
+        """See an image as (S/32)^2 tokens.
 
         pixel_values: (B, 3, S, S), RGB in [-1, 1], S a multiple of 32. `last_hidden_state` is (B, (S/32)^2,
         hidden_size), row by row from the top left: the last layer's channels, the pyramid's 8x8 cells under
@@ -241,12 +245,12 @@ class MoveNetModel(PreTrainedModel):
         tensor, where LLaVA looks for it. `fine` holds the pyramid and the heat maps, standardised.
         """
         rows, columns = pixel_values.shape[-2] // PATCH, pixel_values.shape[-1] // PATCH
-        seen, fine = self.features(pixel_values.to(self.dtype))
-        seen = (seen - self.mean) / self.std
-        place = position_code(rows, columns, self.config.position_channels).to(seen)
-        tokens = torch.cat([seen, place.expand(len(seen), -1, -1)], -1)
+        features, fine = self.features(pixel_values.to(self.dtype))
+        features = (features - self.mean) / self.std
+        position = position_code(rows, columns, self.config.position_channels).to(features)
+        tokens = torch.cat([features, position.expand(len(features), -1, -1)], -1)
         fine = (fine - self.fine_mean[:, None, None]) / self.fine_std[:, None, None]
-        return TowerOutput(last_hidden_state=tokens, hidden_states=(tokens,), fine=fine)
+        return VisionOutput(last_hidden_state=tokens, hidden_states=(tokens,), fine=fine)
 
 
 def _enlarged(maps: Tensor, size: torch.Size) -> Tensor:
@@ -256,7 +260,7 @@ def _enlarged(maps: Tensor, size: torch.Size) -> Tensor:
 def position_code(rows: int, columns: int, channels: int) -> Tensor:
     """(rows * columns, channels): sqrt(2) sin and cos of pi k x and pi k y at token centres x, y in 0..1.
 
-    k = 1..channels/4 half waves across the picture: up to k = rows none is an alias of another. The factor
+    k = 1..channels/4 half waves across the image: up to k = rows none is an alias of another. The factor
     gives each channel about the variance 1 of the standardised features.
     """
     waves = torch.pi * torch.arange(1, channels // 4 + 1)

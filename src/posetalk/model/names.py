@@ -22,13 +22,13 @@ PRESETS = {
         vision_encoder="facebook/dinov2-large", language_model="lmsys/vicuna-7b-v1.5", connector="linear"
     ),
 }
-_FOR = {
+_PURPOSES = {
     "bundled": "finds keypoints (locate, evaluate, train, calibrate)",
     "small": "talks about pictures (tune, chat, bench)",
     "tiny": "talks about pictures (tune, chat, bench)",
 }
-_ALIKE = 0.75  # of difflib's ratio: "bundeld", "posellm7b"
-_PATIENCE = 5.0  # seconds until a hub that does not answer counts as out of reach
+_SIMILARITY = 0.75  # of difflib's ratio: "bundeld", "posellm7b"
+_TIMEOUT = 5.0  # seconds until a hub that does not answer counts as out of reach
 
 
 def check_name(name: str, what: str) -> None:
@@ -42,9 +42,9 @@ def check_name(name: str, what: str) -> None:
             "--images ... --out FOLDER) and give the model's folder that this prints"
         )
     if name in OWN_MODELS:
-        raise PosetalkError(f"{name} is no {what} for this: it {_FOR[name]}")
-    if near := get_close_matches(name.lower(), (*OWN_MODELS, *PRESETS), 1, _ALIKE):
-        raise PosetalkError(f"there is no model {name}; did you mean {near[0]}?")
+        raise PosetalkError(f"{name} is no {what} for this: it {_PURPOSES[name]}")
+    if close := get_close_matches(name.lower(), (*OWN_MODELS, *PRESETS), 1, _SIMILARITY):
+        raise PosetalkError(f"there is no model {name}; did you mean {close[0]}?")
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -59,7 +59,7 @@ def _check_hub(name: str, what: str) -> None:
     if constants.HF_HUB_OFFLINE or try_to_load_from_cache(name, "config.json"):
         return
     try:
-        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+        get_session().head(constants.ENDPOINT, timeout=_TIMEOUT)
     except Exception as error:  # of whatever client the hub's package has
         raise PosetalkError(
             f"there is no folder {name}, and the hub cannot be reached for such a {what} "

@@ -1,6 +1,6 @@
-"""The readout `point`: a question's last hidden state points into the picture, in one pass and without decoding.
+"""The readout `point`: a question's last hidden state points into the image, in one pass and without decoding.
 
-The question gives a query, every cell of the picture a key, and their products are the logits of a heat map. Its
+The question gives a query, every cell of the image a key, and their products are the logits of a heat map. Its
 nearest relatives are KptLLM (NeurIPS 2024), which reads a keypoint off a language model's hidden state by a dot product
 with image features, and Segment Anything's mask decoder, whose output tokens are multiplied with an upscaled image.
 """
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIZE = 64  # length of queries and keys
-REACH = 5  # cells a fine key looks around, along x and y
+KEY_SIZE = 64  # length of queries and keys
+FINE_KERNEL = 5  # cells a fine key looks around, along x and y
 
 
 class PointHead(nn.Module):
     """Hidden states of image tokens and of questions -> heat maps, and whether the keypoint can be seen.
 
-    width: of the language model; cells: each image token is cut into cells x cells; fine: channels of the tower's fine
-    maps, 0 for a tower that has none.
+    width: of the language model; cells: each image token is cut into cells x cells; fine: channels of the vision
+    encoder's fine maps, 0 where it has none.
     """
 
     temperature: Tensor
@@ -31,22 +31,22 @@ class PointHead(nn.Module):
         super().__init__()
         self.cells = cells
         self.norm = nn.LayerNorm(width)
-        self.coarse = nn.Linear(width, cells * cells * SIZE)
+        self.coarse = nn.Linear(width, cells * cells * KEY_SIZE)
         if fine:
-            self.fine = nn.Conv2d(fine, SIZE, 1)
+            self.fine = nn.Conv2d(fine, KEY_SIZE, 1)
             self.around = nn.Sequential(
                 nn.GELU(),
-                nn.Conv2d(SIZE, SIZE, REACH, padding=REACH // 2, groups=SIZE),
-                nn.Conv2d(SIZE, SIZE, 1),
+                nn.Conv2d(KEY_SIZE, KEY_SIZE, FINE_KERNEL, padding=FINE_KERNEL // 2, groups=KEY_SIZE),
+                nn.Conv2d(KEY_SIZE, KEY_SIZE, 1),
             )
-        self.query = nn.Linear(width, SIZE)
+        self.query = nn.Linear(width, KEY_SIZE)
         self.visible = nn.Linear(width, 1)
         # Set by calibration: what the heat map's logits are divided by; factor and offset of the visible logit.
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("visible_line", torch.tensor([1.0, 0.0]))
 
     def forget_calibration(self) -> None:
-        """It holds for the weights that it was measured with: training begins without."""
+        """Set it to neutral: training changes the weights that it was measured with."""
         self.temperature.fill_(1.0)
         self.visible_line.copy_(torch.tensor([1.0, 0.0]))
 
@@ -56,46 +56,25 @@ class PointHead(nn.Module):
         S is sqrt(n) * cells: the side of the heat map.
         """
         side, cells = math.isqrt(hidden.shape[1]), self.cells
-        keys = self.coarse(self.norm(hidden)).view(-1, side, side, SIZE, cells, cells)
+        keys = self.coarse(self.norm(hidden)).view(-1, side, side, KEY_SIZE, cells, cells)
         keys = (
-            keys.permute(0, 1, 4, 2, 5, 3).reshape(-1, side * cells, side * cells, SIZE).permute(0, 3, 1, 2)
+            keys.permute(0, 1, 4, 2, 5, 3)
+            .reshape(-1, side * cells, side * cells, KEY_SIZE)
+            .permute(0, 3, 1, 2)
         )
         if fine is not None:
             # Channels last, in memory: convolutions run twice as fast, and the keys need no transposing at the end.
-            near = self.fine(fine.contiguous(memory_format=torch.channels_last))
-            near = near + self.around(near)
-            if near.shape[-1] != keys.shape[-1]:
-                near = F.interpolate(near, keys.shape[-2:], mode="bilinear", align_corners=False)
-            keys = keys + near
+            fine_keys = self.fine(fine.contiguous(memory_format=torch.channels_last))
+            fine_keys = fine_keys + self.around(fine_keys)
+            if fine_keys.shape[-1] != keys.shape[-1]:
+                fine_keys = F.interpolate(fine_keys, keys.shape[-2:], mode="bilinear", align_corners=False)
+            keys = keys + fine_keys
         out: Tensor = keys.permute(0, 2, 3, 1).flatten(1, 2)
         return out
 
     def forward(self, hidden: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states at the ends of questions (B, K, width) -> heat logits (B, K, S * S), visible logits (B, K)."""
-        asked = self.norm(hidden)
-        heat = self.query(asked) @ keys.mT / math.sqrt(SIZE)
+        question = self.norm(hidden)
+        heat = self.query(question) @ keys.mT / math.sqrt(KEY_SIZE)
         factor, offset = self.visible_line
-        return heat / self.temperature, self.visible(asked)[..., 0] * factor + offset
-
-
-def gaussian(places: Tensor, side: int, sigma: float) -> Tensor:
-    """(..., 2) x, y in 0..1 -> (..., side * side), row by row: a Gaussian around each place, rows sum to 1.
-
-    sigma: in units of the square's side.
-    """
-    centres = (torch.arange(side, device=places.device) + 0.5) / side
-    x, y = ((-(((centres - places[..., axis, None]) / sigma) ** 2) / 2).softmax(-1) for axis in (0, 1))
-    return (y[..., :, None] * x[..., None, :]).flatten(-2)
-
-
-def point_loss(heat: Tensor, visible: Tensor, points: Tensor, sigma: float) -> Tensor:
-    """Summed over the questions: cross-entropy of the heat map, and a quarter of that of `visible`.
-
-    heat: (B, K, S * S) and visible: (B, K) logits; points: (B, K, 3) x, y in 0..1 and visible (0 or 1), NaN where
-    unknown; sigma: width of the target, in units of the crop's side.
-    """
-    placed, known = ~points[..., 0].isnan(), ~points[..., 2].isnan()
-    target = gaussian(points[placed][:, :2], math.isqrt(heat.shape[-1]), sigma)
-    places = -(target * heat[placed].float().log_softmax(-1)).sum()
-    seen = F.binary_cross_entropy_with_logits(visible[known].float(), points[known][:, 2], reduction="sum")
-    return places + seen / 4
+        return heat / self.temperature, self.visible(question)[..., 0] * factor + offset

@@ -42,8 +42,8 @@ class Conversation:
     """Writes prompts for one tokenizer.
 
     prefix(n): `Image: ` and n image tokens. The image token's id is one past the vocabulary: it is never looked up,
-    its place is taken by what the connector makes of the picture (as in LocLLM).
-    question_token: stands for a question that is read apart from the picture; None where its words stand behind it.
+    its place is taken by what the connector makes of the image (as in LocLLM).
+    question_token: stands for a question that is read apart from the image; None where its words stand behind it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Conversation:
         self.answer = self._answer()
 
     def question(self, keypoint: Keypoint, *, first: bool = True) -> tuple[int, ...]:
-        """Token ids from the end of the picture to `Answer:`."""
+        """Token ids from the end of the image to `Answer:`."""
         return tuple(self._encode(self.wording.ask(keypoint, first=first)))
 
     def _encode(self, text: str) -> list[int]:
@@ -79,9 +79,9 @@ class Conversation:
 
     def _answer(self) -> AnswerTemplate:
         stem = self._encode(self.wording.answer)
-        opened = self._encode(self.wording.answer + " [")
+        with_bracket = self._encode(self.wording.answer + " [")
         # The bracket as it is written after `Answer:`; a tokenizer that joins across it gets the bare bracket.
-        bracket = opened[len(stem) :] if opened[: len(stem)] == stem else [self._single("[")]
+        bracket = with_bracket[len(stem) :] if with_bracket[: len(stem)] == stem else [self._single("[")]
         zero, dot, comma = self._single("0"), self._single("."), self._single(",")
         end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
         answer = AnswerTemplate(

@@ -34,7 +34,7 @@ class Wording(Settings):
         return text
 
     def ask(self, keypoint: Keypoint, *, first: bool = True) -> str:
-        """The text from the end of the picture (or of the answer before, with `first=False`) to `Answer:`."""
+        """The text from the end of the image (or of the answer before, with `first=False`) to `Answer:`."""
         sentence = keypoint.sentence and self.sentences.get(keypoint.name, keypoint.sentence)
         lines = [self.keypoint.format(sentence=sentence, name=keypoint.name)] if sentence else []
         lines += [self.question.format(name=keypoint.name, sentence=sentence), self.answer]

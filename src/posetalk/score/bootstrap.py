@@ -16,16 +16,16 @@ def resample(
     numerators, denominators: (n, m), one row a person, one column a number. All columns see the same draws,
     so that the spread of a difference between two of them is that of paired samples.
     """
-    top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
-    n, m = top.shape
+    numerator, denominator = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    n, m = numerator.shape
     random = np.random.default_rng(seed)
     values = np.full((rounds, m), np.nan)
     if not n:
         return values
     for row in values:
-        times = np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)
-        below = times @ bottom
-        np.divide(times @ top, below, out=row, where=below > 0)
+        counts = np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)
+        sums = counts @ denominator
+        np.divide(counts @ numerator, sums, out=row, where=sums > 0)
     return values
 
 

@@ -40,7 +40,7 @@ def reliability(score: npt.ArrayLike, similarity: npt.ArrayLike) -> tuple[tuple[
 
 
 def draw_reliability(bins: Sequence[Bin], error: float, path: Path) -> None:
-    """The reliability diagram as a picture: mean similarity over mean score, and how many keypoints lie where."""
+    """The reliability diagram as an image: mean similarity over mean score, and how many keypoints lie where."""
     need("matplotlib", "model")
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 

@@ -15,16 +15,16 @@ from posetalk.score.metrics import (
     Labels,
     Metrics,
     Protocol,
+    has_visible_flags,
     keypoint_rows,
     keypoint_similarity,
     metrics_of,
     person_scores,
     ratio,
-    tell_visible,
 )
 from posetalk.score.oks import coco_ap
 from posetalk.score.pck import head_lengths, torso_lengths
-from posetalk.score.qualitative import ENOUGH, QualitativeCase
+from posetalk.score.qualitative import MIN_LARGE, QualitativeCase
 from posetalk.score.report import EvaluationReport
 from posetalk.skeleton import Skeleton
 from posetalk.types import Box, Floats, PoseSet, frozen_array
@@ -39,34 +39,48 @@ def evaluate(
     *,
     box_source: str = GROUND_TRUTH,
     seen: Collection[str] | None = None,
-    beside: Mapping[str, Sequence[Prediction]] | None = None,
+    compare: Mapping[str, Sequence[Prediction]] | None = None,
 ) -> EvaluationReport:
-    """Score `predictions` against `truth`, beside the average-place baseline in the same boxes.
+    """Score predictions against labels, beside a baseline: every keypoint at its average position in the same box.
 
-    skeleton: the keypoints of `truth`, in order; mpii16 is scored with PCKh, lsp14 with PCK, others with OKS.
-    seen:     the keypoints the model was trained on; the others are reported apart. None: all.
-    beside:   others' predictions for the same people in the same boxes, by name.
+    On labelled boxes a person without prediction scores 0. On a detector's boxes there are AP and AR only.
 
-    On labelled boxes a person without prediction scores 0. On a detector's boxes there is AP and AR only.
-    Errors: names that differ from the truth's, people the truth does not have, a person predicted twice, a
-    box source other than the predictions', boxes that a model found itself, PCKh or PCK on a detector's boxes.
+    Args:
+        truth: the labelled people; keypoints in pixels of the full image, origin top left.
+        predictions: at most one for each person of `truth`, or any number of a detector's boxes.
+        skeleton: the keypoints of `truth`, in order; mpii16 is scored with PCKh, lsp14 with PCK, others with OKS.
+        box_source: where the predictions' boxes are from: `ground truth` (the labels) or the name of a detector's.
+        seen: the keypoints the model was trained on; the others are reported apart. None: all.
+        compare: others' predictions for the same people in the same boxes, by name.
+
+    Returns:
+        The numbers, their intervals and the people for the page of qualitative cases.
+
+    Raises:
+        PosetalkError: keypoint names that differ from the truth's, people the truth does not have, a person predicted
+            twice, a box source other than the predictions', boxes that a model found itself, PCKh or PCK on a
+            detector's boxes.
+
+    Source:
+        AP and OKS: cocodataset.org, keypoints evaluation. PCKh: Andriluka et al., CVPR 2014. PCK: Yang and Ramanan,
+        TPAMI 2013.
     """
-    beside = dict(beside or {})
-    for some in (predictions, *beside.values()):
-        _check(truth, some, skeleton, box_source)
+    compare = dict(compare or {})
+    for other in (predictions, *compare.values()):
+        _check(truth, other, skeleton, box_source)
     protocol = protocol_of(skeleton)
     if protocol != "oks" and box_source != GROUND_TRUTH:
         raise PosetalkError(f"{truth.name} is scored on its own boxes; leave the detector's boxes out")
     labels = Labels.of(truth, skeleton)
-    average = average_place(truth, predictions, skeleton, box_source)
+    average = average_position(truth, predictions, skeleton, box_source)
     numbers: dict[str, float | None] = {}
     baseline: dict[str, float | None] = {}
     if protocol == "oks":
         numbers |= coco_ap(truth, predictions, skeleton.sigmas)
         baseline |= coco_ap(truth, average, skeleton.sigmas)
     others = {
-        name: coco_ap(truth, some, skeleton.sigmas) if protocol == "oks" else {}
-        for name, some in beside.items()
+        name: coco_ap(truth, other, skeleton.sigmas) if protocol == "oks" else {}
+        for name, other in compare.items()
     }
     report = EvaluationReport(
         data=truth.name,
@@ -79,38 +93,41 @@ def evaluate(
         box_source=box_source,
         numbers=numbers,
         baseline=baseline,
-        beside=others,
+        compared=others,
         notes=tuple(_notes(labels, protocol, box_source)),
         skipped=truth.skipped,
         limbs=skeleton.limbs,
     )
     if box_source != GROUND_TRUTH:
-        nothing: dict[str, float | None] = {"mean_oks": None, "mean_oks_large": None}
-        return replace(report, numbers=numbers | nothing, baseline=baseline | nothing)
-    ours, base = labels.found(predictions), labels.found(average)
-    our_columns, base_columns = (metrics_of(labels, xy, protocol, seen) for xy in (ours, base))
-    other_columns = {
-        name: metrics_of(labels, labels.found(some), protocol, seen) for name, some in beside.items()
+        unknown: dict[str, float | None] = {"mean_oks": None, "mean_oks_large": None}
+        return replace(report, numbers=numbers | unknown, baseline=baseline | unknown)
+    xy, baseline_xy = labels.predicted_xy(predictions), labels.predicted_xy(average)
+    our_metrics, baseline_metrics = (
+        metrics_of(labels, positions, protocol, seen) for positions in (xy, baseline_xy)
+    )
+    other_metrics = {
+        name: metrics_of(labels, labels.predicted_xy(other), protocol, seen)
+        for name, other in compare.items()
     }
-    scores, visible = labels.answers(predictions)
-    labelled = (labels.labelled > 0) & np.isfinite(ours[..., 0])
-    bins, error = reliability(scores[labelled], keypoint_similarity(labels, ours)[labelled])
+    scores, visible = labels.predicted_scores(predictions)
+    labelled = (labels.labelled > 0) & np.isfinite(xy[..., 0])
+    bins, error = reliability(scores[labelled], keypoint_similarity(labels, xy)[labelled])
     return replace(
         report,
-        missing=int(np.isnan(ours[:, :1, 0]).sum()),
-        numbers=numbers | {name: ratio(*pair) for name, pair in our_columns.items()},
-        baseline=baseline | {name: ratio(*pair) for name, pair in base_columns.items()},
-        beside={
-            name: others[name] | {n: ratio(*pair) for n, pair in found.items()}
-            for name, found in other_columns.items()
+        missing=int(np.isnan(xy[:, :1, 0]).sum()),
+        numbers=numbers | {name: ratio(*pair) for name, pair in our_metrics.items()},
+        baseline=baseline | {name: ratio(*pair) for name, pair in baseline_metrics.items()},
+        compared={
+            name: others[name] | {n: ratio(*pair) for n, pair in metrics.items()}
+            for name, metrics in other_metrics.items()
         },
-        intervals=_intervals(our_columns, {"baseline": base_columns, **other_columns}),
+        intervals=_intervals(our_metrics, {"baseline": baseline_metrics, **other_metrics}),
         reliability=bins,
         calibration_error=error,
         notes=(*report.notes, *_visible_notes(labels, visible)),
         visible=_visible(labels, visible),
-        per_keypoint=keypoint_rows(labels, ours, base, seen),
-        cases=_cases(labels, ours, predictions),
+        per_keypoint=keypoint_rows(labels, xy, baseline_xy, seen),
+        qualitative_cases=_qualitative_cases(labels, xy, predictions),
     )
 
 
@@ -124,18 +141,18 @@ def protocol_of(skeleton: Skeleton) -> Protocol:
             return "oks"
 
 
-def average_place(
+def average_position(
     truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton, box_source: str = GROUND_TRUTH
 ) -> list[Prediction]:
     """The baseline: each keypoint at its average place in the same box, the box's middle where unknown.
 
     Its boxes are the labelled ones, or a detector's, which then are those of `predictions`.
     """
-    place = np.array([p.place or (0.5, 0.5) for p in skeleton.keypoints])
+    position = np.array([p.place or (0.5, 0.5) for p in skeleton.keypoints])
 
     def at(box: Box) -> Floats:
-        xy = place * (box.w, box.h) + (box.x, box.y)
-        return frozen_array(np.concatenate([xy, np.ones((len(place), 1))], axis=1))
+        xy = position * (box.w, box.h) + (box.x, box.y)
+        return frozen_array(np.concatenate([xy, np.ones((len(position), 1))], axis=1))
 
     if box_source != GROUND_TRUTH:
         return [replace(p, keypoints=at(p.box), std=None) for p in predictions]
@@ -152,7 +169,7 @@ def _check(truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton
             f"{skeleton.name}; score it with its own"
         )
     known = {(image.id, person.id) for image, person in scored_people(truth)}
-    met: set[tuple[int, int]] = set()
+    seen_keys: set[tuple[int, int]] = set()
     for p in predictions:
         person = f"person {p.person_id} of image {p.image_id}"
         if p.names != skeleton.names:
@@ -167,11 +184,11 @@ def _check(truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton
                 f"the prediction for {person} was made in boxes of {p.box_source!r}, not {box_source!r}; "
                 "score each source of boxes on its own"
             )
-        if p.key in met:
+        if p.key in seen_keys:
             raise PosetalkError(f"{person} is predicted twice")
         if box_source == GROUND_TRUTH and p.key not in known:
             raise PosetalkError(f"there is a prediction for {person}, whom {truth.name} does not have")
-        met.add(p.key)
+        seen_keys.add(p.key)
 
 
 def _notes(labels: Labels, protocol: Protocol, box_source: str) -> list[str]:
@@ -191,15 +208,15 @@ def _notes(labels: Labels, protocol: Protocol, box_source: str) -> list[str]:
                 "the labels have no head boxes: PCKh is measured with the distance from upper neck to head "
                 "top and does not compare with published PCKh"
             )
-        notes += _left_out(lengths, "head size")
+        notes += _left_out_note(lengths, "head size")
     if protocol == "pck":
-        notes += _left_out(torso_lengths(labels.persons), "labelled torso diagonal")
+        notes += _left_out_note(torso_lengths(labels.persons), "labelled torso diagonal")
     if any(p.place is None for p in labels.skeleton.keypoints):
         notes.append("the baseline puts keypoints without an average place in the middle of the box")
     return notes
 
 
-def _left_out(lengths: Floats, what: str) -> list[str]:
+def _left_out_note(lengths: Floats, what: str) -> list[str]:
     count = int(np.isnan(lengths).sum())
     return [f"{count} of {len(lengths)} people have no {what} and are left out"] if count else []
 
@@ -208,40 +225,42 @@ def _intervals(ours: Metrics, others: Mapping[str, Metrics]) -> dict[str, tuple[
     """Of each number, and of its lead over each of the others on the same draws of people."""
     names = list(ours)
     pairs = [ours[n] for n in names] + [other[n] for other in others.values() for n in names]
-    tops, bottoms = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))
-    values = resample(tops, bottoms)
-    found = {}
+    numerators, denominators = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))
+    values = resample(numerators, denominators)
+    intervals = {}
     for j, name in enumerate(names):
-        found[name] = interval(values[:, j])
+        intervals[name] = interval(values[:, j])
         for i, other in enumerate(others, 1):
-            found[f"{name}_over_{other}"] = interval(values[:, j] - values[:, i * len(names) + j])
-    return {name: pair for name, pair in found.items() if pair is not None}
+            intervals[f"{name}_over_{other}"] = interval(values[:, j] - values[:, i * len(names) + j])
+    return {name: pair for name, pair in intervals.items() if pair is not None}
 
 
-def _visible(labels: Labels, said: Floats) -> tuple[float, float] | None:
+def _visible(labels: Labels, predicted: Floats) -> tuple[float, float] | None:
     """Of all keypoints the share told rightly to be seen or not, and the share that can be seen; None: not told, by the
     model or by the labels."""
-    told = np.isfinite(said)
-    if not told.any() or not tell_visible(labels.persons):
+    known = np.isfinite(predicted)
+    if not known.any() or not has_visible_flags(labels.persons):
         return None
     truth = np.array([p.visible > 1 for p in labels.persons])
-    return float((said[told] == truth[told]).mean()), float(truth[told].mean())
+    return float((predicted[known] == truth[known]).mean()), float(truth[known].mean())
 
 
-def _visible_notes(labels: Labels, said: Floats) -> list[str]:
-    if not np.isfinite(said).any() or tell_visible(labels.persons):
+def _visible_notes(labels: Labels, predicted: Floats) -> list[str]:
+    if not np.isfinite(predicted).any() or has_visible_flags(labels.persons):
         return []
     return [
         "the labels do not tell seen keypoints from hidden ones: whether visible is told rightly is not known"
     ]
 
 
-def _cases(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) -> tuple[QualitativeCase, ...]:
+def _qualitative_cases(
+    labels: Labels, xy: Floats, predictions: Sequence[Prediction]
+) -> tuple[QualitativeCase, ...]:
     """The people that have a prediction, the best first; only large ones if there are enough."""
     by_key = {p.key: p for p in predictions}
     scores = person_scores(labels, xy)
-    chosen = labels.large > 0 if labels.large.sum() >= ENOUGH else np.ones(len(scores), bool)
-    order = sorted(np.flatnonzero(chosen), key=lambda i: -scores[i])
+    eligible = labels.large > 0 if labels.large.sum() >= MIN_LARGE else np.ones(len(scores), bool)
+    order = sorted(np.flatnonzero(eligible), key=lambda i: -scores[i])
     cases = []
     for i in order:
         image, person = labels.people[i]

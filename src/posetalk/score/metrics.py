@@ -60,8 +60,8 @@ class Labels:
     def persons(self) -> list[Person]:
         return [person for _, person in self.people]
 
-    def found(self, predictions: Sequence[Prediction]) -> Floats:
-        """The predicted place of every keypoint: (n, k, 2) px; nan for a person without prediction."""
+    def predicted_xy(self, predictions: Sequence[Prediction]) -> Floats:
+        """The predicted position of every keypoint: (n, k, 2) px; nan for a person without prediction."""
         by_key = {p.key: p for p in predictions}
         xy = np.full(self.xy.shape, np.nan)
         for i, (image, person) in enumerate(self.people):
@@ -69,15 +69,15 @@ class Labels:
                 xy[i] = by_key[image.id, person.id].keypoints[:, :2]
         return xy
 
-    def answers(self, predictions: Sequence[Prediction]) -> tuple[Floats, Floats]:
+    def predicted_scores(self, predictions: Sequence[Prediction]) -> tuple[Floats, Floats]:
         """The score of every keypoint, and whether it is said to be visible (1, 0): (n, k) each, nan where unknown."""
         by_key = {p.key: p for p in predictions}
         score, visible = (np.full(self.labelled.shape, np.nan) for _ in range(2))
         for i, (image, person) in enumerate(self.people):
-            if found := by_key.get((image.id, person.id)):
-                score[i] = found.keypoints[:, 2]
-                if found.visible is not None:
-                    visible[i] = found.visible
+            if prediction := by_key.get((image.id, person.id)):
+                score[i] = prediction.keypoints[:, 2]
+                if prediction.visible is not None:
+                    visible[i] = prediction.visible
         return score, visible
 
 
@@ -95,7 +95,7 @@ class KeypointRow:
 
 
 def metrics_of(labels: Labels, xy: Floats, protocol: Protocol, seen: Collection[str] | None) -> Metrics:
-    """Every number of the protocol for the places `xy`; with `seen`, seen and unseen keypoints apart too."""
+    """Every number of the protocol for the positions `xy`; with `seen`, seen and unseen keypoints apart too."""
     names = labels.skeleton.names
     parts: dict[str, Sequence[int]] = {}  # suffix -> keypoints left out
     if seen is not None and not set(names) <= set(seen):
@@ -103,34 +103,34 @@ def metrics_of(labels: Labels, xy: Floats, protocol: Protocol, seen: Collection[
         parts["_unseen"] = [i for i, name in enumerate(names) if name in seen]
     match protocol:
         case "oks":
-            return _oks_columns(labels, xy, parts)
+            return _oks_metrics(labels, xy, parts)
         case "pckh":
             lengths, _ = head_lengths(labels.persons)
             named = {"": MPII_LEFT_OUT, "_12": MPII_LEFT_OUT_12, **parts}
             return {
-                **_pck_columns(labels, xy, lengths, "PCKh@0.5", 0.5, named),
-                **_pck_columns(labels, xy, lengths, "PCKh@0.1", 0.1, named),
+                **_pck_metrics(labels, xy, lengths, "PCKh@0.5", 0.5, named),
+                **_pck_metrics(labels, xy, lengths, "PCKh@0.1", 0.1, named),
             }
         case "pck":
             lengths = torso_lengths(labels.persons)
-            return _pck_columns(
+            return _pck_metrics(
                 labels, xy, lengths, "PCK@0.2", 0.2, {"": (), "_12": LSP_LEFT_OUT_12, **parts}
             )
 
 
-def _oks_columns(labels: Labels, xy: Floats, parts: Mapping[str, Sequence[int]]) -> Metrics:
+def _oks_metrics(labels: Labels, xy: Floats, parts: Mapping[str, Sequence[int]]) -> Metrics:
     def mean(left_out: Sequence[int], people: Floats | None = None) -> tuple[Floats, Floats]:
         labelled = labels.labelled.copy()
         labelled[:, left_out] = 0
-        there = np.asarray(labelled.sum(1) > 0, np.float64) if people is None else people
+        counted = np.asarray(labelled.sum(1) > 0, np.float64) if people is None else people
         value = oks(xy, labels.xy, labelled, labels.area, labels.skeleton.sigmas)
-        return np.where((there > 0) & np.isfinite(value), value, 0.0), there
+        return np.where((counted > 0) & np.isfinite(value), value, 0.0), counted
 
     numbers = {"mean_oks": mean([]), "mean_oks_large": mean([], labels.large)}
     return numbers | {f"mean_oks{suffix}": mean(left_out) for suffix, left_out in parts.items()}
 
 
-def _pck_columns(
+def _pck_metrics(
     labels: Labels, xy: Floats, lengths: Floats, name: str, share: float, parts: Mapping[str, Sequence[int]]
 ) -> Metrics:
     labelled = labels.labelled * np.isfinite(lengths)[:, None]
@@ -138,7 +138,7 @@ def _pck_columns(
     return {f"{name}{suffix}": counts(hits, labelled, left_out) for suffix, left_out in parts.items()}
 
 
-def tell_visible(people: Iterable[Person]) -> bool:
+def has_visible_flags(people: Iterable[Person]) -> bool:
     """Whether labels tell keypoints that are hidden from those that can be seen: flags 1 and 2 both occur.
 
     MPII and LSPET say of a keypoint only whether it is labelled.
@@ -150,8 +150,8 @@ def tell_visible(people: Iterable[Person]) -> bool:
 
 
 def ratio(numerator: Floats, denominator: Floats) -> float | None:
-    below = float(denominator.sum())
-    return float(numerator.sum()) / below if below else None
+    total = float(denominator.sum())
+    return float(numerator.sum()) / total if total else None
 
 
 def person_scores(labels: Labels, xy: Floats) -> Floats:

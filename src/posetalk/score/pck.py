@@ -36,9 +36,9 @@ def counts(
     Sum of hits over sum of labels is the mean over keypoints weighted by how often each is labelled, which
     is what HRNet's MPII evaluation calls Mean.
     """
-    kept = np.array(labelled, dtype=np.float64)
-    kept[:, list(left_out)] = 0
-    return (np.asarray(hits) * kept).sum(1), kept.sum(1)
+    counted = np.array(labelled, dtype=np.float64)
+    counted[:, list(left_out)] = 0
+    return (np.asarray(hits) * counted).sum(1), counted.sum(1)
 
 
 def head_lengths(people: Sequence[Person]) -> tuple[Floats, bool]:
@@ -47,9 +47,9 @@ def head_lengths(people: Sequence[Person]) -> tuple[Floats, bool]:
     MPII's is 0.6 of the diagonal of the head box, as `Person.head_size` holds it. Where no person has one
     (labels without head boxes) the distance from upper neck to head top stands in.
     """
-    own = np.array([p.head_size if p.head_size else np.nan for p in people], dtype=np.float64)
-    if np.isfinite(own).any() or not len(own):
-        return own, True
+    head_sizes = np.array([p.head_size if p.head_size else np.nan for p in people], dtype=np.float64)
+    if np.isfinite(head_sizes).any() or not len(head_sizes):
+        return head_sizes, True
     return _length(people, ((_MPII_UPPER_NECK, _MPII_HEAD_TOP),)), False
 
 

@@ -1,4 +1,4 @@
-"""What a run scored: report.json for programs, report.md for people, cases.png to look at."""
+"""The report of an evaluation: report.json for programs, report.md for people, cases.png to look at."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from posetalk.errors import PosetalkError
 from posetalk.score.calibration import Bin, draw_reliability
 from posetalk.score.metrics import KeypointRow, Protocol
-from posetalk.score.qualitative import ENOUGH, QualitativeCase, draw_qualitative_cases
+from posetalk.score.qualitative import MIN_LARGE, QualitativeCase, draw_qualitative_cases
 
-WHAT = {
+METRICS_TEXT = {
     "oks": "AP and AR over object keypoint similarity (OKS) .50:.95 as COCO has them; mean_oks over people, "
     "mean_oks_large over those with at least 8 keypoints labelled and a box side of 64 px or more.",
     "pckh": "PCKh: the share of keypoints within 0.5 (0.1) of the head size. The mean leaves out pelvis and "
@@ -25,18 +25,26 @@ WHAT = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationReport:
-    """The numbers of one run, shares and means in 0..1; None where there is nobody to measure.
+    """The numbers of one evaluation: shares and means in 0..1, None where there is nobody to measure.
 
-    numbers:   by name; `baseline` has the same names for every keypoint at its average place in the box.
-    beside:    the same of others' predictions for the same people.
-    intervals: 95 % percentile bootstrap over people, of a number (not AP and AR, which would need a COCO
-               evaluation for each draw) and, as NAME_over_baseline (or another's name), of its lead on the
-               same draws.
-    reliability, calibration_error: what scores mean, see `calibration`.
-    visible:   the share of keypoints told rightly to be seen or not, and the share that can be seen; None where the
-               model or the labels do not tell.
-    missing:   scored people without prediction, who count as 0; None on a detector's boxes.
-    cases:     people with a prediction, the best first.
+    Args:
+        data: name of the data set.
+        protocol: `oks`, `pckh` or `pck`.
+        images, images_with_people, people, people_large: how many were scored.
+        missing: scored people without prediction, who count as 0; None on a detector's boxes.
+        box_source: `ground truth` for labelled boxes, or the name of a detector's.
+        numbers: the metrics by name; `baseline` has the same names for every keypoint at its average position in the
+            box.
+        compared: the same of others' predictions for the same people, by name.
+        intervals: 95 % percentile bootstrap over people, of a number (not AP and AR, which would need a COCO
+            evaluation for each draw) and, as NAME_over_baseline (or another's name), of its lead on the same draws.
+        reliability, calibration_error: what scores mean, see `calibration.reliability`.
+        visible: the share of keypoints whose visibility is predicted rightly, and the share that is visible; None where
+            the model or the labels do not tell.
+        per_keypoint: one row a keypoint.
+        notes, skipped: what a reader must know, and the records of the labels that were left out.
+        qualitative_cases: people with a prediction, the best first.
+        limbs: pairs of keypoint indices to draw.
     """
 
     data: str
@@ -49,7 +57,7 @@ class EvaluationReport:
     box_source: str
     numbers: dict[str, float | None]
     baseline: dict[str, float | None]
-    beside: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    compared: dict[str, dict[str, float | None]] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] | None = None
     reliability: tuple[Bin, ...] = ()
     calibration_error: float | None = None
@@ -57,7 +65,7 @@ class EvaluationReport:
     per_keypoint: tuple[KeypointRow, ...] = ()
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    cases: tuple[QualitativeCase, ...] = ()
+    qualitative_cases: tuple[QualitativeCase, ...] = ()
     limbs: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +81,7 @@ class EvaluationReport:
             "box_source": self.box_source,
             **_rounded(self.numbers),
             "baseline": _rounded(self.baseline),
-            "beside": {name: _rounded(numbers) for name, numbers in self.beside.items()},
+            "beside": {name: _rounded(numbers) for name, numbers in self.compared.items()},
             "calibration_error": self.calibration_error and round(self.calibration_error, 6),
             "reliability": [_rounded(asdict(b)) for b in self.reliability],
             "visible": self.visible
@@ -84,6 +92,7 @@ class EvaluationReport:
         }
 
     def to_markdown(self) -> str:
+        """The report as tables in Markdown."""
         boxes = self.box_source
         lines = [
             f"# {self.data}: {self.people} people of {self.images_with_people} images, boxes: {boxes}",
@@ -94,10 +103,10 @@ class EvaluationReport:
             lines.append(f"- {self.missing} people have no prediction and count as 0")
         if self.skipped:
             lines.append(f"- {len(self.skipped)} records of the labels were left out: {self.skipped[0]} ...")
-        head = ["number", "model", "95 %", "average place", "lead, 95 %"]
-        head += [cell for name in self.beside for cell in (name, "lead, 95 %")]
-        lines += ["", *_table([*head, "boxes"], self._rows())]
-        lines += ["", WHAT[self.protocol]]
+        header = ["number", "model", "95 %", "average place", "lead, 95 %"]
+        header += [cell for name in self.compared for cell in (name, "lead, 95 %")]
+        lines += ["", *_table([*header, "boxes"], self._rows())]
+        lines += ["", METRICS_TEXT[self.protocol]]
         lines.append(
             "95 %: percentile bootstrap over people, 1,000 draws; lead: model minus average place on the "
             "same draws. AP and AR have no interval."
@@ -113,38 +122,41 @@ class EvaluationReport:
                 f"Seen or not is told rightly for {right:.3f} of all keypoints; {seen:.3f} can be seen."
             )
         for title, rows in self._keypoint_tables():
-            head = ["keypoint", "similarity", "near", "average: similarity", "near", "labels", "boxes"]
-            lines += ["", f"## {title}", "", *_table(head, rows)]
+            header = ["keypoint", "similarity", "near", "average: similarity", "near", "labels", "boxes"]
+            lines += ["", f"## {title}", "", *_table(header, rows)]
         if self.per_keypoint:
             lines += ["", "similarity: mean of exp(-d²/2s²k²), the terms of OKS; "]
             lines[-1] += "near: within 0.1 of the longer side of the box."
         return "\n".join(lines) + "\n"
 
     def save(self, folder: str | Path) -> list[str]:
-        """Write report.json, report.md and, where people were matched, cases.png; gives back what to tell.
+        """Write report.json, report.md and, where people were matched to labels, reliability.png and cases.png.
 
-        Errors: the folder cannot be written. A picture that cannot be read is named on the page and in what
-        is given back.
+        Returns:
+            A sentence for each image that could not be drawn.
+
+        Raises:
+            PosetalkError: the folder cannot be written.
         """
         folder = Path(folder)
         text = self.to_markdown()
-        told: list[str] = []
+        notes: list[str] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "report.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
             (folder / "report.md").write_text(text, encoding="utf-8")
             if self.calibration_error is not None:
                 draw_reliability(self.reliability, self.calibration_error, folder / "reliability.png")
-            if self.cases:
-                page, told = draw_qualitative_cases(self.cases, self.limbs)
+            if self.qualitative_cases:
+                page, notes = draw_qualitative_cases(self.qualitative_cases, self.limbs)
                 page.save(folder / "cases.png")
-                who = "large people" if self.people_large >= ENOUGH else "people"
-                text += f"\n## The best and the worst by OKS, of {len(self.cases)} {who}\n\n"
+                group = "large people" if self.people_large >= MIN_LARGE else "people"
+                text += f"\n## The best and the worst by OKS, of {len(self.qualitative_cases)} {group}\n\n"
                 text += "![best and worst cases](cases.png)\n"
                 (folder / "report.md").write_text(text, encoding="utf-8")
         except OSError as error:
             raise PosetalkError(f"cannot write the report into {folder}: {error.strerror or error}") from None
-        return told
+        return notes
 
     def _rows(self) -> list[list[str]]:
         intervals = self.intervals or {}
@@ -157,7 +169,7 @@ class EvaluationReport:
                 _interval(intervals.get(f"{name}_over_baseline")),
                 *(
                     cell
-                    for other, numbers in self.beside.items()
+                    for other, numbers in self.compared.items()
                     for cell in (_number(numbers.get(name)), _interval(intervals.get(f"{name}_over_{other}")))
                 ),
                 self.box_source,

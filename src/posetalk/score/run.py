@@ -1,4 +1,4 @@
-"""An evaluation from labels to report: locate every scored person, then score what was found."""
+"""An evaluation from labels to report: locate every labelled person, then score the predictions."""
 
 from __future__ import annotations
 
@@ -12,62 +12,92 @@ from posetalk.images.fit import drop_misfits, image_sizes
 from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs, without_match
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
+from posetalk.messages import log
 from posetalk.score.evaluate import evaluate
+from posetalk.score.report import EvaluationReport
 from posetalk.settings import EvaluateSettings
 from posetalk.skeleton import load_skeleton
 
 
 def evaluate_model(
-    settings: EvaluateSettings, localizer: Callable[[], Localizer], out: Path, beside: Sequence[Path] = ()
-) -> None:
-    """Write predictions.jsonl, report.json, report.md and the drawn cases into `out`, and print the report.
+    settings: EvaluateSettings,
+    out: str | Path,
+    *,
+    compare: Sequence[str | Path] = (),
+    localizer: Callable[[], Localizer] | None = None,
+) -> EvaluationReport:
+    """Locate the keypoints of every labelled person with a model, and score them.
 
-    localizer: makes the model, once the labels are known to be good. beside: others' predictions.jsonl for the same
-    people, scored under the files' names. Run again on the same folder it goes on with the people that are missing.
-    Errors: those of the readers; a folder with another run.
+    Run again on the same folder, it goes on with the people that are missing. Notes on the data, skipped records and
+    images that cannot be read are logged to the logger "posetalk".
+
+    Args:
+        settings: the labels, the model and how it is asked.
+        out: the folder for predictions.jsonl, report.json, report.md and pictures of the best and worst cases.
+        compare: others' predictions.jsonl for the same people, scored under the files' names.
+        localizer: makes the model once the labels are known to be good; by default it is loaded as `settings` say.
+
+    Returns:
+        The report that was written.
+
+    Raises:
+        PosetalkError: labels, boxes or predictions that cannot be read or do not fit each other, no such model, `out`
+            holds a run of other settings.
     """
-    named = load_skeleton(settings.skeleton) if settings.skeleton else None
-    heads = Path(settings.heads) if settings.heads else None
+    out = Path(out)
+    given_skeleton = load_skeleton(settings.skeleton) if settings.skeleton else None
     truth = read_people(
         Path(settings.annotations),
         Path(settings.images),
-        skeleton=named,
+        skeleton=given_skeleton,
         first=settings.first,
         last=settings.last,
-        heads=heads,
+        heads=Path(settings.heads) if settings.heads else None,
     )
     truth = drop_misfits(truth)
-    for sentence in [*truth.notes, *(f"skipped: {one}" for one in truth.skipped)]:
-        print(sentence)
-    found = None
+    for note in truth.notes:
+        log.info(note)
+    for sentence in truth.skipped:
+        log.warning("skipped: %s", sentence)
+    detections = None
     if settings.boxes:
         if truth.name in ("mpii", "lsp"):
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
-        found = read_boxes(
+        detections = read_boxes(
             Path(settings.boxes), box_format=settings.box_format, sizes=image_sizes(truth.images)
         )
-        for sentence in (*found.notes, *without_match(truth, found)):
-            print(sentence)
-    others, told = _others(beside)
+        for note in (*detections.notes, *without_match(truth, detections)):
+            log.info(note)
+    others, damaged = _read_others([Path(file) for file in compare])
     with settings.claim(out):
-        model = localizer()
+        if localizer is None:
+            model = Localizer.from_pretrained(
+                settings.model,
+                readout=settings.readout,
+                decoding=settings.decoding,
+                flip=settings.flip_test,
+            )
+        else:
+            model = localizer()
         jobs: list[LocateJob] = (
-            labelled_jobs(truth, model.crop.padding) if found is None else detected_jobs(truth, found)
+            labelled_jobs(truth, model.crop.padding)
+            if detections is None
+            else detected_jobs(truth, detections)
         )
-        source = GROUND_TRUTH if found is None else _box_source(Path(str(settings.boxes)))
-        points = named or labelled_skeleton(truth)
+        source = GROUND_TRUTH if detections is None else _box_source(Path(str(settings.boxes)))
+        scored_skeleton = given_skeleton or labelled_skeleton(truth)
         predictions, skipped = run_jobs(
             model,
             jobs,
-            points.keypoints,
+            scored_skeleton.keypoints,
             out / "predictions.jsonl",
             box_source=source,
         )
         seen = set(model.trained_keypoints) or None
-        report = evaluate(truth, predictions, points, box_source=source, seen=seen, beside=others)
-        for sentence in [*(found.skipped if found else ()), *told, *skipped, *report.save(out)]:
-            print(readable(sentence))
-        print(report.to_markdown())
+        report = evaluate(truth, predictions, scored_skeleton, box_source=source, seen=seen, compare=others)
+        for sentence in [*(detections.skipped if detections else ()), *damaged, *skipped, *report.save(out)]:
+            log.warning(readable(sentence))
+    return report
 
 
 def _box_source(boxes: Path) -> str:
@@ -75,21 +105,21 @@ def _box_source(boxes: Path) -> str:
     return f"./{boxes.name}" if boxes.name in (GROUND_TRUTH, MODEL) else boxes.name
 
 
-def _others(beside: Sequence[Path]) -> tuple[dict[str, list[Prediction]], list[str]]:
+def _read_others(files: Sequence[Path]) -> tuple[dict[str, list[Prediction]], list[str]]:
     """Others' predictions by a name each, and a sentence for each file that was cut off.
 
     The name is the file's; with as many of its folders as tell it from the others (runs all hold a predictions.jsonl).
     Errors: a file given twice.
     """
     names = ["baseline"]
-    found, told = {}, []
-    paths = [path.absolute().with_suffix("") for path in beside]
-    for path, file in zip(paths, beside, strict=True):
+    others, notes = {}, []
+    paths = [path.absolute().with_suffix("") for path in files]
+    for path, file in zip(paths, files, strict=True):
         if paths.count(path) > 1:
             raise PosetalkError(f"{file} is given twice, or beside one of the same name; give each once")
-        name, rest = path.name, path.parent
+        name, parent = path.name, path.parent
         while name in names or any(("/" + p.as_posix()).endswith("/" + name) for p in paths if p != path):
-            name, rest = f"{rest.name}/{name}", rest.parent
-        found[name], note = read_predictions(file)
-        told += [note] if note else []
-    return found, told
+            name, parent = f"{parent.name}/{name}", parent.parent
+        others[name], note = read_predictions(file)
+        notes += [note] if note else []
+    return others, notes

@@ -17,7 +17,7 @@ from posetalk.skeleton import Skeleton
 @dataclass(frozen=True, slots=True)
 class KnownKeypoints:
     """names: the keypoints of this run. before: those of the model that it started from, None where nobody knows.
-    start: which model that was, None for a network built from parts. again: left out of this run and known from before.
+    start: which model that was, None for a network built from parts. again: left out of this run, but known before.
     """
 
     names: tuple[str, ...]
@@ -29,7 +29,7 @@ class KnownKeypoints:
     def of(cls, settings: TrainSettings, before: Sequence[str] | None, skeletons: Iterable[Skeleton]) -> Self:
         """before: `PoseLLMConfig.keypoints` of the model that the run starts with."""
         without = set(settings.without_keypoints)
-        names = {point.name for named in skeletons for point in named.keypoints} - without
+        names = {point.name for skeleton in skeletons for point in skeleton.keypoints} - without
         start = named_weights(settings.start) if settings.start else None
         if not settings.start:
             before = ()
@@ -57,7 +57,7 @@ def write_card(
     steps: int,
     config: PoseLLMConfig,
 ) -> None:
-    """README.md in the folder of a run. config: of the model, which names the towers that it was built from."""
+    """README.md in the folder of a run. config: of the model; it names the parts that the model was built from."""
     lines = [
         "# Model card",
         "",
@@ -67,7 +67,7 @@ def write_card(
         f"- People: {people} per epoch, from {', '.join(shown_path(d.annotations) for d in settings.data)}",
         f"- Keypoints ({len(learned.names)}): {', '.join(learned.names)}",
         f"- Left out: {', '.join(settings.without_keypoints) or 'none'}",
-        f"- Trained numbers: {', '.join(f'{part} {n:,}' for part, n in counts.items())}",
+        f"- Trained parameters: {', '.join(f'{part} {n:,}' for part, n in counts.items())}",
     ]
     if learned.start:
         lines.append(f"- Started from: {shown_path(learned.start)}")

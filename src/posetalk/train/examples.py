@@ -15,24 +15,24 @@ from posetalk.images.augment import augment
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout, TrainSettings
 from posetalk.skeleton import Skeleton
-from posetalk.train.feature_cache import FeatureCache, VisionFeatures, pixels_of
+from posetalk.train.feature_cache import FeatureCache, VisionFeatures, crop_pixels
 from posetalk.train.interpolated import interpolated_keypoints
 from posetalk.train.packing import CHAIN, PackedSequence, pack
-from posetalk.train.target import Target, placed
+from posetalk.train.target import Target, labelled_targets
 from posetalk.types import Person, PoseSet
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingExample:
-    """A person to learn from: where the picture is, the labels, and whose keypoints they are."""
+    """A person to learn from: where the image is, the labels, and whose keypoints they are."""
 
     image: Path
     person: Person
     skeleton: Skeleton
 
 
-def examples(
-    data: PoseSet, skeleton: Skeleton, without: Sequence[str] = (), padding: float = 1.0
+def training_examples(
+    data: PoseSet, skeleton: Skeleton, without_keypoints: Sequence[str] = (), padding: float = 1.0
 ) -> list[TrainingExample]:
     """The people of a data set with at least one labelled keypoint that is not left out; crowds are left out.
 
@@ -43,38 +43,40 @@ def examples(
             f"{data.source} labels {len(data.keypoint_names)} keypoints, but "
             f"the skeleton {skeleton.name} has {len(skeleton)}"
         )
-    kept = np.array([name not in without for name in skeleton.names])
+    learned = np.array([name not in without_keypoints for name in skeleton.names])
     return [
         TrainingExample(image.path, replace(person, box=data.cropped(person.box, padding)), skeleton)
         for image, person in data.people()
-        if not person.is_crowd and bool((person.labelled & kept).any())
+        if not person.is_crowd and bool((person.labelled & learned).any())
     ]
 
 
-def targets(example: TrainingExample, square: Square, without: Sequence[str] = ()) -> list[Target]:
-    """Every keypoint that is not left out; one without label, or outside the square, has no place and is not visible.
+def view_targets(
+    example: TrainingExample, square: Square, without_keypoints: Sequence[str] = ()
+) -> list[Target]:
+    """Every keypoint that is not left out; one without label, or outside the square, has no `xy` and is not visible.
 
     In a mirrored square a left wrist is a right one: each label is asked for under its mirror's name.
     """
-    places = square.normalise(example.person.keypoints)
-    inside = ((places >= 0) & (places < 1)).all(axis=1) & example.person.labelled
+    xy = square.normalise(example.person.keypoints)
+    inside = ((xy >= 0) & (xy < 1)).all(axis=1) & example.person.labelled
     order = example.skeleton.flip_order if square.flip else range(len(example.skeleton))
-    found = []
-    for index, named in enumerate(order):
-        keypoint = example.skeleton.keypoints[named]
-        if keypoint.name not in without:
-            place = (float(places[index, 0]), float(places[index, 1])) if inside[index] else None
-            seen = place is not None and bool(example.person.visible[index] > 1)
-            found.append(Target(keypoint, place, seen))
-    return found
+    targets = []
+    for index, source in enumerate(order):
+        keypoint = example.skeleton.keypoints[source]
+        if keypoint.name not in without_keypoints:
+            target_xy = (float(xy[index, 0]), float(xy[index, 1])) if inside[index] else None
+            visible = target_xy is not None and bool(example.person.visible[index] > 1)
+            targets.append(Target(keypoint, target_xy, visible))
+    return targets
 
 
 class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
     """All views of a run in order: epoch after epoch, each a new permutation, each view newly augmented.
 
     View number i depends on the seed and i alone, so a run continues after a kill with the views it would have seen,
-    and every process of a distributed run can make any view. With `features` the views come as a frozen tower has seen
-    them.
+    and every process of a distributed run can make any view. With `features` a view is the output of a frozen vision
+    encoder, not pixels.
     """
 
     features: FeatureCache | None = None
@@ -82,69 +84,77 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
     def __init__(
         self,
         people: Sequence[TrainingExample],
-        talk: Conversation,
+        conversation: Conversation,
         crop: CropSettings,
         settings: TrainSettings,
         views: int,
         readout: Readout = "digits",
     ) -> None:
-        self.people, self.talk, self.crop, self.settings, self.views = people, talk, crop, settings, views
+        self.people, self.conversation, self.crop, self.settings, self.views = (
+            people,
+            conversation,
+            crop,
+            settings,
+            views,
+        )
         self.readout = readout
 
     def __len__(self) -> int:
         return self.views
 
     def __getitem__(self, number: int) -> tuple[np.ndarray | VisionFeatures, PackedSequence]:
-        example, rng = self._drawn(number)
-        square, found = self._square(example, rng)
+        example, rng = self._example_and_rng(number)
+        square, targets = self._square(example, rng)
         if self.features:
-            kept = self.features.read(example.image, square)
-            return VisionFeatures(kept["tokens"], kept.get("fine")), self._packed(found, rng)
-        return pixels_of(example.image, square, self.crop), self._packed(found, rng)
+            arrays = self.features.read(example.image, square)
+            return VisionFeatures(arrays["tokens"], arrays.get("fine")), self._packed(targets, rng)
+        return crop_pixels(example.image, square, self.crop), self._packed(targets, rng)
 
-    def _drawn(self, number: int) -> tuple[TrainingExample, np.random.Generator]:
-        epoch, place = divmod(number, len(self.people))
+    def _example_and_rng(self, number: int) -> tuple[TrainingExample, np.random.Generator]:
+        epoch, index = divmod(number, len(self.people))
         order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.people))
-        return self.people[order[place]], np.random.default_rng((self.settings.seed, epoch, place))
+        return self.people[order[index]], np.random.default_rng((self.settings.seed, epoch, index))
 
-    def place(self, number: int) -> tuple[Path, Square]:
-        """The picture of view number i, and which square of it."""
-        example, rng = self._drawn(number)
+    def crop_of(self, number: int) -> tuple[Path, Square]:
+        """The image of view number i, and which square of it."""
+        example, rng = self._example_and_rng(number)
         return example.image, self._square(example, rng)[0]
 
-    def seen(self, number: int) -> tuple[np.ndarray, list[Target]]:
-        """View number i as pixels (3, S, S) float32 and all keypoints in it with their places."""
-        example, rng = self._drawn(number)
-        square, found = self._square(example, rng)
-        return pixels_of(example.image, square, self.crop), found
+    def pixels_and_targets(self, number: int) -> tuple[np.ndarray, list[Target]]:
+        """View number i as pixels (3, S, S) float32, and all keypoints in it."""
+        example, rng = self._example_and_rng(number)
+        square, targets = self._square(example, rng)
+        return crop_pixels(example.image, square, self.crop), targets
 
-    def _packed(self, found: list[Target], rng: np.random.Generator) -> PackedSequence:
+    def _packed(self, targets: list[Target], rng: np.random.Generator) -> PackedSequence:
         settings = self.settings
         if self.readout == "digits":
-            found = placed(found)  # there is no answer that says "nowhere"
-        limit = settings.keypoints_per_view or len(found)
+            targets = labelled_targets(targets)  # there is no answer that says "nowhere"
+        limit = settings.keypoints_per_view or len(targets)
         if settings.packing == "chain":
             limit = min(limit, CHAIN)
-        if settings.packing == "chain" or limit < len(found):
-            found = [found[i] for i in rng.permutation(len(found))[:limit]]
-        bare = rng.random(len(found)) < settings.name_only_share
-        found = [
-            replace(t, keypoint=replace(t.keypoint, sentence="")) if b else t
-            for t, b in zip(found, bare, strict=True)
+        if settings.packing == "chain" or limit < len(targets):
+            targets = [targets[i] for i in rng.permutation(len(targets))[:limit]]
+        name_only = rng.random(len(targets)) < settings.name_only_share
+        targets = [
+            replace(t, keypoint=replace(t.keypoint, sentence="")) if drop else t
+            for t, drop in zip(targets, name_only, strict=True)
         ]
-        found += interpolated_keypoints(placed(found), settings.interpolated_keypoints, rng)
-        return pack(self.talk, found, settings.packing, self.readout, settings.learn_digits)
+        targets += interpolated_keypoints(labelled_targets(targets), settings.interpolated_keypoints, rng)
+        return pack(self.conversation, targets, settings.packing, self.readout, settings.learn_digits)
 
     def _square(self, example: TrainingExample, rng: np.random.Generator) -> tuple[Square, list[Target]]:
         settings = self.settings
         plain = square_of(example.person.box, self.crop.size, self.crop.padding)
         square = augment(plain, settings.augmentation, rng)
-        found = targets(example, square, settings.without_keypoints)
-        if not placed(found):  # turned out of the picture: the plain view, or the whole of what is labelled
+        targets = view_targets(example, square, settings.without_keypoints)
+        if not labelled_targets(
+            targets
+        ):  # turned out of the image: the plain view, or the whole of what is labelled
             square = plain
-            found = targets(example, square, settings.without_keypoints)
-        if not placed(found):
+            targets = view_targets(example, square, settings.without_keypoints)
+        if not labelled_targets(targets):
             raise PosetalkError(
                 f"person {example.person.id} in {example.image} has no labelled keypoint inside its box; fix the box"
             )
-        return square, found
+        return square, targets

@@ -1,4 +1,4 @@
-"""What a frozen tower sees in a view, computed once: later epochs, resumed runs and other runs find it in a folder."""
+"""The output of a frozen vision encoder, computed once: later epochs and other runs read it from a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from accelerate import PartialState
-from rich.progress import track
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import TrainingArguments
@@ -21,6 +20,7 @@ from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.images.affine import Square
 from posetalk.images.opening import cut, normalise, read_image
+from posetalk.messages import track
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings
 
@@ -30,46 +30,46 @@ S = TypeVar("S", bound=Square | None)
 
 
 class VisionFeatures(NamedTuple):
-    """The tower's output for one view, float16: tokens (n, hidden) and fine maps (C, h, w) or None."""
+    """The vision encoder's output for one view, float16: tokens (n, hidden) and fine maps (C, h, w) or None."""
 
     tokens: np.ndarray
     fine: np.ndarray | None
 
 
 class FeatureCache:
-    """A folder with one file a view, named after all that shapes it: tower, picture, square, how pixels are made.
+    """A folder with one file a view, named after all that shapes it: vision encoder, image, square, preprocessing.
 
-    Half precision; 0.7 MB a view with MoveNet's tower. Files are written in one piece, so that several runs may share a
+    Half precision; 0.7 MB a view with MoveNet's encoder. Files are written in one piece, so several runs may share a
     folder.
     """
 
-    def __init__(self, folder: str | Path, tower: torch.nn.Module, how: str) -> None:
-        """how: what makes pixels of a view."""
-        self.folder, self.tower, self.how = Path(folder), tower, how
-        config: Any = tower.config
-        named = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True, default=str).encode())
-        for name, value in sorted(tower.state_dict().items()):
-            named.update(name.encode())
-            named.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        self.mark = named.hexdigest()
+    def __init__(self, folder: str | Path, vision_encoder: torch.nn.Module, preprocessing: str) -> None:
+        """preprocessing: names how pixels are made of a view."""
+        self.folder, self.vision_encoder, self.preprocessing = Path(folder), vision_encoder, preprocessing
+        config: Any = vision_encoder.config
+        digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True, default=str).encode())
+        for name, value in sorted(vision_encoder.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        self.fingerprint = digest.hexdigest()
 
     def path(self, image: Path, square: Square | None = None) -> Path:
-        """Where the view of this square of this picture, or of all of it, is kept."""
-        there = image.stat()
-        named = (
-            self.mark,
+        """The file of the view of this square of this image, or of the whole image."""
+        status = image.stat()
+        identity = (
+            self.fingerprint,
             str(image.resolve()),
-            there.st_size,
-            there.st_mtime_ns,
-            there.st_ctime_ns,  # which no tool sets back
-            self.how,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,  # which no tool sets back
+            self.preprocessing,
             square and astuple(square),
         )
-        key = hashlib.sha256(json.dumps(named).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def read(self, image: Path, square: Square | None = None) -> dict[str, np.ndarray]:
-        """What was kept of a view, by name, float16."""
+        """The arrays of a view by name, float16. Errors: PosetalkError where the file cannot be read."""
         path = self.path(image, square)
         try:
             return dict(load_file(path))
@@ -80,36 +80,37 @@ class FeatureCache:
     def fill(
         self,
         views: Sequence[tuple[Path, S]],
-        look: Callable[[list[tuple[Path, S]]], dict[str, torch.Tensor]],
+        compute: Callable[[list[tuple[Path, S]]], dict[str, torch.Tensor]],
         arguments: TrainingArguments,
     ) -> None:
-        """Look at the views that are not there yet, each process of the run at its share, and wait for the others.
+        """Compute the views that are not there yet, each process of the run its share, and wait for the others.
 
-        views: `path`'s arguments. look: at n views on `arguments.device`, (n, ...) by name; it must be there for it.
+        views: `path`'s arguments. compute: the outputs for n views on `arguments.device`, (n, ...) by name.
         """
-        own = views[arguments.process_index :: arguments.world_size]
-        device = next(self.tower.parameters()).device
-        self.tower.to(arguments.device)
-        self._fill(own, look, quiet=arguments.process_index > 0)
-        self.tower.to(device)
+        share = views[arguments.process_index :: arguments.world_size]
+        device = next(self.vision_encoder.parameters()).device
+        self.vision_encoder.to(arguments.device)
+        self._fill(share, compute, quiet=arguments.process_index > 0)
+        self.vision_encoder.to(device)
         PartialState().wait_for_everyone()
 
     def _fill(
         self,
         views: Sequence[tuple[Path, S]],
-        look: Callable[[list[tuple[Path, S]]], dict[str, torch.Tensor]],
+        compute: Callable[[list[tuple[Path, S]]], dict[str, torch.Tensor]],
         quiet: bool,
     ) -> None:
         missing = {path: view for view in views if not (path := self.path(*view)).exists()}
         paths = list(missing)
-        for start in track(range(0, len(paths), BATCH), description="looking", disable=quiet):
-            some = paths[start : start + BATCH]
-            seen = look([missing[path] for path in some])
-            for row, path in enumerate(some):
-                arrays = {name: rows[row].half().cpu().contiguous().numpy() for name, rows in seen.items()}
+        for start in track(range(0, len(paths), BATCH), "looking", quiet=quiet):
+            batch = paths[start : start + BATCH]
+            outputs = compute([missing[path] for path in batch])
+            for row, path in enumerate(batch):
+                arrays = {name: rows[row].half().cpu().contiguous().numpy() for name, rows in outputs.items()}
                 if not all(np.isfinite(array).all() for array in arrays.values()):
                     raise PosetalkError(
-                        f"what the tower sees in {missing[path][0]} does not fit half precision; leave features out"
+                        f"what the tower sees in {missing[path][0]} does not fit half precision; "
+                        "leave feature_cache out"
                     )
                 with whole_file(path, "make room, what is there is kept") as part:
                     try:
@@ -118,14 +119,16 @@ class FeatureCache:
                         raise OSError(str(error)) from None
 
 
-def look(model: PoseLLM, crop: CropSettings, views: Sequence[tuple[Path, Square]]) -> dict[str, torch.Tensor]:
+def vision_features(
+    model: PoseLLM, crop: CropSettings, views: Sequence[tuple[Path, Square]]
+) -> dict[str, torch.Tensor]:
     """The vision encoder's output for squares of images: the fields of `VisionFeatures`; `fine` only if not None."""
-    pixels = np.stack([pixels_of(image, square, crop) for image, square in views])
+    pixels = np.stack([crop_pixels(image, square, crop) for image, square in views])
     device = next(model.model.vision_tower.parameters()).device
-    seen = model.model.look(torch.from_numpy(pixels).to(device))
-    return {"tokens": seen.last_hidden_state} | ({} if seen.fine is None else {"fine": seen.fine})
+    output = model.model.vision_output(torch.from_numpy(pixels).to(device))
+    return {"tokens": output.last_hidden_state} | ({} if output.fine is None else {"fine": output.fine})
 
 
-def pixels_of(image: Path, square: Square, crop: CropSettings) -> np.ndarray:
-    """The square of the picture as the tower takes it: (3, S, S) float32."""
+def crop_pixels(image: Path, square: Square, crop: CropSettings) -> np.ndarray:
+    """The square of the image as the vision encoder takes it: (3, S, S) float32."""
     return normalise(cut(read_image(image), square), crop.pixels)

@@ -1,4 +1,4 @@
-"""What a run shows and writes as it goes, and how it is stopped."""
+"""Progress of a run on the screen and in log.jsonl, and stopping it with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from transformers import Trainer, TrainerCallback
 
 from posetalk.errors import PosetalkError
-from posetalk.train.steps import forget_after
+from posetalk.messages import progress
+from posetalk.train.steps import drop_steps_after
 
 KEYS = ("loss", "learning_rate", "grad_norm", "mean_token_accuracy")
 
@@ -28,7 +29,7 @@ class ProgressCallback(TrainerCallback):
 
     def __init__(self, log: Path, steps: int, batch: int, unit: str) -> None:
         self.log, self.steps, self.batch = log, steps, batch
-        self.progress = Progress(
+        self.progress = progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -37,16 +38,16 @@ class ProgressCallback(TrainerCallback):
         )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.begun, self.first = time.monotonic(), state.global_step
+        self.start_time, self.first_step = time.monotonic(), state.global_step
         if state.is_world_process_zero:
-            forget_after(self.log, state.global_step)
+            drop_steps_after(self.log, state.global_step)
             self.progress.start()
         self.task = self.progress.add_task(
             "", total=self.steps, completed=state.global_step, loss="-", speed="-"
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        speed = (state.global_step - self.first) * self.batch / (time.monotonic() - self.begun)
+        speed = (state.global_step - self.first_step) * self.batch / (time.monotonic() - self.start_time)
         self.progress.update(self.task, completed=state.global_step, speed=f"{speed:.1f}")
 
     def on_log(
@@ -56,7 +57,7 @@ class ProgressCallback(TrainerCallback):
             return
         self.progress.update(self.task, loss=f"{logs['loss']:.3f}")
         row = {"step": state.global_step, **{key: logs[key] for key in KEYS if key in logs}}
-        row["seconds"] = round(time.monotonic() - self.begun, 1)
+        row["seconds"] = round(time.monotonic() - self.start_time, 1)
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -71,20 +72,20 @@ class StopCallback(TrainerCallback):
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.stop_requested = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.asked:
+        if self.stop_requested:
             control.should_save = control.should_training_stop = True
 
     @contextmanager
     def listening(self, processes: int) -> Iterator[None]:
-        """Errors: KeyboardInterrupt at the end, where it was asked to stop."""
+        """Catch Ctrl-C inside; raises KeyboardInterrupt at the end if it came."""
         if processes > 1:
             yield
             return
         try:
-            before = signal.signal(signal.SIGINT, self._hear)
+            before = signal.signal(signal.SIGINT, self._interrupt)
         except ValueError:  # not the main thread
             yield
             return
@@ -92,17 +93,17 @@ class StopCallback(TrainerCallback):
             yield
         finally:
             signal.signal(signal.SIGINT, before)
-        if self.asked:
+        if self.stop_requested:
             raise KeyboardInterrupt
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.stop_requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.stop_requested = True
 
 
-def take_steps(trainer: Trainer, checkpoint: str | None, stop: StopCallback) -> None:
-    """Errors: KeyboardInterrupt; a picture that was damaged meanwhile, with a checkpoint of the steps before it."""
+def run_trainer(trainer: Trainer, checkpoint: str | None, stop: StopCallback) -> None:
+    """Train. An image that was damaged meanwhile raises PosetalkError, after a checkpoint was written."""
     try:
         with stop.listening(trainer.args.world_size):
             trainer.train(resume_from_checkpoint=checkpoint)
@@ -110,10 +111,10 @@ def take_steps(trainer: Trainer, checkpoint: str | None, stop: StopCallback) -> 
         if trainer.args.world_size > 1:
             raise
         if trainer.state.global_step:
-            # a step's pictures are all read before it begins, so that nothing is half done
+            # a step's images are all read before it begins, so that nothing is half done
             trainer._save_checkpoint(trainer.model, None)
-        [*_, said] = str(error).splitlines()  # a worker process puts its traceback before it
-        sentence = said.removeprefix("posetalk.errors.PosetalkError: ")
+        [*_, last_line] = str(error).splitlines()  # a worker process puts its traceback before it
+        sentence = last_line.removeprefix("posetalk.errors.PosetalkError: ")
         raise PosetalkError(f"{sentence}; the same command goes on from there") from None
     except ValueError as error:
         if "image tokens do not match" not in str(error):  # transformers' words

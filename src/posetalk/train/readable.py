@@ -1,4 +1,4 @@
-"""Pictures that cannot be read are found before the first step, so that they can be left out."""
+"""Images that cannot be read are found before the first step, so that they can be left out."""
 
 from __future__ import annotations
 
@@ -11,103 +11,105 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-from rich.progress import track
 from transformers import TrainingArguments
 
 from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.inputs import Content, content_of
+from posetalk.messages import track
 
 
-class _Kept(msgspec.Struct):
-    """contents: of every picture, None where it cannot be opened. unreadable: the sentences. again: look once more."""
+class _ImageCheck(msgspec.Struct, rename={"recheck": "again"}):
+    """contents: of every image, None where it cannot be opened. unreadable: why, by name. recheck: decode all again."""
 
     contents: dict[str, Content | None]
     unreadable: dict[str, str]
-    again: bool = False
+    recheck: bool = False
 
 
-def unreadable(pictures: Iterable[Path], file: Path, arguments: TrainingArguments) -> dict[Path, str]:
-    """Decode each picture; of those that cannot be, the sentence that says why.
+def unreadable_images(images: Iterable[Path], file: Path, arguments: TrainingArguments) -> dict[Path, str]:
+    """Decode each image; of those that cannot be, the sentence that says why.
 
-    What is found is kept in `file`, with what the pictures held: a resumed run leaves out the same ones without looking
-    again, and so do the other processes of a run, which wait for the first. Errors: once steps were taken (there is a
-    checkpoint beside `file`), another picture in the place of one of them; what is damaged meanwhile is left out.
+    The result is written to `file` with the images' digests: a resumed run leaves out the same ones without decoding
+    again, and so do the other processes of a run, which wait for the first. Raises PosetalkError once steps were taken
+    (there is a checkpoint beside `file`) and an image was replaced since; what is damaged meanwhile is left out.
     """
-    resolved = {picture: _resolved(picture) for picture in sorted(set(pictures))}
-    names = sorted(set(resolved.values()))
+    paths = {image: _resolve(image) for image in sorted(set(images))}
+    names = sorted(set(paths.values()))
     quiet = arguments.process_index > 0
     with arguments.main_process_first(local=False):
         before = _read(file)
-        contents = dict(zip(names, _contents(names, before), strict=True))
+        contents = dict(zip(names, _contents_of(names, before), strict=True))
         if before and any((file.parent / "checkpoints").glob("checkpoint-*")):
-            found = _looked_on(contents, before, file, quiet)
-        elif before and not before.again and contents == before.contents:
-            found = before.unreadable
+            errors = _check_resumed(contents, before, file, quiet)
+        elif before and not before.recheck and contents == before.contents:
+            errors = before.unreadable
         else:
-            found = _look(names, quiet)
-            _write(file, _Kept(contents, found))
-    return {picture: found[name] for picture, name in resolved.items() if name in found}
+            errors = _unreadable_among(names, quiet)
+            _write(file, _ImageCheck(contents, errors))
+    return {image: errors[name] for image, name in paths.items() if name in errors}
 
 
-def _looked_on(
-    contents: Mapping[str, Content | None], before: _Kept, file: Path, quiet: bool
+def _check_resumed(
+    contents: Mapping[str, Content | None], before: _ImageCheck, file: Path, quiet: bool
 ) -> dict[str, str]:
-    """Of a run that has taken steps, what cannot be read. `file` keeps what the pictures held then."""
-    held = {name: one and one.digest for name, one in before.contents.items()}
-    changed = {name for name, one in contents.items() if (one and one.digest) != held.get(name)}
-    found = _look(list(contents) if before.again else sorted(changed), quiet)
-    found |= before.unreadable  # the run goes on without those that were repaired
-    if others := sorted(changed - found.keys()):
-        more = f" and {len(others) - 1:,} more pictures" if len(others) > 1 else ""
+    """The unreadable images of a run that has taken steps."""
+    digests = {name: content and content.digest for name, content in before.contents.items()}
+    changed = {
+        name for name, content in contents.items() if (content and content.digest) != digests.get(name)
+    }
+    errors = _unreadable_among(list(contents) if before.recheck else sorted(changed), quiet)
+    errors |= before.unreadable  # the run goes on without those that were repaired
+    if replaced := sorted(changed - errors.keys()):
+        others = f" and {len(replaced) - 1:,} more pictures" if len(replaced) > 1 else ""
         raise PosetalkError(
-            f"{others[0]}{more} changed since the run in {file.parent} began; put back what was there, or choose "
+            f"{replaced[0]}{others} changed since the run in {file.parent} began; put back what was there, or choose "
             "another folder"
         )
-    same = {name: one for name, one in contents.items() if name not in changed}
-    kept = _Kept(
-        before.contents | same,  # with their times
-        before.unreadable | {name: sentence for name, sentence in found.items() if name in same},
+    unchanged = {name: content for name, content in contents.items() if name not in changed}
+    check = _ImageCheck(
+        before.contents | unchanged,  # with their times
+        before.unreadable | {name: sentence for name, sentence in errors.items() if name in unchanged},
     )
-    if kept != before:
-        _write(file, kept)
-    return found
+    if check != before:
+        _write(file, check)
+    return errors
 
 
 @contextmanager
-def looked_at_again(file: Path) -> Iterator[None]:
-    """What ends with an error inside may be a picture that was damaged meanwhile: the next start looks again."""
+def recheck_after_error(file: Path) -> Iterator[None]:
+    """After an error inside, which a damaged image may have caused, the next start decodes all images again."""
     try:
         yield
     except PosetalkError:
-        if kept := _read(file):
-            kept.again = True
-            _write(file, kept)
+        if check := _read(file):
+            check.recheck = True
+            _write(file, check)
         raise
 
 
-def _resolved(picture: Path) -> str:
-    return os.path.join(_real(os.path.dirname(picture)), picture.name)  # noqa: PTH118, PTH120  (100,000 of them)
+def _resolve(image: Path) -> str:
+    return os.path.join(_real_folder(os.path.dirname(image)), image.name)  # noqa: PTH118, PTH120  (100,000 of them)
 
 
-_real = cache(os.path.realpath)
+_real_folder = cache(os.path.realpath)
 
 
-def _read(file: Path) -> _Kept | None:
+def _read(file: Path) -> _ImageCheck | None:
     """What was found before."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_Kept)
+        return msgspec.json.decode(file.read_bytes(), type=_ImageCheck)
     except (OSError, ValueError, RecursionError):
         return None
 
 
-def _write(file: Path, kept: _Kept) -> None:
+def _write(file: Path, check: _ImageCheck) -> None:
     with whole_file(file) as part:
-        part.write_bytes(msgspec.json.encode(kept))
+        part.write_bytes(msgspec.json.encode(check))
 
 
-def _contents(names: Sequence[str], before: _Kept | None) -> list[Content | None]:
+def _contents_of(names: Sequence[str], before: _ImageCheck | None) -> list[Content | None]:
     def content(name: str) -> Content | None:
         try:
             return content_of(name, before.contents.get(name) if before else None)
@@ -118,21 +120,19 @@ def _contents(names: Sequence[str], before: _Kept | None) -> list[Content | None
         return list(pool.map(content, names))
 
 
-def _look(names: list[str], quiet: bool) -> dict[str, str]:
+def _unreadable_among(names: list[str], quiet: bool) -> dict[str, str]:
     if not names:
         return {}
     pool = ThreadPoolExecutor(os.cpu_count())  # decoders let go of Python's lock
-    with warnings.catch_warnings():  # the filters that each picture sets are put back here
+    with warnings.catch_warnings():  # the filters that each image sets are put back here
         try:
-            said = track(
-                pool.map(_fault, names), description="looking at pictures", total=len(names), disable=quiet
-            )
-            return {name: sentence for name, sentence in zip(names, said, strict=True) if sentence}
+            errors = track(pool.map(_error_of, names), "looking at pictures", total=len(names), quiet=quiet)
+            return {name: sentence for name, sentence in zip(names, errors, strict=True) if sentence}
         finally:
             pool.shutdown(cancel_futures=True)  # of a run that is stopped here
 
 
-def _fault(name: str) -> str:
+def _error_of(name: str) -> str:
     try:
         read_image(Path(name))
     except PosetalkError as error:

@@ -1,4 +1,4 @@
-"""What every run of gradient steps needs: settings of the Trainer, and what a resumed run continues."""
+"""The Trainer's arguments and the checkpoints that a resumed run continues from."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from transformers import TrainerState, TrainingArguments
 
 from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
+from posetalk.messages import log
 from posetalk.model.machine import fast_bfloat16
 
 A = TypeVar("A", bound=TrainingArguments)
 
 
-def arguments_of(kind: type[A], settings: Any, out: Path, **more: Any) -> A:
-    """What a run's Trainer is told; max_steps is set when the data have been read. settings: TrainSettings or
-    TuneSettings. Errors: as `accumulation`."""
-    found: A = kind(
+def training_arguments(arguments_class: type[A], settings: Any, out: Path, **options: Any) -> A:
+    """The Trainer's arguments; max_steps is set when the data have been read. settings: TrainSettings, TuneSettings."""
+    arguments: A = arguments_class(
         output_dir=str(out / "checkpoints"),
         per_device_train_batch_size=settings.per_device_batch_size,
         learning_rate=settings.learning_rate,
@@ -43,15 +43,15 @@ def arguments_of(kind: type[A], settings: Any, out: Path, **more: Any) -> A:
         disable_tqdm=True,
         report_to=[],
         use_cpu=not torch.cuda.is_available(),
-        **more,
+        **options,
     )
-    found.gradient_accumulation_steps = accumulation(
-        settings.batch_size, settings.per_device_batch_size, found.world_size
+    arguments.gradient_accumulation_steps = gradient_accumulation(
+        settings.batch_size, settings.per_device_batch_size, arguments.world_size
     )
-    return found
+    return arguments
 
 
-def accumulation(batch_size: int, per_device: int, processes: int) -> int:
+def gradient_accumulation(batch_size: int, per_device: int, processes: int) -> int:
     """How many times each process takes `per_device` for a step of `batch_size`. Errors: they do not divide evenly."""
     share, rest = divmod(batch_size, per_device * processes)
     if rest or not share:
@@ -63,37 +63,42 @@ def accumulation(batch_size: int, per_device: int, processes: int) -> int:
 
 
 def last_checkpoint(folder: Path, arguments: TrainingArguments) -> str | None:
-    """The last sound checkpoint. One that is newer and damaged is told and set aside by the first process, for which
-    the others wait."""
+    """The last sound checkpoint. The first process logs and renames newer ones that are damaged; the others wait."""
     with arguments.main_process_first(local=False):
-        aside = []
-        for path in sorted(folder.glob("checkpoint-*"), key=_number, reverse=True):
-            wrong = fault(path)
-            if wrong is None:
+        damaged = []
+        for path in sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True):
+            error = checkpoint_error(path)
+            if error is None:
                 break
-            aside.append((path, wrong))
+            damaged.append((path, error))
         else:
             path = None
         if arguments.process_index == 0:
-            for damaged, wrong in aside:
-                kept = damaged.with_name(f"damaged-{damaged.name}")
-                shutil.rmtree(kept, ignore_errors=True)
-                damaged.rename(kept)
+            for checkpoint, error in damaged:
+                new_name = checkpoint.with_name(f"damaged-{checkpoint.name}")
+                shutil.rmtree(new_name, ignore_errors=True)
+                checkpoint.rename(new_name)
                 goes = f"goes on from {path.name}" if path else "begins anew"
-                print(f"{damaged} is damaged ({wrong}), and now called {kept.name}; the run {goes}")
+                log.warning(
+                    "%s is damaged (%s), and now called %s; the run %s",
+                    checkpoint,
+                    error,
+                    new_name.name,
+                    goes,
+                )
     return str(path) if path else None
 
 
-def _number(checkpoint: Path) -> int:
+def _step_of(checkpoint: Path) -> int:
     tail = checkpoint.name.rpartition("-")[2]
     return int(tail) if tail.isdecimal() else -1
 
 
-def fault(checkpoint: Path) -> str | None:
+def checkpoint_error(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, None for a sound one.
 
-    Pickles are looked at byte by byte, as they hold sums of themselves; of safetensors the table at their start says
-    whether they are whole.
+    Pickles lie in zip files, which hold checksums; the table at the start of safetensors says whether they are
+    whole.
     """
     if not checkpoint.is_dir():
         return "it is no folder"
@@ -127,14 +132,14 @@ def fault(checkpoint: Path) -> str | None:
     return None
 
 
-def forget_after(log: Path, step: int) -> None:
+def drop_steps_after(log: Path, step: int) -> None:
     """A resumed run repeats the steps since its checkpoint: their lines are written again, and damaged ones go."""
     if log.exists():
         lines = log.read_bytes().decode(errors="replace").splitlines(keepends=True)
-        write_text(log, "".join(line for line in lines if line.endswith("\n") and _step(line) <= step))
+        write_text(log, "".join(line for line in lines if line.endswith("\n") and _logged_step(line) <= step))
 
 
-def _step(line: str) -> float:
+def _logged_step(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, LookupError, TypeError, RecursionError):

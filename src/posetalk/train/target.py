@@ -1,4 +1,4 @@
-"""What a view teaches of one keypoint."""
+"""One keypoint of a view, as it is learned."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from posetalk.skeleton import Keypoint
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is known of a keypoint in a view: its place (x, y in 0..1 of the crop) and whether it can be seen."""
+    """A keypoint of a view: x, y in 0..1 of the crop, and whether it can be seen; None where unknown."""
 
     keypoint: Keypoint
-    place: tuple[float, float] | None
+    xy: tuple[float, float] | None
     visible: bool | None
 
 
-def placed(found: Sequence[Target]) -> list[Target]:
-    """Those with a place."""
-    return [target for target in found if target.place is not None]
+def labelled_targets(targets: Sequence[Target]) -> list[Target]:
+    """Those with known `xy`."""
+    return [target for target in targets if target.xy is not None]

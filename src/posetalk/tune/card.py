@@ -24,25 +24,25 @@ _METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class TuningSummary:
-    """own, again: samples of one's own data and of replays; left_out: of all files; lengths: tokens of the samples of
-    both; probed: what is measured before and after."""
+    """own, replayed: samples of the run's data and of replays; left_out: of all files; lengths: tokens of the samples
+    of both; probe: the samples whose loss is measured before and after."""
 
     own: int
-    again: int
+    replayed: int
     left_out: int
     lengths: Sequence[int]
-    probed: Sequence[TuningExample]
+    probe: Sequence[TuningExample]
 
 
 def write_card(
-    out: Path, settings: TuneSettings, start: str, told: TuningSummary, steps: int, counts: dict[str, int]
+    out: Path, settings: TuneSettings, start: str, summary: TuningSummary, steps: int, counts: dict[str, int]
 ) -> None:
     """README.md in the folder of a run, and beside adapters that are not merged.
 
-    start: the model that was tuned, with the mark of its weights.
+    start: the model that was tuned, with the fingerprint of its weights.
     """
     trained = counts["language"] + counts["connector"]
-    seen = "padded to a square" if settings.pad_to_square else "as the model's own processor prepares them"
+    images = "padded to a square" if settings.pad_to_square else "as the model's own processor prepares them"
     lines = [
         "# Model card",
         "",
@@ -50,28 +50,28 @@ def write_card(
         f"{settings.seed}; every setting is in run.toml, the loss curve in log.jsonl. The licences of that model and "
         "of the data hold.",
         "",
-        f"- Tuned: {_METHODS[settings.method]}; {trained:,} numbers ({counts['connector']:,} of them the "
-        "connector's). The vision tower is as it was.",
-        f"- Samples: {told.own:,} from {', '.join(shown_path(source.file) for source in settings.data)}",
+        f"- Tuned: {_METHODS[settings.method]}; {trained:,} parameters ({counts['connector']:,} of them the "
+        "connector's). The vision encoder is as it was.",
+        f"- Samples: {summary.own:,} from {', '.join(shown_path(source.file) for source in settings.data)}",
         *(
             f"- Replay: {replay.share} samples for each of those from {shown_path(replay.file)}"
             for replay in settings.replay
         ),
-        f"- Left out: {told.left_out:,} (skipped.txt says which and why)",
-        f"- Tokens of a sample with its picture: {min(told.lengths):,} to {max(told.lengths):,}, none cut",
-        f"- Pictures: {seen}",
+        f"- Left out: {summary.left_out:,} (skipped.txt says which and why)",
+        f"- Tokens of a sample with its picture: {min(summary.lengths):,} to {max(summary.lengths):,}, none cut",
+        f"- Pictures: {images}",
     ]
     results = []
     if settings.probe:
-        found = json.loads((out / "probe.json").read_text(encoding="utf-8"))
+        probe = json.loads((out / "probe.json").read_text(encoding="utf-8"))
         lines += [
             "",
-            f"Loss a token of the answers of {found['samples']:,} samples in {shown_path(found['file'])}: "
-            f"{_loss(found, 'before')} before, {_loss(found, 'after')} after.",
+            f"Loss a token of the answers of {probe['samples']:,} samples in {shown_path(probe['file'])}: "
+            f"{_loss(probe, 'before')} before, {_loss(probe, 'after')} after.",
         ]
-        if "after" in found:
-            file = shown_path(found["file"])
-            name, value = "loss a token of the answers", round(found["after"], 4)
+        if "after" in probe:
+            file = shown_path(probe["file"])
+            name, value = "loss a token of the answers", round(probe["after"], 4)
             results.append(EvalResult(_TASK, file, file, "loss", value, metric_name=name))
     alone = settings.method != "full" and settings.save_format == "adapters"
     data = model_data(
@@ -86,5 +86,5 @@ def write_card(
         save_card(folder, data, lines)
 
 
-def _loss(found: dict[str, Any], when: str) -> str:
-    return f"{found[when]:.4f}" if when in found else "not known"
+def _loss(probe: dict[str, Any], when: str) -> str:
+    return f"{probe[when]:.4f}" if when in probe else "not known"

@@ -16,8 +16,8 @@ from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.tune.feature_cache import VisionFeatureCache
 
-IGNORED = -100  # the label of a token that is not learned
-_BLANK = Image.new("RGB", (8, 8))  # takes as many tokens as any picture, where features are kept
+IGNORE = -100  # the label of a token that is not learned
+_BLANK = Image.new("RGB", (8, 8))  # takes as many tokens as any image, where features are kept
 
 _Turns = Sequence[Sequence[str]]
 
@@ -31,7 +31,7 @@ class RenderedConversation:
 
 
 class ChatCollator:
-    """Turns conversations into what a model is trained on, with its own processor and chat template.
+    """Turns conversations into training batches, with the model's own processor and chat template.
 
     What is learned of an answer is what the model must write after the template's prompt: the answer and the token
     that ends it. A template that writes no such token after an answer (LLaVA-1.5's published one) gets the
@@ -39,8 +39,8 @@ class ChatCollator:
     `{% generation %}` are not needed.
     """
 
-    def __init__(self, processor: Any, stops: Sequence[int] = ()) -> None:
-        """stops: ids of the tokens that end an answer, beside the tokenizer's own end. Errors: a slow tokenizer."""
+    def __init__(self, processor: Any, stop_ids: Sequence[int] = ()) -> None:
+        """stop_ids: ids of the tokens that end an answer, beside the tokenizer's own end. Errors: a slow tokenizer."""
         tokenizer = processor.tokenizer
         if not tokenizer.is_fast:
             raise PosetalkError(
@@ -53,14 +53,14 @@ class ChatCollator:
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.processor, self.tokenizer = processor, tokenizer
-        ends = {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(list(stops))}
-        self._stop = re.compile(r"\s*(?:" + "|".join(map(re.escape, sorted(ends))) + ")")
-        self._picture = str(getattr(processor, "image_token", "<image>"))
-        self._special = {*tokenizer.all_special_tokens, self._picture}
-        self._picture_id = tokenizer.convert_tokens_to_ids(self._picture)
-        asked = [_message("user", "?", picture=True)]
-        prompt, alone = self._render(asked, add_generation_prompt=True), self._render(asked)
-        self._invites = prompt[len(alone) :] if prompt.startswith(alone) else ""
+        ends = {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(list(stop_ids))}
+        self._stop_pattern = re.compile(r"\s*(?:" + "|".join(map(re.escape, sorted(ends))) + ")")
+        self._image_token = str(getattr(processor, "image_token", "<image>"))
+        self._special_tokens = {*tokenizer.all_special_tokens, self._image_token}
+        self._image_token_id = tokenizer.convert_tokens_to_ids(self._image_token)
+        messages = [_message("user", "?", image=True)]
+        prompt, alone = self._render(messages, add_generation_prompt=True), self._render(messages)
+        self._generation_prompt = prompt[len(alone) :] if prompt.startswith(alone) else ""
 
     def render(self, turns: _Turns) -> RenderedConversation:
         """Errors: PosetalkError with the reason alone: an empty text, a special token in one, a template that leaves
@@ -68,23 +68,23 @@ class ChatCollator:
         for text in (text for turn in turns for text in turn):
             if not text.strip():
                 raise PosetalkError("a question or an answer is empty")
-            if found := next((token for token in self._special if token in text), None):
-                raise PosetalkError(f"its text holds the model's special token {found}")
-        marks = [f"\ue000{number}\ue001" for number in range(len(turns))]
+            if special := next((token for token in self._special_tokens if token in text), None):
+                raise PosetalkError(f"its text holds the model's special token {special}")
+        markers = [f"\ue000{number}\ue001" for number in range(len(turns))]
         messages = []
-        for number, ((question, _), mark) in enumerate(zip(turns, marks, strict=True)):
+        for number, ((question, _), marker) in enumerate(zip(turns, markers, strict=True)):
             messages += [
-                _message("user", question.strip(), picture=number == 0),
-                _message("assistant", mark),
+                _message("user", question.strip(), image=number == 0),
+                _message("assistant", marker),
             ]
         before, *pieces = re.split("\ue000\\d+\ue001", rendered := self._render(messages))
-        if re.findall("\ue000\\d+\ue001", rendered) != marks:
+        if re.findall("\ue000\\d+\ue001", rendered) != markers:
             raise PosetalkError("the model's chat template does not write each answer once")
         text, spans = before, []
         for (_, answer), piece in zip(turns, pieces, strict=True):
-            start = self._start(text)
+            start = self._answer_start(text)
             text += answer.strip()
-            if stop := self._stop.match(piece):
+            if stop := self._stop_pattern.match(piece):
                 end, text = len(text) + stop.end(), text + piece
             else:
                 text += self.tokenizer.eos_token
@@ -92,10 +92,12 @@ class ChatCollator:
             spans.append((start, end))
         return RenderedConversation(text, tuple(spans))
 
-    def length(self, lesson: RenderedConversation, size: tuple[int, int]) -> int:
-        """Tokens of a lesson about a picture of (width, height) pixels, the picture's own included."""
-        ids = self.tokenizer(lesson.text, add_special_tokens=self._bare(lesson.text)).input_ids
-        if ids.count(self._picture_id) != 1:
+    def length(self, conversation: RenderedConversation, size: tuple[int, int]) -> int:
+        """Tokens of a conversation about an image of (width, height) pixels, the image's own included."""
+        ids = self.tokenizer(
+            conversation.text, add_special_tokens=self._needs_bos(conversation.text)
+        ).input_ids
+        if ids.count(self._image_token_id) != 1:
             raise PosetalkError("the model's chat template does not show one picture once")
         width, height = size
         try:
@@ -107,36 +109,40 @@ class ChatCollator:
             ) from None
 
     def batch(
-        self, lessons: Sequence[tuple[RenderedConversation, Path]], kept: VisionFeatureCache | None = None
+        self,
+        conversations: Sequence[tuple[RenderedConversation, Path]],
+        cache: VisionFeatureCache | None = None,
     ) -> dict[str, torch.Tensor]:
-        """What the model's forward takes: input_ids, labels and others (n, tokens), the pictures' pixels, or what is
-        kept of them. Errors: a picture that cannot be read.
+        """What the model's forward takes: input_ids, labels and others (n, tokens), the images' pixels, or what
+        `cache` holds of them. Errors: an image that cannot be read.
         """
-        texts = [lesson.text for lesson, _ in lessons]
-        found = self.processor(
+        texts = [conversation.text for conversation, _ in conversations]
+        batch = self.processor(
             text=texts,
-            images=[[Image.fromarray(read_image(path)) if kept is None else _BLANK] for _, path in lessons],
-            add_special_tokens=self._bare(texts[0]),
+            images=[
+                [Image.fromarray(read_image(path)) if cache is None else _BLANK] for _, path in conversations
+            ],
+            add_special_tokens=self._needs_bos(texts[0]),
             padding=True,
             padding_side="right",
             return_offsets_mapping=True,
             return_text_replacement_offsets=True,
             return_tensors="pt",
         )
-        places, moved = found.pop("offset_mapping"), found.pop("text_replacement_offsets")
-        labels = torch.full_like(found["input_ids"], IGNORED)
-        for number, (lesson, _) in enumerate(lessons):
-            # the picture stands before all answers, so that they all move by what it takes
-            by = moved[number][-1]["new_span"][1] - moved[number][-1]["span"][1]
-            starts, ends = np.asarray(places[number]).T
+        offsets, replacements = batch.pop("offset_mapping"), batch.pop("text_replacement_offsets")
+        labels = torch.full_like(batch["input_ids"], IGNORE)
+        for number, (conversation, _) in enumerate(conversations):
+            # the image stands before all answers, so that they all move by what it takes
+            shift = replacements[number][-1]["new_span"][1] - replacements[number][-1]["span"][1]
+            starts, ends = np.asarray(offsets[number]).T
             learned = np.zeros(len(starts), bool)
-            for start, end in lesson.spans:
-                learned |= (starts < end + by) & (ends > start + by)
+            for start, end in conversation.spans:
+                learned |= (starts < end + shift) & (ends > start + shift)
             row = torch.from_numpy(learned)
-            labels[number, row] = found["input_ids"][number, row]
-        if kept is not None:
-            found["pixel_values"] = kept.read([path for _, path in lessons])
-        return {**found, "labels": labels}
+            labels[number, row] = batch["input_ids"][number, row]
+        if cache is not None:
+            batch["pixel_values"] = cache.read([path for _, path in conversations])
+        return {**batch, "labels": labels}
 
     def _render(self, messages: list[dict[str, Any]], add_generation_prompt: bool = False) -> str:
         try:
@@ -148,15 +154,19 @@ class ChatCollator:
         except Exception as error:  # the template is a program, of the model's folder
             raise PosetalkError(f"the model's chat template fails: {' '.join(str(error).split())}") from None
 
-    def _start(self, before: str) -> int:
+    def _answer_start(self, before: str) -> int:
         """Where the model begins to write: after the prompt, with the blank that may stand before the answer."""
-        prompt = before.rstrip() if self._invites == self._invites.rstrip() else before
-        return len(prompt) if self._invites and prompt.endswith(self._invites) else len(before)
+        prompt = before.rstrip() if self._generation_prompt == self._generation_prompt.rstrip() else before
+        return (
+            len(prompt)
+            if self._generation_prompt and prompt.endswith(self._generation_prompt)
+            else len(before)
+        )
 
-    def _bare(self, text: str) -> bool:
+    def _needs_bos(self, text: str) -> bool:
         """Whether the tokenizer must put its first token before it, which some templates write themselves."""
         return not (self.tokenizer.bos_token and text.startswith(self.tokenizer.bos_token))
 
 
-def _message(role: str, text: str, picture: bool = False) -> dict[str, Any]:
-    return {"role": role, "content": [{"type": "image"}] * picture + [{"type": "text", "text": text}]}
+def _message(role: str, text: str, image: bool = False) -> dict[str, Any]:
+    return {"role": role, "content": [{"type": "image"}] * image + [{"type": "text", "text": text}]}

@@ -19,10 +19,10 @@ def merge(adapters: str | Path, out: str | Path) -> None:
     The processor, its chat template and the generation settings lie beside it. Errors: no adapters; their model is
     not there.
     """
-    found = adapters_of(adapters)
-    if found is None:
+    config = adapters_of(adapters)
+    if config is None:
         raise PosetalkError(f"{adapters} holds no adapters; give the folder adapters/ of a run")
-    name = str(found.get("base_model_name_or_path"))
+    name = str(config.get("base_model_name_or_path"))
     model = load_part(AutoModelForImageTextToText, name, "vision-language model", dtype="auto")
     merged = with_adapters(model, str(adapters))
     merged.save_pretrained(out)

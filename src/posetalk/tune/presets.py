@@ -10,7 +10,7 @@ from posetalk.tune.settings import Method
 Preset = Literal["llava-1.5-7b", "bundled", "tiny"]
 
 # LLaVA-1.5's second stage (arXiv 2310.03744 and its scripts finetune.sh, finetune_lora.sh): batch 128, one epoch,
-# cosine after 3 % of warm-up, no weight decay, 2,048 tokens, pictures padded to squares. 2e-5 for all weights; with
+# cosine after 3 % of warm-up, no weight decay, 2,048 tokens, images padded to squares. 2e-5 for all weights; with
 # LoRA 128/256 2e-4 and the connector at 2e-5.
 _LLAVA: dict[str, Any] = {
     "model": "llava-hf/llava-1.5-7b-hf",
@@ -50,16 +50,20 @@ def preset(name: Preset, method: Method | None = None) -> dict[str, Any]:
     """The settings of a recipe, as TuneSettings takes them. method: by default the recipe's own."""
     match name:
         case "llava-1.5-7b":
-            chosen = method or "lora"
-            return _LLAVA | {"method": chosen} | ({"learning_rate": 2e-5} if chosen == "full" else _LORA)
+            chosen_method = method or "lora"
+            return (
+                _LLAVA
+                | {"method": chosen_method}
+                | ({"learning_rate": 2e-5} if chosen_method == "full" else _LORA)
+            )
         case "bundled":
-            chosen = method or "full"
+            chosen_method = method or "full"
             rates = (
                 {"learning_rate": 1e-4}
-                if chosen == "full"
+                if chosen_method == "full"
                 else {"learning_rate": 5e-4, "lora_rank": 16, "lora_alpha": 32}
             )
-            mixed = {"bf16": fast_bfloat16()}
-            return _BUNDLED | mixed | {"method": chosen, "connector_learning_rate": 1e-4} | rates
+            precision = {"bf16": fast_bfloat16()}
+            return _BUNDLED | precision | {"method": chosen_method, "connector_learning_rate": 1e-4} | rates
         case "tiny":
             return _TINY | {"method": method or "full"}

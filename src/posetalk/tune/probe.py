@@ -33,12 +33,12 @@ def answer_loss(
     model.eval()
     for first in range(0, len(batches), world):
         # every process makes as many passes, since a sharded model's are made together; the last may not count
-        counts = first + rank < len(batches)
+        is_counted = first + rank < len(batches)
         batch = trainer._prepare_inputs(collate(batches[min(first + rank, len(batches) - 1)]))
         with torch.no_grad(), trainer.compute_loss_context_manager():
-            found = model(**batch, use_cache=False, fused_lm_head=True)
-        if counts:
-            sums += torch.stack([-found.log_probs.double().sum(), found.label_mask.double().sum()])
+            output = model(**batch, use_cache=False, fused_lm_head=True)
+        if is_counted:
+            sums += torch.stack([-output.log_probs.double().sum(), output.label_mask.double().sum()])
     model.train(training)
     total, tokens = accelerator.reduce(sums, "sum").tolist()
     return float(total / tokens)
@@ -75,5 +75,5 @@ class Probe(TrainerCallback):
     def _measure(self, when: str, row: dict[str, Any] | None = None) -> None:
         loss = answer_loss(self.trainer, self.examples, self.collate)
         if self.trainer.is_world_process_zero():
-            found = {"file": self.name, "samples": len(self.examples), **(row or {}), when: loss}
-            write_text(self.file, json.dumps(found) + "\n")
+            result = {"file": self.name, "samples": len(self.examples), **(row or {}), when: loss}
+            write_text(self.file, json.dumps(result) + "\n")

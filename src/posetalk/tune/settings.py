@@ -14,18 +14,18 @@ Method = Literal["lora", "qlora", "full"]
 MADE = ("small", "tiny")  # models that are made on the spot, see `tune.small`
 
 
-HELD = ("samples.jsonl", "train.json")  # what is read of a folder of samples: the first that is there
+SAMPLE_FILES = ("samples.jsonl", "train.json")  # what is read of a folder of samples: the first that is there
 
 
 def _resolved_samples(value: str, info: SerializationInfo) -> str:
-    return resolved(value, info, HELD)
+    return resolved(value, info, SAMPLE_FILES)
 
 
 SamplesPath = Annotated[str, PlainSerializer(_resolved_samples)]  # a file, or a folder that holds one
 
 
 class Source(Settings):
-    """Conversations about pictures."""
+    """Conversations about images."""
 
     file: SamplesPath
     """A folder of `posetalk write`, `screen` or `export --format llava`, a samples.jsonl, or LLaVA's JSON list."""

@@ -1,13 +1,13 @@
-"""LLaVAs that two cores can train: the bundled localiser's tower and connector before a language model.
+"""LLaVAs that two cores can train: the bundled localiser's vision encoder and connector before a language model.
 
-Ordinary `LlavaForConditionalGeneration` folders, but for their tower, which transformers knows once `posetalk.tune` (or
-`posetalk.model.movenet`) is imported. Neither has been taught to talk about pictures.
+Ordinary `LlavaForConditionalGeneration` folders, but for their vision encoder, which transformers knows once
+`posetalk.tune` (or `posetalk.model.movenet`) is imported. Neither has learned to talk about images.
 
 `small` has SmolLM2-135M. The bundled connector writes into the words of the bundled language model, which are SmolLM2's
-own turned to 256 directions. So its last layer can be carried over to SmolLM2's 576: what stood at the place of "left
-wrist" there stands at the place of "left wrist" here.
+own turned to 256 directions. So its last layer can be carried over to SmolLM2's 576: the direction of "left
+wrist" there becomes that of "left wrist" here.
 
-`tiny` is the bundled localiser as it is (13.7 million numbers): its language model has read people's pictures from the
+`tiny` is the bundled localiser as it is (13.7 million parameters): its language model has read people's images from the
 start, and no text but names and descriptions of keypoints.
 """
 
@@ -90,7 +90,7 @@ def make_tiny() -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
 
 
 def _llava(localizer: Any, language: Any, tokenizer: Any) -> tuple[Any, LlavaProcessor]:
-    """The localiser's tower, a connector that nobody has trained, and a language model."""
+    """The localiser's vision encoder, an untrained connector, and a language model."""
     config = LlavaConfig(
         vision_config=localizer.config.vision_config,
         text_config=language.config,
@@ -112,17 +112,19 @@ def _llava(localizer: Any, language: Any, tokenizer: Any) -> tuple[Any, LlavaPro
 
 def _lift(narrow: Tensor, known: Any, wide: Tensor, tokenizer: Any) -> tuple[Tensor, Tensor]:
     """The linear map from the bundled model's words to the same words here: (576, 256) and what is added, (576,)."""
-    here, there = tokenizer.get_vocab(), known.get_vocab()
-    shared = [(there[word], here[word]) for word in sorted(there) if word in here]
-    if len(shared) < len(there) // 2:
+    vocabulary, localizer_words = tokenizer.get_vocab(), known.get_vocab()
+    shared = [
+        (localizer_words[word], vocabulary[word]) for word in sorted(localizer_words) if word in vocabulary
+    ]
+    if len(shared) < len(localizer_words) // 2:
         raise PosetalkError(
-            f"the language model shares {len(shared)} of the bundled model's {len(there)} words; give SmolLM2"
+            f"the language model shares {len(shared)} of the bundled model's {len(localizer_words)} words; give SmolLM2"
         )
-    source = narrow[[one for one, _ in shared]]
-    target = wide[[other for _, other in shared]]
+    source = narrow[[known_id for known_id, _ in shared]]
+    target = wide[[word_id for _, word_id in shared]]
     ones = torch.ones(len(source), 1)
-    found = torch.linalg.lstsq(torch.cat([source, ones], 1), target).solution
-    return found[:-1].T.contiguous(), found[-1]
+    solution = torch.linalg.lstsq(torch.cat([source, ones], 1), target).solution
+    return solution[:-1].T.contiguous(), solution[-1]
 
 
 @torch.no_grad()

