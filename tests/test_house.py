@@ -14,7 +14,18 @@ import posetalk
 SOURCE = Path(posetalk.__file__).parent
 # A part may import itself and the parts before it.
 ORDER = [
-    *("errors", "resources", "messages", "lock", "atomic_files", "inputs", "types", "skeleton", "settings", "draw"),
+    *(
+        "errors",
+        "resources",
+        "messages",
+        "lock",
+        "atomic_files",
+        "inputs",
+        "types",
+        "skeleton",
+        "settings",
+        "draw",
+    ),
     *("pages", "hub", "formats", "images"),
     *(
         "prompt",

@@ -1,4 +1,16 @@
-"""Human pose and language, both ways. The public names; each is loaded when it is first used."""
+"""Human pose and language, both ways.
+
+Words to points: `Localizer` finds described keypoints in photos; `train_model`, `evaluate_model`, `calibrate` and
+`convert` make and measure the models behind it.
+
+Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
+`write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
+learned it, `build_benchmark`, `answer_benchmark`, `judge_benchmark` and `report_benchmark` test what a model
+understands, `push_to_hub` shares models and data sets.
+
+Coordinates are xy in pixels of the full image, origin top left. Bad input raises `PosetalkError`, whose text says what
+is wrong, where, and what to do. Each name is loaded when it is first used; one whose extra is not installed names it.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +18,198 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from posetalk.bench.questions.source import BuildSettings
+    from posetalk.bench.report.report import BenchReport
+    from posetalk.bench.run import answer_benchmark, build_benchmark, judge_benchmark, report_benchmark
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
+    from posetalk.facts.claims import Claim, check_claim, check_text, find_claims
+    from posetalk.facts.fact import Fact, Facts
+    from posetalk.facts.person import pose_facts
+    from posetalk.facts.scene import Scene, ScenePerson, scene_facts
+    from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
+    from posetalk.formats.captions import read_captions
     from posetalk.formats.dataset import read_people
+    from posetalk.formats.detections import read_boxes
+    from posetalk.formats.objects import read_objects
     from posetalk.hub.push import push_to_hub
+    from posetalk.images.opening import read_image
+    from posetalk.llm.client import ServerSettings
+    from posetalk.llm.pricing import Price
+    from posetalk.llm.request_state import RunReport
+    from posetalk.locate.jobs import write_results
     from posetalk.locate.localizer import Localizer
+    from posetalk.locate.predictions import Prediction, read_predictions
+    from posetalk.messages import show_progress
+    from posetalk.model.convert import convert
+    from posetalk.score.calibrate import CalibrationResult, calibrate
     from posetalk.score.evaluate import evaluate
-    from posetalk.settings import TrainSettings
-    from posetalk.skeleton import Keypoint, Skeleton
-    from posetalk.types import Box, Poses
+    from posetalk.score.report import EvaluationReport
+    from posetalk.score.run import evaluate_model
+    from posetalk.settings import (
+        AugmentSettings,
+        CropSettings,
+        DataSettings,
+        EvaluateSettings,
+        LocateSettings,
+        LoraSettings,
+        ModelSettings,
+        TrainSettings,
+    )
+    from posetalk.skeleton import Keypoint, Skeleton, load_skeleton, parse_keypoints
+    from posetalk.train.run import train_model
+    from posetalk.tune.chat import Chat
+    from posetalk.tune.run import tune_model
+    from posetalk.tune.settings import TuneSettings
+    from posetalk.types import Box, Person, PoseImage, Poses, PoseSet
+    from posetalk.write.run import ScreeningResult, WriteSettings, screen_dataset, write_dataset
+    from posetalk.write.samples.export import ExportResult, export_dataset
+    from posetalk.write.samples.sample import Sample, read_samples
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnnotatedImage": "formats.annotated",
+    "AnnotatedImages": "formats.annotated",
+    "AugmentSettings": "settings",
+    "BenchReport": "bench.report.report",
     "Box": "types",
-    "Poses": "types",
+    "BuildSettings": "bench.questions.source",
+    "CalibrationResult": "score.calibrate",
+    "Chat": "tune.chat",
+    "Claim": "facts.claims",
+    "CropSettings": "settings",
+    "DataSettings": "settings",
+    "EvaluateSettings": "settings",
+    "EvaluationReport": "score.report",
+    "ExportResult": "write.samples.export",
+    "Fact": "facts.fact",
+    "Facts": "facts.fact",
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
+    "LocateSettings": "settings",
+    "LoraSettings": "settings",
+    "ModelSettings": "settings",
+    "Person": "types",
+    "PoseImage": "types",
+    "PoseSet": "types",
+    "Poses": "types",
     "PosetalkError": "errors",
+    "Prediction": "locate.predictions",
+    "Price": "llm.pricing",
+    "RunReport": "llm.request_state",
+    "Sample": "write.samples.sample",
+    "Scene": "facts.scene",
+    "ScenePerson": "facts.scene",
+    "ScreeningResult": "write.run",
+    "ServerSettings": "llm.client",
     "Skeleton": "skeleton",
     "TrainSettings": "settings",
+    "TuneSettings": "tune.settings",
+    "WriteSettings": "write.run",
+    "answer_benchmark": "bench.run",
+    "build_benchmark": "bench.run",
+    "calibrate": "score.calibrate",
+    "check_claim": "facts.claims",
+    "check_text": "facts.claims",
+    "convert": "model.convert",
     "draw_pose": "draw",
     "evaluate": "score.evaluate",
+    "evaluate_model": "score.run",
+    "export_dataset": "write.samples.export",
+    "find_claims": "facts.claims",
+    "judge_benchmark": "bench.run",
+    "load_skeleton": "skeleton",
+    "parse_keypoints": "skeleton",
+    "pose_facts": "facts.person",
     "push_to_hub": "hub.push",
+    "read_boxes": "formats.detections",
+    "read_captions": "formats.captions",
+    "read_image": "images.opening",
+    "read_objects": "formats.objects",
     "read_people": "formats.dataset",
+    "read_predictions": "locate.predictions",
+    "read_samples": "write.samples.sample",
+    "report_benchmark": "bench.run",
+    "scene_facts": "facts.scene",
+    "screen_dataset": "write.run",
+    "show_progress": "messages",
+    "train_model": "train.run",
+    "tune_model": "tune.run",
+    "write_dataset": "write.run",
+    "write_results": "locate.jobs",
 }
 
 __all__ = [
+    "AnnotatedImage",
+    "AnnotatedImages",
+    "AugmentSettings",
+    "BenchReport",
     "Box",
+    "BuildSettings",
+    "CalibrationResult",
+    "Chat",
+    "Claim",
+    "CropSettings",
+    "DataSettings",
+    "EvaluateSettings",
+    "EvaluationReport",
+    "ExportResult",
+    "Fact",
+    "Facts",
     "Keypoint",
     "Localizer",
+    "LocateSettings",
+    "LoraSettings",
+    "ModelSettings",
+    "Person",
+    "PoseImage",
+    "PoseSet",
     "Poses",
     "PosetalkError",
+    "Prediction",
+    "Price",
+    "RunReport",
+    "Sample",
+    "Scene",
+    "ScenePerson",
+    "ScreeningResult",
+    "ServerSettings",
     "Skeleton",
     "TrainSettings",
+    "TuneSettings",
+    "WriteSettings",
+    "answer_benchmark",
+    "build_benchmark",
+    "calibrate",
+    "check_claim",
+    "check_text",
+    "convert",
     "draw_pose",
     "evaluate",
+    "evaluate_model",
+    "export_dataset",
+    "find_claims",
+    "judge_benchmark",
+    "load_skeleton",
+    "parse_keypoints",
+    "pose_facts",
     "push_to_hub",
+    "read_boxes",
+    "read_captions",
+    "read_image",
+    "read_objects",
     "read_people",
+    "read_predictions",
+    "read_samples",
+    "report_benchmark",
+    "scene_facts",
+    "screen_dataset",
+    "show_progress",
+    "train_model",
+    "tune_model",
+    "write_dataset",
+    "write_results",
 ]
 
 

@@ -21,7 +21,11 @@ _shown = False
 
 
 def show_progress(on: bool = True) -> None:
-    """Switch progress bars on or off. They are shown on standard error."""
+    """Switch progress bars on or off. They are shown on standard error, and off until this is called.
+
+    Args:
+        on: Whether they are shown from now on.
+    """
     global _shown
     _shown = on
 

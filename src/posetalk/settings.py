@@ -186,9 +186,9 @@ def _shown(value: Any) -> str:
 class CropSettings(Settings):
     """How a person becomes a square picture."""
 
-    size: int = Field(224, ge=16, le=2048)
+    size: int = Field(default=224, ge=16, le=2048)
     """Side of the square, px (224 in LocLLM)."""
-    padding: float = Field(1.0, ge=0.5, le=4)
+    padding: float = Field(default=1.0, ge=0.5, le=4)
     """The square's side is the longer side of the box times this: 1.0 in LocLLM, 1.25 in most others."""
     pixels: Literal["clip", "imagenet", "half"] = "clip"
     """Mean and standard deviation that pixels are normalised by: `clip` is what LocLLM fed to DINOv2, `imagenet`
@@ -205,11 +205,11 @@ class LoraSettings(Settings):
         "targets": "target_modules",
     }
 
-    rank: int = Field(8, ge=1)
+    rank: int = Field(default=8, ge=1)
     """Rank of the adapters."""
-    alpha: float = Field(16, gt=0)
+    alpha: float = Field(default=16, gt=0)
     """Scale of the adapters; they are multiplied by alpha / rank."""
-    dropout: float = Field(0.05, ge=0, lt=1)
+    dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout in the adapters."""
     target_modules: tuple[str, ...] = ("q_proj", "v_proj", "query", "value")
     """The ends of the names of the linear layers that get an adapter (q_proj, v_proj in language models; query,
@@ -247,7 +247,7 @@ class ModelSettings(Settings):
     reading: Literal["inline", "once"] = "inline"
     """`inline`: a question's words stand behind the picture (both papers); `once`: they are read without the
     picture, once for all people, and stand behind it as one word."""
-    cells: int = Field(4, ge=1, le=16)
+    cells: int = Field(default=4, ge=1, le=16)
     """For `point`, each image token is cut into cells x cells places."""
     tune_vision_encoder: Tuning | None = None
     """What is trained of the vision encoder: `lora` (adapters), `layers` (every weight but the word embeddings) or
@@ -262,13 +262,13 @@ class ModelSettings(Settings):
 class AugmentSettings(Settings):
     """Random views of a person; LocLLM's numbers for COCO."""
 
-    scale: float = Field(0.3, ge=0, lt=1)
+    scale: float = Field(default=0.3, ge=0, lt=1)
     """The square's side is multiplied by clip(N(1, scale), 1 - scale, 1 + scale)."""
-    rotation: float = Field(40.0, ge=0, le=180)
+    rotation: float = Field(default=40.0, ge=0, le=180)
     """Degrees, uniform in +-rotation, used half of the time."""
-    flip: float = Field(0.5, ge=0, le=1)
+    flip: float = Field(default=0.5, ge=0, le=1)
     """Chance of a mirrored view."""
-    shift: float = Field(0.0, ge=0, lt=1)
+    shift: float = Field(default=0.0, ge=0, lt=1)
     """The square's centre moves by up to this share of its side (0 in LocLLM)."""
 
 
@@ -281,11 +281,11 @@ class DataSettings(Settings):
     """The folder of the images."""
     skeleton: TomlName = "coco17"
     """The labelled keypoints: a built-in name or a TOML file."""
-    first: int = Field(1, ge=1)
+    first: int = Field(default=1, ge=1)
     """First image of the range to use, counted from 1 (LSP only)."""
     last: int | None = None
     """Last image of the range to use; None for all (LSP only)."""
-    repeat: int = Field(1, ge=1)
+    repeat: int = Field(default=1, ge=1)
     """How often each person is seen per epoch."""
 
 
@@ -321,49 +321,49 @@ class TrainSettings(Settings):
     start: ModelName | None = None
     """Continue from a saved model (`bundled`, a folder, a hub id) instead of building `model` from its parts;
     `model`, where it is given too, says what is tuned."""
-    epochs: float = Field(12, gt=0)
+    epochs: float = Field(default=12, gt=0)
     """Passes over the data."""
-    max_steps: int | None = Field(None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
     """Gradient steps; None for `epochs` passes over the data."""
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(default=64, ge=1)
     """People per gradient step over all processes."""
-    per_device_batch_size: int = Field(1, ge=1)
+    per_device_batch_size: int = Field(default=1, ge=1)
     """People per forward pass on each device; gradients are accumulated up to `batch_size`."""
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     """Peak learning rate (AdamW); it falls as a cosine."""
-    language_lr_scale: float = Field(1.0, gt=0)
+    language_lr_scale: float = Field(default=1.0, gt=0)
     """The language model's learning rate as a share of `learning_rate`."""
-    vision_lr_scale: float = Field(1.0, gt=0)
+    vision_lr_scale: float = Field(default=1.0, gt=0)
     """The vision encoder's learning rate as a share of `learning_rate`."""
-    weight_decay: float = Field(0.05, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
     """AdamW's weight decay."""
-    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
     """Share of the steps in which the learning rate rises."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
     bf16: bool | None = None
     """Mixed precision; None where the machine multiplies in bfloat16 itself."""
     packing: Literal["block", "chain"] = "block"
     """`block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row)."""
-    keypoints_per_view: int | None = Field(None, ge=1)
+    keypoints_per_view: int | None = Field(default=None, ge=1)
     """At most this many keypoints of a person per view, drawn at random; `chain` never takes over five."""
-    digit_sigma: float = Field(0.0, ge=0, lt=1)
+    digit_sigma: float = Field(default=0.0, ge=0, lt=1)
     """0 for plain cross-entropy; above, digit targets are those of a Gaussian of this width (in crop sides) around
     the label, so that 0.199 is close to 0.200 (number-token losses do the same)."""
-    alignment_steps: int = Field(0, ge=0)
+    alignment_steps: int = Field(default=0, ge=0)
     """Steps before the run that train the connector alone to name, at each keypoint's image token, the keypoint
     (LLaVA's first stage in small); 0 for none (the papers')."""
-    attention_loss_weight: float = Field(0.0, ge=0)
+    attention_loss_weight: float = Field(default=0.0, ge=0)
     """Weight of an auxiliary loss that draws some attention heads of the last layers to the image token under the
     keypoint while the digits are written; 0 for none (the papers')."""
-    heatmap_sigma: float = Field(0.02, gt=0, lt=1)
+    heatmap_sigma: float = Field(default=0.02, gt=0, lt=1)
     """Width of the heat map that `point` learns, in crop sides."""
     learn_digits: bool = False
     """A model whose readout is `point` learns to write the digits in the same pass."""
-    interpolated_keypoints: int = Field(0, ge=0)
+    interpolated_keypoints: int = Field(default=0, ge=0)
     """Questions per view about points on the line between two labelled keypoints ("halfway between the left wrist
     and the nose"), which teach what words mean beyond the names of a data set; 0 for none."""
-    name_only_share: float = Field(0.0, ge=0, le=1)
+    name_only_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the questions that leave the description out, so that the model can be asked either way."""
     augmentation: AugmentSettings = AugmentSettings()
     """Random views of each person."""
@@ -374,11 +374,11 @@ class TrainSettings(Settings):
     and other runs of the same views read it. None: nothing is kept."""
     seed: int = 42
     """Seed of the views and of new weights."""
-    num_workers: int = Field(2, ge=0)
+    num_workers: int = Field(default=2, ge=0)
     """Processes that load data."""
-    save_steps: int = Field(500, ge=1)
+    save_steps: int = Field(default=500, ge=1)
     """Steps between two checkpoints."""
-    log_steps: int = Field(10, ge=1)
+    log_steps: int = Field(default=10, ge=1)
     """Steps between two lines of log.jsonl."""
     save_format: Literal["adapters", "merged"] = "merged"
     """What is saved at the end: the whole model (`merged`) or the adapters alone (`adapters`)."""

@@ -225,6 +225,9 @@ def load_skeleton(name: str | Path) -> Skeleton:
     Args:
         name: `coco17`, `mpii16`, `lsp14`, `h36m17`, `humanart21`, or the path of a TOML file.
 
+    Returns:
+        The skeleton: its keypoints in order, and its limbs.
+
     Raises:
         PosetalkError: Neither of these, or a file that is no skeleton; see `Skeleton.from_toml`.
     """

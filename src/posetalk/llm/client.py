@@ -65,31 +65,31 @@ class ServerSettings(Settings):
     base_url: str | None = None
     """Address of a server with OpenAI's API, `http://localhost:8000/v1`; None for OpenAI itself. The key is read
     from the environment variable OPENAI_API_KEY."""
-    temperature: float | None = Field(None, ge=0, le=2)
+    temperature: float | None = Field(default=None, ge=0, le=2)
     """Sampling temperature; None for the server's default."""
     seed: int | None = None
     """Sampling seed; None for the server's default."""
     structured_output: bool = True
     """Ask for JSON by a schema. A server that refuses is asked without."""
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
     """Longest answer in tokens, reasoning included; None for the task's own limit. Another number makes other
     requests, which are asked and paid anew."""
-    concurrency: int = Field(16, ge=1, le=1000)
+    concurrency: int = Field(default=16, ge=1, le=1000)
     """Requests in flight at once."""
-    timeout: float = Field(300, gt=0)
+    timeout: float = Field(default=300, gt=0)
     """Seconds that an answer may take, from the first byte sent to the last received."""
-    max_retries: int = Field(6, ge=0)
+    max_retries: int = Field(default=6, ge=0)
     """How often a request is sent again after 429, 5xx, a timeout, a cut connection or an unusable body."""
-    max_revisions: int = Field(2, ge=0)
+    max_revisions: int = Field(default=2, ge=0)
     """How often a request is asked anew, with the reason, after a refusal or a reply that is cut off or not
     accepted."""
-    retry_delay: float = Field(1.0, gt=0)
+    retry_delay: float = Field(default=1.0, gt=0)
     """Seconds before a request is sent again; doubled each time, up to a minute."""
-    requests_per_minute: int | None = Field(None, ge=1)
+    requests_per_minute: int | None = Field(default=None, ge=1)
     """Limit in any 60 seconds; None for none."""
-    tokens_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
     """Limit in any 60 seconds; None for none."""
-    max_cost_usd: float | None = Field(None, ge=0)
+    max_cost_usd: float | None = Field(default=None, ge=0)
     """What all answers of the folder together may cost, in US dollars; None for no limit."""
 
     @field_validator("base_url")

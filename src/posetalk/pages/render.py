@@ -7,7 +7,6 @@ import hashlib
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from posetalk.resources import resource_text
 
 from posetalk.resources import resource_text
 

@@ -74,34 +74,34 @@ class TuneSettings(Settings):
     method: Method = "lora"
     """`lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits, which needs
     bitsandbytes and a GPU; `full`: every weight of the language model. All three train the whole connector."""
-    lora_rank: int = Field(128, ge=1)
+    lora_rank: int = Field(default=128, ge=1)
     """Rank of the adapters."""
-    lora_alpha: float = Field(256, gt=0)
+    lora_alpha: float = Field(default=256, gt=0)
     """Scale of the adapters; they are multiplied by lora_alpha / lora_rank."""
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout in the adapters."""
     lora_target_modules: tuple[str, ...] = ()
     """The ends of the names of the linear layers that get an adapter; empty for all linear layers of the language
     model."""
-    learning_rate: float = Field(2e-4, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
     """Peak learning rate of the adapters or the language model (AdamW); it falls as a cosine."""
-    connector_learning_rate: float = Field(2e-5, gt=0)
+    connector_learning_rate: float = Field(default=2e-5, gt=0)
     """Peak learning rate of the connector."""
-    batch_size: int = Field(128, ge=1)
+    batch_size: int = Field(default=128, ge=1)
     """Samples per gradient step over all processes."""
-    per_device_batch_size: int = Field(1, ge=1)
+    per_device_batch_size: int = Field(default=1, ge=1)
     """Samples per forward pass on each device; gradients are accumulated up to `batch_size`."""
-    epochs: float = Field(1, gt=0)
+    epochs: float = Field(default=1, gt=0)
     """Passes over the data."""
-    max_steps: int | None = Field(None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
     """Gradient steps; None for `epochs` passes over the data."""
-    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
     """Share of the steps in which the learning rate rises."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """AdamW's weight decay."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
-    max_length: int | None = Field(None, ge=1)
+    max_length: int | None = Field(default=None, ge=1)
     """Longest sample in tokens, those of the image included. Longer ones are left out, never cut. None: as many as
     the model takes."""
     pad_to_square: bool = False
@@ -116,11 +116,11 @@ class TuneSettings(Settings):
     """Recompute activations in the backward pass: saves memory, costs time."""
     seed: int = 42
     """Seed of the order and of new weights."""
-    num_workers: int = Field(2, ge=0)
+    num_workers: int = Field(default=2, ge=0)
     """Processes that load data."""
-    save_steps: int = Field(500, ge=1)
+    save_steps: int = Field(default=500, ge=1)
     """Steps between two checkpoints."""
-    log_steps: int = Field(10, ge=1)
+    log_steps: int = Field(default=10, ge=1)
     """Steps between two lines of log.jsonl."""
     save_format: Literal["merged", "adapters"] = "merged"
     """What is saved at the end: the whole model in the run's folder, beside adapters/ (`merged`), or the adapters

@@ -15,7 +15,6 @@ from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import UNASKED, Outcome
 from posetalk.resources import resource_text
 from posetalk.write.samples.sample import Kind, Turns
-from posetalk.resources import resource_text
 
 MAX_TOKENS = 256  # longest reply, in tokens
 _KIND: dict[str, Kind] = {category: kind for kind, category in CATEGORIES.items()}

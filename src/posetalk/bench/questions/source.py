@@ -47,7 +47,7 @@ class BuildSettings(Settings):
     """Last image of the range; None for all (LSP only)."""
     max_images: int = MAX_IMAGES
     """How many images the open questions are about, three questions each."""
-    max_per_answer: int = Field(MAX_PER_ANSWER, ge=1)
+    max_per_answer: int = Field(default=MAX_PER_ANSWER, ge=1)
     """Closed questions of the same words and the same right answer, at most."""
     training_data: tuple[LocalPath, ...] = ()
     """Files that a model was trained on, whose images are refused."""

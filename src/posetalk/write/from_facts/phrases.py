@@ -14,7 +14,6 @@ from posetalk.facts.fact import Fact, Facts
 from posetalk.facts.scene import ScenePerson
 from posetalk.resources import resource_text
 from posetalk.write.from_facts.speaker import Subject, lower
-from posetalk.resources import resource_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from posetalk.write.from_facts.phrases import Statement, statements
 from posetalk.write.from_facts.sentences import caption_sentence, sentences_of
 from posetalk.write.from_facts.speaker import Subject, lower, relation_sentences, subjects
 from posetalk.write.samples.sample import Kind, Turns
-from posetalk.resources import resource_toml
 
 TURNS = 5  # most questions of a conversation
 PEOPLE = 3  # most people who are described one by one, the largest

@@ -27,7 +27,6 @@ from posetalk.write.from_model.context import Frame, grounded, paper
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.reply import schema
 from posetalk.write.samples.sample import Kind
-from posetalk.resources import resource_text
 
 Recipe = Literal["paper", "grounded"]
 RECIPES: tuple[Recipe, ...] = ("paper", "grounded")
