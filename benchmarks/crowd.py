@@ -42,7 +42,7 @@ def crowd(photo: np.ndarray) -> tuple[list[list[str]], dict[str, object]]:
         return lambda: localizer.set_image(photo).locate(boxes)
 
     sides = {
-        f"{readout}, {batch} at a time": ask(Localizer.from_pretrained(readout=readout, batch=batch))
+        f"{readout}, {batch} at a time": ask(Localizer.from_pretrained(readout=readout, batch_size=batch))
         for readout in ("point", "digits")
         for batch in (1, 8, 16)
     }

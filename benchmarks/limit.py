@@ -68,7 +68,7 @@ def main() -> None:
     rows, data = [], {}
     for readout in ("digits", "point"):
         model, tokenizer = network(given.size, readout)  # type: ignore[arg-type]
-        localizer = Localizer(model, tokenizer, decoding="greedy", batch=PEOPLE)
+        localizer = Localizer(model, tokenizer, decoding="greedy", batch_size=PEOPLE)
 
         def locate(localizer: Localizer = localizer) -> object:
             return localizer.set_image(picture).locate(boxes)

@@ -92,7 +92,7 @@ def test_expected_equals_the_sum_over_all_thousand_values(setup) -> None:
 
 
 def test_localizer_batches_and_reuses_crops(tiny_model: Path) -> None:
-    localizer = Localizer.from_pretrained(tiny_model, device="cpu", batch=2)
+    localizer = Localizer.from_pretrained(tiny_model, device="cpu", batch_size=2)
     calls = []
     localizer.model.model.vision_tower.register_forward_hook(lambda *_: calls.append(1))
     picture = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)

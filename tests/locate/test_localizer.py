@@ -100,7 +100,7 @@ def test_flip_answers_a_symmetric_picture_symmetrically(sharp, decoding: str) ->
     order = list(load_skeleton("coco17").flip_order)
     box = [Box(0, 0, 56, 56)]  # one crop pixel a pixel, so that the crop is symmetric to the bit
     plain, flipped = (
-        Localizer(*sharp, decoding=decoding, flip=flip).set_image(picture).locate(box, POINTS).xy[0]  # type: ignore[arg-type]
+        Localizer(*sharp, decoding=decoding, flip_test=flip).set_image(picture).locate(box, POINTS).xy[0]  # type: ignore[arg-type]
         for flip in (False, True)
     )
     np.testing.assert_allclose(flipped[order] * (-1, 1) + (55, 0), flipped, atol=1e-3)
@@ -111,7 +111,7 @@ def test_flip_answers_a_symmetric_picture_symmetrically(sharp, decoding: str) ->
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_the_number_of_people_at_a_time_changes_no_answer(sharp, batch: int) -> None:
     alone = [localizer(sharp).locate([box], POINTS[:4]) for box in BOXES]
-    together = localizer(sharp, batch=batch).locate(BOXES, POINTS[:4])
+    together = localizer(sharp, batch_size=batch).locate(BOXES, POINTS[:4])
     for i, one in enumerate(alone):
         np.testing.assert_allclose(together.xy[i], one.xy[0], atol=2e-3)
 
@@ -124,7 +124,7 @@ def test_many_pictures_at_a_time_are_answered_as_one_by_one(sharp, tmp_path: Pat
     asked: list[tuple[object, object]] = list(zip(pictures, boxes, strict=True))
     asked.insert(1, (tmp_path / "missing.jpg", None))
     asked.insert(4, (pictures[0], [Box(500, 0, 10, 10)]))
-    looking = Localizer(*sharp, batch=batch)
+    looking = Localizer(*sharp, batch_size=batch)
     found = list(looking.locate_all(asked, POINTS[:4]))  # type: ignore[arg-type]
     wrong = [str(one) for one in found if isinstance(one, PosetalkError)]
     assert [type(one) for one in (found[1], found[4])] == [PosetalkError] * 2 and len(wrong) == 2
@@ -145,7 +145,7 @@ def test_a_stream_of_pictures_is_read_a_little_ahead(sharp) -> None:
             opened.append(i)
             yield NOISE, BOXES[:1]
 
-    answers = Localizer(*sharp, batch=2).locate_all(pictures(), POINTS[:1])
+    answers = Localizer(*sharp, batch_size=2).locate_all(pictures(), POINTS[:1])
     for _ in range(10):
         next(answers)
     assert len(opened) < 30

@@ -131,12 +131,12 @@ def test_arrays_of_grey_and_rgba(looking: Localizer) -> None:
 
 
 def test_numpy_numbers_are_numbers() -> None:
-    assert Localizer.from_pretrained(batch=np.int64(4)).batch == 4
+    assert Localizer.from_pretrained(batch_size=np.int64(4)).batch_size == 4
 
 
 OPTIONS = {
-    "batch 0": ({"batch": 0}, "batch is the number of people at a time, 1 or more, not 0"),
-    "batch half": ({"batch": 0.5}, "not 0.5"),
+    "batch 0": ({"batch_size": 0}, "batch_size is the number of people at a time, 1 or more, not 0"),
+    "batch half": ({"batch_size": 0.5}, "not 0.5"),
     "readout": ({"readout": "foo"}, "no readout 'foo'; choose digits or point"),
     "decoding": ({"decoding": "foo"}, "no decoding 'foo'; choose greedy or expected"),
     "no point": ({"readout": "point"}, "no readout 'point'"),

@@ -372,7 +372,7 @@ def _localizer(
     keep_memory()
     from posetalk.locate.localizer import Localizer
 
-    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip=flip_test)
+    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
 
 
 def _box(text: str) -> tuple[float, ...]:

@@ -130,7 +130,7 @@ def run_jobs(
         predictions = list(log.before)
         answered = {image_id for image_id, _ in log.done}
         images.check_unchanged(job.image for job in jobs if job.image.id in answered)
-        remaining = _remaining(jobs, log.done, localizer.batch)
+        remaining = _remaining(jobs, log.done, localizer.batch_size)
 
         def logged_images() -> Iterator[tuple[Path, tuple[Box, ...] | None, bool]]:
             for task in remaining:

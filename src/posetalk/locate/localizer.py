@@ -52,11 +52,11 @@ class Localizer:
         readout: `point` or `digits`; None for the model's own.
         decoding: How digits are decoded. `greedy` takes the most probable digit each time (as the papers do);
             `expected` takes the mean of the digits' distribution, whose standard deviation gives the score.
-        flip: Also locate mirrored keypoints in the mirrored crop, and average.
-        batch: The number of people that are processed at once.
+        flip_test: Also locate mirrored keypoints in the mirrored crop, and average.
+        batch_size: The number of people that are processed at once.
 
     Raises:
-        PosetalkError: an unknown readout or decoding, a batch below 1, or a readout that the model does not have.
+        PosetalkError: an unknown readout or decoding, a batch size below 1, or a readout that the model does not have.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Localizer:
         *,
         readout: Readout | None = None,
         decoding: Decoding = "expected",
-        flip: bool = False,
-        batch: int = 8,
+        flip_test: bool = False,
+        batch_size: int = 8,
     ) -> None:
         self.model = model.eval()
         self.readout = readout or model.config.readout
@@ -76,13 +76,15 @@ class Localizer:
                 raise PosetalkError(
                     f"there is no {option} {value!r}; choose {' or '.join(get_args(choices))}"
                 )
-        if not hasattr(batch, "__index__") or batch < 1:  # numpy's integers have it too
-            raise PosetalkError(f"batch is the number of people at a time, 1 or more, not {batch!r}")
+        if not hasattr(batch_size, "__index__") or batch_size < 1:  # numpy's integers have it too
+            raise PosetalkError(
+                f"batch_size is the number of people at a time, 1 or more, not {batch_size!r}"
+            )
         if self.readout == "point" and not model.config.cells:
             raise PosetalkError("this model has no readout 'point'; ask it for 'digits'")
         self.conversation = conversation(model.config, tokenizer)
         self.crop = crop_settings(model.config)
-        self.decoding, self.flip, self.batch = decoding, flip, int(batch)
+        self.decoding, self.flip_test, self.batch_size = decoding, flip_test, int(batch_size)
         self._owner_thread = threading.get_ident()
         self._of_thread = threading.local()  # `image` of each thread
         self._first_image: OpenedImage | None = None
@@ -97,8 +99,8 @@ class Localizer:
         dtype: torch.dtype = torch.float32,
         readout: Readout | None = None,
         decoding: Decoding = "expected",
-        flip: bool = False,
-        batch: int = 8,
+        flip_test: bool = False,
+        batch_size: int = 8,
     ) -> Self:
         """Load a model.
 
@@ -108,8 +110,8 @@ class Localizer:
             dtype: The type of the weights.
             readout: See `Localizer`.
             decoding: See `Localizer`.
-            flip: See `Localizer`.
-            batch: See `Localizer`.
+            flip_test: See `Localizer`.
+            batch_size: See `Localizer`.
 
         Raises:
             PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; as
@@ -117,7 +119,14 @@ class Localizer:
         """
         target = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model, tokenizer = load(name, dtype)
-        return cls(model.to(target), tokenizer, readout=readout, decoding=decoding, flip=flip, batch=batch)
+        return cls(
+            model.to(target),
+            tokenizer,
+            readout=readout,
+            decoding=decoding,
+            flip_test=flip_test,
+            batch_size=batch_size,
+        )
 
     @property
     def trained_keypoints(self) -> tuple[str, ...]:
@@ -184,7 +193,7 @@ class Localizer:
     ) -> Generator[Poses | PosetalkError, None, None]:
         """Locate keypoints in many images.
 
-        People are processed `batch` at a time, across images, while the next images are read.
+        People are processed `batch_size` at a time, across images, while the next images are read.
 
         Args:
             images: Pairs of an image, as in `set_image`, and its boxes or None, as in `locate`.
@@ -203,8 +212,8 @@ class Localizer:
             for image, boxes in images:
                 box_list = None if boxes is None else as_list(boxes)
                 people += 1 if box_list is None else len(box_list)
-                yield image, box_list, people >= self.batch
-                people = 0 if people >= self.batch else people
+                yield image, box_list, people >= self.batch_size
+                people = 0 if people >= self.batch_size else people
 
         return self.locate_groups(grouped(), keypoints)
 
@@ -336,8 +345,10 @@ class Localizer:
         names = tuple(p.name for p in points)
         poses = Poses(np.zeros((0, len(points), 2)), np.zeros((0, len(points))), names, ())
         if all_crops:
-            batches = range(0, len(all_crops), self.batch)
-            poses = Poses.concat([self._locate_batch(all_crops[i : i + self.batch], points) for i in batches])
+            batches = range(0, len(all_crops), self.batch_size)
+            poses = Poses.concat(
+                [self._locate_batch(all_crops[i : i + self.batch_size], points) for i in batches]
+            )
         ends = np.cumsum([len(image_crops) for image_crops in crops])
         return [
             poses.people(int(end) - len(image_crops), int(end))
@@ -346,7 +357,7 @@ class Localizer:
 
     def _locate_batch(self, crops: list[Crop], points: tuple[Keypoint, ...]) -> Poses:
         xy, std, score, visible = self._locate_crops(crops, points, mirrored=False)
-        if self.flip:
+        if self.flip_test:
             mirrored_points = tuple(_mirrored_keypoint(p, points) for p in points)
             mirrored = self._locate_crops(crops, mirrored_points, mirrored=True)
             xy, score = (xy + mirrored[0]) / 2, (score + mirrored[2]) / 2

@@ -75,7 +75,7 @@ def evaluate_model(
                 settings.model,
                 readout=settings.readout,
                 decoding=settings.decoding,
-                flip=settings.flip_test,
+                flip_test=settings.flip_test,
             )
         else:
             model = localizer()
