@@ -16,6 +16,7 @@ from posetalk.locate.localizer import Localizer
 from posetalk.model.files import conversation, load
 from posetalk.prompt import coordinate
 from posetalk.skeleton import Keypoint, load_skeleton
+from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import collate, pack
 from posetalk.train.target import Target
 from posetalk.types import Box
@@ -58,7 +59,7 @@ def learned(tiny_model: Path):
     batch.pop("truth")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     for _ in range(80):
-        loss = model(**batch).loss
+        loss = forward_with_loss(model, batch).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
