@@ -98,7 +98,10 @@ workers = 0
 annotations = "people.json"
 images = "photos"
 """
-NAMES = {"Localizer": "model"}  # of the public names, those that need an extra
+NAMES = {
+    **dict.fromkeys(("Localizer", "CalibrationResult", "calibrate", "convert", "evaluate_model"), "model"),
+    **{"Chat": "tune", "train_model": "train", "tune_model": "tune"},
+}  # of the public names, those that need an extra
 
 
 def prepare(folder: Path) -> None:

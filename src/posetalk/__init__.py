@@ -37,9 +37,8 @@ if TYPE_CHECKING:
     from posetalk.llm.client import ServerSettings
     from posetalk.llm.pricing import Price
     from posetalk.llm.request_state import RunReport
-    from posetalk.locate.jobs import write_results
     from posetalk.locate.localizer import Localizer
-    from posetalk.locate.predictions import Prediction, read_predictions
+    from posetalk.locate.predictions import Prediction, read_predictions, write_results
     from posetalk.messages import show_progress
     from posetalk.model.convert import convert
     from posetalk.score.calibrate import CalibrationResult, calibrate
@@ -137,8 +136,11 @@ _HOMES = {
     "train_model": "train.run",
     "tune_model": "tune.run",
     "write_dataset": "write.run",
-    "write_results": "locate.jobs",
+    "write_results": "locate.predictions",
 }
+
+# Names that need more than the extra that brings the first missing package.
+_EXTRAS = {"Chat": "tune", "train_model": "train", "tune_model": "tune"}
 
 __all__ = [
     "AnnotatedImage",
@@ -221,7 +223,7 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         from posetalk.errors import missing_package
 
-        raise (missing_package(error) or error) from None
+        raise (missing_package(error, _EXTRAS.get(name)) or error) from None
     return getattr(home, name)
 
 

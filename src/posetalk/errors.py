@@ -31,8 +31,11 @@ def need(module: str, extra: str) -> ModuleType:
         raise _missing(module.split(".")[0], extra) from None
 
 
-def missing_package(error: ModuleNotFoundError) -> MissingPackage | None:
-    """What to install, where a failed import is of a package that an extra brings; else None."""
+def missing_package(error: ModuleNotFoundError, wanted: str | None = None) -> MissingPackage | None:
+    """What to install, where a failed import is of a package that an extra brings; else None.
+
+    wanted: the extra to name, where a larger one than brings the package is needed.
+    """
     from importlib import metadata  # not at the start of every command
 
     module = (error.name or "").split(".")[0]
@@ -46,7 +49,7 @@ def missing_package(error: ModuleNotFoundError) -> MissingPackage | None:
         if found := re.match(r"([\w.-]+).*;\s*extra == ['\"](\w+)", line):
             extras.setdefault(found[2], []).append(found[1].lower())
     bring = [extra for extra, packages in extras.items() if package in packages]
-    return _missing(module, min(bring, key=lambda extra: len(extras[extra]))) if bring else None
+    return _missing(module, wanted or min(bring, key=lambda extra: len(extras[extra]))) if bring else None
 
 
 def shown(text: str) -> str:

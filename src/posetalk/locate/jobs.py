@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.formats.detections import Detections
 from posetalk.locate.image_files import ImageFile, image_ids
@@ -208,18 +206,3 @@ def _with_people(job: LocateJob, people: frozenset[int]) -> LocateJob:
     boxes = job.boxes and tuple(job.boxes[n] for n in indices)
     scores = job.scores and tuple(job.scores[n] for n in indices)
     return LocateJob(job.image, tuple(job.ids[n] for n in indices), boxes, scores)
-
-
-def write_results(predictions: Sequence[Prediction], path: Path) -> None:
-    """Write predictions as COCO results.
-
-    Args:
-        predictions: One for each person.
-        path: The JSON file: a list of records with image_id, category_id, keypoints (x, y in pixels of the full image,
-            score), score and file_name. An earlier file stays if writing fails.
-
-    Raises:
-        PosetalkError: the file cannot be written.
-    """
-    rows = [{**p.to_coco(), "file_name": p.file_name} for p in predictions]
-    write_text(path, json.dumps(rows) + "\n", "choose another folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.types import Box, Floats, Person, PoseImage, Poses, PoseSet, frozen_array
 
@@ -284,3 +286,18 @@ class PredictionLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def write_results(predictions: Sequence[Prediction], path: Path) -> None:
+    """Write predictions as COCO results.
+
+    Args:
+        predictions: One for each person.
+        path: The JSON file: a list of records with image_id, category_id, keypoints (x, y in pixels of the full image,
+            score), score and file_name. An earlier file stays if writing fails.
+
+    Raises:
+        PosetalkError: the file cannot be written.
+    """
+    rows = [{**p.to_coco(), "file_name": p.file_name} for p in predictions]
+    write_text(path, json.dumps(rows) + "\n", "choose another folder")

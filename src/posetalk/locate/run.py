@@ -16,9 +16,9 @@ from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.image_files import ImageFile, find_images
-from posetalk.locate.jobs import image_jobs, run_jobs, write_results
+from posetalk.locate.jobs import image_jobs, run_jobs
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.predictions import Prediction, readable
+from posetalk.locate.predictions import Prediction, readable, write_results
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
 from posetalk.types import Poses
