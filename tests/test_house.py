@@ -69,6 +69,16 @@ def test_every_part_has_its_place() -> None:
     assert parts - {"__init__"} == set(ORDER)
 
 
+def test_no_class_is_defined_twice() -> None:
+    names = [
+        node.name
+        for file in SOURCE.rglob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_all_is_what_can_be_imported() -> None:
     for name in posetalk.__all__:
         home = getattr(posetalk, name).__module__

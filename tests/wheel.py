@@ -100,7 +100,9 @@ images = "photos"
 """
 NAMES = {
     **dict.fromkeys(("Localizer", "CalibrationResult", "calibrate", "convert", "evaluate_model"), "model"),
-    **{"Chat": "tune", "train_model": "train", "tune_model": "tune"},
+    "Chat": "tune",
+    "train_model": "train",
+    "tune_model": "tune",
 }  # of the public names, those that need an extra
 
 

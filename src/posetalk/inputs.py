@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ import msgspec
 from pydantic import PlainSerializer, SerializationInfo
 
 from posetalk.errors import PosetalkError
+from posetalk.resources import BUNDLED
 
 # The files of a model's folder that are loaded; card, log and checkpoints beside them may change.
 _MODEL_PATTERNS = (
@@ -117,7 +117,6 @@ def _bases(folder: Path) -> Iterator[Path]:
 
 
 OWN_MODELS = ("bundled", "small", "tiny")  # these names never mean a folder
-_BUNDLED_FOLDER = Path(str(files("posetalk").joinpath("bundled")))  # small and tiny are made from it too
 
 
 class Dumped(dict[str, dict[str, Path]]):
@@ -144,7 +143,7 @@ def _resolved(value: str, info: SerializationInfo) -> str:
 
 
 def _resolved_model(value: str, info: SerializationInfo) -> str:
-    folder = _BUNDLED_FOLDER if value in OWN_MODELS else Path(value)
+    folder = BUNDLED if value in OWN_MODELS else Path(value)
     if not value or not isinstance(info.context, Dumped) or not folder.is_dir():
         return value
     name = value if value in OWN_MODELS else str(folder.resolve())

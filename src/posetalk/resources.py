@@ -1,10 +1,13 @@
-"""Text and TOML files inside the package."""
+"""Files inside the package."""
 
 from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+BUNDLED = Path(str(files("posetalk").joinpath("bundled")))  # the folder of the bundled model
 
 
 def resource_text(path: str) -> str:

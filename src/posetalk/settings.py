@@ -173,10 +173,10 @@ def _flat(values: Any, key: str = "") -> dict[str, Any]:
     rows = (
         values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
     )
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in rows:
-        found |= _flat(value, f"{key}.{name}" if key else str(name))
-    return found if isinstance(values, dict | list) else {key: values}
+        flat |= _flat(value, f"{key}.{name}" if key else str(name))
+    return flat if isinstance(values, dict | list) else {key: values}
 
 
 def _shown(value: Any) -> str:

@@ -276,14 +276,14 @@ def calibrate(
     from posetalk.score.calibrate import NO_VISIBILITY_LABELS
     from posetalk.score.calibrate import calibrate as run
 
-    found = run(model, truth, named or labelled_skeleton(truth), out)
+    result = run(model, truth, named or labelled_skeleton(truth), out)
     for sentence in truth.skipped:
         print(f"skipped: {sentence}")
-    line = f"{found.visible_line[0]:.2f} x + {found.visible_line[1]:.2f}" if found.visible_line else None
+    line = f"{result.visible_line[0]:.2f} x + {result.visible_line[1]:.2f}" if result.visible_line else None
     print(
-        f"{out}: calibrated on {found.people} people; temperature {found.temperature:.2f}, "
+        f"{out}: calibrated on {result.people} people; temperature {result.temperature:.2f}, "
         f"visible {line or f'as it was, {NO_VISIBILITY_LABELS}'}; expected calibration error "
-        f"{found.error_before:.3f} before, {found.error_after:.3f} after"
+        f"{result.error_before:.3f} before, {result.error_after:.3f} after"
     )
 
 

@@ -32,15 +32,15 @@ def push(folder: Path, repo_id: str, *, private: Annotated[bool, Parameter(negat
     """
     from posetalk.hub.push import push_to_hub
 
-    def tell(found: Upload) -> None:
-        what = "model" if found.kind == "model" else "data set"
-        size = sum(found.files.values())
-        print(f"{what} {folder}, {len(found.files):,} files, {size:,} bytes, to {shown(repo_id)}:")
-        for name, number in list(found.files.items())[:LISTED]:
+    def tell(upload: Upload) -> None:
+        what = "model" if upload.kind == "model" else "data set"
+        size = sum(upload.files.values())
+        print(f"{what} {folder}, {len(upload.files):,} files, {size:,} bytes, to {shown(repo_id)}:")
+        for name, number in list(upload.files.items())[:LISTED]:
             print(f"  {shown(name)} ({number:,} bytes)")
-        if len(found.files) > LISTED:
-            print(f"  and {len(found.files) - LISTED:,} more")
-        if found.left_out:
-            print(f"left out: {shown(', '.join(found.left_out))}")
+        if len(upload.files) > LISTED:
+            print(f"  and {len(upload.files) - LISTED:,} more")
+        if upload.left_out:
+            print(f"left out: {shown(', '.join(upload.left_out))}")
 
     print(push_to_hub(folder, repo_id, private=private, tell=tell))

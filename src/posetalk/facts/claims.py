@@ -51,7 +51,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _ClaimRule:
     """Wording and the claims it makes.
 
     words: the pattern. means: fact keys, with {side} and {thing} to fill in, and the value claimed of each. subject:
@@ -85,7 +85,7 @@ def _pattern(words: list[str], things: str = "") -> re.Pattern[str]:
 
 
 _THING_RULES = [
-    _Rule(
+    _ClaimRule(
         _pattern(row["words"], f"(?P<thing>{'|'.join(row['things'])})"),
         ((f"{{thing}}: {row['does']}", True),),
         True,
@@ -93,7 +93,7 @@ _THING_RULES = [
     for row in _FILE["doing"]
 ]
 _RULES = [
-    _Rule(
+    _ClaimRule(
         _pattern(claim["words"]),
         tuple((key.removeprefix("not "), not key.startswith("not ")) for key in claim["means"]),
         claim.get("subject", False),
@@ -161,7 +161,7 @@ def find_claims(text: str) -> list[Claim]:
     return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
 
 
-def _claims_of_match(rule: _Rule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
+def _claims_of_match(rule: _ClaimRule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
     """The claims of a rule's match; none if the words are hedged or not about a person."""
     before = clause[max(0, match.start() - _WINDOW) : match.start()]
     if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :][:_WINDOW].lstrip()):

@@ -33,11 +33,11 @@ _PERSON = msgspec.json.Decoder(Annotation)
 _INSTANCE = msgspec.json.Decoder(Instance)
 
 
-class _Id(msgspec.Struct):
+class _ImageKey(msgspec.Struct):
     id: int
 
 
-_ID = msgspec.json.Decoder(_Id)
+_ID = msgspec.json.Decoder(_ImageKey)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

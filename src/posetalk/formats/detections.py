@@ -39,7 +39,7 @@ class Detections(dict[int, list[DetectedBox]]):
     notes: tuple[str, ...] = ()
 
 
-class _Record(msgspec.Struct, gc=False):
+class _DetectionRecord(msgspec.Struct, gc=False):
     image_id: int
     bbox: list[float]
     score: float
@@ -71,7 +71,7 @@ def read_boxes(
             other images only, no record left.
     """
     path = Path(path)
-    decoder = msgspec.json.Decoder(_Record)
+    decoder = msgspec.json.Decoder(_DetectionRecord)
     detections: list[DetectedBox] = []
     skipped: list[str] = []
     raws = decode_file(path, list[msgspec.Raw], "a list of detections (COCO results)")

@@ -28,7 +28,7 @@ class TooDeep(PosetalkError):
     """JSON that is nested too deeply to decode; `stream.records` skips such records."""
 
 
-class _Id(msgspec.Struct):
+class _RecordId(msgspec.Struct):
     id: Any
 
 
@@ -104,7 +104,7 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes, tokens: re.Pattern[by
 def record_id(raw: msgspec.Raw, number: int) -> str:
     """The name of a record in errors: its id, or else `number` and its position in the file from 1."""
     try:
-        return str(_decode(msgspec.json.Decoder(_Id), bytes(raw), _OF_RECORD).id)
+        return str(_decode(msgspec.json.Decoder(_RecordId), bytes(raw), _OF_RECORD).id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"number {number}"
 

@@ -24,7 +24,7 @@ HEAD_BIAS = 0.6  # PCKh's reference length is 0.6 of the head box's diagonal (MP
 SAME_LABEL = 2.0  # px; labels of the JSON and of gt_valid.mat that differ more are of different people
 
 
-class _Record(msgspec.Struct):
+class _MpiiRecord(msgspec.Struct):
     image: str
     joints: list[list[float]]
     joints_vis: list[float]
@@ -64,7 +64,7 @@ def read_mpii(annotations: str | Path, images: str | Path, *, heads: str | Path 
     need_folder(images)
     raws = decode_file(annotations, list[msgspec.Raw], "MPII's list of people")
     head_labels = None if heads is None else _read_heads(Path(heads), len(raws), annotations)
-    decoder = msgspec.json.Decoder(_Record)
+    decoder = msgspec.json.Decoder(_MpiiRecord)
     skipped: list[str] = []
     people: dict[str, list[Person]] = {}
     paths: dict[str, Path] = {}
@@ -96,7 +96,7 @@ def read_mpii(annotations: str | Path, images: str | Path, *, heads: str | Path 
     )
 
 
-def _person(record: _Record, number: int, head_labels: _Heads | None) -> Person:
+def _person(record: _MpiiRecord, number: int, head_labels: _Heads | None) -> Person:
     if not record.image.strip():
         raise PosetalkError("it names no image")
     if len(record.joints) != JOINTS or any(len(xy) != 2 for xy in record.joints):

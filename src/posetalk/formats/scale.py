@@ -25,7 +25,7 @@ SHORT_SIDE = 0.7  # of a side, if the numbers end at 1000 as well
 SCALES = {100: 0.8, 1000: 0.97}  # end of a scale -> the share of it that the largest numbers reach at least
 
 
-class Fault(NamedTuple):
+class ScaleFault(NamedTuple):
     """What does not fit; `certain` if measurements with it would mean nothing."""
 
     sentence: str
@@ -67,7 +67,7 @@ class Reach:
 
     def fault(
         self, points_name: str, images_name: str = "their pictures", allowed: float = NOTED_ABOVE
-    ) -> Fault | None:
+    ) -> ScaleFault | None:
         """What does not fit, if anything.
 
         Args:
@@ -79,17 +79,19 @@ class Reach:
         guess = f"; numbers from 0 to {end} for each side?" if end else ""
         if self.outside > allowed * self.points:
             counts = f"{self.outside:,} of {self.points:,} {points_name} lie outside {images_name}"
-            return Fault(f"{counts}{guess or LARGER} {advice}", self.outside > CERTAIN_ABOVE * self.points)
+            return ScaleFault(
+                f"{counts}{guess or LARGER} {advice}", self.outside > CERTAIN_ABOVE * self.points
+            )
         x, y = self.furthest_share
         count, mixed = len(self.image_ids), len(self.sizes) >= MIN_SIZES
         start = f"no {points_name} lie beyond {x:.0%} of the width and {y:.0%} of the height of {images_name}"
         if count >= MIN_IMAGES and max(x, y) < UPPER_LEFT:
             certain = end == 100 or (count >= CERTAIN_IMAGES and mixed)
-            return Fault(f"{start}{guess or SMALLER} {advice}", certain)
+            return ScaleFault(f"{start}{guess or SMALLER} {advice}", certain)
         if count >= MORE_IMAGES and mixed and max(x, y) < UPPER_LEFT_MORE:
-            return Fault(f"{start}{guess or SMALLER} {advice}", False)
+            return ScaleFault(f"{start}{guess or SMALLER} {advice}", False)
         if end and count >= MANY_IMAGES and min(x, y) < SHORT_SIDE:
-            return Fault(f"{start}{guess} {advice}", False)
+            return ScaleFault(f"{start}{guess} {advice}", False)
         return None
 
     def _scale_end(self) -> int | None:

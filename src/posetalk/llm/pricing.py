@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
 from posetalk.llm.client import ServerSettings, max_reply_tokens, prompt_tokens, request_key
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.request import ChatRequest
+from posetalk.resources import resource_toml
 from posetalk.settings import Settings
 
 
@@ -53,8 +52,7 @@ def price_of(model: str, table: str | Path | None = None) -> Price | None:
     Raises:
         PosetalkError: the table cannot be read, or the price in it is not two numbers of dollars.
     """
-    packaged = files("posetalk.llm").joinpath("prices.toml")
-    data = tomllib.loads(packaged.read_text(encoding="utf-8")) if table is None else Settings.read(table)
+    data = resource_toml("llm/prices.toml") if table is None else Settings.read(table)
     models = data.get("models", {})
     if not isinstance(models, dict) or model not in models:
         return None

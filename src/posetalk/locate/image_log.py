@@ -14,7 +14,7 @@ from posetalk.inputs import Content, content_of
 from posetalk.types import PoseImage
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _ImageLine(msgspec.Struct, frozen=True):
     image_id: int
     content: Content
 
@@ -34,7 +34,7 @@ class ImageLog:
             data = self._file.read()
             complete = data.rfind(b"\n") + 1
             self._file.truncate(complete)  # without a line that was cut off
-            for line in msgspec.json.Decoder(_Line).decode_lines(data[:complete]):
+            for line in msgspec.json.Decoder(_ImageLine).decode_lines(data[:complete]):
                 self._known[line.image_id] = line.content
         except OSError as error:
             raise self._write_error(error) from None
@@ -73,7 +73,7 @@ class ImageLog:
     def _write(self, image: PoseImage, content: Content) -> None:
         self._known[image.id] = content
         try:
-            self._file.write(msgspec.json.encode(_Line(image.id, content)) + b"\n")
+            self._file.write(msgspec.json.encode(_ImageLine(image.id, content)) + b"\n")
             self._file.flush()
         except OSError as error:
             raise self._write_error(error) from None

@@ -153,7 +153,7 @@ def scored_people(truth: PoseSet) -> list[tuple[PoseImage, Person]]:
     ]
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
+class _PredictionLine(msgspec.Struct, forbid_unknown_fields=True):
     image_id: int
     person_id: int
     file_name: str
@@ -168,7 +168,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _encode(p: Prediction) -> bytes:
-    line = _Line(
+    line = _PredictionLine(
         p.image_id,
         p.person_id,
         p.file_name,
@@ -184,7 +184,7 @@ def _encode(p: Prediction) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def _decode(raw: bytes, decoder: msgspec.json.Decoder[_Line]) -> Prediction:
+def _decode(raw: bytes, decoder: msgspec.json.Decoder[_PredictionLine]) -> Prediction:
     line = decoder.decode(raw)
     return Prediction(
         image_id=line.image_id,
@@ -207,7 +207,7 @@ def _read(path: Path) -> tuple[list[Prediction], str | None, int]:
     except OSError as error:
         raise PosetalkError(f"cannot read the predictions {path}: {error.strerror}") from None
     *lines, tail = data.split(b"\n")
-    decoder = msgspec.json.Decoder(_Line)
+    decoder = msgspec.json.Decoder(_PredictionLine)
     predictions = []
     for number, raw in enumerate(lines, 1):
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,9 +28,8 @@ from posetalk.model.names import PRESETS as PRESETS
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
+from posetalk.resources import BUNDLED as BUNDLED
 from posetalk.settings import CropSettings, ModelSettings
-
-BUNDLED = Path(str(files("posetalk").joinpath("bundled")))
 
 
 def preset_configs() -> tuple[Dinov2Config, LlamaConfig]:

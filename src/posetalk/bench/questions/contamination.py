@@ -17,7 +17,7 @@ from posetalk.formats.files import decode_file, decode_record, read_bytes, read_
 _COCO = re.compile(r"(?:^|_)(\d{12})$")
 
 
-class _Record(msgspec.Struct):
+class _TrainingRecord(msgspec.Struct):
     """`image` is a name or a list of names; raw forms have `image_id` instead."""
 
     image: str | list[str] | None = None
@@ -25,7 +25,7 @@ class _Record(msgspec.Struct):
     image_id: int | str | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Record)
+_DECODER = msgspec.json.Decoder(_TrainingRecord)
 
 
 class ContaminationCheck:

@@ -24,7 +24,7 @@ ADDITIONS = 3  # most facts that an answer of a conversation adds
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _ReasonRule:
     """A row of reasons.toml. when: facts that must be true of a person; answer: the answers to each of `ask`."""
 
     when: tuple[str, ...]
@@ -34,7 +34,7 @@ class _Rule:
 
 _FILE = resource_toml("write/from_facts/reasons.toml")
 _RULES = [
-    _Rule(tuple(r["when"]), tuple(q["ask"] for q in r["say"]), tuple(q["answer"] for q in r["say"]))
+    _ReasonRule(tuple(r["when"]), tuple(q["ask"] for q in r["say"]), tuple(q["answer"] for q in r["say"]))
     for r in _FILE["reason"]
 ]
 _DESCRIBE: list[str] = _FILE["describe"]

@@ -34,7 +34,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class HistogramBin:
     """A bar of a histogram, in the plot's units; of: which answers it counts."""
 
     x: float
@@ -53,7 +53,7 @@ class Plot:
     title: str
     label: str
     colour: str
-    bars: tuple[Bin, ...]
+    bars: tuple[HistogramBin, ...]
     scale: tuple[tuple[float, int], ...]
     middle: int
     middle_at: float
@@ -99,7 +99,9 @@ def plot_of(title: str, counts: Counter[int], colour: str) -> Plot:
             answers = f"{low} words or more"
         bar_height = max(H * count / highest, 1.5 if count else 0)
         shapes.append(
-            Bin(index * bar_width + 0.75, H - bar_height, bar_width - 1.5, bar_height, answers, count)
+            HistogramBin(
+                index * bar_width + 0.75, H - bar_height, bar_width - 1.5, bar_height, answers, count
+            )
         )
     label_step = max(1, round(len(bins) / 5))
     scale = tuple((index * bar_width, start + index * step) for index in range(0, len(bins), label_step))

@@ -36,7 +36,7 @@ class _Message(msgspec.Struct):
     value: str
 
 
-class _Record(msgspec.Struct):
+class _PublishedRecord(msgspec.Struct):
     """The fields of all four forms."""
 
     id: str | int | None = None
@@ -48,7 +48,7 @@ class _Record(msgspec.Struct):
     completion: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Record)
+_DECODER = msgspec.json.Decoder(_PublishedRecord)
 
 
 def read_published(path: Path, skipped: list[str]) -> Iterator[Sample]:
@@ -98,7 +98,7 @@ def _raw_records(path: Path) -> Iterator[msgspec.Raw]:
         yield from decode_file(path, list[msgspec.Raw], "a JSON list of LLaVA's or LLaVA-Pose's records")
 
 
-def _sample(record: _Record) -> Sample:
+def _sample(record: _PublishedRecord) -> Sample:
     """The sample of a record. Raises PosetalkError with the reason alone."""
     image_id, image = _image(record)
     if record.conversations is not None:
@@ -115,7 +115,7 @@ def _sample(record: _Record) -> Sample:
     return Sample(f"{image_id}-{kind}", image_id, image, kind, turns, WRITER)
 
 
-def _image(record: _Record) -> tuple[int, str]:
+def _image(record: _PublishedRecord) -> tuple[int, str]:
     """The image's id and file name. The id is the last number in `image_id`, the file's name or the record's id."""
     texts: list[Any] = [record.image_id, Path(record.image).stem if record.image else None, record.id]
     numbers = [digits[-1] for text in texts if text is not None and (digits := _DIGITS.findall(str(text)))]

@@ -12,7 +12,7 @@ from posetalk.write.screening.english import FILE, YES, asked, yes_or_no
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _ScreenRule:
     """A rule. meanings: the pattern of each wording; any: all of them in one. screen.toml explains the other fields."""
 
     reason: Reason
@@ -24,7 +24,7 @@ class _Rule:
     captions: bool
 
     @classmethod
-    def of_row(cls, row: dict[str, Any]) -> _Rule:
+    def of_row(cls, row: dict[str, Any]) -> _ScreenRule:
         words, but = row["words"], row.get("but", [])
         return cls(
             row["reason"],
@@ -43,7 +43,7 @@ _CONTEXT, _WORDS_BEFORE, _WORDS_AFTER = (
     re.compile(r"\A\S*(?:\s+\S+){0,2}"),
 )
 _NEGATION_REACH = 200  # characters that a negation reaches, within its sentence
-_RULES = [_Rule.of_row(row) for row in FILE["rule"]]
+_RULES = [_ScreenRule.of_row(row) for row in FILE["rule"]]
 _NEGATION = re.compile(
     r"\b(?:not|no|never|neither|nor|without|cannot|whether|if|unclear|unknown|impossible)\b"
     r"|\bhard to (?:tell|say|know)\b|n['’]t\b",
@@ -75,7 +75,7 @@ def gives_away(text: str) -> bool:
     return any(rule.reason in ("leak", "unreadable") and _first_match(rule, text, ()) for rule in _RULES)
 
 
-def _first_match(rule: _Rule, text: str, captions: Sequence[str]) -> str | None:
+def _first_match(rule: _ScreenRule, text: str, captions: Sequence[str]) -> str | None:
     """The first words that break a rule, with the words around them."""
     exceptions = rule.but.finditer(text) if rule.but else iter(())
     exception = next(exceptions, None)
@@ -99,7 +99,7 @@ def _denied(text: str, position: int) -> bool:
     return _NEGATION.search(_SAYS_NO.sub("", text[start:position])) is not None
 
 
-def _supported(rule: _Rule, words: str, captions: Sequence[str]) -> bool:
+def _supported(rule: _ScreenRule, words: str, captions: Sequence[str]) -> bool:
     """Whether a caption has words of the same meaning."""
     meanings = [meaning for meaning in rule.meanings if meaning.search(words)]
     return any(meaning.search(caption) for meaning in meanings for caption in captions)
