@@ -90,10 +90,10 @@ WITH = {
 }  # fmt: skip
 SETTINGS = """
 start = "bundled"
-steps = 1
-batch = 2
-device_batch = 2
-workers = 0
+max_steps = 1
+batch_size = 2
+per_device_batch_size = 2
+num_workers = 0
 [[data]]
 annotations = "people.json"
 images = "photos"
