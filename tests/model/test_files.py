@@ -10,7 +10,8 @@ from transformers import LlamaConfig
 
 from posetalk.errors import PosetalkError
 from posetalk.model.adapters import set_trainable, trainable_parameters
-from posetalk.model.files import PRESETS, build, load, make_config, preset_configs, save
+from posetalk.model.files import build, load, make_config, preset_configs, save
+from posetalk.model.names import PRESETS
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import ModelSettings
 

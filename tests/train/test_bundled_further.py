@@ -18,8 +18,9 @@ from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.hub.push import upload_of
 from posetalk.model.adapters import set_trainable, trainable_parameters, with_default_tuning
-from posetalk.model.files import BUNDLED, build, load
+from posetalk.model.files import build, load
 from posetalk.model.fingerprint import weights_fingerprint
+from posetalk.resources import BUNDLED
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings, Tuning
 from posetalk.skeleton import Keypoint, Skeleton, load_skeleton
 from posetalk.train.card import KnownKeypoints

@@ -222,7 +222,7 @@ def train(
     quiet()
     keep_memory()
     if preset:
-        from posetalk.model.files import PRESETS
+        from posetalk.model.names import PRESETS
 
         given["model"] = PRESETS[preset].model_dump(mode="json")
     if without_keypoints is not None:

@@ -18,8 +18,9 @@ from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 from posetalk.atomic_files import check_free, whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import model_data, save_card, shown_path
-from posetalk.model.files import PRESETS, load_part, make_config, named_weights, save
+from posetalk.model.files import load_part, make_config, named_weights, save
 from posetalk.model.folders import check_config, load_errors
+from posetalk.model.names import PRESETS
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
 

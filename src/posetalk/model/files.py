@@ -24,11 +24,10 @@ from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's encoder)
 from posetalk.model.fingerprint import weights_fingerprint, write_sums
 from posetalk.model.folders import ADAPTERS, adapters_of, check_config, check_weights, limit_size, load_errors
-from posetalk.model.names import PRESETS as PRESETS
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
-from posetalk.resources import BUNDLED as BUNDLED
+from posetalk.resources import BUNDLED
 from posetalk.settings import CropSettings, ModelSettings
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
-from posetalk.inputs import contents_of, mark_of, model_files
+from posetalk.inputs import content_of, contents_of, mark_of, model_files
 
 SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.safetensors)")
@@ -29,7 +28,7 @@ def model_of(folder: Path) -> str:
 def write_sums(folder: Path) -> None:
     """Write SHA256SUMS of the weights in a folder. Errors: it cannot be written."""
     files = sorted(Path(folder).glob("*.safetensors"))
-    write_text(folder / SUMS, "".join(f"{_sum(file)}  {file.name}\n" for file in files))
+    write_text(folder / SUMS, "".join(f"{content_of(file).digest}  {file.name}\n" for file in files))
 
 
 def check_sums(folder: Path, what: str) -> None:
@@ -42,14 +41,9 @@ def check_sums(folder: Path, what: str) -> None:
         if (
             (match := _LINE.fullmatch(line))
             and (file := folder / match[2]).is_file()
-            and _sum(file) != match[1]
+            and content_of(file).digest != match[1]
         ):
             raise PosetalkError(
                 f"cannot load the {what} from {folder}: {file.name} is not what was saved (see {SUMS}), "
                 f"it may be damaged; get the model again, or, where you changed it yourself, delete {SUMS}"
             )
-
-
-def _sum(file: Path) -> str:
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()

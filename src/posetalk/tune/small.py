@@ -30,9 +30,10 @@ from transformers import (
 )
 
 from posetalk.errors import PosetalkError
-from posetalk.model.files import BUNDLED, load_part
 from posetalk.model.files import load as load_localizer
+from posetalk.model.files import load_part
 from posetalk.model.fingerprint import weights_fingerprint
+from posetalk.resources import BUNDLED
 from posetalk.tune.smollm2 import once, smollm2
 
 IMAGE = "<image>"
