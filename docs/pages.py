@@ -1,6 +1,6 @@
 """The parts of the site that are generated from the code: API, commands, settings, texts of the repository.
 
-A page has a line `<!-- generated: NAME -->`, and this file, a hook that `mkdocs.yml` names, replaces the line by the part.
+A page has a line `<!-- generated: NAME -->`. This file is a hook of mkdocs that replaces the line by the part.
 It needs only the core of posetalk: the API is read from the source, not imported.
 """
 
