@@ -17,6 +17,7 @@ from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.inputs import Content, Dumped, LocalPath, ModelName, TomlName, contents_of, differing, mark_of
 from posetalk.lock import only_run
+from posetalk.messages import log
 
 _INPUTS = "inputs.json"
 
@@ -106,7 +107,7 @@ class Settings(BaseModel):
             told = f"{', '.join(names[:3])}{more} changed since the run in {file.parent} began"
             if not anew:
                 raise PosetalkError(f"{told}; put back what was there, or choose another folder")
-            print(f"note: {told}; what is there now is used")
+            log.warning("note: %s; what is there now is used", told)
         return contents
 
     def _absolute(self) -> tuple[dict[str, Any], dict[str, dict[str, Path]]]:

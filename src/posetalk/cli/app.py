@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import sys
+import logging
 import warnings
+from collections.abc import Iterable
+from typing import Literal
 
 from cyclopts import App
 
@@ -18,23 +20,22 @@ app = App(
 )
 
 
-def tell_skipped(*sentences: str) -> None:
+# What a command says beside its result. `posetalk.cli` shows it on standard error.
+log = logging.getLogger("posetalk.cli")
+
+
+def tell(label: Literal["note", "skipped"], sentences: Iterable[str]) -> None:
     for sentence in sentences:
-        print(f"skipped: {sentence}", file=sys.stderr)
-
-
-def tell(*notes: str) -> None:
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        log.warning("%s: %s", label, sentence)
 
 
 def quiet() -> None:
     """Keep transformers' own bars and notes off the screen; say which extra is missing."""
     from posetalk.errors import need
 
-    logging = need("transformers", "model").utils.logging
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    transformers_logging = need("transformers", "model").utils.logging
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     # peft asks for it
     warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated")
 

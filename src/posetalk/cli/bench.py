@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from posetalk.cli.app import app, keep_memory, quiet, tell_skipped
+from posetalk.cli.app import app, keep_memory, log, quiet, tell
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
@@ -146,7 +145,7 @@ def answer(
     assert counts.run_report is not None
     usage = usage_summary(counts.run_report)
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before; {usage}")
-    tell_skipped(*counts.skipped)
+    tell("skipped", counts.skipped)
     leave(counts.run_report, _has_answers(counts), _NOTHING.format(counts.model))
 
 
@@ -197,7 +196,7 @@ def report(folder: Path, *, images: Path | None = None) -> None:
         show(table)
     print(f"{folder / 'report.html'}, {folder / 'report.json'}")
     for note in notes:
-        print(note, file=sys.stderr)
+        log.warning(note)
 
 
 @bench.command
@@ -221,9 +220,8 @@ def export(
     run = export_lmms if format == "lmms-eval" else export_vlmeval
     left_out = run(questions, images, out)
     print(f"{out}: {len(questions) - left_out:,} questions")
-    tell_skipped(
-        *([f"{left_out:,} questions whose photo is not in {images} or cannot be read"] if left_out else [])
-    )
+    if left_out:
+        tell("skipped", [f"{left_out:,} questions whose photo is not in {images} or cannot be read"])
 
 
 @bench.command
@@ -276,7 +274,10 @@ def run(
 
 def _tell(notes: Sequence[str]) -> None:
     for note in notes:
-        print(note, file=sys.stderr if note.startswith("skipped: ") else sys.stdout)
+        if note.startswith("skipped: "):
+            log.warning(note)
+        else:
+            print(note)
 
 
 _NOTHING = "{} answered no question; why is said above"
@@ -285,7 +286,7 @@ _NOTHING = "{} answered no question; why is said above"
 def _tell_answers(counts: AnswerCounts) -> None:
     """Of a model on this machine. Errors: there are none."""
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before")
-    tell_skipped(*counts.skipped)
+    tell("skipped", counts.skipped)
     if not _has_answers(counts):
         raise PosetalkError(_NOTHING.format(counts.model))
 

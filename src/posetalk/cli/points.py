@@ -270,7 +270,7 @@ def calibrate(
 
     named = load_skeleton(skeleton) if skeleton else None
     truth = drop_misfits(read_people(annotations, images, skeleton=named, first=first, last=last))
-    tell(*truth.notes)
+    tell("note", truth.notes)
     quiet()
     keep_memory()
     from posetalk.score.calibrate import NO_VISIBILITY_LABELS

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, tell, tell_skipped
+from posetalk.cli.app import app, tell
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
 
@@ -54,7 +54,7 @@ def facts(
     if json_out:
         write_scenes((scene for _, scene in iter_scenes(data, things, image or ())), json_out)
     if images and not draw:
-        tell(*image_notes(data.images, annotations))
+        tell("note", image_notes(data.images, annotations))
     if draw:
         from posetalk.facts.show import draw_scenes
 
@@ -63,8 +63,8 @@ def facts(
     if not json_out and not draw:
         for _, scene in iter_scenes(data, things, image or ()):
             print("\n".join(scene_lines(scene)))
-    tell(*data.notes, *things.notes)
-    tell_skipped(*data.skipped, *left_out)
+    tell("note", (*data.notes, *things.notes))
+    tell("skipped", (*data.skipped, *left_out))
 
 
 @app.command
@@ -152,7 +152,7 @@ def write(
     if model_server and (dry_run or writer == "batch"):
         annotated = AnnotatedImages(annotations, captions, objects, images=images)
         if images:
-            tell(*image_notes(annotated.sample(), annotations))
+            tell("note", image_notes(annotated.sample(), annotations))
         if dry_run:
             print(price_run(annotated, settings, model_server, out, price))
         else:
@@ -167,8 +167,8 @@ def write(
         if result.server_run and result.server_run.stopped:
             print(f"stopped: {result.server_run.stopped}; the same command goes on from there")
         notes, skipped = result.notes, result.skipped
-    tell(*notes)
-    tell_skipped(*skipped)
+    tell("note", notes)
+    tell("skipped", skipped)
     leave(
         (result and result.server_run) or RunReport(),
         result is None or bool(result.written),
@@ -220,7 +220,7 @@ def export(
     )
     for split, statistics in result.statistics.items():
         print(f"{out}: {split}, {statistics.samples:,} samples of {len(statistics.images):,} pictures")
-    tell_skipped(*result.skipped)
+    tell("skipped", result.skipped)
 
 
 @app.command
@@ -257,5 +257,5 @@ def screen(
         published, out, annotations=annotations, captions=captions, objects=objects, images=images
     )
     print(f"{out}: {result}")
-    tell(*result.notes)
-    tell_skipped(*result.skipped)
+    tell("note", result.notes)
+    tell("skipped", result.skipped)
