@@ -194,8 +194,6 @@ class CropSettings(Settings):
     pixels: Literal["clip", "imagenet", "half"] = "clip"
     """Mean and standard deviation that pixels are normalised by: `clip` is what LocLLM fed to DINOv2, `imagenet`
     what DINOv2 was trained with, `half` maps 0..255 to -1..1 (MobileNet encoders)."""
-    """Statistics the tower is fed with: `clip` is what LocLLM fed to DINOv2, `imagenet` what DINOv2 was trained
-    with, `half` maps 0..255 to -1..1 (MobileNet towers)."""
 
 
 class LoraSettings(Settings):
