@@ -1,7 +1,7 @@
 """Human pose and language, both ways.
 
-Words to points: `Localizer` finds described keypoints in photos; `train_model`, `evaluate_model`, `calibrate` and
-`convert` make and measure the models behind it.
+Words to points: `Localizer` finds described keypoints in an image, `locate_images` in many; `train_model`,
+`evaluate_model`, `calibrate` and `convert` make and measure the models behind it.
 
 Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
 `write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from posetalk.llm.request_state import RunReport
     from posetalk.locate.localizer import Localizer
     from posetalk.locate.predictions import Prediction, read_predictions, write_results
+    from posetalk.locate.run import LocatedImages, locate_images
     from posetalk.messages import show_progress
     from posetalk.model.convert import convert
     from posetalk.score.calibrate import CalibrationResult, calibrate
@@ -87,6 +88,7 @@ _HOMES = {
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
     "LocateSettings": "settings",
+    "LocatedImages": "locate.run",
     "LoraSettings": "settings",
     "ModelSettings": "settings",
     "Person": "types",
@@ -119,6 +121,7 @@ _HOMES = {
     "find_claims": "facts.claims",
     "judge_benchmark": "bench.run",
     "load_skeleton": "skeleton",
+    "locate_images": "locate.run",
     "parse_keypoints": "skeleton",
     "pose_facts": "facts.person",
     "push_to_hub": "hub.push",
@@ -162,6 +165,7 @@ __all__ = [
     "Keypoint",
     "Localizer",
     "LocateSettings",
+    "LocatedImages",
     "LoraSettings",
     "ModelSettings",
     "Person",
@@ -194,6 +198,7 @@ __all__ = [
     "find_claims",
     "judge_benchmark",
     "load_skeleton",
+    "locate_images",
     "parse_keypoints",
     "pose_facts",
     "push_to_hub",

@@ -207,7 +207,7 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
         (["judge", "{}/made/bench"], "which model shall be asked"),
         (["judge", "{}/bare", *SERVER], "no answers to open questions"),
         (["judge", "{}/broken-answers", *SERVER], r"answers/m.jsonl, line 49: it cannot be read"),
-        (["report", "{}/bare"], "0 models"),
+        (["report", "{}/bare"], "no model has answered yet"),
         (["report", "{}/nowhere"], "has no benchmark"),
         (["report", "{}/broken-answers"], "line 49"),
         (["export", "{}/made/bench", "{}/task", "--images", "{}"], "has no photo of these questions"),

@@ -8,7 +8,7 @@ all answers of servers; report.json and report.html; run.toml, the settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -177,7 +177,6 @@ def answer_benchmark(
     only: Only | None = None,
     limit: int | None = None,
     batch_size: int = BATCH_SIZE,
-    before_load: Callable[[], object] | None = None,
 ) -> AnswerCounts:
     """Have a model answer the questions of a benchmark, into answers/NAME.jsonl.
 
@@ -195,7 +194,6 @@ def answer_benchmark(
         only: `closed` for the questions with one right answer, `open` for the open ones; None for both.
         limit: Largest number of questions of each sort; None for all.
         batch_size: Questions per batch on this machine.
-        before_load: Called before a model on this machine is loaded.
 
     Returns:
         Numbers of new and known answers, sentences on questions without one, the name of the model, and for a server
@@ -215,10 +213,10 @@ def answer_benchmark(
         if batch_size < 1:
             raise PosetalkError(f"--batch-size {batch_size} asks nothing; give at least 1")
         report_name = plain(name or local_model_name(model))
-        before_load = before_load or (lambda: None)
-        weights = _model_folder(model, before_load)
-        answer = _lazy_model(model, before_load)
-        counts = answer_benchmark_locally(questions, answer, folder, report_name, weights, batch_size)
+        weights = _model_folder(model)
+        counts = answer_benchmark_locally(
+            questions, _lazy_model(model), folder, report_name, weights, batch_size
+        )
     counts.skipped[:0] = notes
     return counts
 
@@ -297,18 +295,17 @@ def local_model_name(model: str | Path) -> str:
     return model
 
 
-def _model_folder(model: str | Path, before_load: Callable[[], object]) -> Path:
+def _model_folder(model: str | Path) -> Path:
     """The folder of a model; `small` and `tiny` are built first. That of a hub id does not exist."""
     if str(model) not in MADE:
         return Path(model)
     need("torch", "model")
     from posetalk.tune.small import made
 
-    before_load()
     return made(str(model))
 
 
-def _lazy_model(model: str | Path, before_load: Callable[[], object]) -> AnswerFunction:
+def _lazy_model(model: str | Path) -> AnswerFunction:
     """The answer function of a model that is loaded at the first call."""
     answer: AnswerFunction | None = None
 
@@ -318,7 +315,6 @@ def _lazy_model(model: str | Path, before_load: Callable[[], object]) -> AnswerF
             need("torch", "model")
             from posetalk.tune.chat import Chat
 
-            before_load()
             answer = Chat.from_pretrained(model).answer
         return answer(batch, max_tokens)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import Literal
@@ -29,13 +31,21 @@ def tell(label: Literal["note", "skipped"], sentences: Iterable[str]) -> None:
         log.warning("%s: %s", label, sentence)
 
 
-def quiet() -> None:
-    """Keep transformers' own bars and notes off the screen; say which extra is missing."""
-    from posetalk.errors import need
+def prepare_for_models() -> None:
+    """What this process does before it loads a model. Loads no model library itself."""
+    quiet()
+    keep_memory()
 
-    transformers_logging = need("transformers", "model").utils.logging
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+
+def quiet() -> None:
+    """Keep transformers' own bars and notes off the screen."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
+    disable_progress_bars()  # so is this
+    if transformers := sys.modules.get("transformers"):
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
     # peft asks for it
     warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated")
 

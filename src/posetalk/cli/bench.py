@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from posetalk.cli.app import app, keep_memory, log, quiet, tell
+from posetalk.cli.app import app, log, prepare_for_models, tell
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
@@ -124,17 +124,9 @@ def answer(
     if not (server.base_url or server.settings):
         if server != HERE:
             raise PosetalkError("the options of a server go with --base-url or --settings; leave them away")
+        prepare_for_models()
         _tell_answers(
-            answer_benchmark(
-                folder,
-                images,
-                model,
-                name=name,
-                only=only,
-                limit=limit,
-                batch_size=batch_size,
-                before_load=_prepare,
-            )
+            answer_benchmark(folder, images, model, name=name, only=only, limit=limit, batch_size=batch_size)
         )
         return
     settings = server.asks(model)
@@ -268,7 +260,8 @@ def run(
         training_data=tuple(str(path) for path in training_data or ()),
     )
     _tell(build_benchmark(settings, out, rebuild=False))
-    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit, before_load=_prepare))
+    prepare_for_models()
+    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit))
     report(out, images=images)
 
 
@@ -293,8 +286,3 @@ def _tell_answers(counts: AnswerCounts) -> None:
 
 def _has_answers(counts: AnswerCounts) -> bool:
     return bool(counts.new or counts.known)
-
-
-def _prepare() -> None:
-    quiet()
-    keep_memory()

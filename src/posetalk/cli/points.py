@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, keep_memory, quiet, tell
+from posetalk.cli.app import app, prepare_for_models, quiet, tell
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError, need, shown
 
@@ -77,19 +77,25 @@ def locate(
     if out is None:
         if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
-        localizer = _localizer(model, readout, decoding, flip_test)
+        prepare_for_models()
+        from posetalk.locate.localizer import Localizer
+
+        localizer = Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
         show(_table(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawing=draw)))
         return
     if boxes or json_out:
         raise PosetalkError("--box and --json go with a single photo; with --out leave them away")
-    from posetalk.settings import LocateSettings
-
-    asked = tuple(f"{p.name}: {p.sentence}" for p in points)
-    run = LocateSettings(
-        model=model, keypoints=asked, readout=readout, decoding=decoding, flip_test=flip_test
-    )
+    prepare_for_models()
     located = locate_images(
-        lambda: _localizer(model, readout, decoding, flip_test), run, photos, points, limbs, out, draw
+        photos,
+        points,
+        out=out,
+        model=model,
+        readout=readout,
+        decoding=decoding,
+        flip_test=flip_test,
+        drawings=draw,
+        limbs=limbs,
     )
     if located.passed_over:
         print(located.passed_over)
@@ -165,13 +171,8 @@ def evaluate(
         decoding=decoding,
         flip_test=flip_test,
     )
-    report = evaluate_model(
-        settings,
-        out,
-        compare=compare or (),
-        localizer=lambda: _localizer(model, readout, decoding, flip_test),
-    )
-    print(report.to_markdown())
+    prepare_for_models()
+    print(evaluate_model(settings, out, compare=compare or ()).to_markdown())
 
 
 @app.command
@@ -219,8 +220,7 @@ def train(
             "train needs a settings file, or --preset with --annotations and --images; see posetalk train --help"
         )
     need("accelerate", "train")
-    quiet()
-    keep_memory()
+    prepare_for_models()
     if preset:
         from posetalk.model.names import PRESETS
 
@@ -271,8 +271,7 @@ def calibrate(
     named = load_skeleton(skeleton) if skeleton else None
     truth = drop_misfits(read_people(annotations, images, skeleton=named, first=first, last=last))
     tell("note", truth.notes)
-    quiet()
-    keep_memory()
+    prepare_for_models()
     from posetalk.score.calibrate import NO_VISIBILITY_LABELS
     from posetalk.score.calibrate import calibrate as run
 
@@ -360,19 +359,6 @@ def _table(poses: Poses) -> Table:
             visible = ["yes" if point["visible"] else "no"] if with_visible else []
             table.add_row(str(number), shown(point["name"]), *place, *visible)
     return table
-
-
-def _localizer(
-    model: str,
-    readout: Literal["point", "digits"] | None,
-    decoding: Literal["greedy", "expected"],
-    flip_test: bool,
-) -> Any:
-    quiet()
-    keep_memory()
-    from posetalk.locate.localizer import Localizer
-
-    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
 
 
 def _box(text: str) -> tuple[float, ...]:

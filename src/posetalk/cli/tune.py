@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, keep_memory, quiet
+from posetalk.cli.app import app, prepare_for_models
 from posetalk.errors import PosetalkError, need
 
 
@@ -91,8 +91,7 @@ def tune(
     )
     given |= {key: value for key, value in flags if value is not None}
     chosen = TuneSettings.check(given, str(settings or "the options"))
-    quiet()
-    keep_memory()
+    prepare_for_models()
     from posetalk.tune.run import tune_model
 
     print(f"the model is in {tune_model(chosen, out)}")
@@ -112,8 +111,7 @@ def chat(image: Path, question: str, *, model: str = "small") -> None:
         model: A folder of `posetalk tune`, a hub id, `small` or `tiny`. As they come, `small` and `tiny` have
             not learned to talk about photos.
     """
-    quiet()
-    keep_memory()
+    prepare_for_models()
     from posetalk.tune.chat import Chat
 
     print(Chat.from_pretrained(model).ask(image, question))
