@@ -138,17 +138,6 @@ def _pck_metrics(
     return {f"{name}{suffix}": counts(hits, labelled, left_out) for suffix, left_out in parts.items()}
 
 
-def has_visible_flags(people: Iterable[Person]) -> bool:
-    """Whether labels tell keypoints that are hidden from those that can be seen: flags 1 and 2 both occur.
-
-    MPII and LSPET say of a keypoint only whether it is labelled.
-    """
-    flags: set[float] = set()
-    for person in people:
-        flags.update(person.visible.tolist())
-    return flags >= {1, 2}
-
-
 def ratio(numerator: Floats, denominator: Floats) -> float | None:
     total = float(denominator.sum())
     return float(numerator.sum()) / total if total else None
