@@ -49,9 +49,11 @@ class Settings(BaseModel):
         and hold it against other runs meanwhile. Gives a mark of the content.
 
         anew: what is in the folder is made anew, so that changed files are told and taken. also: what else the results
-        hang on and must be the same, by what it is called. Folders of pictures are not looked into.
-        Errors: it holds a run with other settings, or of files that were changed since, each of which is named; another
-        run is at work in it.
+        hang on and must be the same, by what it is called. Folders of images are not looked into.
+
+        Raises:
+            PosetalkError: the folder holds a run with other settings, or of files that were changed since, each of
+                which is named; another run is at work in it.
         """
         folder, made = Path(folder), not Path(folder).exists()
         try:
@@ -75,7 +77,7 @@ class Settings(BaseModel):
                     folder.rmdir()
 
     def _compare(self, file: Path, anew: bool, also: Mapping[str, str]) -> dict[str, Content]:
-        """What the run's inputs hold. Errors: the file is there and has other settings, or inputs were changed."""
+        """What the run's inputs hold. Refuses a file that has other settings, and inputs that were changed."""
         dumped, inputs = self._absolute()
         now, known = _flat(dumped), known_contents(file.with_name(_INPUTS))
         paths = {
@@ -118,12 +120,20 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a TOML file. Errors name the file, the key and what was wrong with it."""
+        """Read a TOML file.
+
+        Raises:
+            PosetalkError: the file, the key and what is wrong with it.
+        """
         return cls.check(cls.read(path), str(path))
 
     @staticmethod
     def read(path: str | Path) -> dict[str, Any]:
-        """A TOML file as it is written. Errors: unreadable, not TOML."""
+        """A TOML file as it is written.
+
+        Raises:
+            PosetalkError: it cannot be read, or is not TOML.
+        """
         try:
             return tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:

@@ -277,7 +277,7 @@ _NOTHING = "{} answered no question; why is said above"
 
 
 def _tell_answers(counts: AnswerCounts) -> None:
-    """Of a model on this machine. Errors: there are none."""
+    """Of a model on this machine. Refuses to end with success where there are none."""
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before")
     tell("skipped", counts.skipped)
     if not _has_answers(counts):

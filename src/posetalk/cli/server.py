@@ -44,7 +44,7 @@ class Server:
     prices: Path | None = None
 
     def asks(self, model: str | None) -> ServerSettings:
-        """The file, and what is given beside it. Errors: as its own; no model."""
+        """The file, and what is given beside it. One of the two must name a model."""
         from posetalk.llm.client import ServerSettings
 
         given = ServerSettings.read(self.settings) if self.settings else {}
@@ -63,7 +63,7 @@ class Server:
         return ServerSettings.check(given, str(self.settings or "the options"))
 
     def price(self, model: str) -> Price | None:
-        """What the model costs. Errors: a table that cannot be read."""
+        """What the model costs."""
         from posetalk.llm.pricing import price_of
 
         return price_of(model, self.prices)

@@ -104,7 +104,7 @@ def _read_others(files: Sequence[Path]) -> tuple[dict[str, list[Prediction]], li
     """Others' predictions by a name each, and a sentence for each file that was cut off.
 
     The name is the file's; with as many of its folders as tell it from the others (runs all hold a predictions.jsonl).
-    Errors: a file given twice.
+    A file given twice is refused.
     """
     names = ["baseline"]
     others, notes = {}, []
