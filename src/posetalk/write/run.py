@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from posetalk.atomic_files import left_behind, whole_file
+from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
@@ -439,9 +439,6 @@ def write_screened(
         PosetalkError: When the disk refuses.
     """
     result, duplicates = ScreeningResult(), Duplicates(supported)
-    for name in (SAMPLES, REJECTED):
-        for part in left_behind(out, name):
-            part.unlink()
     with (
         whole_file(out / SAMPLES) as samples_part,
         whole_file(out / REJECTED) as rejected_part,
