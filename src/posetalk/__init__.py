@@ -18,9 +18,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from posetalk.bench.answers.judge_run import judge_benchmark
+    from posetalk.bench.answers.run import answer_benchmark
+    from posetalk.bench.questions.run import build_benchmark
     from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.report.report import BenchReport
-    from posetalk.bench.run import answer_benchmark, build_benchmark, judge_benchmark, report_benchmark
+    from posetalk.bench.report.run import report_benchmark
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
     from posetalk.facts.claims import Claim, check_claim, check_text, find_claims
@@ -108,8 +111,8 @@ _HOMES = {
     "TrainSettings": "settings",
     "TuneSettings": "tune.settings",
     "WriteSettings": "write.run",
-    "answer_benchmark": "bench.run",
-    "build_benchmark": "bench.run",
+    "answer_benchmark": "bench.answers.run",
+    "build_benchmark": "bench.questions.run",
     "calibrate": "score.calibrate",
     "check_claim": "facts.claims",
     "check_text": "facts.claims",
@@ -119,7 +122,7 @@ _HOMES = {
     "evaluate_model": "score.run",
     "export_dataset": "write.samples.export",
     "find_claims": "facts.claims",
-    "judge_benchmark": "bench.run",
+    "judge_benchmark": "bench.answers.judge_run",
     "load_skeleton": "skeleton",
     "locate_images": "locate.run",
     "parse_keypoints": "skeleton",
@@ -132,7 +135,7 @@ _HOMES = {
     "read_people": "formats.dataset",
     "read_predictions": "locate.predictions",
     "read_samples": "write.samples.sample",
-    "report_benchmark": "bench.run",
+    "report_benchmark": "bench.report.run",
     "scene_facts": "facts.scene",
     "screen_dataset": "write.run",
     "show_progress": "messages",

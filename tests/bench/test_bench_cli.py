@@ -23,7 +23,7 @@ from tests.llm.server import said as reply
 
 from posetalk.bench.answers.answer import answer_here, file_of
 from posetalk.bench.questions.lines import plain, read_lines
-from posetalk.bench.run import report_benchmark
+from posetalk.bench.report.run import report_benchmark
 from posetalk.cli import main
 from posetalk.skeleton import load_skeleton
 from posetalk.tune.chat import Chat

@@ -9,17 +9,13 @@ from tests.bench.desk import PICTURES, bench, coco, marks, scored, settings
 from tests.llm.server import Act, Body, running, said
 
 from posetalk.bench.answers.answer import AnswerCounts
+from posetalk.bench.answers.judge_run import judge_benchmark
+from posetalk.bench.answers.run import answer_benchmark, local_model_name
+from posetalk.bench.folder import read_benchmark, read_models
+from posetalk.bench.questions.run import build_benchmark
 from posetalk.bench.questions.source import BuildSettings
 from posetalk.bench.report.report import correctness
-from posetalk.bench.run import (
-    answer_benchmark,
-    build_benchmark,
-    judge_benchmark,
-    local_model_name,
-    read_benchmark,
-    read_models,
-    report_benchmark,
-)
+from posetalk.bench.report.run import report_benchmark
 from posetalk.errors import PosetalkError
 from posetalk.tune.chat import Chat
 

@@ -66,8 +66,8 @@ def build(
             Repeat the option for more.
         seed: The seed of wording and choice. The same seed gives the same questions.
     """
+    from posetalk.bench.questions.run import build_benchmark
     from posetalk.bench.questions.source import BuildSettings
-    from posetalk.bench.run import build_benchmark
 
     given = {
         "annotations": str(annotations),
@@ -119,7 +119,8 @@ def answer(
         batch_size: The number of questions that a model in a folder answers at once.
         server: How a language model on a server is asked.
     """
-    from posetalk.bench.run import answer_benchmark, usage_summary
+    from posetalk.bench.answers.judge_run import usage_summary
+    from posetalk.bench.answers.run import answer_benchmark
 
     if not (server.base_url or server.settings):
         if server != HERE:
@@ -161,7 +162,7 @@ def judge(
         server: How a language model on a server is asked.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
-    from posetalk.bench.run import judge_benchmark
+    from posetalk.bench.answers.judge_run import judge_benchmark
 
     settings = server.asks(model)
     result = judge_benchmark(folder, settings, server.price(settings.model), dry_run=dry_run)
@@ -180,8 +181,8 @@ def report(folder: Path, *, images: Path | None = None) -> None:
         folder: The folder of the benchmark.
         images: The folder of the photos, which the page shows.
     """
+    from posetalk.bench.report.run import report_benchmark
     from posetalk.bench.report.table import tables
-    from posetalk.bench.run import report_benchmark
 
     numbers, notes = report_benchmark(folder, images)
     for table in tables(numbers):
@@ -205,8 +206,8 @@ def export(
         images: The folder of the photos.
         format: The harness: `lmms-eval` (a task folder) or `vlmevalkit` (a table that holds the photos).
     """
+    from posetalk.bench.folder import read_benchmark
     from posetalk.bench.report.export import export_lmms, export_vlmeval
-    from posetalk.bench.run import read_benchmark
 
     questions = read_benchmark(folder).closed.questions
     run = export_lmms if format == "lmms-eval" else export_vlmeval
@@ -248,8 +249,9 @@ def run(
         name: What the model is called in the report. The default is the name of its folder.
         limit: The number of questions to draw of each sort. By default all are asked.
     """
+    from posetalk.bench.answers.run import answer_benchmark, local_model_name
+    from posetalk.bench.questions.run import build_benchmark
     from posetalk.bench.questions.source import BuildSettings
-    from posetalk.bench.run import answer_benchmark, build_benchmark, local_model_name
 
     local_model_name(model)  # raises where there is no such model, before the questions are built
     settings = BuildSettings(

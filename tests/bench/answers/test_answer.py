@@ -26,7 +26,7 @@ from posetalk.bench.answers.answer import (
     known_answers,
 )
 from posetalk.bench.answers.review import read_answers
-from posetalk.bench.run import answer_benchmark_by_server, load_questions
+from posetalk.bench.answers.run import answer_benchmark_by_server, load_questions
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.model.fingerprint import weights_fingerprint
