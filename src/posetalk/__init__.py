@@ -65,9 +65,12 @@ if TYPE_CHECKING:
     from posetalk.tune.run import tune_model
     from posetalk.tune.settings import TuneSettings
     from posetalk.types import Box, Person, PoseImage, Poses, PoseSet
-    from posetalk.write.run import ScreeningResult, WriteSettings, screen_dataset, write_dataset
+    from posetalk.write.folder import ScreeningResult
+    from posetalk.write.run import write_dataset
     from posetalk.write.samples.export import ExportResult, export_dataset
     from posetalk.write.samples.sample import Sample, read_samples
+    from posetalk.write.screening.run import screen_dataset
+    from posetalk.write.settings import WriteSettings
 
 __version__ = "0.1.0"
 
@@ -105,12 +108,12 @@ _HOMES = {
     "Sample": "write.samples.sample",
     "Scene": "facts.scene",
     "ScenePerson": "facts.scene",
-    "ScreeningResult": "write.run",
+    "ScreeningResult": "write.folder",
     "ServerSettings": "llm.client",
     "Skeleton": "skeleton",
     "TrainSettings": "settings",
     "TuneSettings": "tune.settings",
-    "WriteSettings": "write.run",
+    "WriteSettings": "write.settings",
     "answer_benchmark": "bench.answers.run",
     "build_benchmark": "bench.questions.run",
     "calibrate": "score.calibrate",
@@ -137,7 +140,7 @@ _HOMES = {
     "read_samples": "write.samples.sample",
     "report_benchmark": "bench.report.run",
     "scene_facts": "facts.scene",
-    "screen_dataset": "write.run",
+    "screen_dataset": "write.screening.run",
     "show_progress": "messages",
     "train_model": "train.run",
     "tune_model": "tune.run",

@@ -22,10 +22,12 @@ from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.skeleton import load_skeleton
 from posetalk.types import Box
-from posetalk.write.run import WriteSettings, screen_dataset, write_dataset
+from posetalk.write.run import write_dataset
 from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample, read_samples
 from posetalk.write.samples.split import Shares
+from posetalk.write.screening.run import screen_dataset
+from posetalk.write.settings import WriteSettings
 
 NAMES = load_skeleton("coco17").names
 POSES: list[dict[str, Any]] = [

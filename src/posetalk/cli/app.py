@@ -39,7 +39,7 @@ def prepare_for_models() -> None:
 
 def quiet() -> None:
     """Keep transformers' own bars and notes off the screen."""
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
     disable_progress_bars()  # so is this

@@ -121,8 +121,10 @@ def write(
     from posetalk.formats.annotated import AnnotatedImages
     from posetalk.images.fit import image_notes
     from posetalk.llm.request_state import RunReport
-    from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_dataset
+    from posetalk.write.from_model.run import price_run, write_by_batch
+    from posetalk.write.run import write_dataset
     from posetalk.write.samples.sample import KINDS
+    from posetalk.write.settings import WriteSettings
 
     named = {k.strip() for k in kinds.split(",")}
     if named - set(KINDS):
@@ -204,7 +206,7 @@ def export(
         test: The share of the pictures that is held out for testing, from 0 to 1.
         seed: The seed of the split.
     """
-    from posetalk.write.run import provenance_of
+    from posetalk.write.folder import provenance_of
     from posetalk.write.samples.export import export_dataset
     from posetalk.write.samples.split import Shares
 
@@ -249,7 +251,7 @@ def screen(
         objects: COCO's instances file of the same pictures. It goes together with --annotations.
         images: The folder of the photos, which the report shows.
     """
-    from posetalk.write.run import screen_dataset
+    from posetalk.write.screening.run import screen_dataset
 
     if annotations is None and (captions or objects):
         raise PosetalkError("captions and objects are looked at with the people; give --annotations too")

@@ -120,7 +120,7 @@ def locate_images(
             located; `out` holds another run, or one of another model; drawings would lie among the images.
     """
     points, out = parse_keypoints(keypoints), Path(out)
-    images = [Path(image) for image in ([images] if isinstance(images, str | Path) else images)]
+    paths = [Path(image) for image in ([images] if isinstance(images, str | Path) else images)]
     drawings = None if drawings is None else Path(drawings)
     if isinstance(model, Localizer):
         readout = None if model.readout == model.model.config.readout else model.readout
@@ -132,11 +132,11 @@ def locate_images(
         decoding=decoding,
         flip_test=flip_test,
     )
-    if drawings and any(_same_file(drawings, path) for path in images):
+    if drawings and any(_same_file(drawings, path) for path in paths):
         raise PosetalkError(
             f"the drawings in {drawings} would be the next run's photos; choose another folder for the drawings"
         )
-    files = find_images(images, [out, *([drawings] if drawings else [])])
+    files = find_images(paths, [out, *([drawings] if drawings else [])])
     drawing_paths = _drawing_paths(files.images, drawings) if drawings else {}
     sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
     with settings.claim(out, also={"sigma of the keypoints": sigmas}):
