@@ -97,7 +97,7 @@ def test_benchmarks_that_are_exported(images: Path, tmp_path: Path) -> None:
     for run, out in ((export_vlmeval, tmp_path / "out.tsv"), (export_lmms, tmp_path / "task")):
         assert run(questions, images, out) == len(bad)
         held(out)
-        with pytest.raises(PosetalkError, match="has no photo of these questions"):
+        with pytest.raises(PosetalkError, match="has no image of these questions"):
             run(bad, images, out)
 
 

@@ -195,7 +195,7 @@ def _shown(value: Any) -> str:
 
 
 class CropSettings(Settings):
-    """How a person becomes a square picture."""
+    """How a person becomes a square image."""
 
     size: int = Field(default=224, ge=16, le=2048)
     """Side of the square, px (224 in LocLLM)."""
@@ -428,7 +428,7 @@ class EvaluateSettings(Settings):
 
 
 class LocateSettings(Settings):
-    """What a folder of photos was asked for; photos may be added to a resumed run, nothing else may change."""
+    """What was asked of a folder of images; images may be added to a resumed run, nothing else may change."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "flip": "flip_test",

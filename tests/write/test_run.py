@@ -134,7 +134,7 @@ def test_photos_that_cannot_be_read_are_said(
     (tmp_path / "photos" / "part" / "2.jpg").write_bytes(b"no photo")
     run([*words, "--images", str(tmp_path / "photos")])
     said = capsys.readouterr().out
-    assert "1 photos cannot be read, the first: " in said and "2.jpg" in said
+    assert "1 images cannot be read, the first: " in said and "2.jpg" in said
 
 
 def test_so_many_pictures_of_each_kind(words: list[str], tmp_path: Path) -> None:

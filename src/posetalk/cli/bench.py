@@ -50,19 +50,19 @@ def build(
         annotations: The label file, held out from training: COCO's person keypoints; or MPII or LSP labels,
             without open questions.
         out: The folder of the benchmark.
-        captions: COCO's captions of the same pictures. Without them there are no open questions.
-        objects: COCO's instances file of the same pictures, for questions about what people sit on, ride and
+        captions: COCO's captions of the same images. Without them there are no open questions.
+        objects: COCO's instances file of the same images, for questions about what people sit on, ride and
             hold.
-        images: The folder of the photos. Only pictures whose photo is in it are asked about.
+        images: The folder of the images. Only images that are in it are asked about.
         skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
             coco17.
-        first: The number of the first picture to use, counted from 1. For LSP labels alone.
-        last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
+        first: The number of the first image to use, counted from 1. For LSP labels alone.
+        last: The number of the last image to use, itself included. For LSP labels alone; the default is the
             last of the file.
-        max_images: The number of pictures that open questions are about; there are three questions for each.
+        max_images: The number of images that open questions are about; there are three questions for each.
         max_per_answer: The largest number of questions with the same words and the same right answer. More make
             intervals narrower.
-        training_data: A file that a model was trained on (LLaVA's JSON or samples.jsonl). Its pictures are refused.
+        training_data: A file that a model was trained on (LLaVA's JSON or samples.jsonl). Its images are refused.
             Repeat the option for more.
         seed: The seed of wording and choice. The same seed gives the same questions.
     """
@@ -101,14 +101,14 @@ def answer(
     """Have a model answer the questions of a benchmark, into answers/MODEL.jsonl.
 
     Run again, the command goes on where it stopped. A model in a folder needs the extra `tune`; one on a server
-    needs `write`, and the photos are sent to that server. The key of a server is read from the environment variable
+    needs `write`, and the images are sent to that server. The key of a server is read from the environment variable
     OPENAI_API_KEY.
 
     Example: `posetalk bench answer own --images val2017 --model qwen-vl --base-url http://localhost:8000/v1`
 
     Args:
         folder: The folder of the benchmark.
-        images: The folder of the photos.
+        images: The folder of the images.
         model: A folder or hub id of a vision-language model, `small` or `tiny`. With --base-url or --settings:
             its name on the server.
         name: What the model is called in the report. The default is the name of its folder, or that on the
@@ -179,7 +179,7 @@ def report(folder: Path, *, images: Path | None = None) -> None:
 
     Args:
         folder: The folder of the benchmark.
-        images: The folder of the photos, which the page shows.
+        images: The folder of the images, which the page shows.
     """
     from posetalk.bench.report.run import report_benchmark
     from posetalk.bench.report.table import tables
@@ -203,8 +203,8 @@ def export(
     Args:
         folder: The folder of the benchmark.
         out: A new folder for lmms-eval, or a new .tsv file for VLMEvalKit.
-        images: The folder of the photos.
-        format: The harness: `lmms-eval` (a task folder) or `vlmevalkit` (a table that holds the photos).
+        images: The folder of the images.
+        format: The harness: `lmms-eval` (a task folder) or `vlmevalkit` (a table that holds the images).
     """
     from posetalk.bench.folder import read_benchmark
     from posetalk.bench.report.export import export_lmms, export_vlmeval
@@ -214,7 +214,7 @@ def export(
     left_out = run(questions, images, out)
     print(f"{out}: {len(questions) - left_out:,} questions")
     if left_out:
-        tell("skipped", [f"{left_out:,} questions whose photo is not in {images} or cannot be read"])
+        tell("skipped", [f"{left_out:,} questions whose image is not in {images} or cannot be read"])
 
 
 @bench.command
@@ -238,13 +238,13 @@ def run(
 
     Args:
         annotations: COCO's person keypoints, held out from training.
-        images: The folder of the photos. Only pictures whose photo is in it are asked about.
+        images: The folder of the images. Only images that are in it are asked about.
         model: A folder or hub id of a vision-language model, `small` or `tiny`.
         out: The folder of the benchmark.
-        captions: COCO's captions of the same pictures. Without them there are no open questions.
-        objects: COCO's instances file of the same pictures, for questions about what people sit on, ride and
+        captions: COCO's captions of the same images. Without them there are no open questions.
+        objects: COCO's instances file of the same images, for questions about what people sit on, ride and
             hold.
-        training_data: A file that the model was trained on (LLaVA's JSON or samples.jsonl). Its pictures are
+        training_data: A file that the model was trained on (LLaVA's JSON or samples.jsonl). Its images are
             refused. Repeat the option for more.
         name: What the model is called in the report. The default is the name of its folder.
         limit: The number of questions to draw of each sort. By default all are asked.

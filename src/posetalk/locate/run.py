@@ -56,7 +56,7 @@ def locate_one(
         raise PosetalkError(f"{drawing} is given for the answer and for the drawing; choose two places")
     for path in (json_out, drawing):
         if path and _same_file(path, image):
-            raise PosetalkError(f"{path} is the photo itself and would be lost; choose another place")
+            raise PosetalkError(f"{path} is the image itself and would be lost; choose another place")
     poses = localizer.set_image(image).locate(boxes, points)
     if json_out:
         (file,) = find_images([image]).images
@@ -134,7 +134,7 @@ def locate_images(
     )
     if drawings and any(_same_file(drawings, path) for path in paths):
         raise PosetalkError(
-            f"the drawings in {drawings} would be the next run's photos; choose another folder for the drawings"
+            f"the drawings in {drawings} would be the next run's images; choose another folder for the drawings"
         )
     files = find_images(paths, [out, *([drawings] if drawings else [])])
     drawing_paths = _drawing_paths(files.images, drawings) if drawings else {}
@@ -149,7 +149,7 @@ def locate_images(
         if ambiguous := sorted({p.file_name for p in predictions} & files.ambiguous_names):
             skipped.append(
                 f"left out of keypoints.json: {ambiguous[0]}{' and others' * (len(ambiguous) > 1)} of an earlier run; "
-                "several photos are called so now, and each has its own answer"
+                "several images are called so now, and each has its own answer"
             )
             predictions = [p for p in predictions if p.file_name not in ambiguous]
         write_results(predictions, out / "keypoints.json")
@@ -179,7 +179,7 @@ def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]
     drawing_folders = {(folder / name).parent for name in short_names}
     if shared := image_folders & {path.resolve() for path in drawing_folders}:
         raise PosetalkError(
-            f"drawings in {min(shared)} would lie among the photos, where one would take a photo's place; choose "
+            f"drawings in {min(shared)} would lie among the images, where one would take an image's place; choose "
             "another folder for the drawings"
         )
     for image, name in zip(images, short_names, strict=True):

@@ -32,7 +32,7 @@ def evaluate_model(
 
     Args:
         settings: the labels, the model and how it is asked.
-        out: the folder for predictions.jsonl, report.json, report.md and pictures of the best and worst cases.
+        out: the folder for predictions.jsonl, report.json, report.md and images of the best and worst cases.
         compare: others' predictions.jsonl for the same people, scored under the files' names.
 
     Returns:

@@ -60,7 +60,7 @@ class ScreeningResult:
         written = ", ".join(f"{number} {kind}" for kind, number in self.written.items()) or "nothing"
         reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.most_common())
         unreadable = self.unreadable_images
-        more = f"; {len(unreadable)} photos cannot be read, the first: {unreadable[0]}" if unreadable else ""
+        more = f"; {len(unreadable)} images cannot be read, the first: {unreadable[0]}" if unreadable else ""
         return f"{written}; rejected: {reasons or 'none'}{more}"
 
 

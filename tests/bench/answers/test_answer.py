@@ -115,7 +115,7 @@ def test_answers_are_about_the_photo_that_is_there(folder: Path) -> None:
     photo = next(one.image for one in asked if one.image.name == "3.jpg")
     before = photo.read_bytes()
     photo.write_bytes(before[:-9] + bytes(9))
-    with pytest.raises(PosetalkError, match=r"has answers about another photo than .*3\.jpg is now"):
+    with pytest.raises(PosetalkError, match=r"has answers about another image than .*3\.jpg is now"):
         answer_here(asked, Voice(), path, "m")
     photo.write_bytes(before)
     assert answer_here(asked, Voice(), path, "m").known == ALL

@@ -140,7 +140,7 @@ def record(**more: object) -> dict[str, object]:
     ("row", "words"),
     [
         (record(image=None), "names no image"),
-        (record(id="x", image="a.jpg"), "its picture is not known"),
+        (record(id="x", image="a.jpg"), "its image is not known"),
         (record(conversations=[]), "do not speak in turn"),
         (record(conversations=[{"from": "gpt", "value": "Hello"}]), "do not speak in turn"),
         (record(conversations=[{"from": "human"}]), "missing required field value"),

@@ -148,7 +148,7 @@ def make_report(
     }
     if not judged and not correct:
         raise PosetalkError(
-            "there is neither an answer to the judge-free set nor a review; answer or judge first"
+            "there is neither an answer to a question with one right answer nor a review; answer or judge first"
         )
     images = {q.id: q.image for q in open_set.questions} if open_set else {}
     closed_images = {question.id: question.image for question in closed}
