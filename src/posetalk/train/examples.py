@@ -31,7 +31,7 @@ class TrainingExample:
     image: Path
     person: Person
     skeleton: Skeleton
-    has_visible_flags: bool
+    has_visible_flags: bool = True
 
 
 def training_examples(
