@@ -303,7 +303,7 @@ DETECTED: dict[str, tuple[list[float], list[int], bool, int, str]] = {
     # a box, on which pictures; whether the labels say the pictures' sizes; the exit code
     "corners": ([90, 8, 110, 74], [0, 1, 2, 3], True, 2, "left, top, right, bottom; read them with"),
     "corners, without sizes": ([90, 8, 110, 74], [0, 1, 2], False, 2, "left, top, right, bottom; read them"),
-    "larger, without sizes": ([100, 16, 40, 132], [0, 1, 2], False, 2, "3 of 3 boxes lie outside their pic"),
+    "larger, without sizes": ([100, 16, 40, 132], [0, 1, 2], False, 2, "3 of 3 boxes lie outside their ima"),
     "smaller, without sizes": (
         [25, 4, 10, 33],
         [0, 1, 2, 3],
@@ -311,7 +311,7 @@ DETECTED: dict[str, tuple[list[float], list[int], bool, int, str]] = {
         0,
         "no boxes lie beyond 29% of the width",
     ),
-    "of other pictures": ([50, 8, 20, 66], [7, 8, 9], True, 2, "none of its 3 boxes lies on a labelled pict"),
+    "of other pictures": ([50, 8, 20, 66], [7, 8, 9], True, 2, "none of its 3 boxes lies on a labelled imag"),
     "most of others": ([50, 8, 20, 66], [0, 1, 2, 7, 8, 9, 9], True, 0, "4 of 7 boxes lie on images that"),
 }
 

@@ -187,8 +187,8 @@ BAD_MAT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no joints": (mat(annotations=np.ones(3)), "no array called joints"),
     "joints of 15": (mat(joints=np.ones((15, 3, 4))), "has the shape (15, 3, 4)"),
     "joints of text": (mat(joints=np.array(["a", "b"])), "joints has the shape"),
-    "joints NaN": (mat(joints=np.full((14, 3, 2), np.nan)), "picture 1: a joint is not a number"),
-    "unlabelled": (mat(joints=np.zeros((14, 3, 2))), "picture 1: 0 of its joints"),
+    "joints NaN": (mat(joints=np.full((14, 3, 2), np.nan)), "image 1: a joint is not a number"),
+    "unlabelled": (mat(joints=np.zeros((14, 3, 2))), "image 1: 0 of its joints"),
 }
 BAD_FILES = [
     *(pytest.param("a.json", *case, id=name) for name, case in BAD_JSON.items()),

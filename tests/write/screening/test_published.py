@@ -116,7 +116,7 @@ def test_raw_conversations_are_read() -> None:
     assert samples[2].turns[0] == ("Is the rider standing?", "No, the rider is sitting on the horse.")
     assert [sentence.split(": ", 1)[1] for sentence in skipped] == [
         "record number 4: the reply is not the JSON that was asked for",
-        "record number 5: neither its id nor its image has a number, so its picture is not known",
+        "record number 5: neither its id nor the name of its image has a number, so its image is not known",
     ]
 
 
