@@ -294,8 +294,7 @@ def test_objects_of_half_the_size_are_told(
         assert desk.run(command, "--objects", objects) == 0
         (said,) = notes(capfd.readouterr())
         assert (
-            "things.json: no boxes lie beyond 46% of the width and 44% of the height of their images"
-            in said
+            "things.json: no boxes lie beyond 46% of the width and 44% of the height of their images" in said
         )
 
 

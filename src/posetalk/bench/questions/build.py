@@ -103,7 +103,7 @@ def build_closed(
     if not candidates:
         raise PosetalkError(
             f"no question is left of {len(questions):,}: of each wording both answers must be there; give more "
-            "pictures"
+            "images"
         )
     baseline = blind_baseline(candidates)
     notes += [f"guessed without the image, {line}" for line in _blind_lines(candidates, baseline)]
