@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from posetalk.atomic_files import check_free, left_behind, whole_file, whole_folder, write_text, writing
+from posetalk.atomic_files import check_free, whole_file, whole_folder, write_text, writing
 from posetalk.errors import PosetalkError
 from posetalk.lock import only_run
 
@@ -97,17 +97,32 @@ def test_a_folder_takes_its_name_when_it_is_whole(there: bool, tmp_path: Path) -
         check_free(out / "b")
 
 
-def test_what_was_left_behind_is_told_by_its_whole_name(tmp_path: Path) -> None:
-    for name in (
+def test_what_killed_processes_left_is_removed_by_its_whole_name(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    running = os.getppid()
+    kept = {
         ".a.jsonl",
-        ".a.1.part",
-        ".a.1.part.jsonl",
-        ".a.b.1.part.jsonl",
-        "a.1.part.jsonl",
+        f".a.{dead.pid}.part",
+        f".a.b.{dead.pid}.part.jsonl",
+        f"a.{dead.pid}.part.jsonl",
         ".a.x.part.jsonl",
-    ):
+        f".a.{running}.part.jsonl",
+    }
+    for name in {*kept, f".a.{dead.pid}.part.jsonl", f".a.{10**30}.part.jsonl"}:
         (tmp_path / name).touch()
-    assert left_behind(tmp_path, "a.jsonl") == [tmp_path / ".a.1.part.jsonl"]
+    write_text(tmp_path / "a.jsonl", "whole")
+    assert names(tmp_path) == kept | {"a.jsonl"}
+
+
+def test_the_next_process_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    write = "import os, sys, signal\nfrom posetalk.atomic_files import whole_file\n"
+    write += "with whole_file(sys.argv[1]) as part:"
+    killed = f"{write}\n part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    run = [sys.executable, "-c", killed, str(tmp_path / "file.json")]
+    assert subprocess.run(run).returncode < 0 and len(names(tmp_path)) == 1
+    subprocess.run([sys.executable, "-c", f"{write}\n part.write_text('whole')", run[-1]], check=True)
+    assert names(tmp_path) == {"file.json"}
 
 
 def test_a_lock_beside_a_folder_leaves_it_empty(tmp_path: Path) -> None:

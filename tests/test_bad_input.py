@@ -154,7 +154,7 @@ ROWS: list[Row] = [
     ("photo cut off", lambda d: ["locate", cut_off(d), "--model", d.model], "may be damaged"),
     ("huge photo", lambda d: ["locate", huge_png(d), "--model", d.model], "million pixels"),
     ("no match", lambda d: ["locate", d.at / "*.gif", "--out", d.at / "o", "--model", d.model], "no file matches"),
-    ("empty folder", lambda d: ["locate", d.model, "--out", d.at / "o", "--model", d.model], "no picture in"),
+    ("empty folder", lambda d: ["locate", d.model, "--out", d.at / "o", "--model", d.model], "no image in"),
     ("photo twice", lambda d: ["locate", d.at / "photo.png", d.file("sub.png", b"x").parent / "." / "photo.png",
                                "--json", d.at / "o.json", "--model", d.model], "give --out"),
     # boxes and questions
@@ -173,7 +173,7 @@ ROWS: list[Row] = [
     ("unknown decoding", lambda d: d.locate("--decoding", "beam"), "beam"),
     ("unknown option", lambda d: d.locate("--bx", "1,2,3,4"), "--bx"),
     ("picture's suffix", lambda d: d.locate("--draw", d.at / "out.xyz"), "cannot write"),
-    ("box and --out", lambda d: d.locate("--box", "1,2,3,4", "--out", d.at / "o"), "single photo"),
+    ("box and --out", lambda d: d.locate("--box", "1,2,3,4", "--out", d.at / "o"), "single image"),
     # the model
     ("no model", lambda d: ["locate", d.at / "photo.png", "--model", d.at / "none"], "does not exist"),
     ("another model", lambda d: ["locate", d.at / "photo.png", "--model", other_model(d)], "not a PoseLLM"),

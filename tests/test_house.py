@@ -79,6 +79,16 @@ def test_no_class_is_defined_twice() -> None:
     assert sorted(names) == sorted(set(names))
 
 
+def test_only_the_command_line_prints() -> None:
+    printing = {
+        file.relative_to(SOURCE).parts[0]
+        for file in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert printing == {"cli"}
+
+
 def test_all_is_what_can_be_imported() -> None:
     for name in posetalk.__all__:
         home = getattr(posetalk, name).__module__

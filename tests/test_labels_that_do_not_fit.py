@@ -135,7 +135,7 @@ def pointing(tmp_path: Path, tiny_settings: ModelSettings) -> Path:
 LABELS = {
     "twice as large": (
         scaled(2),
-        "48 of 68 labelled keypoints lie outside their pictures; made for larger ones?",
+        "48 of 68 labelled keypoints lie outside their images; made for larger ones?",
     ),
     "normalised": (normalised, "4 of 4 boxes are 1 px or smaller; normalised coordinates?"),
     "corners": (corners, "read as left, top, right, bottom 4 of 4 hold their keypoints"),
@@ -203,8 +203,8 @@ def test_labels_of_half_the_size_are_told(
 ) -> None:
     assert Desk(tmp_path, pointing, 0, scaled(0.5), sized=sized).run(command) == 0
     (said,) = notes(capfd.readouterr())
-    whose = "their pictures" if sized else "the upright pictures"
-    assert f"{NO_FURTHER}{whose}; made for smaller ones? give them in px of these pictures" in said
+    whose = "their images" if sized else "the upright pictures"
+    assert f"{NO_FURTHER}{whose}; made for smaller ones? give them in px of these images" in said
 
 
 @pytest.mark.parametrize("command", ["facts", "write"])
@@ -243,17 +243,17 @@ OBJECTS: dict[str, tuple[list[float], int, str | None]] = {  # a box in each pic
     "corners": (
         [60, 30, 110, 70],
         0,
-        "8 of 8 boxes reach far out of their pictures, so they seem to be left, top, right, bottom; write them",
+        "8 of 8 boxes reach far out of their images, so they seem to be left, top, right, bottom; write them",
     ),
     "of other pictures": (
         CHAIR,
         100,
-        "none of its 8 boxes lies on a labelled picture; their image ids differ",
+        "none of its 8 boxes lies on a labelled image; their image ids differ",
     ),
     "twice as large": (
         [120, 60, 100, 80],
         0,
-        "8 of 8 boxes lie outside their pictures; made for larger ones?",
+        "8 of 8 boxes lie outside their images; made for larger ones?",
     ),
 }
 
@@ -294,8 +294,7 @@ def test_objects_of_half_the_size_are_told(
         assert desk.run(command, "--objects", objects) == 0
         (said,) = notes(capfd.readouterr())
         assert (
-            "things.json: no boxes lie beyond 46% of the width and 44% of the height of their pictures"
-            in said
+            "things.json: no boxes lie beyond 46% of the width and 44% of the height of their images" in said
         )
 
 
@@ -303,7 +302,7 @@ DETECTED: dict[str, tuple[list[float], list[int], bool, int, str]] = {
     # a box, on which pictures; whether the labels say the pictures' sizes; the exit code
     "corners": ([90, 8, 110, 74], [0, 1, 2, 3], True, 2, "left, top, right, bottom; read them with"),
     "corners, without sizes": ([90, 8, 110, 74], [0, 1, 2], False, 2, "left, top, right, bottom; read them"),
-    "larger, without sizes": ([100, 16, 40, 132], [0, 1, 2], False, 2, "3 of 3 boxes lie outside their pic"),
+    "larger, without sizes": ([100, 16, 40, 132], [0, 1, 2], False, 2, "3 of 3 boxes lie outside their ima"),
     "smaller, without sizes": (
         [25, 4, 10, 33],
         [0, 1, 2, 3],
@@ -311,8 +310,8 @@ DETECTED: dict[str, tuple[list[float], list[int], bool, int, str]] = {
         0,
         "no boxes lie beyond 29% of the width",
     ),
-    "of other pictures": ([50, 8, 20, 66], [7, 8, 9], True, 2, "none of its 3 boxes lies on a labelled pict"),
-    "most of others": ([50, 8, 20, 66], [0, 1, 2, 7, 8, 9, 9], True, 0, "4 of 7 boxes lie on pictures that"),
+    "of other pictures": ([50, 8, 20, 66], [7, 8, 9], True, 2, "none of its 3 boxes lies on a labelled imag"),
+    "most of others": ([50, 8, 20, 66], [0, 1, 2, 7, 8, 9, 9], True, 0, "4 of 7 boxes lie on images that"),
 }
 
 

@@ -48,7 +48,7 @@ def test_drawings_do_not_lie_among_the_photos(
     (tmp_path / "link").symlink_to(photo.parent)
     for drawn in (photo.parent, tmp_path / "link"):
         assert run("locate", photo, "--out", tmp_path / "out", "--draw", drawn) == 2
-        assert "among the photos" in capsys.readouterr().err
+        assert "among the images" in capsys.readouterr().err
     same = tmp_path / "same.png"
     assert run("locate", photo, "--json", same, "--draw", same) == 2
     assert "choose two places" in capsys.readouterr().err

@@ -14,10 +14,10 @@ from tests.bench.people import question
 from tests.llm.server import Act, Body, running, said
 
 from posetalk.bench.answers.answer import asked_questions, file_of
+from posetalk.bench.answers.run import answer_benchmark_by_server
 from posetalk.bench.questions.build import ClosedSet
 from posetalk.bench.report.cards import Thumbnails
 from posetalk.bench.report.export import export_lmms, export_vlmeval
-from posetalk.bench.run import answer_benchmark_by_server
 from posetalk.errors import PosetalkError
 from posetalk.llm.request import ImagePart
 from posetalk.write.samples.export import export_dataset
@@ -97,7 +97,7 @@ def test_benchmarks_that_are_exported(images: Path, tmp_path: Path) -> None:
     for run, out in ((export_vlmeval, tmp_path / "out.tsv"), (export_lmms, tmp_path / "task")):
         assert run(questions, images, out) == len(bad)
         held(out)
-        with pytest.raises(PosetalkError, match="has no photo of these questions"):
+        with pytest.raises(PosetalkError, match="has no image of these questions"):
             run(bad, images, out)
 
 

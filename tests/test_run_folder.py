@@ -220,6 +220,6 @@ def test_an_evaluation_does_not_count_people_who_were_never_seen(
     people.write_bytes(before)
     Image.new("RGB", (100, 100), "blue").save(photos / "1.png")
     status, said = start()
-    assert status == 2 and "another photo called 1.png" in said
+    assert status == 2 and "another image called 1.png" in said
     (photos / "1.png").write_bytes(photo)
     assert start()[0] == 0 and (out / "report.json").read_bytes() == report

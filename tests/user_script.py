@@ -18,6 +18,12 @@ def words_to_points(photo: Path) -> pt.Poses:
     return poses
 
 
+def folder_to_points(photos: Path, out: Path) -> list[pt.Prediction]:
+    located: pt.LocatedImages = pt.locate_images(photos, ["nose"], out=out / "located")
+    assert not located.skipped and located.passed_over is None
+    return list(located.predictions)
+
+
 def points_to_words(labels: Path, captions: Path, out: Path) -> pt.ScreeningResult:
     people: pt.PoseSet = pt.read_people(labels, labels.parent)
     image, person = next(people.people())
@@ -48,4 +54,5 @@ if __name__ == "__main__":
     except pt.PosetalkError as error:
         assert "nowhere.json" in str(error)
     words_to_points(photo)
+    assert len(folder_to_points(photo, out)) == 1
     print(points_to_words(labels, captions, out))

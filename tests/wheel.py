@@ -100,6 +100,7 @@ images = "photos"
 """
 NAMES = {
     **dict.fromkeys(("Localizer", "CalibrationResult", "calibrate", "convert", "evaluate_model"), "model"),
+    **dict.fromkeys(("LocatedImages", "locate_images"), "model"),
     "Chat": "tune",
     "train_model": "train",
     "tune_model": "tune",

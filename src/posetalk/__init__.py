@@ -1,7 +1,7 @@
 """Human pose and language, both ways.
 
-Words to points: `Localizer` finds described keypoints in photos; `train_model`, `evaluate_model`, `calibrate` and
-`convert` make and measure the models behind it.
+Words to points: `Localizer` finds described keypoints in an image, `locate_images` in many; `train_model`,
+`evaluate_model`, `calibrate` and `convert` make and measure the models behind it.
 
 Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
 `write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
@@ -18,9 +18,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from posetalk.bench.answers.judge_run import judge_benchmark
+    from posetalk.bench.answers.run import answer_benchmark
+    from posetalk.bench.questions.run import build_benchmark
     from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.report.report import BenchReport
-    from posetalk.bench.run import answer_benchmark, build_benchmark, judge_benchmark, report_benchmark
+    from posetalk.bench.report.run import report_benchmark
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
     from posetalk.facts.claims import Claim, check_claim, check_text, find_claims
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from posetalk.llm.request_state import RunReport
     from posetalk.locate.localizer import Localizer
     from posetalk.locate.predictions import Prediction, read_predictions, write_results
+    from posetalk.locate.run import LocatedImages, locate_images
     from posetalk.messages import show_progress
     from posetalk.model.convert import convert
     from posetalk.score.calibrate import CalibrationResult, calibrate
@@ -61,9 +65,12 @@ if TYPE_CHECKING:
     from posetalk.tune.run import tune_model
     from posetalk.tune.settings import TuneSettings
     from posetalk.types import Box, Person, PoseImage, Poses, PoseSet
-    from posetalk.write.run import ScreeningResult, WriteSettings, screen_dataset, write_dataset
+    from posetalk.write.folder import ScreeningResult
+    from posetalk.write.run import write_dataset
     from posetalk.write.samples.export import ExportResult, export_dataset
     from posetalk.write.samples.sample import Sample, read_samples
+    from posetalk.write.screening.run import screen_dataset
+    from posetalk.write.settings import WriteSettings
 
 __version__ = "0.1.0"
 
@@ -87,6 +94,7 @@ _HOMES = {
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
     "LocateSettings": "settings",
+    "LocatedImages": "locate.run",
     "LoraSettings": "settings",
     "ModelSettings": "settings",
     "Person": "types",
@@ -100,14 +108,14 @@ _HOMES = {
     "Sample": "write.samples.sample",
     "Scene": "facts.scene",
     "ScenePerson": "facts.scene",
-    "ScreeningResult": "write.run",
+    "ScreeningResult": "write.folder",
     "ServerSettings": "llm.client",
     "Skeleton": "skeleton",
     "TrainSettings": "settings",
     "TuneSettings": "tune.settings",
-    "WriteSettings": "write.run",
-    "answer_benchmark": "bench.run",
-    "build_benchmark": "bench.run",
+    "WriteSettings": "write.settings",
+    "answer_benchmark": "bench.answers.run",
+    "build_benchmark": "bench.questions.run",
     "calibrate": "score.calibrate",
     "check_claim": "facts.claims",
     "check_text": "facts.claims",
@@ -117,8 +125,9 @@ _HOMES = {
     "evaluate_model": "score.run",
     "export_dataset": "write.samples.export",
     "find_claims": "facts.claims",
-    "judge_benchmark": "bench.run",
+    "judge_benchmark": "bench.answers.judge_run",
     "load_skeleton": "skeleton",
+    "locate_images": "locate.run",
     "parse_keypoints": "skeleton",
     "pose_facts": "facts.person",
     "push_to_hub": "hub.push",
@@ -129,9 +138,9 @@ _HOMES = {
     "read_people": "formats.dataset",
     "read_predictions": "locate.predictions",
     "read_samples": "write.samples.sample",
-    "report_benchmark": "bench.run",
+    "report_benchmark": "bench.report.run",
     "scene_facts": "facts.scene",
-    "screen_dataset": "write.run",
+    "screen_dataset": "write.screening.run",
     "show_progress": "messages",
     "train_model": "train.run",
     "tune_model": "tune.run",
@@ -162,6 +171,7 @@ __all__ = [
     "Keypoint",
     "Localizer",
     "LocateSettings",
+    "LocatedImages",
     "LoraSettings",
     "ModelSettings",
     "Person",
@@ -194,6 +204,7 @@ __all__ = [
     "find_claims",
     "judge_benchmark",
     "load_skeleton",
+    "locate_images",
     "parse_keypoints",
     "pose_facts",
     "push_to_hub",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
@@ -29,7 +30,8 @@ def whole_file(path: str | Path, advice: str = _ADVICE) -> Iterator[Path]:
     """Give a temporary file beside `path`, which replaces `path` when the block ends without an exception.
 
     An earlier file stays until then, and for good if the block raises. Each process has a temporary file of its own;
-    the last one to end wins. The folder of `path` is made. A device or a pipe (`/dev/stdout`) is written directly.
+    the last one to end wins. Those that killed processes left are removed. The folder of `path` is made. A device or a
+    pipe (`/dev/stdout`) is written directly.
 
     Args:
         path: The file to write.
@@ -47,6 +49,10 @@ def whole_file(path: str | Path, advice: str = _ADVICE) -> Iterator[Path]:
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        for file, process in _left_behind(path, _parts_in(path.parent.absolute())):
+            if not _runs(process):
+                with suppress(OSError):  # a folder, or another user's
+                    file.unlink()
         part = _part_path(path)
         try:
             yield part
@@ -82,8 +88,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with only_run(path, beside=True):
             check_free(path)  # another run may just have ended
-            for name in left_behind(path.parent, path.name):
-                shutil.rmtree(name, ignore_errors=True)
+            for folder, _ in _left_behind(path, path.parent.iterdir()):  # one that runs has the lock
+                shutil.rmtree(folder, ignore_errors=True)
             part = _part_path(path)
             part.mkdir()
             try:
@@ -105,11 +111,31 @@ def check_free(folder: str | Path) -> None:
             raise PosetalkError(f"{folder} is there already; give a folder that is new or empty")
 
 
-def left_behind(folder: Path, name: str) -> list[Path]:
-    """The temporary files of `name` that killed processes left in `folder`. Call it with the lock of `only_run`."""
-    path = Path(name)
-    pattern = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.part{re.escape(path.suffix)}")
-    return [file for file in folder.iterdir() if pattern.fullmatch(file.name)]
+def _left_behind(path: Path, files: Iterable[Path]) -> list[tuple[Path, int]]:
+    """The temporary files or folders of `path` among those of its folder, and the number of each one's process."""
+    pattern = re.compile(rf"\.{re.escape(path.stem)}\.(\d+)\.part{re.escape(path.suffix)}")
+    return [(file, int(found[1])) for file in files if (found := pattern.fullmatch(file.name))]
+
+
+@lru_cache(maxsize=64)
+def _parts_in(folder: Path) -> list[Path]:
+    """The temporary files. A folder may hold hundreds of thousands of files, so it is looked through once."""
+    try:
+        return [file for file in folder.iterdir() if ".part" in file.name]
+    except OSError:  # it may be written to and not be looked into
+        return []
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # signal 0 is Ctrl-C there
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _part_path(path: Path) -> Path:

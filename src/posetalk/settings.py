@@ -17,6 +17,7 @@ from posetalk.atomic_files import whole_file
 from posetalk.errors import PosetalkError
 from posetalk.inputs import Content, Dumped, LocalPath, ModelName, TomlName, contents_of, differing, mark_of
 from posetalk.lock import only_run
+from posetalk.messages import log
 
 _INPUTS = "inputs.json"
 
@@ -48,9 +49,11 @@ class Settings(BaseModel):
         and hold it against other runs meanwhile. Gives a mark of the content.
 
         anew: what is in the folder is made anew, so that changed files are told and taken. also: what else the results
-        hang on and must be the same, by what it is called. Folders of pictures are not looked into.
-        Errors: it holds a run with other settings, or of files that were changed since, each of which is named; another
-        run is at work in it.
+        hang on and must be the same, by what it is called. Folders of images are not looked into.
+
+        Raises:
+            PosetalkError: the folder holds a run with other settings, or of files that were changed since, each of
+                which is named; another run is at work in it.
         """
         folder, made = Path(folder), not Path(folder).exists()
         try:
@@ -74,7 +77,7 @@ class Settings(BaseModel):
                     folder.rmdir()
 
     def _compare(self, file: Path, anew: bool, also: Mapping[str, str]) -> dict[str, Content]:
-        """What the run's inputs hold. Errors: the file is there and has other settings, or inputs were changed."""
+        """What the run's inputs hold. Refuses a file that has other settings, and inputs that were changed."""
         dumped, inputs = self._absolute()
         now, known = _flat(dumped), known_contents(file.with_name(_INPUTS))
         paths = {
@@ -106,7 +109,7 @@ class Settings(BaseModel):
             told = f"{', '.join(names[:3])}{more} changed since the run in {file.parent} began"
             if not anew:
                 raise PosetalkError(f"{told}; put back what was there, or choose another folder")
-            print(f"note: {told}; what is there now is used")
+            log.warning("note: %s; what is there now is used", told)
         return contents
 
     def _absolute(self) -> tuple[dict[str, Any], dict[str, dict[str, Path]]]:
@@ -117,12 +120,20 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a TOML file. Errors name the file, the key and what was wrong with it."""
+        """Read a TOML file.
+
+        Raises:
+            PosetalkError: the file, the key and what is wrong with it.
+        """
         return cls.check(cls.read(path), str(path))
 
     @staticmethod
     def read(path: str | Path) -> dict[str, Any]:
-        """A TOML file as it is written. Errors: unreadable, not TOML."""
+        """A TOML file as it is written.
+
+        Raises:
+            PosetalkError: it cannot be read, or is not TOML.
+        """
         try:
             return tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -184,7 +195,7 @@ def _shown(value: Any) -> str:
 
 
 class CropSettings(Settings):
-    """How a person becomes a square picture."""
+    """How a person becomes a square image."""
 
     size: int = Field(default=224, ge=16, le=2048)
     """Side of the square, px (224 in LocLLM)."""
@@ -193,8 +204,6 @@ class CropSettings(Settings):
     pixels: Literal["clip", "imagenet", "half"] = "clip"
     """Mean and standard deviation that pixels are normalised by: `clip` is what LocLLM fed to DINOv2, `imagenet`
     what DINOv2 was trained with, `half` maps 0..255 to -1..1 (MobileNet encoders)."""
-    """Statistics the tower is fed with: `clip` is what LocLLM fed to DINOv2, `imagenet` what DINOv2 was trained
-    with, `half` maps 0..255 to -1..1 (MobileNet towers)."""
 
 
 class LoraSettings(Settings):
@@ -419,7 +428,7 @@ class EvaluateSettings(Settings):
 
 
 class LocateSettings(Settings):
-    """What a folder of photos was asked for; photos may be added to a resumed run, nothing else may change."""
+    """What was asked of a folder of images; images may be added to a resumed run, nothing else may change."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "flip": "flip_test",

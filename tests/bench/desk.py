@@ -12,9 +12,9 @@ from tests.bench.people import pictures, question
 from tests.llm.server import Act, Body, said
 
 from posetalk.bench.answers.answer import AskedQuestion, answer_here, asked_questions, file_of
+from posetalk.bench.folder import read_benchmark
 from posetalk.bench.questions.build import ClosedSet
 from posetalk.bench.questions.openset import CATEGORIES, ImageContext, OpenQuestion, OpenSet
-from posetalk.bench.run import read_benchmark
 from posetalk.llm.client import ServerSettings
 
 PICTURES = 8

@@ -23,7 +23,7 @@ from tests.llm.server import said as reply
 
 from posetalk.bench.answers.answer import answer_here, file_of
 from posetalk.bench.questions.lines import plain, read_lines
-from posetalk.bench.run import report_benchmark
+from posetalk.bench.report.run import report_benchmark
 from posetalk.cli import main
 from posetalk.skeleton import load_skeleton
 from posetalk.tune.chat import Chat
@@ -65,7 +65,7 @@ def test_one_command_builds_answers_and_reports(
     words = [*coco(tmp_path), "--images", tmp_path / "photos", "--out", tmp_path / "out", "--limit", 6]
     assert run("run", *words, "--model", llava, "--name", "one") == 0
     said = capsys.readouterr().out
-    assert "questions with one right answer" in said and "guessed without the picture" in said
+    assert "questions with one right answer" in said and "guessed without the image" in said
     assert "one: 12 answers, 0 known before" in said and "chance" in said
     built = (tmp_path / "out/closed.jsonl").stat().st_mtime_ns
     assert run("run", *words, "--model", llava, "--name", "two") == 0
@@ -195,7 +195,7 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
     [
         (["answer", "{}/file", *HERE], "has no benchmark"),
         (["answer", "{}/made/bench", *HERE], "there is no folder .*nowhere"),
-        (["answer", "{}/made/bench", "--images", "{}", "--model", "m"], "has no photo of these questions"),
+        (["answer", "{}/made/bench", "--images", "{}", "--model", "m"], "has no image of these questions"),
         (["answer", "{}/made/bench", *HERE, "--limit", "0"], "a limit of 0 leaves no question"),
         (["answer", "{}/made/bench", *HERE, "--batch-size", "0"], "--batch-size 0 asks nothing"),
         (["answer", "{}/made/bench", *HERE, "--only", "all"], "all"),
@@ -207,12 +207,12 @@ BUILD = ["build", "{}/people.json", "--out", "{}/new"]
         (["judge", "{}/made/bench"], "which model shall be asked"),
         (["judge", "{}/bare", *SERVER], "no answers to open questions"),
         (["judge", "{}/broken-answers", *SERVER], r"answers/m.jsonl, line 49: it cannot be read"),
-        (["report", "{}/bare"], "0 models"),
+        (["report", "{}/bare"], "no model has answered yet"),
         (["report", "{}/nowhere"], "has no benchmark"),
         (["report", "{}/broken-answers"], "line 49"),
-        (["export", "{}/made/bench", "{}/task", "--images", "{}"], "has no photo of these questions"),
-        ([*BUILD, "--training-data", "{}/train.json"], "trained on 41 of the pictures"),
-        ([*BUILD, "--images", "{}/made"], "has no photo of"),
+        (["export", "{}/made/bench", "{}/task", "--images", "{}"], "has no image of these questions"),
+        ([*BUILD, "--training-data", "{}/train.json"], "trained on 41 of the images"),
+        ([*BUILD, "--images", "{}/made"], "has no image of"),
         ([*BUILD, "--max-per-answer", "0"], "max_per_answer"),
         ([*BUILD, "--first", "3"], "takes no first and last"),
         ([*BUILD, "--captions", "{}/file"], "file"),

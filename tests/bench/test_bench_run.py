@@ -9,22 +9,22 @@ from tests.bench.desk import PICTURES, bench, coco, marks, scored, settings
 from tests.llm.server import Act, Body, running, said
 
 from posetalk.bench.answers.answer import AnswerCounts
+from posetalk.bench.answers.judge_run import judge_benchmark
+from posetalk.bench.answers.run import answer_benchmark, local_model_name
+from posetalk.bench.folder import read_benchmark, read_models
+from posetalk.bench.questions.run import build_benchmark
 from posetalk.bench.questions.source import BuildSettings
 from posetalk.bench.report.report import correctness
-from posetalk.bench.run import (
-    answer_benchmark,
-    build_benchmark,
-    judge_benchmark,
-    local_model_name,
-    read_benchmark,
-    read_models,
-    report_benchmark,
-)
+from posetalk.bench.report.run import report_benchmark
 from posetalk.errors import PosetalkError
+from posetalk.tune.chat import Chat
 
 
 def test_a_model_in_a_folder_from_labels_to_report(
-    tmp_path: Path, llava: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    llava: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Loaded when there is something to ask, and not again; paths may be strings."""
     labels, images, folder = coco(tmp_path)[0], str(tmp_path / "photos"), str(tmp_path / "bench")
@@ -32,12 +32,12 @@ def test_a_model_in_a_folder_from_labels_to_report(
     assert any("questions with one right answer" in note for note in notes)
     assert build_benchmark(BuildSettings(annotations=labels, images=images), folder, rebuild=False) == []
     loads: list[str] = []
+    load = Chat.from_pretrained
+    monkeypatch.setattr(Chat, "from_pretrained", lambda name: loads.append(name) or load(name))
     for new, known in ((4, 0), (0, 4)):
-        counts = answer_benchmark(
-            folder, images, str(llava), limit=4, batch_size=2, before_load=lambda: loads.append("load")
-        )
+        counts = answer_benchmark(folder, images, str(llava), limit=4, batch_size=2)
         assert counts == AnswerCounts(new, known, [], llava.name)
-    assert loads == ["load"]
+    assert loads == [str(llava)]
     report, notes = report_benchmark(folder, images)
     assert report.models == (llava.name,) and report.accuracy[llava.name].numbers[-1].n == 4
     [model] = read_models(Path(folder))

@@ -39,8 +39,8 @@ BAD_COCO_RECORDS: dict[str, tuple[dict[str, Any], str]] = {
     "box negative": ({"bbox": [1, 2, 3, -4]}, "has no area"),
     "box NaN": ({"bbox": [1, 2, NAN, 4]}, "got nothing (null or NaN) at bbox[2]"),
     "box infinite": ({"bbox": [1, 2, -float("inf"), 4]}, "got nothing (null or NaN) at bbox[2]"),
-    "box right of the picture": ({"bbox": [640, 2, 3, 4]}, "lies outside its picture of 640 x 480 px"),
-    "box above the picture": ({"bbox": [1, -50, 30, 40]}, "lies outside its picture of 640 x 480 px"),
+    "box right of the picture": ({"bbox": [640, 2, 3, 4]}, "lies outside its image of 640 x 480 px"),
+    "box above the picture": ({"bbox": [1, -50, 30, 40]}, "lies outside its image of 640 x 480 px"),
     "area zero": ({"area": 0}, "its area is 0"),
     "iscrowd text": ({"iscrowd": "no"}, "at iscrowd"),
 }
@@ -187,8 +187,8 @@ BAD_MAT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no joints": (mat(annotations=np.ones(3)), "no array called joints"),
     "joints of 15": (mat(joints=np.ones((15, 3, 4))), "has the shape (15, 3, 4)"),
     "joints of text": (mat(joints=np.array(["a", "b"])), "joints has the shape"),
-    "joints NaN": (mat(joints=np.full((14, 3, 2), np.nan)), "picture 1: a joint is not a number"),
-    "unlabelled": (mat(joints=np.zeros((14, 3, 2))), "picture 1: 0 of its joints"),
+    "joints NaN": (mat(joints=np.full((14, 3, 2), np.nan)), "image 1: a joint is not a number"),
+    "unlabelled": (mat(joints=np.zeros((14, 3, 2))), "image 1: 0 of its joints"),
 }
 BAD_FILES = [
     *(pytest.param("a.json", *case, id=name) for name, case in BAD_JSON.items()),
@@ -213,14 +213,14 @@ def test_a_bad_file_is_refused_by_name(
 def test_the_folder_of_images_must_be_one(write: Make, coco: Make, coco_person: Make, tmp_path: Path) -> None:
     path = write(coco([coco_person()]))
     for images in (tmp_path / "absent", path):
-        with pytest.raises(PosetalkError, match="is not a folder; give the folder that holds the pictures"):
+        with pytest.raises(PosetalkError, match="is not a folder; give the folder that holds the images"):
             read_people(path, images)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, None), (3, 2), (1, 6), (6, None)])
 def test_ranges_outside_the_file(first: int, last: int | None, tmp_path: Path) -> None:
     savemat(tmp_path / "joints.mat", {"joints": np.random.default_rng(0).random((14, 3, 5))})
-    with pytest.raises(PosetalkError, match="holds pictures 1 to 5"):
+    with pytest.raises(PosetalkError, match="holds images 1 to 5"):
         read_people(tmp_path / "joints.mat", tmp_path, first=first, last=last)
 
 

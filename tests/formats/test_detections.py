@@ -48,7 +48,7 @@ CORNERS = [[400, 300, 630, 470], [10, 20, 600, 450], [300, 100, 500, 400]]
 
 def test_corners_read_as_sizes_are_found_out(write: Write) -> None:
     path = write([found(c) for c in CORNERS])
-    with pytest.raises(PosetalkError, match=r"2 of 3 boxes reach far out of their pictures.*box form xyxy"):
+    with pytest.raises(PosetalkError, match=r"2 of 3 boxes reach far out of their images.*box form xyxy"):
         read_boxes(path, sizes=SIZES)
     assert len(read_boxes(path, box_format="xyxy", sizes=SIZES)[1]) == 3
 

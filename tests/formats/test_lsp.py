@@ -69,5 +69,5 @@ def test_bad_images_are_skipped_and_said(tmp_path: Path) -> None:
     savemat(tmp_path / "joints.mat", {"joints": joints})
     people = read_lsp(tmp_path / "joints.mat", tmp_path)
     assert [image.id for image in people.images] == [2]
-    assert "picture 1: a joint is not a number" in people.skipped[0]
-    assert "picture 3: 1 of its joints are labelled" in people.skipped[1]
+    assert "image 1: a joint is not a number" in people.skipped[0]
+    assert "image 3: 1 of its joints are labelled" in people.skipped[1]

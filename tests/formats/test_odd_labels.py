@@ -233,7 +233,7 @@ REFUSED: dict[str, tuple[int, Callable[[dict[str, Any], int], object], str]] = {
     "corners": (
         8,
         corners,
-        "of 8 boxes reach far out of their pictures, and read as left, top, right, bottom 8 of 8",
+        "of 8 boxes reach far out of their images, and read as left, top, right, bottom 8 of 8",
     ),
     "normalised keypoints": (8, points_only, "0 of 136 labelled keypoints lie in their people's boxes"),
     "keypoints elsewhere": (8, elsewhere, "0 of 136 labelled keypoints lie in their people's boxes"),

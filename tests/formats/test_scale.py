@@ -63,38 +63,38 @@ def to(end: int) -> Callable[[int, int], tuple[float, float]]:
 SCALES: dict[str, tuple[int, Any, Any, str | None, bool]] = {
     "good": (12, SIZES, 1.0, None, False),
     "good, one picture": (1, SIZES, 1.0, None, False),
-    "x 1.1": (12, SIZES, 1.1, "lie outside their pictures; made for larger ones?", False),
-    "x 1.5": (12, SIZES, 1.5, "lie outside their pictures; made for larger ones?", True),
-    "x 2": (12, SIZES, 2.0, "lie outside their pictures; made for larger ones?", True),
-    "x 2, three pictures": (3, SIZES, 2.0, "lie outside their pictures; made for larger ones?", True),
-    "x 10, all boxes outside": (3, SIZES, 10.0, "lie outside their pictures; made for larger ones?", True),
-    "x 2, one picture": (1, SIZES, 2.0, "lie outside their pictures; made for larger ones?", False),
+    "x 1.1": (12, SIZES, 1.1, "lie outside their images; made for larger ones?", False),
+    "x 1.5": (12, SIZES, 1.5, "lie outside their images; made for larger ones?", True),
+    "x 2": (12, SIZES, 2.0, "lie outside their images; made for larger ones?", True),
+    "x 2, three pictures": (3, SIZES, 2.0, "lie outside their images; made for larger ones?", True),
+    "x 10, all boxes outside": (3, SIZES, 10.0, "lie outside their images; made for larger ones?", True),
+    "x 2, one picture": (1, SIZES, 2.0, "lie outside their images; made for larger ones?", False),
     "x 0.5": (
         30,
         SIZES,
         0.5,
-        "of their pictures; made for smaller ones? give them in px of these pictures",
+        "of their images; made for smaller ones? give them in px of these images",
         True,
     ),
     "x 0.5, a dozen pictures": (
         12,
         SIZES,
         0.5,
-        "of their pictures; made for smaller ones? give them in px of these pictures",
+        "of their images; made for smaller ones? give them in px of these images",
         False,
     ),
     "x 0.5, three pictures": (
         3,
         SIZES,
         0.5,
-        "of their pictures; made for smaller ones? give them in px of these pictures",
+        "of their images; made for smaller ones? give them in px of these images",
         False,
     ),
     "x 0.5, frames of one size": (
         30,
         SIZES[:1],
         0.5,
-        "of their pictures; made for smaller ones? give them in px of these pictures",
+        "of their images; made for smaller ones? give them in px of these images",
         False,
     ),
     "x 0.5, one picture": (1, SIZES, 0.5, None, False),
@@ -102,12 +102,12 @@ SCALES: dict[str, tuple[int, Any, Any, str | None, bool]] = {
         24,
         SIZES,
         0.7,
-        "of their pictures; made for smaller ones? give them in px of these pictures",
+        "of their images; made for smaller ones? give them in px of these images",
         False,
     ),
-    "0 to 100": (12, SIZES, to(100), "their pictures; numbers from 0 to 100 for each side?", True),
+    "0 to 100": (12, SIZES, to(100), "their images; numbers from 0 to 100 for each side?", True),
     "0 to 100, three pictures": (3, SIZES, to(100), "numbers from 0 to 100 for each side?", True),
-    "0 to 1000": (12, SIZES, to(1000), "lie outside their pictures; numbers from 0 to 1000 for each", True),
+    "0 to 1000": (12, SIZES, to(1000), "lie outside their images; numbers from 0 to 1000 for each", True),
     "0 to 1000, large pictures": (12, LARGE, to(1000), "numbers from 0 to 1000 for each side?", False),
     "0 to 1000, larger pictures": (12, LARGE[3:], to(1000), "numbers from 0 to 1000 for each side?", False),
 }
@@ -145,7 +145,7 @@ def test_those_whose_box_lies_outside_are_counted(
         person["bbox"][0] += 2000
     path = write(file)
     for read in (lambda: read_coco(path, tmp_path), lambda: AnnotatedImages(path)):
-        with pytest.raises(PosetalkError, match="68 of 136 labelled keypoints lie outside their pictures"):
+        with pytest.raises(PosetalkError, match="68 of 136 labelled keypoints lie outside their images"):
             read()
 
 
@@ -191,16 +191,16 @@ BOXES: dict[str, tuple[Any, int, str | None, bool]] = {  # a box's change, what 
     "corners": (
         lambda b: [b[0], b[1], b[0] + b[2], b[1] + b[3]],
         0,
-        "4 of 8 boxes reach far out of their pictures, so they seem to be left, top, right, bottom; ",
+        "4 of 8 boxes reach far out of their images, so they seem to be left, top, right, bottom; ",
         True,
     ),
-    "other ids": (lambda b: b, 90, "none of its 8 boxes lies on a labelled picture; their image ids", True),
-    "x 2": (times(2), 0, "8 of 8 boxes lie outside their pictures; made for larger ones?", True),
+    "other ids": (lambda b: b, 90, "none of its 8 boxes lies on a labelled image; their image ids", True),
+    "x 2": (times(2), 0, "8 of 8 boxes lie outside their images; made for larger ones?", True),
     "x 0.5": (times(0.5), 0, "no boxes lie beyond 50% of the width and 49% of the height of their", False),
     "0 to 100": (
         lambda b: [v * 100 / s for v, s in zip(b, (640, 480) * 2, strict=True)],
         0,
-        "of their pictures; numbers from 0 to 100 for each side? give them in px of these pictures",
+        "of their images; numbers from 0 to 100 for each side? give them in px of these images",
         True,
     ),
 }
@@ -240,7 +240,7 @@ def test_boxes_that_do_not_fit(
 def test_boxes_of_images_without_sizes_are_held_against_ids_alone(write: Make) -> None:
     rows = [{"image_id": i, "category_id": 1, "bbox": times(5)(box), "score": 1} for i, box in boxes()]
     assert read_boxes(write(rows), sizes=dict.fromkeys(range(4))).notes == ()
-    with pytest.raises(PosetalkError, match="lies on a labelled picture"):
+    with pytest.raises(PosetalkError, match="lies on a labelled image"):
         read_boxes(write(rows), sizes=dict.fromkeys(range(50, 60)))
     assert len(read_boxes(write(rows))) == 4  # nothing to hold them against
 
@@ -250,7 +250,7 @@ def test_corners_of_another_scale_are_found_out_in_either_form(write: Make) -> N
         {"image_id": i, "category_id": 1, "score": 1, "bbox": [2 * x, 2 * y, 2 * (x + w), 2 * (y + h)]}
         for i, (x, y, w, h) in boxes()
     ]
-    with pytest.raises(PosetalkError, match="8 of 8 boxes lie outside their pictures; made for larger ones"):
+    with pytest.raises(PosetalkError, match="8 of 8 boxes lie outside their images; made for larger ones"):
         read_boxes(write(rows), box_format="xyxy", sizes=dict.fromkeys(range(4), (640, 480)))
 
 
@@ -259,9 +259,9 @@ def test_corners_of_another_scale_are_found_out_in_either_form(write: Make) -> N
     [
         ([0, 1, 2, 3], []),
         ([0, 1, 8, 9], []),
-        ([0, 1, 7, 8, 9], ["3 of 5 boxes lie on pictures that are not in "]),
-        ([0, 0], ["3 of 4 pictures with people of "]),
-        ([0, 8, 9], ["2 of 3 boxes lie on", "3 of 4 pictures with people"]),
+        ([0, 1, 7, 8, 9], ["3 of 5 boxes lie on images that are not in "]),
+        ([0, 0], ["3 of 4 images with people of "]),
+        ([0, 8, 9], ["2 of 3 boxes lie on", "3 of 4 images with people"]),
     ],
 )
 def test_boxes_and_labels_of_different_images_are_told(

@@ -76,10 +76,10 @@ def test_what_is_passed_over_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_nothing_to_look_at_is_one_sentence(tmp_path: Path) -> None:
     touched(tmp_path, "a.txt", "b/c.heic")
     with pytest.raises(
-        PosetalkError, match=r"no picture in the folder .*2 files passed over: \.txt 1, \.heic 1"
+        PosetalkError, match=r"no image in the folder .*2 files passed over: \.txt 1, \.heic 1"
     ):
         find_images([tmp_path])
-    with pytest.raises(PosetalkError, match=r"no picture matches .*\.txt 1"):
+    with pytest.raises(PosetalkError, match=r"no image matches .*\.txt 1"):
         find_images([tmp_path / "*.txt"])
     with pytest.raises(PosetalkError, match="no file matches"):
         find_images([tmp_path / "*.jpg"])

@@ -180,9 +180,9 @@ def test_what_would_be_lost_is_refused(
     before = (tmp_path / "photos" / "1.png").read_bytes()
     one = ["locate", tmp_path / "photos" / "1.png", "--model", model, "--ask", "chin"]
     for words, says in (
-        ([*one, "--draw", tmp_path / "photos" / "1.png"], "is the photo itself"),
-        ([*one, "--json", tmp_path / "photos" / "1.png"], "is the photo itself"),
-        ([*one, "--out", tmp_path / "out", "--draw", tmp_path / "photos"], "would take a photo's place"),
+        ([*one, "--draw", tmp_path / "photos" / "1.png"], "is the image itself"),
+        ([*one, "--json", tmp_path / "photos" / "1.png"], "is the image itself"),
+        ([*one, "--out", tmp_path / "out", "--draw", tmp_path / "photos"], "would take an image's place"),
         (
             [
                 "locate",
@@ -226,7 +226,7 @@ def test_another_photo_of_the_same_name_does_not_get_the_answer_of_the_first(
     capsys.readouterr()
     assert run("locate", second, "--model", model, "--ask", "nose", "--out", out) == 2
     said = capsys.readouterr().err
-    assert f"{out} has answers of another photo called 1.png" in said and "choose another folder" in said
+    assert f"{out} has answers of another image called 1.png" in said and "choose another folder" in said
     photo(first / "broken.png", 3)  # it had no answer
     first.rename(moved)  # the same photos
     assert run("locate", moved, "--model", model, "--ask", "nose", "--out", out) == 0
@@ -256,7 +256,7 @@ def test_a_photo_that_was_changed_in_its_place_is_told(
     for _ in range(2):
         assert run(*words) == 2
         said = capsys.readouterr().err
-        assert "answers of another photo called 2.bmp" in said and "put back what was there" in said
+        assert "answers of another image called 2.bmp" in said and "put back what was there" in said
         assert (out / "predictions.jsonl").read_bytes() == before
     (photos / "2.bmp").write_bytes(data)
     with (out / "pictures.jsonl").open("ab") as log:

@@ -126,3 +126,18 @@ def test_a_chain_is_five_questions_under_plain_causal_attention(network, labels)
     expected = F.cross_entropy(logits[0, :-1].float(), answers, ignore_index=-100)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     assert int((answers != -100).sum()) == 5 * len(chain.conversation.answer.ids(0, 0))
+
+
+@pytest.mark.parametrize(("flags", "known"), [((1, 2), True), ((2,), False), ((1,), False)])
+def test_visible_is_learned_only_from_labels_that_tell_it(
+    network, labels, flags: tuple[int, ...], known: bool
+) -> None:
+    """MPII and LSPET say of all their keypoints the same."""
+    file = Path(labels.annotations)
+    data = json.loads(file.read_text())
+    for person in data["annotations"]:
+        person["keypoints"][2::3] = [flags[n % len(flags)] for n in range(17)]
+    file.write_text(json.dumps(data))
+    targets = views(network, labels, augmentation=STILL).pixels_and_targets(0)[1]
+    expected = [flags[n % len(flags)] > 1 if known else None for n in range(17)]
+    assert [target.visible for target in targets] == expected

@@ -22,10 +22,12 @@ from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.skeleton import load_skeleton
 from posetalk.types import Box
-from posetalk.write.run import WriteSettings, screen_dataset, write_dataset
+from posetalk.write.run import write_dataset
 from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import Sample, read_samples
 from posetalk.write.samples.split import Shares
+from posetalk.write.screening.run import screen_dataset
+from posetalk.write.settings import WriteSettings
 
 NAMES = load_skeleton("coco17").names
 POSES: list[dict[str, Any]] = [
@@ -132,7 +134,7 @@ def test_photos_that_cannot_be_read_are_said(
     (tmp_path / "photos" / "part" / "2.jpg").write_bytes(b"no photo")
     run([*words, "--images", str(tmp_path / "photos")])
     said = capsys.readouterr().out
-    assert "1 photos cannot be read, the first: " in said and "2.jpg" in said
+    assert "1 images cannot be read, the first: " in said and "2.jpg" in said
 
 
 def test_so_many_pictures_of_each_kind(words: list[str], tmp_path: Path) -> None:

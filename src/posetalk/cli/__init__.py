@@ -11,6 +11,7 @@ from cyclopts import CycloptsError, UnknownOptionError
 
 from posetalk.cli import bench, points, push, tune, words  # noqa: F401  (they add their commands)
 from posetalk.cli.app import app
+from posetalk.cli.app import log as command_log
 from posetalk.cli.terminal import streams
 from posetalk.errors import PosetalkError, missing_package
 from posetalk.messages import log, show_progress
@@ -44,15 +45,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 class _Print(logging.Handler):
-    """Prints what the library tells, the bare sentence."""
+    """Prints the bare sentence: what the library tells on standard output, what commands add on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(record.getMessage())
+        print(record.getMessage(), file=sys.stderr if record.name == command_log.name else sys.stdout)
 
 
 @contextmanager
 def _messages() -> Iterator[None]:
-    """Show what the library tells: sentences on standard output, progress bars on standard error."""
+    """Show what is logged, and progress bars on standard error."""
     handler, level = _Print(), log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)

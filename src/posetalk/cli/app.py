@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+import os
 import sys
 import warnings
+from collections.abc import Iterable
+from typing import Literal
 
 from cyclopts import App
 
@@ -18,23 +22,30 @@ app = App(
 )
 
 
-def tell_skipped(*sentences: str) -> None:
+# What a command says beside its result. `posetalk.cli` shows it on standard error.
+log = logging.getLogger("posetalk.cli")
+
+
+def tell(label: Literal["note", "skipped"], sentences: Iterable[str]) -> None:
     for sentence in sentences:
-        print(f"skipped: {sentence}", file=sys.stderr)
+        log.warning("%s: %s", label, sentence)
 
 
-def tell(*notes: str) -> None:
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+def prepare_for_models() -> None:
+    """What this process does before it loads a model. Loads no model library itself."""
+    quiet()
+    keep_memory()
 
 
 def quiet() -> None:
-    """Keep transformers' own bars and notes off the screen; say which extra is missing."""
-    from posetalk.errors import need
+    """Keep transformers' own bars and notes off the screen."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    logging = need("transformers", "model").utils.logging
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
+    disable_progress_bars()  # so is this
+    if transformers := sys.modules.get("transformers"):
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
     # peft asks for it
     warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated")
 

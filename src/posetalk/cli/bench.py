@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from posetalk.cli.app import app, keep_memory, quiet, tell_skipped
+from posetalk.cli.app import app, log, prepare_for_models, tell
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
@@ -51,24 +50,24 @@ def build(
         annotations: The label file, held out from training: COCO's person keypoints; or MPII or LSP labels,
             without open questions.
         out: The folder of the benchmark.
-        captions: COCO's captions of the same pictures. Without them there are no open questions.
-        objects: COCO's instances file of the same pictures, for questions about what people sit on, ride and
+        captions: COCO's captions of the same images. Without them there are no open questions.
+        objects: COCO's instances file of the same images, for questions about what people sit on, ride and
             hold.
-        images: The folder of the photos. Only pictures whose photo is in it are asked about.
+        images: The folder of the images. Only images that are in it are asked about.
         skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
             coco17.
-        first: The number of the first picture to use, counted from 1. For LSP labels alone.
-        last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
+        first: The number of the first image to use, counted from 1. For LSP labels alone.
+        last: The number of the last image to use, itself included. For LSP labels alone; the default is the
             last of the file.
-        max_images: The number of pictures that open questions are about; there are three questions for each.
+        max_images: The number of images that open questions are about; there are three questions for each.
         max_per_answer: The largest number of questions with the same words and the same right answer. More make
             intervals narrower.
-        training_data: A file that a model was trained on (LLaVA's JSON or samples.jsonl). Its pictures are refused.
+        training_data: A file that a model was trained on (LLaVA's JSON or samples.jsonl). Its images are refused.
             Repeat the option for more.
         seed: The seed of wording and choice. The same seed gives the same questions.
     """
+    from posetalk.bench.questions.run import build_benchmark
     from posetalk.bench.questions.source import BuildSettings
-    from posetalk.bench.run import build_benchmark
 
     given = {
         "annotations": str(annotations),
@@ -102,14 +101,14 @@ def answer(
     """Have a model answer the questions of a benchmark, into answers/MODEL.jsonl.
 
     Run again, the command goes on where it stopped. A model in a folder needs the extra `tune`; one on a server
-    needs `write`, and the photos are sent to that server. The key of a server is read from the environment variable
+    needs `write`, and the images are sent to that server. The key of a server is read from the environment variable
     OPENAI_API_KEY.
 
     Example: `posetalk bench answer own --images val2017 --model qwen-vl --base-url http://localhost:8000/v1`
 
     Args:
         folder: The folder of the benchmark.
-        images: The folder of the photos.
+        images: The folder of the images.
         model: A folder or hub id of a vision-language model, `small` or `tiny`. With --base-url or --settings:
             its name on the server.
         name: What the model is called in the report. The default is the name of its folder, or that on the
@@ -120,22 +119,15 @@ def answer(
         batch_size: The number of questions that a model in a folder answers at once.
         server: How a language model on a server is asked.
     """
-    from posetalk.bench.run import answer_benchmark, usage_summary
+    from posetalk.bench.answers.judge_run import usage_summary
+    from posetalk.bench.answers.run import answer_benchmark
 
     if not (server.base_url or server.settings):
         if server != HERE:
             raise PosetalkError("the options of a server go with --base-url or --settings; leave them away")
+        prepare_for_models()
         _tell_answers(
-            answer_benchmark(
-                folder,
-                images,
-                model,
-                name=name,
-                only=only,
-                limit=limit,
-                batch_size=batch_size,
-                before_load=_prepare,
-            )
+            answer_benchmark(folder, images, model, name=name, only=only, limit=limit, batch_size=batch_size)
         )
         return
     settings = server.asks(model)
@@ -146,7 +138,7 @@ def answer(
     assert counts.run_report is not None
     usage = usage_summary(counts.run_report)
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before; {usage}")
-    tell_skipped(*counts.skipped)
+    tell("skipped", counts.skipped)
     leave(counts.run_report, _has_answers(counts), _NOTHING.format(counts.model))
 
 
@@ -170,7 +162,7 @@ def judge(
         server: How a language model on a server is asked.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
-    from posetalk.bench.run import judge_benchmark
+    from posetalk.bench.answers.judge_run import judge_benchmark
 
     settings = server.asks(model)
     result = judge_benchmark(folder, settings, server.price(settings.model), dry_run=dry_run)
@@ -187,17 +179,17 @@ def report(folder: Path, *, images: Path | None = None) -> None:
 
     Args:
         folder: The folder of the benchmark.
-        images: The folder of the photos, which the page shows.
+        images: The folder of the images, which the page shows.
     """
+    from posetalk.bench.report.run import report_benchmark
     from posetalk.bench.report.table import tables
-    from posetalk.bench.run import report_benchmark
 
     numbers, notes = report_benchmark(folder, images)
     for table in tables(numbers):
         show(table)
     print(f"{folder / 'report.html'}, {folder / 'report.json'}")
     for note in notes:
-        print(note, file=sys.stderr)
+        log.warning(note)
 
 
 @bench.command
@@ -211,19 +203,18 @@ def export(
     Args:
         folder: The folder of the benchmark.
         out: A new folder for lmms-eval, or a new .tsv file for VLMEvalKit.
-        images: The folder of the photos.
-        format: The harness: `lmms-eval` (a task folder) or `vlmevalkit` (a table that holds the photos).
+        images: The folder of the images.
+        format: The harness: `lmms-eval` (a task folder) or `vlmevalkit` (a table that holds the images).
     """
+    from posetalk.bench.folder import read_benchmark
     from posetalk.bench.report.export import export_lmms, export_vlmeval
-    from posetalk.bench.run import read_benchmark
 
     questions = read_benchmark(folder).closed.questions
     run = export_lmms if format == "lmms-eval" else export_vlmeval
     left_out = run(questions, images, out)
     print(f"{out}: {len(questions) - left_out:,} questions")
-    tell_skipped(
-        *([f"{left_out:,} questions whose photo is not in {images} or cannot be read"] if left_out else [])
-    )
+    if left_out:
+        tell("skipped", [f"{left_out:,} questions whose image is not in {images} or cannot be read"])
 
 
 @bench.command
@@ -247,19 +238,20 @@ def run(
 
     Args:
         annotations: COCO's person keypoints, held out from training.
-        images: The folder of the photos. Only pictures whose photo is in it are asked about.
+        images: The folder of the images. Only images that are in it are asked about.
         model: A folder or hub id of a vision-language model, `small` or `tiny`.
         out: The folder of the benchmark.
-        captions: COCO's captions of the same pictures. Without them there are no open questions.
-        objects: COCO's instances file of the same pictures, for questions about what people sit on, ride and
+        captions: COCO's captions of the same images. Without them there are no open questions.
+        objects: COCO's instances file of the same images, for questions about what people sit on, ride and
             hold.
-        training_data: A file that the model was trained on (LLaVA's JSON or samples.jsonl). Its pictures are
+        training_data: A file that the model was trained on (LLaVA's JSON or samples.jsonl). Its images are
             refused. Repeat the option for more.
         name: What the model is called in the report. The default is the name of its folder.
         limit: The number of questions to draw of each sort. By default all are asked.
     """
+    from posetalk.bench.answers.run import answer_benchmark, local_model_name
+    from posetalk.bench.questions.run import build_benchmark
     from posetalk.bench.questions.source import BuildSettings
-    from posetalk.bench.run import answer_benchmark, build_benchmark, local_model_name
 
     local_model_name(model)  # raises where there is no such model, before the questions are built
     settings = BuildSettings(
@@ -270,30 +262,29 @@ def run(
         training_data=tuple(str(path) for path in training_data or ()),
     )
     _tell(build_benchmark(settings, out, rebuild=False))
-    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit, before_load=_prepare))
+    prepare_for_models()
+    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit))
     report(out, images=images)
 
 
 def _tell(notes: Sequence[str]) -> None:
     for note in notes:
-        print(note, file=sys.stderr if note.startswith("skipped: ") else sys.stdout)
+        if note.startswith("skipped: "):
+            log.warning(note)
+        else:
+            print(note)
 
 
 _NOTHING = "{} answered no question; why is said above"
 
 
 def _tell_answers(counts: AnswerCounts) -> None:
-    """Of a model on this machine. Errors: there are none."""
+    """Of a model on this machine. Refuses to end with success where there are none."""
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before")
-    tell_skipped(*counts.skipped)
+    tell("skipped", counts.skipped)
     if not _has_answers(counts):
         raise PosetalkError(_NOTHING.format(counts.model))
 
 
 def _has_answers(counts: AnswerCounts) -> bool:
     return bool(counts.new or counts.known)
-
-
-def _prepare() -> None:
-    quiet()
-    keep_memory()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, keep_memory, quiet, tell
+from posetalk.cli.app import app, prepare_for_models, quiet, tell
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError, need, shown
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @app.command
 def locate(
-    photos: Annotated[list[Path], Parameter(consume_multiple=True)],
+    images: Annotated[list[Path], Parameter(consume_multiple=True)],
     /,
     *,
     model: str = "bundled",
@@ -34,16 +34,16 @@ def locate(
     draw: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Find keypoints in one photo, or in many.
+    """Find keypoints in one image, or in many.
 
     A keypoint is asked for by name, or by name and description. Coordinates are x, y in pixels of the upright
-    photo, origin top left. Needs the extra `model`.
+    image, origin top left. Needs the extra `model`.
 
     Example: `posetalk locate photo.jpg --box 10,20,100,200 --ask "left heel: the back of the left foot" --draw
     out.png`
 
     Args:
-        photos: A photo. With --out: several photos, folders (searched with all the folders in them), or quoted
+        images: An image. With --out: several images, folders (searched with all the folders in them), or quoted
             patterns such as "party/*.jpg".
         model: The model to ask: `bundled`, a folder that `posetalk train` or `posetalk convert` wrote, or a hub
             id.
@@ -52,15 +52,15 @@ def locate(
         skeleton: A set of keypoints to look for: a built-in skeleton (see `posetalk skeletons`) or a TOML file.
             The default is coco17 where no --ask is given, else none.
         box: A person's box as x,y,width,height in pixels. Repeat the option for more people. Without it one
-            person is looked for in the whole photo.
+            person is looked for in the whole image.
         readout: How the model answers: `point` at the place, or write its `digits`. The default is the model's
             own way.
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
             their distribution. It has no effect on `point`.
-        flip_test: Look at the mirrored photo too, and average both answers. It takes twice the time.
+        flip_test: Look at the mirrored image too, and average both answers. It takes twice the time.
         json_out: Write the answer to this JSON file.
-        draw: Write the photo with the answer drawn on it to this file. With --out this is a folder.
-        out: The folder of a run over several photos. It gets predictions.jsonl, and keypoints.json in the form
+        draw: Write the image with the answer drawn on it to this file. With --out this is a folder.
+        out: The folder of a run over several images. It gets predictions.jsonl, and keypoints.json in the form
             of COCO results. Run again, the command goes on where it stopped.
     """
     from posetalk.locate.predictions import readable
@@ -75,21 +75,27 @@ def locate(
     points += parse_keypoints(ask) if ask else []
     boxes = [_box(text) for text in box] if box else None
     if out is None:
-        if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
-            raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
-        localizer = _localizer(model, readout, decoding, flip_test)
-        show(_table(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawing=draw)))
+        if len(images) != 1 or os.path.isdir(images[0]):  # noqa: PTH112  (Path's raises for long names)
+            raise PosetalkError("several images need a folder for their answers; give --out FOLDER")
+        prepare_for_models()
+        from posetalk.locate.localizer import Localizer
+
+        localizer = Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
+        show(_table(locate_one(localizer, images[0], boxes, points, limbs, json_out=json_out, drawing=draw)))
         return
     if boxes or json_out:
-        raise PosetalkError("--box and --json go with a single photo; with --out leave them away")
-    from posetalk.settings import LocateSettings
-
-    asked = tuple(f"{p.name}: {p.sentence}" for p in points)
-    run = LocateSettings(
-        model=model, keypoints=asked, readout=readout, decoding=decoding, flip_test=flip_test
-    )
+        raise PosetalkError("--box and --json go with a single image; with --out leave them away")
+    prepare_for_models()
     located = locate_images(
-        lambda: _localizer(model, readout, decoding, flip_test), run, photos, points, limbs, out, draw
+        images,
+        points,
+        out=out,
+        model=model,
+        readout=readout,
+        decoding=decoding,
+        flip_test=flip_test,
+        drawings=draw,
+        limbs=limbs,
     )
     if located.passed_over:
         print(located.passed_over)
@@ -126,7 +132,7 @@ def evaluate(
 
     Args:
         annotations: The label file: COCO-style JSON, MPII JSON, or LSP's joints.mat.
-        images: The folder of the photos.
+        images: The folder of the images.
         out: The folder for predictions and report. Run again, the command goes on where it stopped.
         model: The model to score: `bundled`, a model folder, or a hub id.
         skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
@@ -139,14 +145,14 @@ def evaluate(
             from upper neck to head top stands in for them.
         compare: Another model's predictions.jsonl for the same people, scored in the same report. Repeat the
             option for more.
-        first: The number of the first picture to use, counted from 1. For LSP labels alone.
-        last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
+        first: The number of the first image to use, counted from 1. For LSP labels alone.
+        last: The number of the last image to use, itself included. For LSP labels alone; the default is the
             last of the file.
         readout: How the model answers: `point` at the place, or write its `digits`. The default is the model's
             own way.
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
             their distribution. It has no effect on `point`.
-        flip_test: Look at the mirrored photo too, and average both answers. It takes twice the time.
+        flip_test: Look at the mirrored image too, and average both answers. It takes twice the time.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -165,13 +171,8 @@ def evaluate(
         decoding=decoding,
         flip_test=flip_test,
     )
-    report = evaluate_model(
-        settings,
-        out,
-        compare=compare or (),
-        localizer=lambda: _localizer(model, readout, decoding, flip_test),
-    )
-    print(report.to_markdown())
+    prepare_for_models()
+    print(evaluate_model(settings, out, compare=compare or ()).to_markdown())
 
 
 @app.command
@@ -202,7 +203,7 @@ def train(
             connector).
         annotations: The label file to learn from, in place of what the settings name. It goes together with
             --images.
-        images: The folder of the photos of --annotations.
+        images: The folder of the images of --annotations.
         max_steps: The number of gradient steps. The default is what the settings say, or 12 passes over the data.
         seed: The seed of all random choices. The default is what the settings say, or 42.
         without_keypoints: Names of keypoints to leave out of training, separated by commas.
@@ -219,8 +220,7 @@ def train(
             "train needs a settings file, or --preset with --annotations and --images; see posetalk train --help"
         )
     need("accelerate", "train")
-    quiet()
-    keep_memory()
+    prepare_for_models()
     if preset:
         from posetalk.model.names import PRESETS
 
@@ -257,11 +257,11 @@ def calibrate(
         out: A new folder for the calibrated model.
         annotations: The label file of people that the model has not learned from and is not tested on:
             COCO-style JSON, MPII JSON, or LSP's joints.mat.
-        images: The folder of the photos.
+        images: The folder of the images.
         skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
             coco17.
-        first: The number of the first picture to use, counted from 1. For LSP labels alone.
-        last: The number of the last picture to use, itself included. For LSP labels alone; the default is the
+        first: The number of the first image to use, counted from 1. For LSP labels alone.
+        last: The number of the last image to use, itself included. For LSP labels alone; the default is the
             last of the file.
     """
     from posetalk.formats.dataset import labelled_skeleton, read_people
@@ -270,9 +270,8 @@ def calibrate(
 
     named = load_skeleton(skeleton) if skeleton else None
     truth = drop_misfits(read_people(annotations, images, skeleton=named, first=first, last=last))
-    tell(*truth.notes)
-    quiet()
-    keep_memory()
+    tell("note", truth.notes)
+    prepare_for_models()
     from posetalk.score.calibrate import NO_VISIBILITY_LABELS
     from posetalk.score.calibrate import calibrate as run
 
@@ -360,19 +359,6 @@ def _table(poses: Poses) -> Table:
             visible = ["yes" if point["visible"] else "no"] if with_visible else []
             table.add_row(str(number), shown(point["name"]), *place, *visible)
     return table
-
-
-def _localizer(
-    model: str,
-    readout: Literal["point", "digits"] | None,
-    decoding: Literal["greedy", "expected"],
-    flip_test: bool,
-) -> Any:
-    quiet()
-    keep_memory()
-    from posetalk.locate.localizer import Localizer
-
-    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
 
 
 def _box(text: str) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ class Server:
             is OpenAI's own.
         settings: A TOML file with these options and more (temperature, seed, timeout, retries,
             requests_a_minute, tokens_a_minute). Options given beside it take the place of what it says.
-        concurrency: The largest number of requests in flight at once. The default is 16.
+        concurrency: The largest number of requests that wait for an answer at the same time. The default is 16.
         max_tokens: The largest number of tokens of an answer, thinking included. By default each task has its
             own number.
         max_cost_usd: The largest cost of all requests of the folder together, in US dollars. By default there is no
@@ -44,7 +44,7 @@ class Server:
     prices: Path | None = None
 
     def asks(self, model: str | None) -> ServerSettings:
-        """The file, and what is given beside it. Errors: as its own; no model."""
+        """The file, and what is given beside it. One of the two must name a model."""
         from posetalk.llm.client import ServerSettings
 
         given = ServerSettings.read(self.settings) if self.settings else {}
@@ -63,7 +63,7 @@ class Server:
         return ServerSettings.check(given, str(self.settings or "the options"))
 
     def price(self, model: str) -> Price | None:
-        """What the model costs. Errors: a table that cannot be read."""
+        """What the model costs."""
         from posetalk.llm.pricing import price_of
 
         return price_of(model, self.prices)

@@ -26,7 +26,10 @@ class Stream:
     """A text stream that is written to safely.
 
     Control characters are shown, not sent: names and words come from files of others. When the reader has left, the
-    program ends without a word. Errors: PosetalkError, what is printed cannot be written.
+    program ends without a word.
+
+    Raises:
+        PosetalkError: what is printed cannot be written.
     """
 
     def __init__(self, stream: TextIO, name: str, escape: bool = True) -> None:

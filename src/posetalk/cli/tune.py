@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, keep_memory, quiet
+from posetalk.cli.app import app, prepare_for_models
 from posetalk.errors import PosetalkError, need
 
 
@@ -29,7 +29,7 @@ def tune(
     probe: Path | None = None,
     probe_images: Path | None = None,
 ) -> None:
-    """Tune a vision-language model on conversations about photos, or continue a run that was stopped.
+    """Tune a vision-language model on conversations about images, or continue a run that was stopped.
 
     The folder gets the model, run.toml, log.jsonl and checkpoints. Options take the place of what --settings says,
     and that file of what --preset says. Needs the extra `tune`.
@@ -41,7 +41,7 @@ def tune(
             out where the settings name them.
         out: The folder of the run, which holds the model afterwards. Run again with the same settings, the
             command continues from the last checkpoint.
-        images: The folder of the photos that the conversations name.
+        images: The folder of the images that the conversations name.
         model: The model to tune: a folder or hub id of an image-text-to-text model, `small` or `tiny`. The
             default is the preset's.
         preset: A recipe: `llava-1.5-7b` (LLaVA-1.5's second stage, for a GPU), or one of two for a CPU,
@@ -52,13 +52,13 @@ def tune(
             `lora`.
         max_steps: The number of gradient steps. The default is one pass over the data.
         seed: The seed of order and weights. The default is 42.
-        feature_cache: A folder that keeps the vision encoder's output for each photo, for later epochs and other
+        feature_cache: A folder that keeps the vision encoder's output for each image, for later epochs and other
             runs. By default it is computed at each step.
         replay: Other conversations to mix in against forgetting, as "other.json:0.5": half as many samples as
             there are of one's own. Repeat the option for more.
-        replay_images: The folder of the photos of --replay. The default is --images.
+        replay_images: The folder of the images of --replay. The default is --images.
         probe: Conversations on which the loss is measured before and after the run.
-        probe_images: The folder of the photos of --probe. The default is --images.
+        probe_images: The folder of the images of --probe. The default is --images.
     """
     need("trl", "tune")
     from posetalk.tune.presets import preset as recipe
@@ -72,7 +72,7 @@ def tune(
             "tune needs conversations: give them with --images, or a settings file; see posetalk tune --help"
         )
     if (data or replay or probe) and not images:
-        raise PosetalkError("the conversations name pictures; give their folder as --images")
+        raise PosetalkError("the conversations name images; give their folder as --images")
     if "model" not in given and not model:
         raise PosetalkError("tune needs a model; give --model or --preset")
     if data:
@@ -91,8 +91,7 @@ def tune(
     )
     given |= {key: value for key, value in flags if value is not None}
     chosen = TuneSettings.check(given, str(settings or "the options"))
-    quiet()
-    keep_memory()
+    prepare_for_models()
     from posetalk.tune.run import tune_model
 
     print(f"the model is in {tune_model(chosen, out)}")
@@ -100,20 +99,19 @@ def tune(
 
 @app.command
 def chat(image: Path, question: str, *, model: str = "small") -> None:
-    """Ask a vision-language model a question about a photo.
+    """Ask a vision-language model a question about an image.
 
     Needs the extra `tune`.
 
     Example: `posetalk chat photo.jpg "Are both arms of the person raised?" --model talk`
 
     Args:
-        image: A photo.
+        image: An image.
         question: The question about it.
         model: A folder of `posetalk tune`, a hub id, `small` or `tiny`. As they come, `small` and `tiny` have
-            not learned to talk about photos.
+            not learned to talk about images.
     """
-    quiet()
-    keep_memory()
+    prepare_for_models()
     from posetalk.tune.chat import Chat
 
     print(Chat.from_pretrained(model).ask(image, question))

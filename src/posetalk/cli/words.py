@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, tell, tell_skipped
+from posetalk.cli.app import app, tell
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
 
@@ -31,14 +31,14 @@ def facts(
 
     Args:
         annotations: The label file: COCO-style JSON, MPII JSON, or LSP's joints.mat.
-        images: The folder of the photos. They are compared with the labels; only --draw reads them whole.
-        objects: COCO's instances file of the same pictures, for what people sit on, ride and hold.
-        image: The id of a picture to look at. Repeat the option for more. By default all are looked at.
+        images: The folder of the images. They are compared with the labels; only --draw reads them whole.
+        objects: COCO's instances file of the same images, for what people sit on, ride and hold.
+        image: The id of an image to look at. Repeat the option for more. By default all are looked at.
         skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
             coco17.
-        json_out: Write every fact with the numbers it was decided by to this file, one line of JSON a picture.
+        json_out: Write every fact with the numbers it was decided by to this file, one line of JSON an image.
             Angles are in degrees, distances in trunk lengths.
-        draw: Write the photos with poses and facts to this folder.
+        draw: Write the images with poses and facts to this folder.
     """
     from posetalk.facts.show import drawable_images, iter_scenes, scene_lines, write_scenes
     from posetalk.formats.dataset import labelled_skeleton, read_people
@@ -54,7 +54,7 @@ def facts(
     if json_out:
         write_scenes((scene for _, scene in iter_scenes(data, things, image or ())), json_out)
     if images and not draw:
-        tell(*image_notes(data.images, annotations))
+        tell("note", image_notes(data.images, annotations))
     if draw:
         from posetalk.facts.show import draw_scenes
 
@@ -63,8 +63,8 @@ def facts(
     if not json_out and not draw:
         for _, scene in iter_scenes(data, things, image or ()):
             print("\n".join(scene_lines(scene)))
-    tell(*data.notes, *things.notes)
-    tell_skipped(*data.skipped, *left_out)
+    tell("note", (*data.notes, *things.notes))
+    tell("skipped", (*data.skipped, *left_out))
 
 
 @app.command
@@ -97,19 +97,19 @@ def write(
 
     Args:
         annotations: COCO's person keypoints, as JSON.
-        captions: COCO's captions of the same pictures, as JSON.
+        captions: COCO's captions of the same images, as JSON.
         out: The folder of the run. Run again, the command goes on where it stopped and asks nothing that was
             answered.
-        objects: COCO's instances file of the same pictures, for what people sit on, ride and hold.
-        images: The folder of the photos. The report shows them; samples are written without it all the same.
+        objects: COCO's instances file of the same images, for what people sit on, ride and hold.
+        images: The folder of the images. The report shows them; samples are written without it all the same.
         writer: Who writes: `facts` (no model; what it says follows from the labels), `openai` (a server with
             OpenAI's interface), or `batch` (the same by files that you send).
         recipe: What a language model is told: `grounded` (captions, keypoints and facts), or `paper` (as in
             LLaVA-Pose). It has no effect on --writer facts.
-        preset: How many pictures of each kind: all of them (`every-picture`), or as many as LLaVA-Pose has
+        preset: How many images of each kind: all of them (`every-picture`), or as many as LLaVA-Pose has
             (`llava-pose`).
         kinds: The kinds of samples to write, separated by commas: conversation, detail, reasoning.
-        max_images: The largest number of pictures of each kind, drawn by the seed. The default is set by
+        max_images: The largest number of images of each kind, drawn by the seed. The default is set by
             --preset.
         seed: The seed of wording and choice. The same seed gives the same samples.
         model: The name of the language model on its server. The server is OpenAI's where no --base-url is
@@ -121,8 +121,10 @@ def write(
     from posetalk.formats.annotated import AnnotatedImages
     from posetalk.images.fit import image_notes
     from posetalk.llm.request_state import RunReport
-    from posetalk.write.run import WriteSettings, price_run, write_by_batch, write_dataset
+    from posetalk.write.from_model.run import price_run, write_by_batch
+    from posetalk.write.run import write_dataset
     from posetalk.write.samples.sample import KINDS
+    from posetalk.write.settings import WriteSettings
 
     named = {k.strip() for k in kinds.split(",")}
     if named - set(KINDS):
@@ -152,7 +154,7 @@ def write(
     if model_server and (dry_run or writer == "batch"):
         annotated = AnnotatedImages(annotations, captions, objects, images=images)
         if images:
-            tell(*image_notes(annotated.sample(), annotations))
+            tell("note", image_notes(annotated.sample(), annotations))
         if dry_run:
             print(price_run(annotated, settings, model_server, out, price))
         else:
@@ -167,8 +169,8 @@ def write(
         if result.server_run and result.server_run.stopped:
             print(f"stopped: {result.server_run.stopped}; the same command goes on from there")
         notes, skipped = result.notes, result.skipped
-    tell(*notes)
-    tell_skipped(*skipped)
+    tell("note", notes)
+    tell("skipped", skipped)
     leave(
         (result and result.server_run) or RunReport(),
         result is None or bool(result.written),
@@ -187,9 +189,9 @@ def export(
     test: float = 0.05,
     seed: int = 0,
 ) -> None:
-    """Convert written samples into the files of a trainer, split by picture, with a data card.
+    """Convert written samples into the files of a trainer, split by image, with a data card.
 
-    No picture is in two splits. Forms that hold the photos themselves need the extra `export`.
+    No image is in two splits. Forms that hold the images themselves need the extra `export`.
 
     Example: `posetalk export written for-trl --format parquet --images train2017`
 
@@ -198,13 +200,13 @@ def export(
         out: A new folder.
         format: The form of the files: `llava` (LLaVA's JSON), `llama-factory`, `parquet` (for TRL and datasets),
             `swift` (ms-swift's JSONL) or `finevision` (nanoVLM's columns).
-        images: The folder of the photos. `parquet` and `finevision` need it, since they hold the photos
+        images: The folder of the images. `parquet` and `finevision` need it, since they hold the images
             themselves.
-        validation: The share of the pictures that is held out for validation, from 0 to 1.
-        test: The share of the pictures that is held out for testing, from 0 to 1.
+        validation: The share of the images that is held out for validation, from 0 to 1.
+        test: The share of the images that is held out for testing, from 0 to 1.
         seed: The seed of the split.
     """
-    from posetalk.write.run import provenance_of
+    from posetalk.write.folder import provenance_of
     from posetalk.write.samples.export import export_dataset
     from posetalk.write.samples.split import Shares
 
@@ -219,8 +221,8 @@ def export(
         provenance=provenance_of(file.parent),
     )
     for split, statistics in result.statistics.items():
-        print(f"{out}: {split}, {statistics.samples:,} samples of {len(statistics.images):,} pictures")
-    tell_skipped(*result.skipped)
+        print(f"{out}: {split}, {statistics.samples:,} samples of {len(statistics.images):,} images")
+    tell("skipped", result.skipped)
 
 
 @app.command
@@ -243,13 +245,13 @@ def screen(
     Args:
         published: LLaVA's JSON list, or one of the raw files of LLaVA-Pose.
         out: A folder for samples.jsonl, rejected.jsonl and report.html.
-        annotations: COCO's person keypoints of the same pictures. Without them no sentence is compared with the
+        annotations: COCO's person keypoints of the same images. Without them no sentence is compared with the
             pose.
-        captions: COCO's captions of the same pictures. They go together with --annotations.
-        objects: COCO's instances file of the same pictures. It goes together with --annotations.
-        images: The folder of the photos, which the report shows.
+        captions: COCO's captions of the same images. They go together with --annotations.
+        objects: COCO's instances file of the same images. It goes together with --annotations.
+        images: The folder of the images, which the report shows.
     """
-    from posetalk.write.run import screen_dataset
+    from posetalk.write.screening.run import screen_dataset
 
     if annotations is None and (captions or objects):
         raise PosetalkError("captions and objects are looked at with the people; give --annotations too")
@@ -257,5 +259,5 @@ def screen(
         published, out, annotations=annotations, captions=captions, objects=objects, images=images
     )
     print(f"{out}: {result}")
-    tell(*result.notes)
-    tell_skipped(*result.skipped)
+    tell("note", result.notes)
+    tell("skipped", result.skipped)

@@ -44,9 +44,7 @@ def draw_pose(
         PosetalkError: An image of another shape or type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise PosetalkError(
-            f"the picture to draw on is {image.dtype} {image.shape}; give uint8 (h, w, 3) RGB"
-        )
+        raise PosetalkError(f"the image to draw on is {image.dtype} {image.shape}; give uint8 (h, w, 3) RGB")
     factor = max(1, SMALL // max(image.shape[:2])) if enlarge else 1
     canvas = _resized(image, factor) if factor > 1 else image.copy()
     points = _transformed(keypoints, 0.0, 0.0, factor)

@@ -183,7 +183,7 @@ def _outside_image(box: Box, image: _Image) -> str | None:
     left, top, right, bottom = box.xyxy
     if left < image.width and top < image.height and right > 0 and bottom > 0:
         return None
-    return f"the box {box.xywh} lies outside its picture of {image.width} x {image.height} px"
+    return f"the box {box.xywh} lies outside its image of {image.width} x {image.height} px"
 
 
 def _area(record: Annotation, box: Box) -> float:

@@ -140,7 +140,7 @@ def reason(error: Exception) -> str:
 def need_folder(images: Path) -> None:
     """Refuse a folder of images that does not exist; the images themselves are looked up when they are opened."""
     if not images.is_dir():
-        raise PosetalkError(f"{images} is not a folder; give the folder that holds the pictures")
+        raise PosetalkError(f"{images} is not a folder; give the folder that holds the images")
 
 
 def none_left(path: Path, skipped: list[str], what: str) -> PosetalkError:

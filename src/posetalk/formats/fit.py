@@ -99,7 +99,7 @@ def check_labels(
     if checks.tiny > checks.people / 2:
         raise PosetalkError(
             f"{source}: {checks.tiny:,} of {checks.people:,} boxes are 1 px or smaller; normalised coordinates? "
-            "multiply them by the picture's width and height"
+            "multiply them by the image's width and height"
         )
     if checks.tiny:
         notes.append(
@@ -107,7 +107,7 @@ def check_labels(
         )
     if corners and checks.decisive and checks.corners >= MOST_PEOPLE * checks.decisive:
         sentence = (
-            f"{source}: {checks.far_out:,} of {checks.people:,} boxes reach far out of their pictures, and read as "
+            f"{source}: {checks.far_out:,} of {checks.people:,} boxes reach far out of their images, and read as "
             f"left, top, right, bottom {checks.corners:,} of {checks.decisive:,} hold their keypoints"
         )
         if checks.far_out or checks.decisive >= MIN_PEOPLE:
@@ -121,7 +121,7 @@ def check_labels(
         f"{source}: {checks.inside:,} of {checks.labelled:,} labelled keypoints lie in their people's boxes"
     )
     if checks.inside < REFUSED_BELOW * checks.labelled and checks.people >= MIN_PEOPLE:
-        raise PosetalkError(f"{sentence}; give boxes and keypoints in pixels of the same picture")
+        raise PosetalkError(f"{sentence}; give boxes and keypoints in pixels of the same image")
     if checks.inside < (NOTED_BELOW if checks.people >= MIN_PEOPLE else REFUSED_BELOW) * checks.labelled:
         notes.append(f"{sentence}; look at boxes and keypoints")
     return notes
@@ -163,16 +163,16 @@ class BoxChecks:
         if self.tiny > self.boxes / 2:
             raise PosetalkError(
                 f"{source}: {self.tiny:,} of {self.boxes:,} boxes are 1 px or smaller; normalised coordinates? "
-                "multiply them by the picture's width and height"
+                "multiply them by the image's width and height"
             )
         if self.boxes and self.sizes and self.others == self.boxes:
             raise PosetalkError(
-                f"{source}: none of its {self.boxes:,} boxes lies on a labelled picture; their image ids differ"
+                f"{source}: none of its {self.boxes:,} boxes lies on a labelled image; their image ids differ"
             )
         often = self.far_out > OFTEN * self.known
         if often and self.box_format == "xywh" and self.corners >= MOST_PEOPLE * self.known:
             raise PosetalkError(
-                f"{source}: {self.far_out:,} of {self.known:,} boxes reach far out of their pictures, so they seem to "
+                f"{source}: {self.far_out:,} of {self.known:,} boxes reach far out of their images, so they seem to "
                 f"be left, top, right, bottom; {corners}"
             )
         fault = self.reach.fault("boxes", allowed=OFTEN)

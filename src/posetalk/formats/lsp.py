@@ -39,7 +39,7 @@ def read_lsp(joints: str | Path, images: str | Path, *, first: int = 1, last: in
     points, visible = _labels(joints)
     last = len(points) if last is None else last
     if not 1 <= first <= last <= len(points):
-        raise PosetalkError(f"{joints} holds pictures 1 to {len(points)}, not {first} to {last}")
+        raise PosetalkError(f"{joints} holds images 1 to {len(points)}, not {first} to {last}")
     digits = _digits(images, first)
     skipped: list[str] = []
     pose_images = []
@@ -48,7 +48,7 @@ def read_lsp(joints: str | Path, images: str | Path, *, first: int = 1, last: in
             person = _person(number, points[number - 1], visible[number - 1])
             path = image_path(images, f"im{number:0{digits}d}.jpg")
         except PosetalkError as error:
-            skipped.append(f"{joints}: picture {number}: {error}")
+            skipped.append(f"{joints}: image {number}: {error}")
             continue
         pose_images.append(PoseImage(number, path, None, None, (person,)))
     if not pose_images:

@@ -33,7 +33,7 @@ def image_path(images: Path, file_name: str) -> Path:
         ) from None
     if not inside:
         raise PosetalkError(
-            f"its file_name {_printable(file_name)} leads out of {images}; put the picture there, and give its name as "
+            f"its file_name {_printable(file_name)} leads out of {images}; put the image there, and give its name as "
             "seen from that folder"
         )
     return path

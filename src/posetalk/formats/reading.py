@@ -99,4 +99,4 @@ def start_reading(
 def check_id(number: int, what: str = "id") -> None:
     """Refuse an id that databases and tables cannot store."""
     if abs(number) > LARGEST_ID:
-        raise PosetalkError(f"its {what} {number} is beyond 64 bits; number the pictures anew")
+        raise PosetalkError(f"its {what} {number} is beyond 64 bits; number the images anew")

@@ -66,7 +66,7 @@ class Reach:
         self.furthest_share = np.maximum(self.furthest_share, points.max(axis=0) / sides)
 
     def fault(
-        self, points_name: str, images_name: str = "their pictures", allowed: float = NOTED_ABOVE
+        self, points_name: str, images_name: str = "their images", allowed: float = NOTED_ABOVE
     ) -> ScaleFault | None:
         """What does not fit, if anything.
 
@@ -75,7 +75,7 @@ class Reach:
             images_name: What the images are.
             allowed: The share of points that may lie outside.
         """
-        end, advice = self._scale_end(), "give them in px of these pictures"
+        end, advice = self._scale_end(), "give them in px of these images"
         guess = f"; numbers from 0 to {end} for each side?" if end else ""
         if self.outside > allowed * self.points:
             counts = f"{self.outside:,} of {self.points:,} {points_name} lie outside {images_name}"

@@ -33,7 +33,7 @@ class ImagePart:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise PosetalkError(f"cannot read the photo {path}: {error.strerror}; look at it") from None
+            raise PosetalkError(f"cannot read the image {path}: {error.strerror}; look at it") from None
         return cls(path, hashlib.sha256(data).hexdigest())
 
     def url(self) -> str:

@@ -130,7 +130,7 @@ class _Search:
         if not images:
             sentence = _passed_over_sentence(self.other_files - files_before, self.other_folders)
             raise PosetalkError(
-                f"there is no picture in the folder {top}; check the path"
+                f"there is no image in the folder {top}; check the path"
                 + (f" ({sentence})" if sentence else "")
             )
         for parts, path in sorted(images):
@@ -148,7 +148,7 @@ class _Search:
                 self.add(path, os.path.basename(path))
         if len(self.images) == before:
             sentence = _passed_over_sentence(self.other_files, self.other_folders)
-            raise PosetalkError(f"no picture matches {pattern} ({sentence})")
+            raise PosetalkError(f"no image matches {pattern} ({sentence})")
 
     def is_image(self, name: str) -> bool:
         suffix = os.path.splitext(name)[1].lower()

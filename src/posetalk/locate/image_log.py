@@ -61,7 +61,7 @@ class ImageLog:
             first = changed[0]
             more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
             raise PosetalkError(
-                f"{self._path.parent} has answers of another photo called {shown(first.name)}{more} than {first.path} "
+                f"{self._path.parent} has answers of another image called {shown(first.name)}{more} than {first.path} "
                 "is now; put back what was there, or choose another folder"
             )
 

@@ -64,7 +64,7 @@ def detected_jobs(truth: PoseSet, detections: Detections) -> list[LocateJob]:
             ids = tuple(range(1, len(boxes) + 1))
             jobs.append(LocateJob(image, ids, tuple(b.box for b in boxes), tuple(b.score for b in boxes)))
     if not jobs:
-        raise PosetalkError(f"none of the boxes lies on a picture of {truth.source}; their image ids differ")
+        raise PosetalkError(f"none of the boxes lies on an image of {truth.source}; their image ids differ")
     return jobs
 
 
@@ -78,11 +78,11 @@ def without_match(truth: PoseSet, detections: Detections) -> list[str]:
     notes = []
     if outside > total / 2:
         notes.append(
-            f"{outside:,} of {total:,} boxes lie on pictures that are not in {truth.source}, and are left out"
+            f"{outside:,} of {total:,} boxes lie on images that are not in {truth.source}, and are left out"
         )
     if without_box > len(with_people) / 2:
         notes.append(
-            f"{without_box:,} of {len(with_people):,} pictures with people of {truth.source} have no box"
+            f"{without_box:,} of {len(with_people):,} images with people of {truth.source} have no box"
         )
     return notes
 

@@ -70,7 +70,7 @@ class _Reading(Generic[R]):
         self.size.set_result(size)
         self.memory.acquire(size)
         if self.memory.closed:
-            raise RuntimeError("nobody waits for this picture any more")
+            raise RuntimeError("nobody waits for this image any more")
         return self.task.read()
 
 

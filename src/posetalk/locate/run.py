@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,11 @@ from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.image_files import ImageFile, find_images
 from posetalk.locate.jobs import image_jobs, run_jobs
-from posetalk.locate.localizer import Localizer
+from posetalk.locate.localizer import Decoding, Localizer
 from posetalk.locate.predictions import Prediction, readable, write_results
-from posetalk.settings import LocateSettings
-from posetalk.skeleton import Keypoint
+from posetalk.resources import BUNDLED
+from posetalk.settings import LocateSettings, Readout
+from posetalk.skeleton import Keypoint, KeypointQuery, parse_keypoints
 from posetalk.types import Poses
 
 Limbs = Sequence[tuple[int, int]]
@@ -55,7 +56,7 @@ def locate_one(
         raise PosetalkError(f"{drawing} is given for the answer and for the drawing; choose two places")
     for path in (json_out, drawing):
         if path and _same_file(path, image):
-            raise PosetalkError(f"{path} is the photo itself and would be lost; choose another place")
+            raise PosetalkError(f"{path} is the image itself and would be lost; choose another place")
     poses = localizer.set_image(image).locate(boxes, points)
     if json_out:
         (file,) = find_images([image]).images
@@ -82,40 +83,65 @@ class LocatedImages:
 
 
 def locate_images(
-    localizer: Callable[[], Localizer],
-    settings: LocateSettings,
-    images: Sequence[Path],
-    points: Sequence[Keypoint],
-    limbs: Limbs,
-    out: Path,
-    drawings: Path | None = None,
+    images: str | Path | Iterable[str | Path],
+    keypoints: KeypointQuery = "coco17",
+    *,
+    out: str | Path,
+    model: Localizer | str | Path = "bundled",
+    readout: Readout | None = None,
+    decoding: Decoding = "expected",
+    flip_test: bool = False,
+    drawings: str | Path | None = None,
+    limbs: Limbs = (),
 ) -> LocatedImages:
     """Locate one person in each of many images, and write predictions.jsonl and keypoints.json (COCO results).
 
-    Called again with the same settings and folder, it continues where it stopped.
+    Each image is written when it is done. Called again with the same model, keypoints and folder, it continues where it
+    stopped; images may be added.
 
     Args:
-        localizer: Makes the model; called once the images and the folder are known to be good.
-        settings: What the folder was or will be made with.
-        images: Image files, folders (searched with all their folders), or patterns such as `party/*.jpg`.
-        points: The keypoints to locate.
-        limbs: Pairs of indices into `points`, drawn as lines.
-        out: The folder of the run.
+        images: Image files, folders (searched with all their folders), or patterns such as `party/*.jpg`; or one of
+            them.
+        keypoints: As in `Localizer.locate`.
+        out: The folder of the run. It is made if it does not exist.
+        model: `bundled`, a model folder or a hub id, which is loaded once the images and the folder are known to be
+            good; or a Localizer, which decides on device, readout, decoding and flip test itself.
+        readout: See `Localizer`.
+        decoding: See `Localizer`.
+        flip_test: See `Localizer`.
         drawings: A folder for the images with the keypoints drawn in.
+        limbs: Pairs of indices into the keypoints, drawn as lines, such as `Skeleton.limbs`.
+
+    Returns:
+        The predictions, and a sentence for each image without one.
 
     Raises:
-        PosetalkError: there is no image; nothing could be located; `out` holds another run; drawings would lie among
-            the images.
+        PosetalkError: there is no image; the keypoints or the model are refused, see `Localizer`; nothing could be
+            located; `out` holds another run, or one of another model; drawings would lie among the images.
     """
-    if drawings and any(_same_file(drawings, path) for path in images):
+    points, out = parse_keypoints(keypoints), Path(out)
+    paths = [Path(image) for image in ([images] if isinstance(images, str | Path) else images)]
+    drawings = None if drawings is None else Path(drawings)
+    if isinstance(model, Localizer):
+        readout = None if model.readout == model.model.config.readout else model.readout
+        decoding, flip_test = model.decoding, model.flip_test
+    settings = LocateSettings(
+        model=_name_of(model, out),
+        keypoints=tuple(f"{point.name}: {point.sentence}" for point in points),
+        readout=readout,
+        decoding=decoding,
+        flip_test=flip_test,
+    )
+    if drawings and any(_same_file(drawings, path) for path in paths):
         raise PosetalkError(
-            f"the drawings in {drawings} would be the next run's photos; choose another folder for --draw"
+            f"the drawings in {drawings} would be the next run's images; choose another folder for the drawings"
         )
-    files = find_images(images, [out, *([drawings] if drawings else [])])
+    files = find_images(paths, [out, *([drawings] if drawings else [])])
     drawing_paths = _drawing_paths(files.images, drawings) if drawings else {}
     sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
     with settings.claim(out, also={"sigma of the keypoints": sigmas}):
-        model = localizer()
+        if not isinstance(model, Localizer):
+            model = Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
         model.questions(points)
         predictions, skipped = run_jobs(
             model, partial(image_jobs, files.images), points, out / "predictions.jsonl"
@@ -123,12 +149,25 @@ def locate_images(
         if ambiguous := sorted({p.file_name for p in predictions} & files.ambiguous_names):
             skipped.append(
                 f"left out of keypoints.json: {ambiguous[0]}{' and others' * (len(ambiguous) > 1)} of an earlier run; "
-                "several photos are called so now, and each has its own answer"
+                "several images are called so now, and each has its own answer"
             )
             predictions = [p for p in predictions if p.file_name not in ambiguous]
         write_results(predictions, out / "keypoints.json")
         skipped += _draw(files.images, predictions, limbs, drawing_paths)
     return LocatedImages(tuple(predictions), tuple(skipped), files.passed_over)
+
+
+def _name_of(model: Localizer | str | Path, out: Path) -> str:
+    """What a run's settings call a model."""
+    if not isinstance(model, Localizer):
+        return str(model)
+    name = str(model.model.config._name_or_path)
+    if not name and (out / "run.toml").exists():
+        raise PosetalkError(
+            f"{out} holds a run, and a model that was not loaded from a folder cannot be told from the one that made "
+            "it; choose another folder"
+        )
+    return "bundled" if name == str(BUNDLED) else name
 
 
 def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]:
@@ -140,8 +179,8 @@ def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]
     drawing_folders = {(folder / name).parent for name in short_names}
     if shared := image_folders & {path.resolve() for path in drawing_folders}:
         raise PosetalkError(
-            f"drawings in {min(shared)} would lie among the photos, where one would take a photo's place; choose "
-            "another folder for --draw"
+            f"drawings in {min(shared)} would lie among the images, where one would take an image's place; choose "
+            "another folder for the drawings"
         )
     for image, name in zip(images, short_names, strict=True):
         if count[name.lower()] > 1:

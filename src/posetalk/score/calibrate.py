@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from posetalk.atomic_files import whole_folder
 from posetalk.errors import PosetalkError
+from posetalk.formats.visible_flags import has_visible_flags
 from posetalk.hub.card import model_data, save_card, shown_path
 from posetalk.images.affine import square_of
 from posetalk.images.opening import cut, normalise, read_image
@@ -24,7 +25,6 @@ from posetalk.messages import log, track
 from posetalk.model.files import conversation, crop_settings, load, named_weights, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.score.calibration import reliability
-from posetalk.score.metrics import has_visible_flags
 from posetalk.score.oks import similarity
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseSet

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.visible_flags import has_visible_flags
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, readable, scored_people
 from posetalk.score.bootstrap import interval, resample
 from posetalk.score.calibration import reliability
@@ -15,7 +16,6 @@ from posetalk.score.metrics import (
     Labels,
     Metrics,
     Protocol,
-    has_visible_flags,
     keypoint_rows,
     keypoint_similarity,
     metrics_of,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -136,17 +136,6 @@ def _pck_metrics(
     labelled = labels.labelled * np.isfinite(lengths)[:, None]
     hits = within(xy, labels.xy, lengths, share)
     return {f"{name}{suffix}": counts(hits, labelled, left_out) for suffix, left_out in parts.items()}
-
-
-def has_visible_flags(people: Iterable[Person]) -> bool:
-    """Whether labels tell keypoints that are hidden from those that can be seen: flags 1 and 2 both occur.
-
-    MPII and LSPET say of a keypoint only whether it is labelled.
-    """
-    flags: set[float] = set()
-    for person in people:
-        flags.update(person.visible.tolist())
-    return flags >= {1, 2}
 
 
 def ratio(numerator: Floats, denominator: Floats) -> float | None:

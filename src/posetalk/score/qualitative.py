@@ -61,7 +61,7 @@ def draw_qualitative_cases(
             except PosetalkError as error:
                 notes.append(f"not drawn: {error}")
                 pen.rectangle((x, top, x + tile_w - 1, top + PANE[1] - 1), fill="#e8eaf0")
-                pen.text((x + 14, top + 14), "the picture cannot be read", fill="#6a7080", font=font(16))
+                pen.text((x + 14, top + 14), "the image cannot be read", fill="#6a7080", font=font(16))
             pen.text((x, top + PANE[1] + 4), f"OKS {case.oks:.2f}", fill="#12141a", font=font(18))
             caption = (
                 f"{case.prediction.file_name}, person {case.person.id}, boxes: {case.prediction.box_source}"

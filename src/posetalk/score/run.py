@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
@@ -24,7 +24,6 @@ def evaluate_model(
     out: str | Path,
     *,
     compare: Sequence[str | Path] = (),
-    localizer: Callable[[], Localizer] | None = None,
 ) -> EvaluationReport:
     """Locate the keypoints of every labelled person with a model, and score them.
 
@@ -33,9 +32,8 @@ def evaluate_model(
 
     Args:
         settings: the labels, the model and how it is asked.
-        out: the folder for predictions.jsonl, report.json, report.md and pictures of the best and worst cases.
+        out: the folder for predictions.jsonl, report.json, report.md and images of the best and worst cases.
         compare: others' predictions.jsonl for the same people, scored under the files' names.
-        localizer: makes the model once the labels are known to be good; by default it is loaded as `settings` say.
 
     Returns:
         The report that was written.
@@ -70,15 +68,12 @@ def evaluate_model(
             log.info(note)
     others, damaged = _read_others([Path(file) for file in compare])
     with settings.claim(out):
-        if localizer is None:
-            model = Localizer.from_pretrained(
-                settings.model,
-                readout=settings.readout,
-                decoding=settings.decoding,
-                flip_test=settings.flip_test,
-            )
-        else:
-            model = localizer()
+        model = Localizer.from_pretrained(
+            settings.model,
+            readout=settings.readout,
+            decoding=settings.decoding,
+            flip_test=settings.flip_test,
+        )
         jobs: list[LocateJob] = (
             labelled_jobs(truth, model.crop.padding)
             if detections is None
@@ -109,7 +104,7 @@ def _read_others(files: Sequence[Path]) -> tuple[dict[str, list[Prediction]], li
     """Others' predictions by a name each, and a sentence for each file that was cut off.
 
     The name is the file's; with as many of its folders as tell it from the others (runs all hold a predictions.jsonl).
-    Errors: a file given twice.
+    A file given twice is refused.
     """
     names = ["baseline"]
     others, notes = {}, []

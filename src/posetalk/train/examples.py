@@ -10,6 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.visible_flags import has_visible_flags
 from posetalk.images.affine import Square, square_of
 from posetalk.images.augment import augment
 from posetalk.prompt.conversation import Conversation
@@ -24,11 +25,13 @@ from posetalk.types import Person, PoseSet
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingExample:
-    """A person to learn from: where the image is, the labels, and whose keypoints they are."""
+    """A person to learn from: where the image is, the labels, whose keypoints they are, and whether the labels of the
+    data set tell hidden keypoints from those that can be seen."""
 
     image: Path
     person: Person
     skeleton: Skeleton
+    has_visible_flags: bool = True
 
 
 def training_examples(
@@ -44,10 +47,14 @@ def training_examples(
             f"the skeleton {skeleton.name} has {len(skeleton)}"
         )
     learned = np.array([name not in without_keypoints for name in skeleton.names])
+    people = [(image, person) for image, person in data.people() if not person.is_crowd]
+    visible_flags = has_visible_flags(person for _, person in people)
     return [
-        TrainingExample(image.path, replace(person, box=data.cropped(person.box, padding)), skeleton)
-        for image, person in data.people()
-        if not person.is_crowd and bool((person.labelled & learned).any())
+        TrainingExample(
+            image.path, replace(person, box=data.cropped(person.box, padding)), skeleton, visible_flags
+        )
+        for image, person in people
+        if bool((person.labelled & learned).any())
     ]
 
 
@@ -56,6 +63,7 @@ def view_targets(
 ) -> list[Target]:
     """Every keypoint that is not left out; one without label, or outside the square, has no `xy` and is not visible.
 
+    Where the data set does not tell hidden keypoints from visible ones, `visible` is None: nothing is learned of it.
     In a mirrored square a left wrist is a right one: each label is asked for under its mirror's name.
     """
     xy = square.normalise(example.person.keypoints)
@@ -67,7 +75,7 @@ def view_targets(
         if keypoint.name not in without_keypoints:
             target_xy = (float(xy[index, 0]), float(xy[index, 1])) if inside[index] else None
             visible = target_xy is not None and bool(example.person.visible[index] > 1)
-            targets.append(Target(keypoint, target_xy, visible))
+            targets.append(Target(keypoint, target_xy, visible if example.has_visible_flags else None))
     return targets
 
 

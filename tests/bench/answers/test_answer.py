@@ -26,7 +26,7 @@ from posetalk.bench.answers.answer import (
     known_answers,
 )
 from posetalk.bench.answers.review import read_answers
-from posetalk.bench.run import answer_benchmark_by_server, load_questions
+from posetalk.bench.answers.run import answer_benchmark_by_server, load_questions
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.model.fingerprint import weights_fingerprint
@@ -115,7 +115,7 @@ def test_answers_are_about_the_photo_that_is_there(folder: Path) -> None:
     photo = next(one.image for one in asked if one.image.name == "3.jpg")
     before = photo.read_bytes()
     photo.write_bytes(before[:-9] + bytes(9))
-    with pytest.raises(PosetalkError, match=r"has answers about another photo than .*3\.jpg is now"):
+    with pytest.raises(PosetalkError, match=r"has answers about another image than .*3\.jpg is now"):
         answer_here(asked, Voice(), path, "m")
     photo.write_bytes(before)
     assert answer_here(asked, Voice(), path, "m").known == ALL

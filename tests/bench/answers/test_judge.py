@@ -11,8 +11,9 @@ import pytest
 from tests.bench.desk import PICTURES, bench, marks, scored, settings, spoken
 from tests.llm.server import Act, Body, error, running, said
 
+from posetalk.bench.answers.judge_run import judge_benchmark
 from posetalk.bench.report.report import RelativeScores
-from posetalk.bench.run import judge_benchmark, report_benchmark
+from posetalk.bench.report.run import report_benchmark
 from posetalk.errors import PosetalkError
 from posetalk.llm.pricing import Price
 

@@ -15,14 +15,12 @@ from tests.write.from_model.test_smollm2 import pytestmark as _marks
 
 from posetalk.bench.answers import judge
 from posetalk.bench.answers.answer import answer_here, file_of
+from posetalk.bench.answers.judge_run import judge_benchmark
+from posetalk.bench.answers.run import load_questions
+from posetalk.bench.folder import read_benchmark
+from posetalk.bench.questions.run import build_benchmark
 from posetalk.bench.questions.source import BuildSettings
-from posetalk.bench.run import (
-    build_benchmark,
-    judge_benchmark,
-    load_questions,
-    read_benchmark,
-    report_benchmark,
-)
+from posetalk.bench.report.run import report_benchmark
 from posetalk.llm.client import ServerSettings
 
 pytestmark = _marks

@@ -125,7 +125,7 @@ def test_other_pictures_change_no_question() -> None:
 
 def test_guessing_is_at_chance_and_said(built: ClosedSet) -> None:
     for words, chance in (("yes or no", 0.5), ("four choices", 0.25)):
-        [line] = [note for note in built.notes if f"guessed without the picture, {words}" in note]
+        [line] = [note for note in built.notes if f"guessed without the image, {words}" in note]
         low, high = (float(end) for end in line.split("(")[1].split(",")[0].split(" to "))
         assert low <= chance <= high and f"chance {chance:.3f}" in line
     assert any("gave their answer away" in note for note in built.notes)
@@ -168,16 +168,14 @@ def test_training_pictures_are_refused(tmp_path: Path) -> None:
         '[{"image": "coco/COCO_train2014_000000001000.jpg"}, {"image": "000000001001.jpg"}, {"id": 1}]'
     )
     found = build_closed(pictures(0, 24), NAMES, training_data=[file])
-    assert f"{file} was trained on 2 of the pictures, which are refused" in found.notes
+    assert f"{file} was trained on 2 of the images, which are refused" in found.notes
     assert not {1000, 1001} & {q.image_id for q in found.questions}
     lines = tmp_path / "samples.jsonl"
     lines.write_text("".join(f'{{"image": "{1000 + n:012d}.jpg", "turns": []}}\n' for n in range(24)))
-    with pytest.raises(
-        PosetalkError, match=r"samples\.jsonl was trained on 24 of the pictures.*none is left"
-    ):
+    with pytest.raises(PosetalkError, match=r"samples\.jsonl was trained on 24 of the images.*none is left"):
         build_closed(pictures(0, 24, bare=False), NAMES, training_data=[lines])
     file.write_text("[{}]")
-    with pytest.raises(PosetalkError, match="names no picture"):
+    with pytest.raises(PosetalkError, match="names no image"):
         build_closed(pictures(0, 2), NAMES, training_data=[file])
 
 

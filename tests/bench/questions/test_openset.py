@@ -105,7 +105,7 @@ def test_training_pictures_and_bad_input(tmp_path: Path, made: OpenSet) -> None:
     file.write_text(json.dumps([{"image": image} for image in made.contexts]))
     other = build_open(pictures(0, 60), NAMES, training_data=[file], max_images=16)
     assert not set(other.contexts) & set(made.contexts)
-    assert any(f"{file} was trained on 16 of the pictures" in note for note in other.notes)
+    assert any(f"{file} was trained on 16 of the images" in note for note in other.notes)
     few = build_open(pictures(0, 6), NAMES, max_images=90)
     assert any("could be used, not 90" in note for note in few.notes)
     with pytest.raises(PosetalkError, match="all three kinds"):

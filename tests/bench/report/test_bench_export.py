@@ -119,6 +119,6 @@ def test_vlmevalkit_table(tmp_path: Path, photos: Path) -> None:
 @pytest.mark.parametrize("export", [export_lmms, export_vlmeval])
 def test_without_photos_nothing_is_written(tmp_path: Path, export: Any) -> None:
     some: list[Question] = [QUESTIONS[3]]
-    with pytest.raises(PosetalkError, match="has no photo of these questions"):
+    with pytest.raises(PosetalkError, match="has no image of these questions"):
         export(some, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()

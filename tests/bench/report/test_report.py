@@ -181,7 +181,7 @@ def test_report_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("models", "said"),
     [
-        ([], "0 models"),
+        ([], "no model has answered yet"),
         ([ModelResults("a"), ModelResults("a")], "cannot be told apart"),
         ([ModelResults("a")], "neither an answer"),
         ([ModelResults("a", answers({"zzz": "yes"}))], "neither an answer"),

@@ -113,9 +113,9 @@ def test_a_missing_picture_is_one_sentence_and_nothing_is_written(
 ) -> None:
     samples, out = tmp_path / "samples.jsonl", tmp_path / "out"
     samples.write_text(Sample("1-detail", 1, "gone.jpg", "detail", (("A?", "B."),), "facts").line())
-    with pytest.raises(PosetalkError, match=r"there is no picture .*gone\.jpg; give the folder"):
+    with pytest.raises(PosetalkError, match=r"there is no image .*gone\.jpg; give the folder"):
         export_dataset(samples, out, form, images=folder / "pictures")
-    with pytest.raises(PosetalkError, match="holds the pictures themselves; give the folder"):
+    with pytest.raises(PosetalkError, match="holds the images themselves; give the folder"):
         export_dataset(samples, out, form)
     (tmp_path / "text.jpg").write_text("no picture")
     samples.write_text(Sample("1-detail", 1, "text.jpg", "detail", (("A?", "B."),), "facts").line())

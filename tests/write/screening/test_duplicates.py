@@ -61,9 +61,9 @@ def test_the_first_stays_and_is_named() -> None:
     assert duplicates.faults_of(sample(LONG, image_id=785)) == ()
     for _ in range(3):
         [fault] = duplicates.faults_of(sample(LONG, image_id=2))
-        assert "of picture 785" in fault.words
+        assert "of image 785" in fault.words
     [fault] = duplicates.faults_of(sample(LONG, image_id=785))
-    assert "of this picture" in fault.words
+    assert "of this image" in fault.words
 
 
 def text(draw: random.Random, length: int) -> list[str]:
@@ -109,7 +109,7 @@ def test_memory_is_bounded_and_old_texts_are_not_forgotten() -> None:
     assert empty < 18 << 20 and full - empty < 8192 * 160
     for number, one in enumerate(texts):
         [fault] = duplicates.faults_of(sample(one, image_id=-1))
-        assert fault.reason == "duplicate" and f"picture {number} " in fault.words
+        assert fault.reason == "duplicate" and f"image {number} " in fault.words
 
 
 def test_the_same_is_found_in_every_process() -> None:
@@ -166,4 +166,4 @@ def test_a_long_text_recurs_nowhere() -> None:
     duplicates = Duplicates(lambda _: True)
     assert duplicates.faults_of(sample(LONG, image_id=2**70)) == ()  # ids have no limit
     [fault] = duplicates.faults_of(sample(LONG, image_id=2))
-    assert fault.reason == "duplicate" and f"of picture {2**70} " in fault.words
+    assert fault.reason == "duplicate" and f"of image {2**70} " in fault.words

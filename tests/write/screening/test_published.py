@@ -116,7 +116,7 @@ def test_raw_conversations_are_read() -> None:
     assert samples[2].turns[0] == ("Is the rider standing?", "No, the rider is sitting on the horse.")
     assert [sentence.split(": ", 1)[1] for sentence in skipped] == [
         "record number 4: the reply is not the JSON that was asked for",
-        "record number 5: neither its id nor its image has a number, so its picture is not known",
+        "record number 5: neither its id nor the name of its image has a number, so its image is not known",
     ]
 
 
@@ -140,7 +140,7 @@ def record(**more: object) -> dict[str, object]:
     ("row", "words"),
     [
         (record(image=None), "names no image"),
-        (record(id="x", image="a.jpg"), "its picture is not known"),
+        (record(id="x", image="a.jpg"), "its image is not known"),
         (record(conversations=[]), "do not speak in turn"),
         (record(conversations=[{"from": "gpt", "value": "Hello"}]), "do not speak in turn"),
         (record(conversations=[{"from": "human"}]), "missing required field value"),

@@ -110,14 +110,14 @@ def asked_questions(
         AskedQuestion(q.id, path, q.text, OPEN_MAX_TOKENS) for q in open_questions if (path := paths[q.image])
     ]
     if not questions:
-        raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
+        raise PosetalkError(f"{images} has no image of these questions; give the folder of the images")
     missing = [ascii(name)[1:-1] for name, path in sorted(paths.items()) if path is None]
     if not missing:
         return questions, []
     note = (
         f"{len(names) - len(questions):,} questions are not asked: {images} has no {', '.join(missing[:3])}"
     )
-    return questions, [note + (f" and {len(missing) - 3:,} more photos" if len(missing) > 3 else "")]
+    return questions, [note + (f" and {len(missing) - 3:,} more images" if len(missing) > 3 else "")]
 
 
 def file_of(folder: Path, model: str) -> Path:
@@ -177,7 +177,7 @@ def known_answers(
         fingerprint = _image_fingerprint(question.image)
         if answer.metadata.get("photo", fingerprint) != fingerprint:
             raise PosetalkError(
-                f"{path} has answers about another photo than {question.image} is now; {advice}"
+                f"{path} has answers about another image than {question.image} is now; {advice}"
             )
         if answer.prompt != question.prompt:
             raise PosetalkError(

@@ -103,16 +103,16 @@ def build_closed(
     if not candidates:
         raise PosetalkError(
             f"no question is left of {len(questions):,}: of each wording both answers must be there; give more "
-            "pictures"
+            "images"
         )
     baseline = blind_baseline(candidates)
-    notes += [f"guessed without the picture, {line}" for line in _blind_lines(candidates, baseline)]
+    notes += [f"guessed without the image, {line}" for line in _blind_lines(candidates, baseline)]
     remaining, solved = drop_guessable(candidates, baseline)
     notes.append(f"{len(candidates) - len(remaining):,} questions gave their answer away and were dropped")
     if len(remaining) < len(candidates):
         notes += [f"guessed after that, {line}" for line in _blind_lines(remaining, solved)]
     if not remaining:
-        raise PosetalkError("all questions gave their answer away; give more pictures")
+        raise PosetalkError("all questions gave their answer away; give more images")
     return ClosedSet(tuple(remaining), solved, tuple(notes))
 
 

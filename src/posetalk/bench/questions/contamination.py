@@ -47,15 +47,13 @@ class ContaminationCheck:
             self._unseen += 1
             yield annotated
         if self._refused and not self._unseen:
-            raise PosetalkError(
-                f"{'; '.join(self.notes)}, and none is left; give pictures that were held out"
-            )
+            raise PosetalkError(f"{'; '.join(self.notes)}, and none is left; give images that were held out")
 
     @property
     def notes(self) -> list[str]:
         """A sentence for each training file that has some of the images."""
         return [
-            f"{path} was trained on {count:,} of the pictures, which are refused"
+            f"{path} was trained on {count:,} of the images, which are refused"
             for path, count in self._refused.items()
         ]
 
@@ -80,7 +78,7 @@ def training_images(path: Path) -> frozenset[str]:
             names = [str(record.image_id).zfill(12)]
         keys |= {_image_key(name) for name in names}
     if not keys:
-        raise PosetalkError(f"{path} names no picture; give the file that the model was trained on")
+        raise PosetalkError(f"{path} names no image; give the file that the model was trained on")
     return frozenset(keys)
 
 

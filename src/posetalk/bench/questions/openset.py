@@ -159,7 +159,7 @@ def build_open(
             `max_images` is below 1.
     """
     if max_images < 1:
-        raise PosetalkError(f"{max_images} pictures make no benchmark; give at least 1")
+        raise PosetalkError(f"{max_images} images make no benchmark; give at least 1")
     contamination = ContaminationCheck(training_data)
     strata: dict[_Stratum, list[_Candidate]] = defaultdict(list)
     for annotated in contamination.unseen(images):
@@ -175,18 +175,18 @@ def build_open(
             strata[stratum].append((order, annotated.image, questions, context))
     if not strata:
         raise PosetalkError(
-            "of no picture all three kinds of questions can be written; give more pictures, with captions"
+            "of no image all three kinds of questions can be written; give more images, with captions"
         )
     sample = _sample_evenly(strata, max_images)
     counts = Counter(stratum for stratum, _ in sample)
     notes = [*contamination.notes]
     if len(sample) < max_images:
-        notes.append(f"only {len(sample)} pictures could be used, not {max_images}")
+        notes.append(f"only {len(sample)} images could be used, not {max_images}")
     parts = (
         f"{posture}, {people}{'+' if people == 3 else ''} people: {counts[posture, people]}"
         for posture, people in sorted(counts)
     )
-    notes.append(f"{len(sample)} pictures by the largest person's posture; {'; '.join(parts)}")
+    notes.append(f"{len(sample)} images by the largest person's posture; {'; '.join(parts)}")
     candidates = sorted((candidate for _, candidate in sample), key=lambda candidate: candidate[1].id)
     return OpenSet(
         tuple(question for _, _, questions, _ in candidates for question in questions),

@@ -120,11 +120,11 @@ def images_with_files(
         yield annotated
     if invalid > valid:
         raise PosetalkError(
-            f"{invalid:,} of {invalid + valid:,} photos in {folder} are not as {settings.annotations} has them; "
+            f"{invalid:,} of {invalid + valid:,} images in {folder} are not as {settings.annotations} has them; "
             f"the last, {last_fault}"
         )
     if not valid:
-        raise PosetalkError(f"{folder} has no photo of {settings.annotations}; give the folder of the photos")
+        raise PosetalkError(f"{folder} has no image of {settings.annotations}; give the folder of the images")
 
 
 def _notes(notes: Iterable[str], skipped: Iterable[str]) -> list[str]:

@@ -211,7 +211,7 @@ def _with_images(questions: Sequence[Question], images: Path) -> list[Question]:
     """The questions whose image exists and can be read."""
     readable = {name for name in {question.image for question in questions} if _is_readable(images, name)}
     if not readable:
-        raise PosetalkError(f"{images} has no photo of these questions; give the folder of the photos")
+        raise PosetalkError(f"{images} has no image of these questions; give the folder of the images")
     return [question for question in questions if question.image in readable]
 
 

@@ -135,7 +135,9 @@ def make_report(
             of questions that are not in the set.
     """
     names = [model.name for model in models]
-    if len(set(names)) < len(names) or not names:
+    if not names:
+        raise PosetalkError("no model has answered yet; have one answer first: posetalk bench answer")
+    if len(set(names)) < len(names):
         raise PosetalkError(f"{len(names)} models ({', '.join(names)}) cannot be told apart; name each once")
     judge = _check_reviews(models, open_set)
     judged = {model.name: scores_of(model.reviews) for model in models if model.reviews}
@@ -146,7 +148,7 @@ def make_report(
     }
     if not judged and not correct:
         raise PosetalkError(
-            "there is neither an answer to the judge-free set nor a review; answer or judge first"
+            "there is neither an answer to a question with one right answer nor a review; answer or judge first"
         )
     images = {q.id: q.image for q in open_set.questions} if open_set else {}
     closed_images = {question.id: question.image for question in closed}

@@ -135,13 +135,13 @@ def _check(sample: Sample, images: Path | None) -> None:
     if images is not None:
         image_path(images, sample.image)
     elif leads_out(sample.image):
-        raise PosetalkError(f"its image {sample.image!a} leads out of the folder of the pictures")
+        raise PosetalkError(f"its image {sample.image!a} leads out of the folder of the images")
 
 
 def _check_images_exist(samples: Path, images: Path | None, format: ExportFormat) -> None:
     """Raises PosetalkError when an image is missing or cannot be read, before anything is written."""
     if images is None:
-        raise PosetalkError(f"{format} holds the pictures themselves; give the folder of the pictures")
+        raise PosetalkError(f"{format} holds the images themselves; give the folder of the images")
     checked: set[str] = set()
     for sample in read_samples(samples):
         if sample.image in checked:
@@ -152,7 +152,7 @@ def _check_images_exist(samples: Path, images: Path | None, format: ExportFormat
         except PosetalkError:  # its samples are left out, see `_check`
             continue
         if not path.is_file():
-            raise PosetalkError(f"there is no picture {path}; give the folder that holds all pictures")
+            raise PosetalkError(f"there is no image {path}; give the folder that holds all images")
         with open_image(path):  # reads its first bytes alone
             pass
 

@@ -66,7 +66,7 @@ class Duplicates:
                 self._text_hashes[number // _BLOCK][number % _BLOCK],
                 self._images[number],
             )
-            where = "of this picture" if image_id == sample.image_id else f"of picture {image_id}"
+            where = "of this image" if image_id == sample.image_id else f"of image {image_id}"
             if earlier_hash == text_hash:
                 return (Fault("duplicate", f"the same was said {where} before"),)
             similarity = float((self._hashes[number // _BLOCK][number % _BLOCK] == cut_hashes).mean())
@@ -79,7 +79,7 @@ class Duplicates:
                 return (
                     Fault(
                         "duplicate",
-                        f"the same was said of picture {first_image_id} before, and no fact bears it out here",
+                        f"the same was said of image {first_image_id} before, and no fact bears it out here",
                     ),
                 )
         self._remember(cut_hashes, text_hash, sample.image_id, slots)

@@ -120,9 +120,11 @@ def _image(record: _PublishedRecord) -> tuple[int, str]:
     texts: list[Any] = [record.image_id, Path(record.image).stem if record.image else None, record.id]
     numbers = [digits[-1] for text in texts if text is not None and (digits := _DIGITS.findall(str(text)))]
     if not numbers:
-        raise PosetalkError("neither its id nor its image has a number, so its picture is not known")
+        raise PosetalkError(
+            "neither its id nor the name of its image has a number, so its image is not known"
+        )
     if len(numbers[0]) > DIGITS:
-        raise PosetalkError(f"the number of its picture has {len(numbers[0]):,} digits")
+        raise PosetalkError(f"the number of its image has {len(numbers[0]):,} digits")
     if record.image is None and record.conversations is not None:
         raise PosetalkError("it names no image")
     return int(numbers[0]), record.image or f"{int(numbers[0]):012d}.jpg"

@@ -1,0 +1,60 @@
+"""A data set by the facts writer, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from posetalk.errors import PosetalkError
+from posetalk.formats.annotated import AnnotatedImages
+from posetalk.messages import track
+from posetalk.write.folder import ScreenedSample, ScreeningResult, write_report, write_screened
+from posetalk.write.from_facts.writer import write
+from posetalk.write.labels import scene_of
+from posetalk.write.samples.sample import Sample
+from posetalk.write.screening.rules import gives_away
+from posetalk.write.screening.screen import faults_of
+from posetalk.write.settings import WriteSettings
+
+
+def write_by_facts(annotated: AnnotatedImages, settings: WriteSettings, out: Path) -> ScreeningResult:
+    """Write a folder without a model, as `write_dataset` does for labels that are already read.
+
+    Args:
+        annotated: The labelled images.
+        settings: What to write. The label files that it names are only recorded in run.toml.
+        out: The folder of the run.
+
+    Returns:
+        The numbers of written and rejected samples.
+
+    Raises:
+        PosetalkError: When too little is known of all people to write anything, or the folder holds a run with other
+            settings.
+    """
+    with settings.claim(out, anew=True):
+        result = write_screened(facts_samples(annotated, settings), out)
+        if not result.written:
+            raise PosetalkError(
+                f"too little is known of the people of {settings.annotations} to write anything of them"
+            )
+        result.unreadable_images = write_report(annotated, out)
+        return result
+
+
+def facts_samples(annotated: AnnotatedImages, settings: WriteSettings) -> Iterator[ScreenedSample]:
+    """The screened samples of the facts writer; none of images of whose people too little is known."""
+    ids, limits = annotated.ids(), settings.image_limits()
+    selected = {kind: limits.select(ids, kind, settings.seed) for kind in settings.kinds}
+    for image_id in track(ids, "writing"):
+        kinds = [kind for kind in settings.kinds if image_id in selected[kind]]
+        if not kinds or (record := annotated.get(image_id)) is None:
+            continue
+        scene = scene_of(annotated, record)
+        quotable = [text for text in record.captions if not gives_away(text)]
+        for kind in kinds:
+            turns = write(scene, quotable, kind, settings.seed)
+            if turns is not None:
+                name = record.image.name
+                sample = Sample(f"{image_id}-{kind}", image_id, name, kind, turns, settings.writer)
+                yield ScreenedSample(sample, faults_of(sample, scene, captions=record.captions))
