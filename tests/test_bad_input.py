@@ -147,10 +147,10 @@ ROWS: list[Row] = [
     ("facts into a folder", lambda d: ["facts", d.labels(), "--json", d.at], "cannot write"),
     ("draw into a file", lambda d: ["facts", d.labels(), "--draw", d.at / "photo.png"], "cannot write"),
     # the photo
-    ("no photo", lambda d: ["locate", d.at / "none.jpg", "--model", d.model], "there is no picture"),
+    ("no photo", lambda d: ["locate", d.at / "none.jpg", "--model", d.model], "there is no image"),
     ("folder, no --out", lambda d: ["locate", d.at, "--model", d.model], "give --out"),
     ("empty photo", lambda d: ["locate", d.file("0.jpg", b""), "--model", d.model], "is empty"),
-    ("text as photo", lambda d: ["locate", d.file("t.jpg", "hello"), "--model", d.model], "not a picture"),
+    ("text as photo", lambda d: ["locate", d.file("t.jpg", "hello"), "--model", d.model], "not an image"),
     ("photo cut off", lambda d: ["locate", cut_off(d), "--model", d.model], "may be damaged"),
     ("huge photo", lambda d: ["locate", huge_png(d), "--model", d.model], "million pixels"),
     ("no match", lambda d: ["locate", d.at / "*.gif", "--out", d.at / "o", "--model", d.model], "no file matches"),

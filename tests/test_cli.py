@@ -69,7 +69,7 @@ def test_locate_many_resumes_skips_what_is_damaged_and_refuses_other_questions(
     people: tuple[Path, Path], tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, images = people
-    (images / "broken.jpg").write_bytes(b"not a picture")
+    (images / "broken.jpg").write_bytes(b"not an image")
     Image.new("RGB", (50, 70), "white").save(images / "000000000785.png")
     out, drawn = tmp_path / "out", tmp_path / "drawn"
     words = [

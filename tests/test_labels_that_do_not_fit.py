@@ -22,7 +22,7 @@ from posetalk.skeleton import load_skeleton
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 NAMES = [name.replace(" ", "_") for name in load_skeleton("coco17").names]
 WIDTH, HEIGHT = 120, 80
-ODD = "labels say 120 x 80, the upright picture is 80 x 120; it was turned since"
+ODD = "labels say 120 x 80, the upright image is 80 x 120; it was turned since"
 
 
 class Desk:
@@ -203,7 +203,7 @@ def test_labels_of_half_the_size_are_told(
 ) -> None:
     assert Desk(tmp_path, pointing, 0, scaled(0.5), sized=sized).run(command) == 0
     (said,) = notes(capfd.readouterr())
-    whose = "their images" if sized else "the upright pictures"
+    whose = "their images" if sized else "the upright images"
     assert f"{NO_FURTHER}{whose}; made for smaller ones? give them in px of these images" in said
 
 
@@ -213,7 +213,7 @@ def test_without_sizes_photos_may_be_small_copies_which_is_told(
 ) -> None:
     assert Desk(tmp_path, tiny_model, 0, scaled(2), sized=False).run(command) == 0
     (said,) = notes(capfd.readouterr())
-    assert "48 of 68 labelled keypoints lie outside the upright pictures; made for larger ones?" in said
+    assert "48 of 68 labelled keypoints lie outside the upright images; made for larger ones?" in said
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_turns_that_keep_the_size_are_told(
     assert len(said) == (turn > 1)
     for line in said:
         assert (
-            f"{turned} of 4 pictures are turned or mirrored by EXIF, which their size does not show" in line
+            f"{turned} of 4 images are turned or mirrored by EXIF, which their size does not show" in line
         )
         assert f"(the first: {4 - turned}.jpg)" in line and "made before that do not fit" in line
 
@@ -368,4 +368,4 @@ def test_real_labels_of_turned_photos(
             exif[0x0112] = 6
             photo.save(tmp_path / path.name, exif=exif)
     assert desk.run(command) == 2
-    assert "4 of 4" in (said := capfd.readouterr().err) and "the upright picture is" in said
+    assert "4 of 4" in (said := capfd.readouterr().err) and "the upright image is" in said

@@ -84,7 +84,7 @@ def test_a_photo_is_a_picture_of_a_form_that_servers_take(images: Path) -> None:
             ImagePart.of(images / name)
     photo = ImagePart.of(images / "good.jpg")
     (images / "good.jpg").write_bytes(SECRET)  # between the question and its answer
-    with pytest.raises(PosetalkError, match="cannot be read as a picture"):
+    with pytest.raises(PosetalkError, match="cannot be read as an image"):
         photo.url()
     for form, kind in (("PNG", "png"), ("BMP", "jpeg"), ("WEBP", "webp")):
         Image.new("RGB", (6, 5)).save(images / "any.dat", form)

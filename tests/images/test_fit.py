@@ -41,11 +41,11 @@ SIZES = {  # width, height and orientation of the file -> what is said; whether 
     "turned and turned back": (48, 64, 6, None, True),
     "upside down": (64, 48, 3, None, True),
     "a pixel of rounding": (63, 48, None, None, True),
-    "turned by EXIF": (64, 48, 6, "the upright picture is 48 x 64; it was turned since", False),
-    "turned": (48, 64, None, "the upright picture is 48 x 64; it was turned since", False),
-    "half as large": (32, 24, None, "labels say 64 x 48, the upright picture is 32 x 24", True),
-    "twice as large": (128, 96, None, "the upright picture is 128 x 96", True),
-    "cut": (64, 30, None, "the upright picture is 64 x 30", False),
+    "turned by EXIF": (64, 48, 6, "the upright image is 48 x 64; it was turned since", False),
+    "turned": (48, 64, None, "the upright image is 48 x 64; it was turned since", False),
+    "half as large": (32, 24, None, "labels say 64 x 48, the upright image is 32 x 24", True),
+    "twice as large": (128, 96, None, "the upright image is 128 x 96", True),
+    "cut": (64, 30, None, "the upright image is 64 x 30", False),
 }
 
 
@@ -65,7 +65,7 @@ def test_an_image_is_held_against_its_labels(
 def test_without_a_size_keypoints_must_lie_in_the_image(tmp_path: Path) -> None:
     path = photo(tmp_path / "a.png", 64, 48)
     assert misfit(labelled(path, size=None)) is None
-    assert "17 of 17 labelled keypoints lie outside the upright picture, which is 64 x 48" in str(
+    assert "17 of 17 labelled keypoints lie outside the upright image, which is 64 x 48" in str(
         misfit(labelled(path, size=None, far=100))
     )
     assert misfit(labelled(path, size=None, far=100), any_size=True) is None  # it may be a small copy
@@ -89,7 +89,7 @@ def test_some_that_do_not_fit_are_left_out_and_told(good: int, bad: int, tmp_pat
     found = drop_misfits(data(tmp_path, good, bad))
     assert [image.path.name for image in found.images] == ["a.png"] * good
     assert len(found.skipped) == 1 + bad
-    assert all("b.png: labels say 64 x 48, the upright picture is 48 x 64" in s for s in found.skipped[1:])
+    assert all("b.png: labels say 64 x 48, the upright image is 48 x 64" in s for s in found.skipped[1:])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_most_that_do_not_fit_are_refused(
     good: int, bad: int, size: tuple[int, int] | None, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        PosetalkError, match=rf"{bad} of {good + bad} pictures are not as .*labels.json has them"
+        PosetalkError, match=rf"{bad} of {good + bad} images are not as .*labels.json has them"
     ):
         drop_misfits(data(tmp_path, good, bad, size))
     assert len(drop_misfits(data(tmp_path, 9, 1, None)).images) == 9
@@ -135,13 +135,13 @@ FIT: dict[str, tuple[int, float, Any, str | None, str | None]] = {
     # images, labels' scale, sizes -> why a run refuses it, or else what it tells; None: nothing. A copy is only told.
     "good": (12, 1, SMALL, None, None),
     "one": (1, 1, SMALL, None, None),
-    "half": (30, 0.5, SMALL, "made for smaller ones", "of the upright pictures; made for smaller ones?"),
-    "half, few": (3, 0.5, SMALL, None, "of the upright pictures; made for smaller ones?"),
-    "half, frames": (12, 0.5, SMALL[:1], None, "of the upright pictures; made for smaller ones?"),
+    "half": (30, 0.5, SMALL, "made for smaller ones", "of the upright images; made for smaller ones?"),
+    "half, few": (3, 0.5, SMALL, None, "of the upright images; made for smaller ones?"),
+    "half, frames": (12, 0.5, SMALL[:1], None, "of the upright images; made for smaller ones?"),
     "half, one": (1, 0.5, SMALL, None, None),
-    "1.1": (12, 1.1, SMALL, None, "lie outside the upright pictures; made for larger ones?"),
-    "1.8": (12, 1.8, SMALL, "12 of 12 pictures", "lie outside the upright pictures; made for larger ones?"),
-    "2": (1, 2, SMALL, "1 of 1 pictures", "lie outside the upright pictures; made for larger ones?"),
+    "1.1": (12, 1.1, SMALL, None, "lie outside the upright images; made for larger ones?"),
+    "1.8": (12, 1.8, SMALL, "12 of 12 images", "lie outside the upright images; made for larger ones?"),
+    "2": (1, 2, SMALL, "1 of 1 images", "lie outside the upright images; made for larger ones?"),
 }
 
 
@@ -193,8 +193,8 @@ def test_turns_that_no_size_shows_are_told(
     data = PoseSet("coco", tmp_path / "labels.json", ("nose",) * 17, tuple(images))
     notes = drop_misfits(data).notes
     assert list(notes) == image_notes(images, data.source)
-    assert [note[:65] for note in notes] == [
-        "1 of 3 pictures are turned or mirrored by EXIF, which their size "
+    assert [note[:63] for note in notes] == [
+        "1 of 3 images are turned or mirrored by EXIF, which their size "
     ] * told
     assert all(f"the first: a.{form}" in note for note in notes)
 
@@ -213,7 +213,7 @@ def test_only_named_formats_are_opened_whatever_the_name(tmp_path: Path) -> None
     for name in ("a.png", "b.jpg", "c.jpg"):
         for read in (read_image, upright_size, image_bytes):
             with pytest.raises(
-                PosetalkError, match="cannot be read as a picture: it is not a picture of a known form"
+                PosetalkError, match="cannot be read as an image: it is not an image of a known form"
             ):
                 read(tmp_path / name)
     photo(tmp_path / "d.txt", 8, 6, form="PNG")

@@ -173,14 +173,14 @@ def png_claiming(width, height):
 
 BAD_FILES = {
     "empty.jpg": (b"", "is empty"),
-    "text.jpg": (b"this is a letter, not a picture\n", "is not a picture"),
+    "text.jpg": (b"this is a letter, not an image\n", "is not an image"),
     "cut.jpg": (jpeg_bytes()[:1500], "damaged"),
     "cut.png": (png_bytes()[:1500], "damaged"),
-    "head.png": (png_bytes()[:20], "picture"),
+    "head.png": (png_bytes()[:20], "image"),
     "bomb.png": (png_claiming(100_000, 100_000), "178 million pixels"),
     "big.png": (png_claiming(13_350, 13_350), "178 million pixels"),
     "long.png": (png_claiming(40_000, 10), "32766 px a side"),
-    "flat.png": (png_claiming(0, 10), "picture"),
+    "flat.png": (png_claiming(0, 10), "image"),
     "hollow.png": (png_claiming(10, 10), "damaged"),
 }
 
@@ -196,14 +196,14 @@ def test_bad_files_get_one_sentence_with_their_name(name, tmp_path):
 
 
 def test_missing_files_folders_and_odd_paths(tmp_path):
-    with pytest.raises(PosetalkError, match=r"there is no picture .*gone\.jpg"):
+    with pytest.raises(PosetalkError, match=r"there is no image .*gone\.jpg"):
         read_image(tmp_path / "gone.jpg")
     with pytest.raises(PosetalkError, match="is a folder"):
         read_image(tmp_path)
-    with pytest.raises(PosetalkError, match="cannot read the picture"):
+    with pytest.raises(PosetalkError, match="cannot read the image"):
         read_image("a\0b.jpg")
     (tmp_path / "file").write_bytes(b"x")
-    with pytest.raises(PosetalkError, match="cannot read the picture"):
+    with pytest.raises(PosetalkError, match="cannot read the image"):
         read_image(tmp_path / "file" / "a.jpg")
 
 

@@ -150,7 +150,7 @@ def test_an_evaluation_without_a_picture_fails(
         out,
     ]
     assert run("evaluate", *words) == 2
-    assert "nothing could be located; skipped: gone.jpg: there is no picture" in capsys.readouterr().err
+    assert "nothing could be located; skipped: gone.jpg: there is no image" in capsys.readouterr().err
 
 
 LONG = "x" * 300

@@ -280,7 +280,7 @@ def test_what_is_saved(tmp_path: Path) -> None:
 
 def test_pictures_that_are_gone_cost_only_the_pictures(tmp_path: Path) -> None:
     _, told = saved(tmp_path, photos=False)
-    assert len(told) == 8 and all("not drawn: there is no picture" in line for line in told)
+    assert len(told) == 8 and all("not drawn: there is no image" in line for line in told)
     assert (tmp_path / "out" / "report.json").exists() and (tmp_path / "out" / "cases.png").exists()
 
 

@@ -49,10 +49,10 @@ def nowhere(settings: TrainSettings) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "there is no picture"),
+        (None, "there is no image"),
         (b"", "is empty"),
-        (b"hello", "not a picture"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(99), "not a picture"),
+        (b"hello", "not an image"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "not an image"),
     ],
 )
 def test_what_is_no_picture_is_told(content: bytes | None, says: str, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def bad(name: str, at: Path) -> list[object]:
         ("no images", "give their folder as --images"),
         ("no model", "give --model or --preset"),
         ("gone", "there is no file"),
-        ("no pictures", "there is no picture"),
+        ("no pictures", "there is no image"),
         ("not json", "data.json"),
         ("no share", "write it as other.json:0.5"),
         ("no number", "write it as other.json:0.5"),

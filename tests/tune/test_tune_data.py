@@ -80,7 +80,7 @@ def test_one_bad_sample_is_told_and_the_others_are_learned(teacher: ChatCollator
     for sentence, name, reason in zip(
         skipped,
         ("gone", "none", "empty", "mark"),
-        ("no picture", "cannot be read as a picture", "empty", "special token"),
+        ("no image", "cannot be read as an image", "empty", "special token"),
         strict=True,
     ):
         assert f"sample {name}: " in sentence and reason in sentence
@@ -115,7 +115,7 @@ def test_a_picture_on_its_side_is_measured_upright(
         ("", "is empty"),
         ("[]", "holds no samples"),
         ("{", "none of the records"),
-        (row("a", "9.png", "Where?", "Here."), "no sample that can be learned .*there is no picture"),
+        (row("a", "9.png", "Where?", "Here."), "no sample that can be learned .*there is no image"),
         (row("a", "9.png", "Where?", "Here.") + "{\n", "line 2"),
     ],
 )

@@ -76,7 +76,7 @@ def test_the_model_is_given_what_it_would_have_seen(llava: Path, talk: Path, tmp
 
 
 def test_how_pictures_are_made_ready_names_what_is_kept(llava: Path, talk: Path, tmp_path: Path) -> None:
-    """Padded pictures are not taken for cut ones."""
+    """Padded images are not taken for cut ones."""
     for pad in (False, True):
         tune_model(
             tiny(llava, talk, max_steps=1, pad_to_square=pad, feature_cache=str(tmp_path / "kept")),

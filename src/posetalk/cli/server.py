@@ -25,7 +25,7 @@ class Server:
         base_url: The address of a server with OpenAI's interface, such as http://localhost:8000/v1. The default
             is OpenAI's own.
         settings: A TOML file with these options and more (temperature, seed, timeout, retries,
-            requests_a_minute, tokens_a_minute). Options given beside it take the place of what it says.
+            requests_per_minute, tokens_per_minute). Options given beside it take the place of what it says.
         concurrency: The largest number of requests that wait for an answer at the same time. The default is 16.
         max_tokens: The largest number of tokens of an answer, thinking included. By default each task has its
             own number.

@@ -24,7 +24,7 @@ from posetalk.hub.card import CARD
 # Files and folders that are not uploaded: they name files of this machine, or nobody loads them.
 _LEFT_OUT = {
     "model": {
-        *("run.toml", "log.jsonl", "pictures.json", "skipped.txt", "probe.json"),
+        *("run.toml", "inputs.json", "log.jsonl", "pictures.json", "skipped.txt", "probe.json"),
         *("checkpoints", "adapters"),
     },
     "dataset": {"posetalk_bench.yaml", "utils.py"},  # for lmms-eval, with absolute paths

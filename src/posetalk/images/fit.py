@@ -40,10 +40,10 @@ def misfit(image: PoseImage, *, any_size: bool = False) -> str | None:
     scale = height / image.height if any_size else 1.0
     if _close(scale * image.width, width) and _close(scale * image.height, height):
         return None
-    sentence = f"labels say {image.width} x {image.height}, the upright picture is {width} x {height}"
+    sentence = f"labels say {image.width} x {image.height}, the upright image is {width} x {height}"
     if _close(image.height, width) and _close(image.width, height):
         return f"{sentence}; it was turned since, or labelled before it was"
-    return f"{sentence}; give the picture that was labelled"
+    return f"{sentence}; give the image that was labelled"
 
 
 def drop_misfits(data: PoseSet) -> PoseSet:
@@ -73,7 +73,7 @@ def _without_misfits(data: PoseSet) -> PoseSet:
     share = len(misfits) / len(labelled)
     if share > 0.5 or (not first.width and share > MANY and len(misfits) >= FEW):
         raise PosetalkError(
-            f"{len(misfits):,} of {len(labelled):,} pictures are not as {data.source} has them; the first, "
+            f"{len(misfits):,} of {len(labelled):,} images are not as {data.source} has them; the first, "
             f"{first.path}: {misfits[first.id]}"
         )
     sentences = [f"{image.path.name}: {misfits[image.id]}" for image in labelled if image.id in misfits]
@@ -122,7 +122,7 @@ def scale_and_orientation_notes(
     for image in sample:
         if labelled_size(image) is None and (size := _size_of_file(image)):
             reach.add(image.id, _labelled_points(image), size)
-    fault = reach.fault("labelled keypoints", "the upright pictures")
+    fault = reach.fault("labelled keypoints", "the upright images")
     if fault and fault.certain and not copies and len(reach.image_ids) >= FEW:
         raise PosetalkError(f"{source}: {fault.sentence}")
     return [*([f"{source}: {fault.sentence}"] if fault else []), *_orientation_notes(sample)]
@@ -134,7 +134,7 @@ def _orientation_notes(images: Sequence[PoseImage]) -> list[str]:
     if not turned:
         return []
     return [
-        f"{len(turned):,} of {len(images):,} pictures are turned or mirrored by EXIF, which their size does not show "
+        f"{len(turned):,} of {len(images):,} images are turned or mirrored by EXIF, which their size does not show "
         f"(the first: {turned[0].path.name}); they are read upright, and labels made before that do not fit: draw some "
         "with posetalk facts --draw"
     ]
@@ -177,6 +177,6 @@ def _points_outside(image: PoseImage, width: int, height: int) -> str | None:
     if not len(points) or outside.mean() <= OUTSIDE:
         return None
     return (
-        f"{outside.sum()} of {len(outside)} labelled keypoints lie outside the upright picture, which is "
-        f"{width} x {height}; give the picture that was labelled"
+        f"{outside.sum()} of {len(outside)} labelled keypoints lie outside the upright image, which is "
+        f"{width} x {height}; give the image that was labelled"
     )

@@ -79,9 +79,9 @@ def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
     if isinstance(source, np.ndarray):
         return _check_pixels(_to_rgb(source), "the array")
     if isinstance(source, Image.Image):
-        return _check_pixels(_decode_upright(source, "the picture"), "the picture")
+        return _check_pixels(_decode_upright(source, "the image"), "the image")
     if not isinstance(source, str | Path):
-        raise PosetalkError(f"a picture is a path, a Pillow image or an array, not {type(source).__name__}")
+        raise PosetalkError(f"an image is a path, a Pillow image or an array, not {type(source).__name__}")
     with open_image(Path(source)) as image:
         return _check_pixels(_decode_upright(image, str(source)), str(source))
 
@@ -129,20 +129,20 @@ def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise PosetalkError(f"{path} is a folder, not a picture")
+            raise PosetalkError(f"{path} is a folder, not an image")
         if not stat.S_ISREG(status.st_mode):
-            raise PosetalkError(f"{path} is no file; give a picture")
+            raise PosetalkError(f"{path} is no file; give an image")
         if status.st_size == 0:
-            raise PosetalkError(f"{path} is empty (0 bytes); fetch or save the picture again")
+            raise PosetalkError(f"{path} is empty (0 bytes); fetch or save the image again")
         with warnings.catch_warnings():
             # Pillow warns at half of its limit; ours is checked in _decode_upright
             warnings.simplefilter("ignore")
             image = Image.open(path if data is None else io.BytesIO(data), formats=readable_formats())
     except FileNotFoundError:
-        raise PosetalkError(f"there is no picture {path}; check the path") from None
+        raise PosetalkError(f"there is no image {path}; check the path") from None
     except UnidentifiedImageError:
         raise PosetalkError(
-            f"{path} cannot be read as a picture: it is not a picture of a known form ({', '.join(readable_formats())})"
+            f"{path} cannot be read as an image: it is not an image of a known form ({', '.join(readable_formats())})"
         ) from None
     except Image.DecompressionBombError:
         raise PosetalkError(
@@ -153,7 +153,7 @@ def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     except (
         Exception
     ) as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error ...
-        raise PosetalkError(f"cannot read the picture {path}: {_reason(error)}") from None
+        raise PosetalkError(f"cannot read the image {path}: {_reason(error)}") from None
     with image:
         yield image
 

@@ -1,7 +1,7 @@
 """LLaVAs that two cores can train: the bundled localiser's vision encoder and connector before a language model.
 
 Ordinary `LlavaForConditionalGeneration` folders, but for their vision encoder, which transformers knows once
-`posetalk.tune` (or `posetalk.model.movenet`) is imported. Neither has learned to talk about images.
+`posetalk.model.movenet` is imported. Neither has learned to talk about images.
 
 `small` has SmolLM2-135M. The bundled connector writes into the words of the bundled language model, which are SmolLM2's
 own turned to 256 directions. So its last layer can be carried over to SmolLM2's 576: the direction of "left

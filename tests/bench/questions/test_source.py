@@ -41,9 +41,9 @@ def mpii(at: Path, scale: float) -> Path:
     ("scale", "turn", "says"),
     [
         (1, 1, None),
-        (2, 1, "lie outside the upright pictures; made for larger ones?"),
-        (0.5, 1, "of the upright pictures; made for smaller ones?"),
-        (1, 3, "4 of 4 pictures are turned or mirrored by EXIF"),
+        (2, 1, "lie outside the upright images; made for larger ones?"),
+        (0.5, 1, "of the upright images; made for smaller ones?"),
+        (1, 3, "4 of 4 images are turned or mirrored by EXIF"),
     ],
 )
 def test_labels_without_sizes_are_held_against_the_photos(

@@ -119,7 +119,7 @@ def test_a_missing_picture_is_one_sentence_and_nothing_is_written(
         export_dataset(samples, out, form)
     (tmp_path / "text.jpg").write_text("no picture")
     samples.write_text(Sample("1-detail", 1, "text.jpg", "detail", (("A?", "B."),), "facts").line())
-    with pytest.raises(PosetalkError, match=r"text\.jpg cannot be read as a picture"):
+    with pytest.raises(PosetalkError, match=r"text\.jpg cannot be read as an image"):
         export_dataset(samples, out, form, images=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.jsonl", "text.jpg"]
 
