@@ -230,9 +230,7 @@ def test_turns_that_keep_the_size_are_told(
     said = notes(capfd.readouterr())
     assert len(said) == (turn > 1)
     for line in said:
-        assert (
-            f"{turned} of 4 images are turned or mirrored by EXIF, which their size does not show" in line
-        )
+        assert f"{turned} of 4 images are turned or mirrored by EXIF, which their size does not show" in line
         assert f"(the first: {4 - turned}.jpg)" in line and "made before that do not fit" in line
 
 
