@@ -86,23 +86,28 @@ def checkpoint() -> State:
 
 
 def write(folder: Path, state: State, form: str = "bin", config: dict[str, Any] = CONFIG) -> Path:
-    """As transformers 4.31 saves: shards, an index, config.json, and the pickle of the training arguments."""
+    """As transformers 4.31 saves: shards and an index, or one file; config.json; the pickled training arguments."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "training_args.bin").write_bytes(pickle.dumps(Path))
-    keys = list(state)
+    stem, end = ("pytorch_model", "bin") if form.endswith("bin") else ("model", "safetensors")
+    save_tensors = torch.save if end == "bin" else save_file
+    if form.startswith("one "):
+        save_tensors(state, folder / f"{stem}.{end}")
+        return folder
+    keys, names = list(state), {}
     for number, some in enumerate((keys[::2], keys[1::2]), 1):
-        shard = {key: state[key] for key in some}
-        if form == "bin":
-            torch.save(shard, folder / f"pytorch_model-0000{number}-of-00002.bin")
-        else:
-            save_file(shard, folder / f"model-0000{number}-of-00002.safetensors")
-    (folder / "pytorch_model.bin.index.json").write_text("{}")
+        name = f"{stem}-0000{number}-of-00002.{end}"
+        save_tensors({key: state[key] for key in some}, folder / name)
+        names |= dict.fromkeys(some, name)
+    size = sum(tensor.nbytes for tensor in state.values())
+    index = {"metadata": {"total_size": size}, "weight_map": names}
+    (folder / f"{stem}.{end}.index.json").write_text(json.dumps(index))
     return folder
 
 
 @pytest.fixture
-def towers(tiny_parts: tuple[Path, Path], tmp_path: Path) -> dict[str, str]:
+def parts(tiny_parts: tuple[Path, Path], tmp_path: Path) -> dict[str, str]:
     Dinov2Config(
         hidden_size=D,
         num_hidden_layers=BLOCKS,
@@ -115,7 +120,7 @@ def towers(tiny_parts: tuple[Path, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def image_words(state: State, pixels: Tensor) -> Tensor:
-    """The reference's vision tower and projector, (B, 3, S, S) -> (B, n, text width), LoRA beside the weights."""
+    """The reference's vision encoder and projector, (B, 3, S, S) -> (B, n, text width), LoRA beside the weights."""
     v = {key.removeprefix("vision_model."): value for key, value in state.items()}
     r, alpha = LORA["vision"]
 
@@ -164,15 +169,15 @@ def answer(state: State, words: Tensor, before: list[int], after: list[int]) -> 
     return logits
 
 
-@pytest.mark.parametrize("form", ["bin", "safetensors"])
+@pytest.mark.parametrize("form", ["bin", "safetensors", "one bin", "one safetensors"])
 @torch.no_grad()
-def test_it_answers_as_the_checkpoint(form: str, towers: dict[str, str], tmp_path: Path) -> None:
+def test_it_answers_as_the_checkpoint(form: str, parts: dict[str, str], tmp_path: Path) -> None:
     state = checkpoint()
-    convert(write(tmp_path / "locllm", state, form), tmp_path / "ours", **towers)
+    convert(write(tmp_path / "locllm", state, form), tmp_path / "ours", **parts)
     assert not [*(tmp_path / "ours").glob("*.bin")]
     model, tokenizer = load(tmp_path / "ours")
     assert len(tokenizer) == TEXT["vocab_size"]
-    assert model.config.crop == {"size": PATCH * SIDE, "padding": 1.0, "pixels": "clip"}
+    assert model.config.crop == {"size": PATCH * SIDE, "padding": 1.0, "pixels": "clip", "clip_box": True}
     assert model.config.connector == "linear"
     pixels = torch.randn(1, 3, PATCH * SIDE, PATCH * SIDE, generator=torch.Generator().manual_seed(1))
     words = image_words(state, pixels)
@@ -184,9 +189,9 @@ def test_it_answers_as_the_checkpoint(form: str, towers: dict[str, str], tmp_pat
     torch.testing.assert_close(logits, answer(state, words, before, after), atol=1e-5, rtol=0)
 
 
-def test_every_tensor_is_reported(towers: dict[str, str], tmp_path: Path) -> None:
+def test_every_tensor_is_reported(parts: dict[str, str], tmp_path: Path) -> None:
     state = checkpoint()
-    rows = convert(write(tmp_path / "locllm", state), tmp_path / "ours", **towers)
+    rows = convert(write(tmp_path / "locllm", state), tmp_path / "ours", **parts)
     assert {row.source: row.shape for row in rows} == {
         key: tuple(value.shape) for key, value in state.items()
     }
@@ -205,13 +210,13 @@ def test_every_tensor_is_reported(towers: dict[str, str], tmp_path: Path) -> Non
     assert lora in rows
 
 
-def test_small_deltas_survive_half_precision(towers: dict[str, str], tmp_path: Path) -> None:
+def test_small_deltas_survive_half_precision(parts: dict[str, str], tmp_path: Path) -> None:
     """The reference keeps LoRA in float32 beside a language model in bfloat16."""
     state = checkpoint()
     key = "model.layers.0.self_attn.q_proj."
     state[f"{key}weight"] = state[f"{key}weight"].bfloat16()
     state[f"{key}lora_B"] = state[f"{key}lora_B"] * 1e-3
-    convert(write(tmp_path / "locllm", state), tmp_path / "ours", **towers)
+    convert(write(tmp_path / "locllm", state), tmp_path / "ours", **parts)
     model, _ = load(tmp_path / "ours")
     found = model.state_dict()["model.language_model.layers.0.self_attn.q_proj.weight"]
     delta = 2 * state[f"{key}lora_B"] @ state[f"{key}lora_A"]
@@ -227,8 +232,7 @@ def no_folder(folder: Path) -> None:
 
 
 def no_weights(folder: Path) -> None:
-    write(folder, checkpoint())
-    for file in folder.glob("pytorch_model-*"):
+    for file in write(folder, checkpoint()).glob("pytorch_model*"):
         file.unlink()
 
 
@@ -367,23 +371,23 @@ def void(_: object) -> None:
         ),
     ],
 )
-def test_refusals(make: Callable[[Path], None], words: str, towers: dict[str, str], tmp_path: Path) -> None:
+def test_refusals(make: Callable[[Path], None], words: str, parts: dict[str, str], tmp_path: Path) -> None:
     make(tmp_path / "locllm")
     with pytest.raises(PosetalkError, match=words) as error:
-        convert(tmp_path / "locllm", tmp_path / "ours", **towers)
+        convert(tmp_path / "locllm", tmp_path / "ours", **parts)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ours").exists()
     assert not (tmp_path / "locllm" / "ran").exists()
 
 
-def test_nothing_is_written_over(towers: dict[str, str], tmp_path: Path) -> None:
+def test_nothing_is_written_over(parts: dict[str, str], tmp_path: Path) -> None:
     source = write(tmp_path / "locllm", checkpoint())
     with pytest.raises(PosetalkError, match="is there already; give a folder that is new or empty"):
-        convert(source, source, **towers)
+        convert(source, source, **parts)
     assert json.loads((source / "config.json").read_text()) == CONFIG
 
 
-def test_another_tower_is_refused(tiny_parts: tuple[Path, Path], tmp_path: Path) -> None:
+def test_another_vision_encoder_is_refused(tiny_parts: tuple[Path, Path], tmp_path: Path) -> None:
     source = write(tmp_path / "locllm", checkpoint())
     with pytest.raises(PosetalkError, match="is a llama model; LocLLM's is a dinov2"):
         convert(source, tmp_path / "ours", vision=str(tiny_parts[1]), text=str(tiny_parts[1]))
