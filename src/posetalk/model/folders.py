@@ -50,7 +50,7 @@ def load_errors(what: str, name: object) -> Iterator[None]:
     except (PosetalkError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # damaged files, an unreachable hub; a tokenizer's panic is no Exception
-        if "tiktoken" in str(error):  # what transformers tries last with a tokenizer.model
+        if "tiktoken` is required" in str(error):  # what transformers tries last with a tokenizer.model
             raise PosetalkError(_tokenizer_fault(name)) from error
         raise PosetalkError(
             f"cannot load the {what} from {name}: {_reason(error)} (give a folder, or a hub id with the network up)"
