@@ -242,9 +242,14 @@ def no_network() -> None:
     raise OSError
 
 
-def test_shards_without_an_index_are_read(parts: dict[str, str], tmp_path: Path) -> None:
+def test_shards_without_an_index_are_read_and_other_words_are_told(
+    parts: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (write(tmp_path / "locllm", checkpoint()) / "pytorch_model.bin.index.json").unlink()
-    assert convert(tmp_path / "locllm", tmp_path / "ours", **parts)
+    assert convert(tmp_path / "locllm", tmp_path / "ours", **parts, wording=str(constants(tmp_path)))
+    assert not caplog.messages
+    assert convert(tmp_path / "locllm", tmp_path / "plain", **parts)
+    assert [message for message in caplog.messages if "trained with LocLLM's words" in message]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from transformers import AutoConfig, LlamaConfig
 from posetalk.atomic_files import check_free, whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import model_data, save_card, shown_path
+from posetalk.messages import log
 from posetalk.model.files import load_part, make_config, named_weights, save
 from posetalk.model.folders import check_config, load_errors
 from posetalk.model.locllm_checkpoint import (
@@ -138,6 +139,11 @@ def convert(
         "",
         "The licences of that checkpoint and of the data hold.",
     ]
+    if wording == "posetalk":
+        log.warning(
+            "note: the checkpoint was trained with LocLLM's words and will be asked with posetalk's; for its own "
+            "answers give datasets/constants.py of the LocLLM code as wording"
+        )
     with whole_folder(out) as part:
         save(model, tokenizer, part)
         save_card(part, model_data(vision, base), card)
