@@ -99,15 +99,16 @@ def write_mpii(tmp_path: Path) -> Path:
 
 
 def test_an_evaluation_clips_cocos_boxes_alone(
-    clipping: Localizer, labels: EvaluateSettings, write_mpii: Path, tmp_path: Path
+    clipping: Localizer,
+    labels: EvaluateSettings,
+    write_mpii: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    evaluate_model(labels, tmp_path / "coco", localizer=lambda: clipping)
+    monkeypatch.setattr(Localizer, "from_pretrained", lambda *_, **__: clipping)
+    evaluate_model(labels, tmp_path / "coco")
     assert clipping.crop.clip_box
-    evaluate_model(
-        labels.model_copy(update={"annotations": str(write_mpii)}),
-        tmp_path / "mpii",
-        localizer=lambda: clipping,
-    )
+    evaluate_model(labels.model_copy(update={"annotations": str(write_mpii)}), tmp_path / "mpii")
     assert not clipping.crop.clip_box
 
 
