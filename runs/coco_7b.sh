@@ -32,5 +32,8 @@ images = "$COCO/train2017"
 vision_encoder = "facebook/dinov2-large"
 language_model = "lmsys/vicuna-7b-v1.5"
 connector = "$CONNECTOR"
+
+[model.crop]
+clip_box = true
 TOML
 torchrun --nproc-per-node "${PROCESSES:-4}" -m posetalk train "$OUT/settings.toml" --out "$OUT"

@@ -32,6 +32,7 @@ sys.meta_path.insert(0, Nothing())
 CORE = [
     *("torch", "transformers", "safetensors", "peft", "cv2", "matplotlib", "accelerate", "trl", "datasets"),
     *("gguf", "openai", "pyarrow", "skimage", "tokenizers", "pandas"),
+    *("sentencepiece", "google"),
 ]
 
 

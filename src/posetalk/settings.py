@@ -204,6 +204,10 @@ class CropSettings(Settings):
     pixels: Literal["clip", "imagenet", "half"] = "clip"
     """Mean and standard deviation that pixels are normalised by: `clip` is what LocLLM fed to DINOv2, `imagenet`
     what DINOv2 was trained with, `half` maps 0..255 to -1..1 (MobileNet encoders)."""
+    clip_box: bool = False
+    """Clip a box to the pixels of its image before the square is made, as LocLLM and HRNet do with COCO's boxes: it
+    loses one pixel of width and height, and what lies outside the image. Boxes of MPII and LSP, which are made from
+    other labels, are not clipped."""
 
 
 class LoraSettings(Settings):
@@ -425,6 +429,9 @@ class EvaluateSettings(Settings):
     """Of digits, the likeliest (`greedy`) or the mean of their distribution (`expected`)."""
     flip_test: bool = False
     """Average with the answer for the mirrored crop."""
+    score: Literal["locllm"] | None = None
+    """How a keypoint's confidence is computed: as LocLLM does (`locllm`), to compare AP with its; None for the
+    readout's own way. It ranks people, and moves no keypoint."""
 
 
 class LocateSettings(Settings):

@@ -177,5 +177,5 @@ def test_clip_box(box, clipped):
     ids=str,
 )
 def test_boxes_wholly_outside_are_refused(box):
-    with pytest.raises(PosetalkError, match=r"lies outside its picture of 100 x 80 px"):
+    with pytest.raises(PosetalkError, match=r"lies outside its image of 100 x 80 px"):
         clip_box(box, 100, 80)

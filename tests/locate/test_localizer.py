@@ -129,7 +129,7 @@ def test_many_pictures_at_a_time_are_answered_as_one_by_one(sharp, tmp_path: Pat
     found = list(looking.locate_all(asked, POINTS[:4]))  # type: ignore[arg-type]
     wrong = [str(one) for one in found if isinstance(one, PosetalkError)]
     assert [type(one) for one in (found[1], found[4])] == [PosetalkError] * 2 and len(wrong) == 2
-    assert "there is no image" in wrong[0] and "lies outside the picture of 90 x 60 px" in wrong[1]
+    assert "there is no image" in wrong[0] and "lies outside the image of 90 x 60 px" in wrong[1]
     del found[4], found[1]
     for picture, wanted, one in zip(pictures, boxes, found, strict=True):
         alone = Localizer(*sharp).set_image(picture).locate(wanted, POINTS[:4])

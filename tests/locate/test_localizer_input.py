@@ -98,7 +98,7 @@ BOXES = {
     "words": ("10,20,30,40", "four numbers"),
     "a number": (5, "four numbers"),
     "nothing in it": ([None], "four numbers"),
-    "outside": ((500, 0, 10, 10), "lies outside the picture of 120 x 80 px"),
+    "outside": ((500, 0, 10, 10), "lies outside the image of 120 x 80 px"),
     "huge": ((0, 0, 1e200, 1e200), "far too large"),
     "tiny": ((5, 5, 1e-9, 1e-9), "positive side"),
 }

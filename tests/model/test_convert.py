@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import pickle
 from collections.abc import Callable
@@ -12,181 +11,36 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn import functional as F
-from transformers import Dinov2Config, LlamaConfig, LlamaForCausalLM
+from tests.model.reference import CONFIG, PATCH, SIDE, TEXT, D, State, answer, checkpoint, image_words, write
 
 from posetalk.errors import PosetalkError
 from posetalk.model.convert import ConvertedTensor, convert
 from posetalk.model.files import load
 
-D, HEADS, BLOCKS, PATCH, GRID, SIDE = 32, 4, 2, 14, 5, 4  # positions learned on 5 x 5 patches, used on 4 x 4
-LORA = {"vision": (4, 6.0), "llm": (8, 16.0)}  # r, alpha; not alike, so that they cannot be mistaken
-TEXT = {
-    "vocab_size": 258,
-    "hidden_size": 24,
-    "intermediate_size": 40,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
-    "rms_norm_eps": 1e-3,
-    "max_position_embeddings": 64,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-}
-CONFIG = {
-    **TEXT,
-    "model_type": "locllm",
-    "crop_size": PATCH * SIDE,
-    "im_patch_token": 258,
-    **{f"lora_{tower}_enable": True for tower in LORA},
-    **{f"lora_{tower}_r": r for tower, (r, _) in LORA.items()},
-    **{f"lora_{tower}_alpha": alpha for tower, (_, alpha) in LORA.items()},
-}
-State = dict[str, Tensor]
 
-
-def checkpoint() -> State:
-    """Random tensors under the keys of the LocLLM code."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "cls_token": (1, 1, D),
-        "mask_token": (1, D),
-        "pos_embed": (1, 1 + GRID**2, D),
-        "patch_embed.proj.weight": (D, 3, PATCH, PATCH),
-        "patch_embed.proj.bias": (D,),
-        "norm.weight": (D,),
-        "norm.bias": (D,),
-    }
-    r = LORA["vision"][0]
-    for block in (f"blocks.{i}." for i in range(BLOCKS)):
-        for name, out, into in (
-            ("attn.qkv", 3 * D, D),
-            ("attn.proj", D, D),
-            ("mlp.fc1", 64, D),
-            ("mlp.fc2", D, 64),
-        ):
-            shapes |= {f"{block}{name}.weight": (out, into), f"{block}{name}.bias": (out,)}
-        for name in ("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias", "ls1.gamma", "ls2.gamma"):
-            shapes[block + name] = (D,)
-        for part in "qv":
-            shapes |= {f"{block}attn.lora_A_{part}": (r, D), f"{block}attn.lora_B_{part}": (D, r)}
-    shapes = {f"vision_model.{key}": shape for key, shape in shapes.items()}
-    width, r = TEXT["hidden_size"], LORA["llm"][0]
-    shapes |= {"mm_projector.weight": (width, D), "mm_projector.bias": (width,)}
-    shapes |= {
-        key: tuple(value.shape) for key, value in LlamaForCausalLM(LlamaConfig(**TEXT)).state_dict().items()
-    }
-    for layer in (f"model.layers.{i}.self_attn." for i in range(2)):
-        shapes[f"{layer}rotary_emb.inv_freq"] = (3,)
-        for part in "qv":
-            shapes |= {f"{layer}{part}_proj.lora_A": (r, width), f"{layer}{part}_proj.lora_B": (width, r)}
-    generator = torch.Generator().manual_seed(0)
-    return {key: 0.2 * torch.randn(shape, generator=generator) for key, shape in shapes.items()}
-
-
-def write(folder: Path, state: State, form: str = "bin", config: dict[str, Any] = CONFIG) -> Path:
-    """As transformers 4.31 saves: shards, an index, config.json, and the pickle of the training arguments."""
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "training_args.bin").write_bytes(pickle.dumps(Path))
-    keys = list(state)
-    for number, some in enumerate((keys[::2], keys[1::2]), 1):
-        shard = {key: state[key] for key in some}
-        if form == "bin":
-            torch.save(shard, folder / f"pytorch_model-0000{number}-of-00002.bin")
-        else:
-            save_file(shard, folder / f"model-0000{number}-of-00002.safetensors")
-    (folder / "pytorch_model.bin.index.json").write_text("{}")
-    return folder
-
-
-@pytest.fixture
-def towers(tiny_parts: tuple[Path, Path], tmp_path: Path) -> dict[str, str]:
-    Dinov2Config(
-        hidden_size=D,
-        num_hidden_layers=BLOCKS,
-        num_attention_heads=HEADS,
-        image_size=PATCH * GRID,
-        patch_size=PATCH,
-        mlp_ratio=2,
-    ).save_pretrained(tmp_path / "vision")
-    return {"vision": str(tmp_path / "vision"), "text": str(tiny_parts[1])}
-
-
-def image_words(state: State, pixels: Tensor) -> Tensor:
-    """The reference's vision tower and projector, (B, 3, S, S) -> (B, n, text width), LoRA beside the weights."""
-    v = {key.removeprefix("vision_model."): value for key, value in state.items()}
-    r, alpha = LORA["vision"]
-
-    def linear(name: str, x: Tensor) -> Tensor:
-        return x @ v[f"{name}.weight"].T + v[f"{name}.bias"]
-
-    def norm(name: str, x: Tensor) -> Tensor:
-        return F.layer_norm(x, (D,), v[f"{name}.weight"], v[f"{name}.bias"], eps=1e-6)
-
-    def heads(x: Tensor) -> Tensor:
-        return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
-
-    x = F.conv2d(pixels, v["patch_embed.proj.weight"], v["patch_embed.proj.bias"], stride=PATCH)
-    x = torch.cat([v["cls_token"].expand(len(x), -1, -1), x.flatten(2).mT], dim=1)
-    grid = v["pos_embed"][:, 1:].mT.reshape(1, D, GRID, GRID)
-    grid = F.interpolate(grid, scale_factor=((SIDE + 0.1) / GRID, (SIDE + 0.1) / GRID), mode="bicubic")
-    x = x + torch.cat([v["pos_embed"][:, :1], grid.flatten(2).mT], dim=1)
-    for block in (f"blocks.{i}" for i in range(BLOCKS)):
-        y = norm(f"{block}.norm1", x)
-        q, k, value = linear(f"{block}.attn.qkv", y).split(D, dim=2)
-        low = {part: y @ v[f"{block}.attn.lora_A_{part}"].T for part in "qv"}
-        q = q + low["q"] @ v[f"{block}.attn.lora_B_q"].T * alpha / r
-        value = value + low["v"] @ v[f"{block}.attn.lora_B_v"].T * alpha / r
-        seen = (heads(q) @ heads(k).mT / math.sqrt(D // HEADS)).softmax(-1) @ heads(value)
-        x = x + v[f"{block}.ls1.gamma"] * linear(f"{block}.attn.proj", seen.transpose(1, 2).flatten(2))
-        y = F.gelu(linear(f"{block}.mlp.fc1", norm(f"{block}.norm2", x)))
-        x = x + v[f"{block}.ls2.gamma"] * linear(f"{block}.mlp.fc2", y)
-    return linear("mm_projector", norm("norm", x)[:, 1:])
-
-
-def answer(state: State, words: Tensor, before: list[int], after: list[int]) -> Tensor:
-    """The reference's logits (1, T, vocabulary): words between embeddings, LoRA by hooks beside the weights."""
-    llama = LlamaForCausalLM(LlamaConfig(**TEXT)).eval()
-    llama.load_state_dict({key: state[key] for key in llama.state_dict()})
-    r, alpha = LORA["llm"]
-
-    def beside(a: Tensor, b: Tensor) -> Callable[..., Tensor]:
-        return lambda _, args, out: out + args[0] @ a.T @ b.T * alpha / r
-
-    for name, module in llama.named_modules():
-        if f"{name}.lora_A" in state:
-            module.register_forward_hook(beside(state[f"{name}.lora_A"], state[f"{name}.lora_B"]))
-    embed = state["model.embed_tokens.weight"]
-    inputs = torch.cat([embed[before], words[0], embed[after]])[None]
-    logits: Tensor = llama(inputs_embeds=inputs).logits
-    return logits
-
-
-@pytest.mark.parametrize("form", ["bin", "safetensors"])
+@pytest.mark.parametrize("form", ["bin", "safetensors", "one bin", "one safetensors"])
 @torch.no_grad()
-def test_it_answers_as_the_checkpoint(form: str, towers: dict[str, str], tmp_path: Path) -> None:
+def test_it_answers_as_the_checkpoint(form: str, parts: dict[str, str], tmp_path: Path) -> None:
     state = checkpoint()
-    convert(write(tmp_path / "locllm", state, form), tmp_path / "ours", **towers)
+    convert(write(tmp_path / "locllm", state, form), tmp_path / "ours", **parts)
     assert not [*(tmp_path / "ours").glob("*.bin")]
     model, tokenizer = load(tmp_path / "ours")
     assert len(tokenizer) == TEXT["vocab_size"]
-    assert model.config.crop == {"size": PATCH * SIDE, "padding": 1.0, "pixels": "clip"}
+    assert model.config.crop == {"size": PATCH * SIDE, "padding": 1.0, "pixels": "clip", "clip_box": True}
     assert model.config.connector == "linear"
     pixels = torch.randn(1, 3, PATCH * SIDE, PATCH * SIDE, generator=torch.Generator().manual_seed(1))
     words = image_words(state, pixels)
     found = model.model.get_image_features(pixels).pooler_output
     torch.testing.assert_close(found, words, atol=1e-5, rtol=0)
-    before, after = [0, 7, 40], [5, 6, 250]
+    before, after = [1, 7, 40], [5, 6, 250]
     ids = torch.tensor([before + [model.config.image_token_id] * SIDE**2 + after])
     logits = model(input_ids=ids, pixel_values=pixels).logits
     torch.testing.assert_close(logits, answer(state, words, before, after), atol=1e-5, rtol=0)
 
 
-def test_every_tensor_is_reported(towers: dict[str, str], tmp_path: Path) -> None:
+def test_every_tensor_is_reported(parts: dict[str, str], tmp_path: Path) -> None:
     state = checkpoint()
-    rows = convert(write(tmp_path / "locllm", state), tmp_path / "ours", **towers)
+    rows = convert(write(tmp_path / "locllm", state), tmp_path / "ours", **parts)
     assert {row.source: row.shape for row in rows} == {
         key: tuple(value.shape) for key, value in state.items()
     }
@@ -205,13 +59,13 @@ def test_every_tensor_is_reported(towers: dict[str, str], tmp_path: Path) -> Non
     assert lora in rows
 
 
-def test_small_deltas_survive_half_precision(towers: dict[str, str], tmp_path: Path) -> None:
+def test_small_deltas_survive_half_precision(parts: dict[str, str], tmp_path: Path) -> None:
     """The reference keeps LoRA in float32 beside a language model in bfloat16."""
     state = checkpoint()
     key = "model.layers.0.self_attn.q_proj."
     state[f"{key}weight"] = state[f"{key}weight"].bfloat16()
     state[f"{key}lora_B"] = state[f"{key}lora_B"] * 1e-3
-    convert(write(tmp_path / "locllm", state), tmp_path / "ours", **towers)
+    convert(write(tmp_path / "locllm", state), tmp_path / "ours", **parts)
     model, _ = load(tmp_path / "ours")
     found = model.state_dict()["model.language_model.layers.0.self_attn.q_proj.weight"]
     delta = 2 * state[f"{key}lora_B"] @ state[f"{key}lora_A"]
@@ -227,8 +81,7 @@ def no_folder(folder: Path) -> None:
 
 
 def no_weights(folder: Path) -> None:
-    write(folder, checkpoint())
-    for file in folder.glob("pytorch_model-*"):
+    for file in write(folder, checkpoint()).glob("pytorch_model*"):
         file.unlink()
 
 
@@ -367,23 +220,23 @@ def void(_: object) -> None:
         ),
     ],
 )
-def test_refusals(make: Callable[[Path], None], words: str, towers: dict[str, str], tmp_path: Path) -> None:
+def test_refusals(make: Callable[[Path], None], words: str, parts: dict[str, str], tmp_path: Path) -> None:
     make(tmp_path / "locllm")
     with pytest.raises(PosetalkError, match=words) as error:
-        convert(tmp_path / "locllm", tmp_path / "ours", **towers)
+        convert(tmp_path / "locllm", tmp_path / "ours", **parts)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ours").exists()
     assert not (tmp_path / "locllm" / "ran").exists()
 
 
-def test_nothing_is_written_over(towers: dict[str, str], tmp_path: Path) -> None:
+def test_nothing_is_written_over(parts: dict[str, str], tmp_path: Path) -> None:
     source = write(tmp_path / "locllm", checkpoint())
     with pytest.raises(PosetalkError, match="is there already; give a folder that is new or empty"):
-        convert(source, source, **towers)
+        convert(source, source, **parts)
     assert json.loads((source / "config.json").read_text()) == CONFIG
 
 
-def test_another_tower_is_refused(tiny_parts: tuple[Path, Path], tmp_path: Path) -> None:
+def test_another_vision_encoder_is_refused(tiny_parts: tuple[Path, Path], tmp_path: Path) -> None:
     source = write(tmp_path / "locllm", checkpoint())
     with pytest.raises(PosetalkError, match="is a llama model; LocLLM's is a dinov2"):
         convert(source, tmp_path / "ours", vision=str(tiny_parts[1]), text=str(tiny_parts[1]))

@@ -20,7 +20,7 @@ NAMES = [
     ("posellm7b", "did you mean posellm-7b"),
     ("posellm-7b", "is a recipe without weights; train it"),
     ("locllm-7b", "is a recipe without weights; train it"),
-    ("tiny", "tiny is no model for this: it talks about pictures"),
+    ("tiny", "tiny is no model for this: it talks about images"),
     ("./runs/model", "there is no folder ./runs/model, and no hub id is written like that"),
     ("runs/mine/model", "there is no folder"),
     ("my model", "there is no folder"),

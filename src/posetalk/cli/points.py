@@ -122,6 +122,7 @@ def evaluate(
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
+    score: Literal["locllm"] | None = None,
 ) -> None:
     """Score a model on labelled people: AP and OKS for COCO-style labels, PCKh for MPII, PCK for LSP.
 
@@ -153,6 +154,8 @@ def evaluate(
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
             their distribution. It has no effect on `point`.
         flip_test: Look at the mirrored image too, and average both answers. It takes twice the time.
+        score: How a keypoint's confidence, by which AP ranks people, is computed: `locllm` as LocLLM does, from
+            digits alone. The default is the way of the readout.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -170,6 +173,7 @@ def evaluate(
         readout=readout,
         decoding=decoding,
         flip_test=flip_test,
+        score=score,
     )
     prepare_for_models()
     print(evaluate_model(settings, out, compare=compare or ()).to_markdown())
@@ -292,27 +296,32 @@ def convert(
     out: Path,
     *,
     vision_encoder: str = "facebook/dinov2-large",
-    tokenizer: str = "lmsys/vicuna-7b-v1.5",
+    tokenizer: str | None = None,
     wording: str = "posetalk",
+    dimensions: Literal[2, 3] | None = None,
 ) -> None:
     """Convert a checkpoint of the LocLLM code into a model folder, and print what became of each tensor.
 
-    Needs the extra `model`.
+    The model cuts people out and reads prompts as the LocLLM code does. Needs the extra `model`.
 
-    Example: `posetalk convert locllm-checkpoint converted --wording theirs.toml`
+    Example: `posetalk convert LocLLM/coco converted --wording LocLLM/datasets/constants.py`
 
     Args:
-        source: The checkpoint folder, with config.json and pytorch_model*.bin or safetensors files.
+        source: The checkpoint folder, with config.json, pytorch_model*.bin or model*.safetensors files, and those
+            of the tokenizer.
         out: A new folder for the model.
         vision_encoder: A folder or hub id that has the configuration of the vision encoder.
-        tokenizer: A folder or hub id that has the tokenizer of the language model.
-        wording: `posetalk`, or a TOML file with the words around a question that the checkpoint was trained
-            with.
+        tokenizer: A folder or hub id that has the tokenizer of the language model. The default is the tokenizer
+            in the checkpoint folder, or lmsys/vicuna-7b-v1.5 where there is none.
+        wording: `posetalk`, or the words that the checkpoint was trained with: datasets/constants.py of the
+            LocLLM code, or a TOML file with the words around a question.
+        dimensions: How many coordinates the checkpoint answers with. The default is to tell by its name. Those
+            of three (h36m) cannot be converted.
     """
     quiet()
     from posetalk.model.convert import convert as run
 
-    rows = run(source, out, vision=vision_encoder, text=tokenizer, wording=wording)
+    rows = run(source, out, vision=vision_encoder, text=tokenizer, wording=wording, dimensions=dimensions)
     for row in rows:
         shape = " x ".join(map(str, row.shape))
         print(f"{row.source} -> {row.target or 'left out'}  ({shape})  {row.note}".rstrip())

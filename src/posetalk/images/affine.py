@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posetalk.errors import PosetalkError
+from posetalk.settings import CropSettings
 from posetalk.types import Box, Floats
 
 
@@ -101,6 +102,23 @@ def square_of(box: Box, size: int, padding: float = 1.0) -> Square:
     return Square(center=box.center, side=max(box.w, box.h) * padding, size=size)
 
 
+def crop_square(box: Box, crop: CropSettings, width: int, height: int) -> Square:
+    """The square that a person is cut out by, as a model's settings say.
+
+    Args:
+        box: px of the full image.
+        crop: the model's settings.
+        width: of the full image, px.
+        height: of the full image, px.
+
+    Raises:
+        PosetalkError: As `clip_box`, where the settings ask for it.
+    """
+    if crop.clip_box:
+        box = clip_box(box, width, height)
+    return square_of(box, crop.size, crop.padding)
+
+
 def clip_box(box: Box, width: int, height: int) -> Box:
     """Clip a box to an image of width x height px, as HRNet's and LocLLM's COCO readers do.
 
@@ -114,8 +132,8 @@ def clip_box(box: Box, width: int, height: int) -> Box:
     x2, y2 = box.x + box.w, box.y + box.h
     if x2 <= 0 or y2 <= 0 or box.x > width - 1 or box.y > height - 1:
         raise PosetalkError(
-            f"the box {box.xywh} lies outside its picture of {width} x {height} px; "
-            "give x,y,width,height in pixels of that picture"
+            f"the box {box.xywh} lies outside its image of {width} x {height} px; "
+            "give x,y,width,height in pixels of that image"
         )
     left, top = max(0.0, box.x), max(0.0, box.y)
     right, bottom = min(width - 1.0, left + box.w - 1), min(height - 1.0, top + box.h - 1)

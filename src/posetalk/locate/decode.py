@@ -58,8 +58,8 @@ class DecodedKeypoints:
     Attributes:
         xy: (P, K, 2) coordinates in 0..1 of the crop, origin top left.
         std: (P, K, 2) standard deviations of the answers' distributions, in crop sides; None for greedy digits.
-        score: (P, K) for `point` the expected OKS; for digits the mean probability of the six digits (LocLLM's
-            confidence without the constant tokens, which are always near 1).
+        score: (P, K) for `point` the expected OKS; for digits the mean probability of the six digits (for LocLLM's
+            confidence see `Localizer`).
         visible: (P, K) probability that the keypoint is visible; None for digits.
     """
 

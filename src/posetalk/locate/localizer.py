@@ -16,7 +16,7 @@ import torch
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.coco import AREA_OF_BOX
-from posetalk.images.affine import Square, square_of
+from posetalk.images.affine import Square, crop_square
 from posetalk.images.opening import Pixels, cut, normalise, read_image
 from posetalk.locate.decode import DecodedKeypoints, Prefix, decode, heat_maps, prefill, read, settle
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, PrefixCache, as_list, checked_boxes
@@ -28,6 +28,7 @@ from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, 
 from posetalk.types import Box, Floats, Poses, frozen_array
 
 Decoding = Literal["greedy", "expected"]
+Score = Literal["locllm"]
 N_BRANCHES = 3  # values of each digit that the decoding `expected` follows
 NAME_SIMILARITY = 0.85  # difflib's ratio for a misspelt name: `lft knee` for `left_knee`, but not `left heel`
 REFINE_MARGIN = 1.25  # a person found without a box is located again in the keypoints' box times this
@@ -54,9 +55,14 @@ class Localizer:
             `expected` takes the mean of the digits' distribution, whose standard deviation gives the score.
         flip_test: Also locate mirrored keypoints in the mirrored crop, and average.
         batch_size: The number of people that are processed at once.
+        score: None for the readout's own: the expected OKS, or for greedy digits their mean probability. `locllm` for
+            LocLLM's confidence: the mean probability of the five characters of each coordinate. The first two, `0.`,
+            are the same in every answer and count as certain, so it is (2 + 3 p) / 5 for a mean probability p of the
+            digits. For comparisons of AP; it needs the readout `digits`.
 
     Raises:
-        PosetalkError: an unknown readout or decoding, a batch size below 1, or a readout that the model does not have.
+        PosetalkError: an unknown readout, decoding or score, a batch size below 1, a readout that the model does not
+            have, or a score that the readout does not have.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Localizer:
         decoding: Decoding = "expected",
         flip_test: bool = False,
         batch_size: int = 8,
+        score: Score | None = None,
     ) -> None:
         self.model = model.eval()
         self.readout = readout or model.config.readout
@@ -82,6 +89,13 @@ class Localizer:
             )
         if self.readout == "point" and not model.config.cells:
             raise PosetalkError("this model has no readout 'point'; ask it for 'digits'")
+        if score is not None and score not in get_args(Score):
+            raise PosetalkError(f"there is no score {score!r}; choose locllm, or leave it out")
+        if score and self.readout == "point":
+            raise PosetalkError(
+                "the score 'locllm' is of digits, and this readout is 'point'; ask for 'digits'"
+            )
+        self.score = score
         self.conversation = conversation(model.config, tokenizer)
         self.crop = crop_settings(model.config)
         self.decoding, self.flip_test, self.batch_size = decoding, flip_test, int(batch_size)
@@ -101,6 +115,7 @@ class Localizer:
         decoding: Decoding = "expected",
         flip_test: bool = False,
         batch_size: int = 8,
+        score: Score | None = None,
     ) -> Self:
         """Load a model.
 
@@ -112,6 +127,7 @@ class Localizer:
             decoding: See `Localizer`.
             flip_test: See `Localizer`.
             batch_size: See `Localizer`.
+            score: See `Localizer`.
 
         Raises:
             PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; as
@@ -126,6 +142,7 @@ class Localizer:
             decoding=decoding,
             flip_test=flip_test,
             batch_size=batch_size,
+            score=score,
         )
 
     @property
@@ -155,7 +172,7 @@ class Localizer:
     def _current_image(self) -> OpenedImage:
         image: OpenedImage | None = getattr(self._of_thread, "image", self._first_image)
         if image is None:
-            raise PosetalkError("no picture yet; call set_image(picture) before locate")
+            raise PosetalkError("no image yet; call set_image(image) before locate")
         return image
 
     @property
@@ -271,7 +288,7 @@ class Localizer:
         )
         if limit is not None and length > limit:
             raise PosetalkError(
-                f"the keypoint {point.name[:40]!r} is described in {length} tokens, the picture's and the "
+                f"the keypoint {point.name[:40]!r} is described in {length} tokens, the image's and the "
                 f"answer's among them, and the model takes {limit}; describe it in fewer words"
             )
 
@@ -300,8 +317,8 @@ class Localizer:
         for box in boxes or ():
             if not opened.overlaps(box):
                 height, width = image.shape[:2]
-                raise PosetalkError(f"the box {box.xywh} lies outside the picture of {width} x {height} px")
-            self._square(box, mirrored=False)  # refuses what is too large or too small to be cut out
+                raise PosetalkError(f"the box {box.xywh} lies outside the image of {width} x {height} px")
+            self._square(Crop(image, box, None), mirrored=False)  # refuses what cannot be cut out
         return opened
 
     def _locate_opened(self, opened: list[OpenedImage], points: tuple[Keypoint, ...]) -> list[Poses]:
@@ -314,7 +331,8 @@ class Localizer:
             if image.boxes is None:
                 first_pose = next(first_poses)
                 box = Box.around(first_pose.xy[0], REFINE_MARGIN)
-                image = replace(image, boxes=[box if image.overlaps(box) else image.full_box])
+                margin = 1.0 if self.crop.clip_box else 0.0
+                image = replace(image, boxes=[box if image.overlaps(box, margin) else image.full_box])
                 box_score = frozen_array(first_pose.score.mean(1))
             with_boxes.append(image)
             box_scores.append(box_score)
@@ -365,7 +383,9 @@ class Localizer:
             std = None if std is None or mirrored[1] is None else np.sqrt((std**2 + mirrored[1] ** 2) / 2)
             visible = None if visible is None or mirrored[3] is None else (visible + mirrored[3]) / 2
         boxes = tuple(crop.box for crop in crops)
-        if std is not None and self.readout == "digits":
+        if self.score == "locllm":
+            score = (2 + 3 * score) / 5
+        elif std is not None and self.readout == "digits":
             score = expected_oks(std, oks_scale(boxes, points))
         names = tuple(p.name for p in points)
         return Poses(xy, score, names, boxes, std, None if visible is None else visible > 0.5)
@@ -373,7 +393,7 @@ class Localizer:
     def _locate_crops(
         self, crops: list[Crop], points: tuple[Keypoint, ...], mirrored: bool
     ) -> tuple[Floats, Floats | None, Floats, Floats | None]:
-        squares = [self._square(crop.box, mirrored) for crop in crops]
+        squares = [self._square(crop, mirrored) for crop in crops]
         decoded = self._decode(crops, squares, points, mirrored)
         uv, score = decoded.xy.double().cpu().numpy(), decoded.score.double().cpu().numpy()
         xy = np.stack([square.denormalise(points_uv) for square, points_uv in zip(squares, uv, strict=True)])
@@ -381,9 +401,9 @@ class Localizer:
         std = None if decoded.std is None else decoded.std.double().cpu().numpy() * sides
         return xy, std, score, None if decoded.visible is None else decoded.visible.double().cpu().numpy()
 
-    def _square(self, box: Box, mirrored: bool) -> Square:
-        square = square_of(box, self.crop.size, self.crop.padding)
-        return Square(square.center, square.side, square.size, flip=mirrored)
+    def _square(self, crop: Crop, mirrored: bool) -> Square:
+        height, width = crop.image.shape[:2]
+        return replace(crop_square(crop.box, self.crop, width, height), flip=mirrored)
 
     def _decode(
         self, crops: list[Crop], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool

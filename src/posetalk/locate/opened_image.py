@@ -49,11 +49,11 @@ class OpenedImage:
         """One crop for each box."""
         return [Crop(self.image, box, self.cache) for box in self.boxes or ()]
 
-    def overlaps(self, box: Box) -> bool:
-        """Whether some of the box lies in the image."""
+    def overlaps(self, box: Box, margin: float = 0.0) -> bool:
+        """Whether some of the box lies in the image, whose last `margin` pixels do not count."""
         height, width = self.image.shape[:2]
         left, top, right, bottom = box.xyxy
-        return left < width and top < height and right > 0 and bottom > 0
+        return left < width - margin and top < height - margin and right > 0 and bottom > 0
 
 
 def checked_boxes(boxes: Boxes | None) -> list[Box] | None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoTokenizer, LlamaConfig
+from transformers import AutoConfig, LlamaConfig
 
 from posetalk.atomic_files import check_free, whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import model_data, save_card, shown_path
+from posetalk.messages import log
 from posetalk.model.files import load_part, make_config, named_weights, save
 from posetalk.model.folders import check_config, load_errors
+from posetalk.model.locllm_checkpoint import (
+    TEXT,
+    check_dimensions,
+    is_legacy,
+    read_config,
+    read_tensors,
+    read_tokenizer,
+)
 from posetalk.model.names import PRESETS
 from posetalk.model.posellm import PoseLLM
+from posetalk.prompt.locllm import read_wording
 from posetalk.settings import CropSettings, ModelSettings
 
 BASE = PRESETS["locllm-7b"]
@@ -36,10 +43,6 @@ VISION = {  # transformers' names of DINOv2's parts -> facebookresearch's, repla
     "lambda1": "gamma",
     "layernorm.": "norm.",
 }
-# Of config.json; nothing about rotary embeddings, which the reference's attention always has plain with base 10000.
-TEXT = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"]
-TEXT += ["num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "bos_token_id", "eos_token_id"]
-LORA = [f"lora_{part}_{key}" for part in ("vision", "llm") for key in ("enable", "r", "alpha")]
 
 
 @dataclass(frozen=True)
@@ -64,50 +67,66 @@ def convert(
     out: str | Path,
     *,
     vision: str = BASE.vision_encoder,
-    text: str = BASE.language_model,
+    text: str | None = None,
     wording: str = "posetalk",
+    dimensions: Literal[2, 3] | None = None,
 ) -> list[ConvertedTensor]:
     """Convert a checkpoint of the LocLLM code into a model folder, its LoRA merged.
 
+    The model cuts people out and reads prompts as the LocLLM code does, see `CropSettings.clip_box` and
+    `Wording.whitespace`. To ask with LocLLM's own words too, give them as `wording`.
+
     Args:
-        source: the checkpoint's folder: config.json and pytorch_model*.bin or safetensors.
+        source: the checkpoint's folder: config.json; pytorch_model*.bin or model*.safetensors, whole or in shards; the
+            tokenizer's files.
         out: a new folder for the model.
         vision: folder or hub id of the DINOv2, for its configuration alone.
-        text: folder or hub id of the language model, for its tokenizer alone.
-        wording: `posetalk`, or a TOML file with the words around a question that it was trained with.
+        text: folder or hub id of the language model, for its tokenizer alone; None for the tokenizer in `source`, or
+            Vicuna's where there is none.
+        wording: `posetalk`, or the words that it was trained with: a TOML file with the words around a question, or
+            `datasets/constants.py` of the LocLLM code, of which the descriptions are read and nothing is run.
+        dimensions: how many coordinates it answers with; None to tell by its name. Three are refused.
 
     Returns:
         A row for each use of a tensor; a fused one has three.
 
     Raises:
-        PosetalkError: no checkpoint at `source`; a tensor missing, left over or of another shape; a pickle of more than
-            tensors; `out` is not empty.
+        PosetalkError: no checkpoint at `source`, or one of 3-D; a tensor missing, left over or of another shape; a
+            pickle of more than tensors; weights of two saves; Git LFS pointers in place of files; `out` is not empty.
 
     Source:
         LocLLM (arXiv 2406.04659), whose code wrote the checkpoint.
     """
     source, out = Path(source), Path(out)
-    tensors = _read_tensors(source)
+    check_dimensions(source, dimensions)
+    tensors = read_tensors(source)
     check_config(str(source), "LocLLM checkpoint")
-    reference = _read_config(source / "config.json")
+    reference = read_config(source / "config.json")
     check_free(out)
-    crop = CropSettings.check({"size": reference["crop_size"], "padding": 1.0, "pixels": "clip"}, str(source))
+    base = text or BASE.language_model
+    crop = BASE.crop.model_dump() | {"size": reference["crop_size"]}
     settings = ModelSettings(
-        vision_encoder=vision, language_model=text, connector="linear", crop=crop, wording=wording
+        vision_encoder=vision,
+        language_model=base,
+        connector="linear",
+        crop=CropSettings.check(crop, str(source)),
     )
-    vision_config = load_part(AutoConfig, vision, "vision tower's configuration")
-    tokenizer = load_part(AutoTokenizer, text, "tokenizer")
+    legacy = is_legacy(source, base)
+    words = read_wording(wording).model_copy(update={"whitespace": "strip" if legacy else "strip_prefix"})
+    vision_config = load_part(AutoConfig, vision, "vision encoder's configuration")
+    tokenizer = read_tokenizer(source, text, base, legacy)
     if vision_config.model_type != "dinov2":
         raise PosetalkError(
             f"{vision} is a {vision_config.model_type} model; LocLLM's is a dinov2, give its folder"
         )
     grid = vision_config.image_size // vision_config.patch_size
-    vision_config.image_size = crop.size  # the table of positions is resampled here, once
+    vision_config.image_size = settings.crop.size  # the table of positions is resampled here, once
     with load_errors("LocLLM checkpoint", source):  # numbers of config.json that make no network
         with torch.device("meta"):
             model = PoseLLM(
                 make_config(settings, vision_config, LlamaConfig(**{key: reference[key] for key in TEXT}))
             )
+        model.config.wording = words.model_dump(mode="json")
         state, rows = _convert_tensors(model.state_dict(), tensors, reference, grid, source)
     model.load_state_dict(state, assign=True)
     card = [
@@ -120,41 +139,15 @@ def convert(
         "",
         "The licences of that checkpoint and of the data hold.",
     ]
+    if wording == "posetalk":
+        log.warning(
+            "note: the checkpoint was trained with LocLLM's words and will be asked with posetalk's; for its own "
+            "answers give datasets/constants.py of the LocLLM code as wording"
+        )
     with whole_folder(out) as part:
         save(model, tokenizer, part)
-        save_card(part, model_data(vision, text), card)
+        save_card(part, model_data(vision, base), card)
     return rows
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        return {key: data[key] for key in (*TEXT, *LORA, "crop_size")}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        what = f"{file} is missing or not of a LocLLM checkpoint ({type(error).__name__}: {error})"
-        raise PosetalkError(f"{what}; give the whole folder, as the LocLLM code wrote it") from None
-
-
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    if not folder.is_dir():
-        raise PosetalkError(f"no LocLLM checkpoint at {folder}: the folder does not exist; check the path")
-    shards = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-    if not shards:
-        raise PosetalkError(f"no weights in {folder}; give a folder with pytorch_model*.bin or *.safetensors")
-    return {key: tensor for shard in shards for key, tensor in _read_shard(shard).items()}
-
-
-def _read_shard(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        # 14 GB at 7B stay on the disk until they are written; torch maps only its newer, zipped form.
-        table = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except Exception:  # whatever a damaged file raises; torch's own words advise to run the pickle
-        table = None
-    if isinstance(table, dict) and all(isinstance(tensor, Tensor) for tensor in table.values()):
-        return table
-    raise PosetalkError(f"{file} is damaged or holds more than plain tensors; get it again or as safetensors")
 
 
 def _convert_tensors(

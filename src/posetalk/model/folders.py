@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ _SPARE_PARAMETERS, _SPARE_MODULES = 10**7, 1000
 _ATTENTION = "attn_implementation"
 _CODE = ("trust_remote_code", "custom code")
 _UNSAFE = ("weights_only", "torch.load", "pickle")
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_SENTENCEPIECE = {
+    "sentencepiece": "sentencepiece",
+    "protobuf": "google.protobuf",
+}  # packages and their modules
 
 
 @contextmanager
@@ -44,6 +50,8 @@ def load_errors(what: str, name: object) -> Iterator[None]:
     except (PosetalkError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # damaged files, an unreachable hub; a tokenizer's panic is no Exception
+        if "tiktoken` is required" in str(error):  # what transformers tries last with a tokenizer.model
+            raise PosetalkError(_tokenizer_fault(name)) from error
         raise PosetalkError(
             f"cannot load the {what} from {name}: {_reason(error)} (give a folder, or a hub id with the network up)"
         ) from error
@@ -61,8 +69,38 @@ def _reason(error: BaseException) -> str:
     return (line or type(error).__name__)[:300].strip()
 
 
+def _tokenizer_fault(name: object) -> str:
+    missing = []
+    for package, module in _SENTENCEPIECE.items():
+        try:
+            import_module(module)
+        except ImportError:
+            missing.append(package)
+    if not missing:
+        return f"the tokenizer.model of {name} is damaged or of another kind; get it again"
+    return (
+        f"the tokenizer of {name} is a tokenizer.model, which is read with {' and '.join(missing)}: pip install "
+        "'posetalk[model]'"
+    )
+
+
+def check_pointer(file: Path, what: str) -> None:
+    """Check that git has fetched a large file. what: it should hold.
+
+    Raises:
+        PosetalkError: it lies there as a pointer to itself.
+    """
+    with file.open("rb") as opened:
+        if opened.read(len(_POINTER)) == _POINTER:
+            raise PosetalkError(f"{file} is a Git LFS pointer, not {what}: run git lfs pull in its folder")
+
+
 def read_object(file: Path) -> dict[str, Any]:
-    """A JSON file that holds an object. Errors: it cannot be read, it holds something else."""
+    """A JSON file that holds an object.
+
+    Raises:
+        PosetalkError: it cannot be read, it holds something else.
+    """
     try:
         data = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -73,11 +111,17 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def check_config(name: str, what: str) -> None:
-    """Errors: as `check_name`; a config.json, of a folder or of the hub, that cannot be read, asks for more layers than
-    any network has, or names code on the hub for its attention."""
+    """Check a model's name and its configuration.
+
+    Raises:
+        PosetalkError: as `check_name`; a config.json, of a folder or of the hub, that cannot be read, asks for more
+            layers than any network has, or names code on the hub for its attention.
+    """
     with load_errors(what, name):
         check_name(name, what)
         if Path(name).is_dir():
+            for file in Path(name).glob("tokenizer.*"):
+                check_pointer(file, "the tokenizer")
             config: Any = Path(name) / "config.json"
         else:
             config = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
@@ -115,7 +159,11 @@ def _fetched_weights(name: str) -> list[Path]:
 
 
 def check_weights(name: str, what: str) -> None:
-    """Errors: a folder without safetensors, or with adapters, which are no whole model."""
+    """Check that a folder holds weights that can be loaded.
+
+    Raises:
+        PosetalkError: no safetensors, Git LFS pointers in their place, or adapters, which are no whole model.
+    """
     folder = Path(name)
     if not folder.is_dir():
         return
@@ -128,12 +176,18 @@ def check_weights(name: str, what: str) -> None:
         raise PosetalkError(
             f"{name} holds adapters, no whole {what}; give the folder that they are merged in"
         )
+    for file in weights:
+        check_pointer(file, "the weights")
     if not weights:
         check_pickles(folder)
 
 
 def check_pickles(folder: Path) -> None:
-    """Errors: the folder holds pickles. Call where there are no safetensors."""
+    """Call where there are no safetensors.
+
+    Raises:
+        PosetalkError: the folder holds pickles.
+    """
     if pickle := next((file for file in sorted(folder.iterdir()) if file.suffix in _PICKLES), None):
         raise PosetalkError(
             f"the weights in {folder} are pickles ({pickle.name}), which can run code and are not loaded; convert them "
@@ -144,7 +198,8 @@ def check_pickles(folder: Path) -> None:
 def adapters_of(name: str | Path) -> dict[str, Any] | None:
     """What adapter_config.json of a folder says; None for a folder without, and for a hub id.
 
-    Errors: it cannot be read, it is of no LoRA, it lies beside whole weights, the adapters are not there.
+    Raises:
+        PosetalkError: it cannot be read, it is of no LoRA, it lies beside whole weights, the adapters are not there.
     """
     folder = Path(name)
     if not (folder / ADAPTERS).exists():
@@ -168,8 +223,10 @@ def adapters_of(name: str | Path) -> dict[str, Any] | None:
 def limit_size(name: str, what: str) -> Iterator[None]:
     """While a network is built inside, it may not grow far beyond the weights of the folder or hub id `name`.
 
-    A configuration can ask for terabytes, or for layers without end. Errors: it does; weights that are not those that
-    were saved.
+    A configuration can ask for terabytes, or for layers without end.
+
+    Raises:
+        PosetalkError: it does; weights that are not those that were saved.
     """
     files = sorted(Path(name).glob("*.safetensors")) if Path(name).is_dir() else _fetched_weights(name)
     if Path(name).is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import constants, get_session, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
@@ -11,29 +12,35 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from posetalk.errors import PosetalkError
 from posetalk.inputs import OWN_MODELS
-from posetalk.settings import ModelSettings
+from posetalk.settings import CropSettings, ModelSettings
 
 # DINOv2 ViT-L/14 with its final norm, 224 px -> 256 tokens; Vicuna-7B-v1.5 (PoseLLM section 3, LocLLM section 3).
+_PARTS: dict[str, Any] = {
+    "vision_encoder": "facebook/dinov2-large",
+    "language_model": "lmsys/vicuna-7b-v1.5",
+    "crop": CropSettings(clip_box=True),
+}
 PRESETS = {
-    "posellm-7b": ModelSettings(
-        vision_encoder="facebook/dinov2-large", language_model="lmsys/vicuna-7b-v1.5", connector="mlp"
-    ),
-    "locllm-7b": ModelSettings(
-        vision_encoder="facebook/dinov2-large", language_model="lmsys/vicuna-7b-v1.5", connector="linear"
-    ),
+    "posellm-7b": ModelSettings(**_PARTS, connector="mlp"),
+    "locllm-7b": ModelSettings(**_PARTS, connector="linear"),
 }
 _PURPOSES = {
     "bundled": "finds keypoints (locate, evaluate, train, calibrate)",
-    "small": "talks about pictures (tune, chat, bench)",
-    "tiny": "talks about pictures (tune, chat, bench)",
+    "small": "talks about images (tune, chat, bench)",
+    "tiny": "talks about images (tune, chat, bench)",
 }
 _SIMILARITY = 0.75  # of difflib's ratio: "bundeld", "posellm7b"
 _TIMEOUT = 5.0  # seconds until a hub that does not answer counts as out of reach
 
 
 def check_name(name: str, what: str) -> None:
-    """Errors: what is no folder, and no hub id that can be asked for: a recipe, a model of ours for something else or
-    nearly the name of one, a name that no hub has, a hub out of reach that the model was not fetched from before."""
+    """Check that a model can be asked for by this name.
+
+    Raises:
+        PosetalkError: what is no folder, and no hub id that can be asked for: a recipe, a model of ours for something
+            else or nearly the name of one, a name that no hub has, a hub out of reach that the model was not fetched
+            from before.
+    """
     if Path(name).is_dir():
         return
     if name in PRESETS:

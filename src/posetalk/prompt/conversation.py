@@ -41,8 +41,8 @@ class AnswerTemplate:
 class Conversation:
     """Writes prompts for one tokenizer.
 
-    prefix(n): `Image: ` and n image tokens. The image token's id is one past the vocabulary: it is never looked up,
-    its place is taken by what the connector makes of the image (as in LocLLM).
+    prefix: `Image: ` and the image tokens. The image token's id is one past the vocabulary: it is never looked up, its
+    place is taken by what the connector makes of the image (as in LocLLM).
     question_token: stands for a question that is read apart from the image; None where its words stand behind it.
     """
 
@@ -58,15 +58,32 @@ class Conversation:
         self.tokenizer = tokenizer
         self.wording = wording
         start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        self.prefix = tuple(start + self._encode(wording.image) + [image_token] * image_tokens)
+        before = wording.image if wording.whitespace == "keep" else wording.image.rstrip()
+        self.prefix = tuple(start + self._encode(before) + [image_token] * image_tokens)
         self.answer = self._answer()
 
     def question(self, keypoint: Keypoint, *, first: bool = True) -> tuple[int, ...]:
-        """Token ids from the end of the image to `Answer:`."""
-        return tuple(self._encode(self.wording.ask(keypoint, first=first)))
+        """Token ids from the end of the image, or of the answer before, to `Answer:`."""
+        text = self.wording.ask(keypoint, first=first)
+        if self.wording.whitespace == "keep":
+            return tuple(self._encode(text))
+        text = text.lstrip() if first else text
+        ids = self._encode(text)
+        if self.wording.whitespace == "strip_prefix" and text[:1] not in ("", " "):
+            ids = self._without_prefix(ids)
+        return tuple(ids)
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _without_prefix(self, ids: list[int]) -> list[int]:
+        """Without the blank that SentencePiece put before a text. The first token is looked up anew as the rest of its
+        letters, as the reference did, even where another split of them would be in the vocabulary."""
+        first = self.tokenizer.convert_ids_to_tokens(ids[0])
+        if not first.startswith("▁"):
+            return ids
+        rest = [self.tokenizer.convert_tokens_to_ids(first[1:])] if len(first) > 1 else []
+        return rest + ids[1:]
 
     def _single(self, character: str) -> int:
         index = self.tokenizer.convert_tokens_to_ids(character)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import field_validator
 
@@ -23,6 +24,11 @@ class Wording(Settings):
     """What stands before the coordinates."""
     sentences: dict[str, str] = {}
     """Own descriptions by keypoint name, in place of the skeleton's; a keypoint without one stays so."""
+    whitespace: Literal["keep", "strip", "strip_prefix"] = "keep"
+    """White space beside the image tokens. `keep`: a blank before and a new line after. `strip`: none, which is how
+    the LLaMA tokenizer of transformers 4.31 read LocLLM's prompts with `legacy: true`. `strip_prefix`: none, nor the
+    blank that SentencePiece puts in front of a text, after the image tokens and between rounds of a chain (`legacy:
+    false`). `posetalk convert` sets it as the checkpoint's tokenizer says; new models keep it."""
 
     @field_validator("keypoint", "question")
     @classmethod
@@ -42,5 +48,9 @@ class Wording(Settings):
 
 
 def wording(name: str | Path) -> Wording:
-    """`posetalk` (ours) or the path of a wording TOML. Errors: unreadable, unknown keys, unknown {fields}."""
+    """The wording called `posetalk` (ours), or that of a TOML file.
+
+    Raises:
+        PosetalkError: unreadable, unknown keys, unknown {fields}.
+    """
     return Wording() if name == "posetalk" else Wording.load(name)

@@ -16,7 +16,7 @@ from posetalk.atomic_files import whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.formats.visible_flags import has_visible_flags
 from posetalk.hub.card import model_data, save_card, shown_path
-from posetalk.images.affine import square_of
+from posetalk.images.affine import crop_square
 from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import oks_scale
@@ -158,14 +158,17 @@ class _Predicted(NamedTuple):
 @torch.no_grad()
 def _predict(model: PoseLLM, tokenizer: Any, truth: PoseSet, points: Skeleton) -> _Predicted:
     talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
+    if truth.name != "coco":
+        crop = crop.model_copy(update={"clip_box": False})
     questions = read(model, talk, points.keypoints)
     rows: list[list[Tensor]] = []
     skipped: dict[str, None] = {}
     for image, person in track(scored_people(truth), "looking"):
         box = truth.cropped(person.box, crop.padding)
-        square = square_of(box, crop.size, crop.padding)
         try:
             image_pixels = read_image(image.path)
+            height, width = image_pixels.shape[:2]
+            square = crop_square(box, crop, width, height)
         except PosetalkError as error:
             skipped[str(error)] = None
             continue

@@ -73,7 +73,10 @@ def evaluate_model(
             readout=settings.readout,
             decoding=settings.decoding,
             flip_test=settings.flip_test,
+            score=settings.score,
         )
+        if truth.name != "coco":  # MPII's and LSP's boxes are no boxes in their labels
+            model.crop = model.crop.model_copy(update={"clip_box": False})
         jobs: list[LocateJob] = (
             labelled_jobs(truth, model.crop.padding)
             if detections is None

@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.visible_flags import has_visible_flags
-from posetalk.images.affine import Square, square_of
+from posetalk.images.affine import Square, clip_box, square_of
 from posetalk.images.augment import augment
+from posetalk.images.opening import upright_size
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout, TrainSettings
 from posetalk.skeleton import Skeleton
@@ -20,7 +21,9 @@ from posetalk.train.feature_cache import FeatureCache, VisionFeatures, crop_pixe
 from posetalk.train.interpolated import interpolated_keypoints
 from posetalk.train.packing import CHAIN, PackedSequence, pack
 from posetalk.train.target import Target, labelled_targets
-from posetalk.types import Person, PoseSet
+from posetalk.types import Box, Person, PoseImage, PoseSet
+
+_PLAIN = CropSettings()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,11 +38,14 @@ class TrainingExample:
 
 
 def training_examples(
-    data: PoseSet, skeleton: Skeleton, without_keypoints: Sequence[str] = (), padding: float = 1.0
+    data: PoseSet,
+    skeleton: Skeleton,
+    without_keypoints: Sequence[str] = (),
+    crop: CropSettings = _PLAIN,
 ) -> list[TrainingExample]:
     """The people of a data set with at least one labelled keypoint that is not left out; crowds are left out.
 
-    padding: the model's own (CropSettings.padding); boxes that are padded already are not padded again.
+    crop: the model's own; boxes that are padded already are not padded again, and COCO's are clipped where it says so.
     """
     if len(skeleton) != len(data.keypoint_names):
         raise PosetalkError(
@@ -51,11 +57,22 @@ def training_examples(
     visible_flags = has_visible_flags(person for _, person in people)
     return [
         TrainingExample(
-            image.path, replace(person, box=data.cropped(person.box, padding)), skeleton, visible_flags
+            image.path, replace(person, box=_box(data, image, person, crop)), skeleton, visible_flags
         )
         for image, person in people
         if bool((person.labelled & learned).any())
     ]
+
+
+def _box(data: PoseSet, image: PoseImage, person: Person, crop: CropSettings) -> Box:
+    box = data.cropped(person.box, crop.padding)
+    if not crop.clip_box or data.name != "coco":
+        return box
+    try:
+        size = (image.width, image.height) if image.width and image.height else upright_size(image.path)
+        return clip_box(box, *size)
+    except PosetalkError:  # no image, or outside of it; whoever reads the examples says so
+        return box
 
 
 def view_targets(

@@ -196,7 +196,7 @@ def _people(
         data_set = drop_misfits(data_set)
         notes |= dict.fromkeys(data_set.notes)
         skipped |= dict.fromkeys(data_set.skipped)
-        sets.append((data, training_examples(data_set, labels, settings.without_keypoints, crop.padding)))
+        sets.append((data, training_examples(data_set, labels, settings.without_keypoints, crop)))
     unreadable = unreadable_images(
         (e.image for _, examples_of_set in sets for e in examples_of_set), checked_images, arguments
     )
