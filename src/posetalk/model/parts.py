@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -46,9 +47,26 @@ def part_config(name: str) -> PreTrainedConfig:
 
 
 def known_crop(vision_encoder: str) -> dict[str, Any]:
-    """The settings of `CropSettings` that a known vision encoder was trained with: size and pixels. Others: none."""
+    """`size` and `pixels` of `CropSettings` for a known vision encoder; nothing for another."""
     crop: dict[str, Any] = known_parts()["vision_encoders"].get(vision_encoder, {}).get("crop", {})
     return dict(crop)
+
+
+def with_parts(
+    model: Mapping[str, Any], vision_encoder: str | None, language_model: str | None
+) -> dict[str, Any]:
+    """The keys of `ModelSettings` with these parts in place of those that are there.
+
+    A known vision encoder brings its crop, of which `model` says what is to be otherwise.
+    """
+    changed = dict(model)
+    if language_model:
+        changed["language_model"] = language_model
+    if vision_encoder:
+        changed["vision_encoder"] = vision_encoder
+        crop = model.get("crop", {})
+        changed["crop"] = known_crop(vision_encoder) | crop if isinstance(crop, dict) else crop
+    return changed
 
 
 def encoder_config(config: PreTrainedConfig) -> PreTrainedConfig:
