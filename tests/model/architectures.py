@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tests.conftest import byte_tokenizer
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -20,7 +21,6 @@ from transformers import (
 )
 
 from posetalk.settings import CropSettings, LoraSettings, ModelSettings
-from tests.conftest import byte_tokenizer
 
 SIZE = 64
 _SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}

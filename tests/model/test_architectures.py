@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from tests.model.architectures import SIZE, tiny_parts
+from transformers import PhiConfig, PhiForCausalLM
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.localizer import Localizer
@@ -20,9 +22,12 @@ from posetalk.train.losses import LossSettings, forward_with_loss
 from posetalk.train.packing import collate, pack
 from posetalk.train.target import Target
 from posetalk.types import Box
-from tests.model.architectures import SIZE, tiny_parts
 
-POINTS = [Keypoint("nose", "the tip of the nose"), Keypoint("left heel"), Keypoint("chin", "its lowest point")]
+POINTS = [
+    Keypoint("nose", "the tip of the nose"),
+    Keypoint("left heel"),
+    Keypoint("chin", "its lowest point"),
+]
 PLACES = [(0.1, 0.25), (0.7, 0.999), (0.4145, 0.0)]
 
 NETWORKS = [
@@ -103,7 +108,9 @@ def test_lora_finds_query_and_value_of_every_layer(tmp_path: Path, vision: str) 
 
 def test_lora_on_a_convolutional_encoder_is_refused(tmp_path: Path) -> None:
     settings = tiny_parts(tmp_path, "dinov3 convnext", "qwen3")
-    with pytest.raises(PosetalkError, match="LoRA finds no layer called q_proj.* in the vision_tower; choose"):
+    with pytest.raises(
+        PosetalkError, match=r"LoRA finds no layer called q_proj.* in the vision_tower; choose"
+    ):
         set_trainable(build(settings)[0], settings)
 
 
@@ -114,9 +121,13 @@ def test_training_and_answering_see_the_same_patches(tmp_path: Path, vision: str
     with torch.no_grad():
         learned = model.train().model.vision_output(pixels).last_hidden_state
         asked = model.eval().model.vision_output(pixels).last_hidden_state
-        every = model.model.vision_tower(pixels, **({"interpolate_pos_encoding": True} if vision == "siglip" else {}))
+        every = model.model.vision_tower(
+            pixels, **({"interpolate_pos_encoding": True} if vision == "siglip" else {})
+        )
     torch.testing.assert_close(learned, asked)
-    first = {"dinov3": 4, "registers": 4, "siglip": 0, "dinov3 convnext": 1}[vision]  # class, registers, pooled
+    first = {"dinov3": 4, "registers": 4, "siglip": 0, "dinov3 convnext": 1}[
+        vision
+    ]  # class, registers, pooled
     torch.testing.assert_close(asked, every.last_hidden_state[:, first:])
     assert asked.shape[1] == (4 if "convnext" in vision else 16) == model.config.image_seq_length
 
@@ -133,11 +144,23 @@ def test_a_patch_moved_in_the_image_moves_among_the_tokens(tmp_path: Path) -> No
     assert seen.argmax() == 3  # the top right of 4 x 4
 
 
+def test_a_head_with_a_bias_is_refused(tmp_path: Path) -> None:
+    settings = tiny_parts(tmp_path, "dinov3", "llama")
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    PhiForCausalLM(PhiConfig(**small, vocab_size=258)).save_pretrained(tmp_path / "text")
+    with pytest.raises(PosetalkError, match="has a bias, which a PoseLLM does not save; choose another"):
+        build(settings)
+
+
 def test_an_encoder_that_wants_more_than_pixels_is_refused(tmp_path: Path) -> None:
     settings = tiny_parts(tmp_path, "siglip", "llama")
     config = json.loads((tmp_path / "vision" / "config.json").read_text())
     config["model_type"] = "siglip2"  # NaFlex: of patches that are cut out before
-    config["vision_config"] = {**config["vision_config"], "model_type": "siglip2_vision_model", "num_patches": 9}
+    config["vision_config"] = {
+        **config["vision_config"],
+        "model_type": "siglip2_vision_model",
+        "num_patches": 9,
+    }
     config["text_config"]["model_type"] = "siglip2_text_model"
     (tmp_path / "vision" / "config.json").write_text(json.dumps(config))
     with pytest.raises(PosetalkError, match="cannot load the vision tower"):

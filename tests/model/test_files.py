@@ -20,9 +20,7 @@ from posetalk.settings import ModelSettings
 @pytest.mark.parametrize(("name", "connector"), [("posellm-7b", 20_979_712), ("locllm-7b", 4_198_400)])
 def test_presets_train_as_many_numbers_as_the_papers(name: str, connector: int) -> None:
     settings = PRESETS[name]
-    config = make_config(
-        settings, part_config(settings.vision_encoder), part_config(settings.language_model)
-    )
+    config = make_config(settings, part_config(settings.vision_encoder), part_config(settings.language_model))
     with torch.device("meta"):
         model = set_trainable(PoseLLM(config), settings)
     assert trainable_parameters(model) == {

@@ -25,7 +25,6 @@ from transformers import (
 
 from posetalk.errors import PosetalkError
 from posetalk.model.files import image_tokens, load_part, make_config
-from posetalk.model.names import PRESETS
 from posetalk.model.parts import context_size, encoder_config, known_crop, known_parts, part_config
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
@@ -187,7 +186,12 @@ def test_a_language_model_that_would_not_see_the_image_is_refused(text: PreTrain
 
 
 def test_the_encoder_of_images_is_loaded_out_of_a_pair(tmp_path: Path) -> None:
-    small_encoder = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    small_encoder = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     pair = SiglipModel(
         SiglipConfig(
             vision_config=small_encoder | {"image_size": 64, "patch_size": 16},

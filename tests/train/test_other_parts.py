@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.model.architectures import tiny_parts
 
 from posetalk.cli import main
 from posetalk.model.files import load
 from posetalk.model.parts import with_parts
 from posetalk.settings import TrainSettings
-from tests.model.architectures import tiny_parts
 
 ENCODER = "google/siglip2-base-patch16-224"
 HALF = {"size": 224, "pixels": "half"}
@@ -51,7 +51,9 @@ def test_known_parts_are_named_and_bring_their_crop(
 ) -> None:
     out = hub / "run"
     parts = ["--vision-encoder", ENCODER, "--language-model", "Qwen/Qwen3-0.6B"]
-    (hub / "run.toml").write_text("batch_size = 1\nmax_steps = 1\nbf16 = false\nnum_workers = 0\nkeypoints_per_view = 2\n")
+    (hub / "run.toml").write_text(
+        "batch_size = 1\nmax_steps = 1\nbf16 = false\nnum_workers = 0\nkeypoints_per_view = 2\n"
+    )
     assert run("train", hub / "run.toml", *preset, *parts, *data(settings), "--out", out) == 0
     saved = TrainSettings.load(out / "run.toml")
     assert saved.model is not None

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.model.architectures import tiny_parts
 
 from posetalk.model.files import build, conversation, load
 from posetalk.skeleton import Keypoint
 from posetalk.train.losses import IGNORE, forward_with_loss
 from posetalk.train.packing import PackedSequence, collate, pack
 from posetalk.train.target import Target
-from tests.model.architectures import tiny_parts
 
 POINTS = [
     Keypoint("nose", "the tip of the nose"),

@@ -227,7 +227,8 @@ def train(
         )
     if given.get("start") and (vision_encoder or language_model):
         raise PosetalkError(
-            f"{settings} starts from a saved model, which has its parts; leave out --vision-encoder and --language-model"
+            f"{settings} starts from a saved model, which has its parts; leave out --vision-encoder and "
+            "--language-model"
         )
     need("accelerate", "train")
     quiet()

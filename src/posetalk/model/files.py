@@ -89,9 +89,7 @@ def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
         )
     with load_errors("vision tower", settings.vision_encoder):
         wanted = encoder_config(load_part(AutoConfig, settings.vision_encoder, "vision tower"))
-    vision = load_part(
-        AutoModel, settings.vision_encoder, "vision tower", config=wanted, dtype=torch.float32
-    )
+    vision = load_part(AutoModel, settings.vision_encoder, "vision tower", config=wanted, dtype=torch.float32)
     text = load_part(AutoModelForCausalLM, settings.language_model, "language model", dtype=torch.float32)
     tokenizer = load_part(AutoTokenizer, settings.language_model, "tokenizer")
     with load_errors("vision tower", settings.vision_encoder):

@@ -73,7 +73,7 @@ def encoder_config(config: PreTrainedConfig) -> PreTrainedConfig:
     """A vision encoder's configuration as a network needs it, of what the encoder was published with.
 
     Of a pair of encoders (SigLIP, CLIP) it is the one of images. Without the pooling head, which nobody asks, and
-    without random positions in training. Convolutional encoders name the width of every stage: the last one's is theirs.
+    without random positions in training. Convolutional encoders name the width of every stage: theirs is the last.
     """
     config = deepcopy(getattr(config, "vision_config", config))
     for key, value in {"vision_use_head": False, **dict.fromkeys(_RANDOM_POSITIONS)}.items():
