@@ -116,7 +116,7 @@ def test_a_description_keeps_its_own_headings(text: str, answer: str) -> None:
 
 LINES_OF_ANSWERS = [
     "Two of them.\nPerson 1: he stands.\nPerson 2: she sits.",
-    "**He is falling.**",
+    "\n**Falling down**",
     "Description: a man who stands.",
     "He holds a sign.\n**Stop now!**",
 ]
@@ -125,7 +125,7 @@ LINES_OF_ANSWERS = [
 @pytest.mark.parametrize("answer", LINES_OF_ANSWERS)
 def test_an_answer_may_have_lines_like_names(answer: str) -> None:
     text = f"Q: Who is there?\nA: {answer}\nQ: Is he up?\nA: Yes."
-    assert parse(job("conversation"), text)[0][1] == answer.strip("*")
+    assert parse(job("conversation"), text)[0][1] == answer.strip("*\n")
 
 
 REFUSED: list[tuple[Kind, str]] = [
@@ -135,6 +135,7 @@ REFUSED: list[tuple[Kind, str]] = [
     ("conversation", "Question\nIs he up?\nWhere?"),
     ("conversation", "Q: Is he up?\nA: Yes.\nQuestion: How?\nA: So.\nAnswer: Or so."),  # names of two kinds
     ("conversation", "1. Question: Is he up?\n   Yes.\n2. Question: How?\n   So."),  # the name is no part of a question
+    ("conversation", "Q: Is he up?\nA: Yes.\nQuestion: How?\nAnswer: So.\nAnswer: Or.\nQ: Is he low?\nA: No."),
     ("conversation", "Speaker one: Is he up?\nSpeaker two: Yes."),
     ("reasoning", "**Complex Question:** Why is he low?\n\nTo balance."),
     ("reasoning", "Question: Why is he low?\n\nReasoning: To balance."),
