@@ -7,7 +7,9 @@ from typing import Any, Literal
 import torch
 from transformers import Dinov2Config, LlamaConfig, PreTrainedConfig
 
-from posetalk.model.files import load, make_config, preset_configs
+from posetalk.model.files import load, make_config
+from posetalk.model.names import PRESETS
+from posetalk.model.parts import part_config
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import CropSettings, ModelSettings
 
@@ -26,7 +28,8 @@ def configs(size: Size) -> tuple[PreTrainedConfig, PreTrainedConfig, CropSetting
         case "1b":  # DINOv2-L and Llama-3.2-1B
             return vit(1024, 24, 16), llama(2048, 8192, 16, 32, 8, 128256), CropSettings()
         case "7b":
-            return *preset_configs(), CropSettings()
+            parts = PRESETS["posellm-7b"]
+            return part_config(parts.vision_encoder), part_config(parts.language_model), CropSettings()
 
 
 def vit(width: int, layers: int, heads: int) -> Dinov2Config:

@@ -10,17 +10,19 @@ from transformers import LlamaConfig
 
 from posetalk.errors import PosetalkError
 from posetalk.model.adapters import set_trainable, trainable_parameters
-from posetalk.model.files import build, load, make_config, preset_configs, save
+from posetalk.model.files import build, load, make_config, save
 from posetalk.model.names import PRESETS
+from posetalk.model.parts import part_config
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import ModelSettings
 
 
 @pytest.mark.parametrize(("name", "connector"), [("posellm-7b", 20_979_712), ("locllm-7b", 4_198_400)])
 def test_presets_train_as_many_numbers_as_the_papers(name: str, connector: int) -> None:
-    config = make_config(PRESETS[name], *preset_configs())
+    settings = PRESETS[name]
+    config = make_config(settings, part_config(settings.vision_encoder), part_config(settings.language_model))
     with torch.device("meta"):
-        model = set_trainable(PoseLLM(config), PRESETS[name])
+        model = set_trainable(PoseLLM(config), settings)
     assert trainable_parameters(model) == {
         "connector": connector,
         "readout": 0,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.model.architectures import tiny_parts
 
-from posetalk.model.files import conversation, load
+from posetalk.model.files import build, conversation, load
 from posetalk.skeleton import Keypoint
 from posetalk.train.losses import IGNORE, forward_with_loss
 from posetalk.train.packing import PackedSequence, collate, pack
@@ -28,10 +31,23 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
-def test_block_packing_equals_separate_questions(tiny_model: Path) -> None:
-    model, tokenizer = load(tiny_model)
-    talk = conversation(model.config, tokenizer)
-    pixels = np.random.default_rng(0).standard_normal((2, 3, 56, 56)).astype(np.float32)
+@pytest.fixture(params=["dinov2 llama", "llama 3.2", "qwen3", "smollm3", "smollm3 with windows"])
+def network(request: pytest.FixtureRequest, tiny_model: Path, tmp_path: Path) -> tuple[Any, Any]:
+    """A model and its tokenizer: scaled positions, norms of queries, a layer without positions or with a window."""
+    if request.param == "dinov2 llama":
+        return load(tiny_model)
+    settings = tiny_parts(tmp_path, "dinov3", request.param.removesuffix(" with windows"))
+    if "windows" in request.param:  # longer than a question with its image, shorter than the row
+        config = tmp_path / "text" / "config.json"
+        window = {"sliding_window": 180, "use_sliding_window": True, "layer_types": None}
+        config.write_text(json.dumps(json.loads(config.read_text()) | window))
+    return build(settings)
+
+
+def test_block_packing_equals_separate_questions(network: tuple[Any, Any]) -> None:
+    model, tokenizer = network
+    talk, size = conversation(model.config, tokenizer), model.config.crop["size"]
+    pixels = np.random.default_rng(0).standard_normal((2, 3, size, size)).astype(np.float32)
     asked = [[0, 1, 2], [2]]  # people with different numbers of keypoints, so that the batch is padded
 
     def packed(chosen: list[int]) -> PackedSequence:

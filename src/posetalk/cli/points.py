@@ -185,6 +185,8 @@ def train(
     *,
     out: Path,
     preset: Literal["posellm-7b", "locllm-7b"] | None = None,
+    vision_encoder: str | None = None,
+    language_model: str | None = None,
     annotations: Path | None = None,
     images: Path | None = None,
     max_steps: int | None = None,
@@ -199,12 +201,15 @@ def train(
     Example: `posetalk train settings.toml --out runs/mine --max-steps 200`
 
     Args:
-        settings: A TOML file of training settings. It may be left out where --preset, --annotations and
-            --images are given.
+        settings: A TOML file of training settings. It may be left out where --annotations and --images are given,
+            and --preset or both --vision-encoder and --language-model.
         out: The folder of the run. Run again with the same settings, the command continues from the last
             checkpoint.
         preset: The network of a paper: `posellm-7b` (connector of two layers) or `locllm-7b` (linear
             connector).
+        vision_encoder: A folder or hub id of another vision encoder than that of the preset or the settings. One
+            that is known comes with its crop.
+        language_model: A folder or hub id of another language model than that of the preset or the settings.
         annotations: The label file to learn from, in place of what the settings name. It goes together with
             --images.
         images: The folder of the images of --annotations.
@@ -219,16 +224,28 @@ def train(
         raise PosetalkError("--annotations and --images go together; give both")
     if annotations and images:
         given["data"] = [{"annotations": str(annotations), "images": str(images)}]
-    if not settings and not (preset and annotations):
+    named = preset or (vision_encoder and language_model)
+    if not settings and not (named and annotations):
         raise PosetalkError(
-            "train needs a settings file, or --preset with --annotations and --images; see posetalk train --help"
+            "train needs a settings file, or --preset (or --vision-encoder and --language-model) with --annotations "
+            "and --images; see posetalk train --help"
+        )
+    if given.get("start") and (vision_encoder or language_model):
+        raise PosetalkError(
+            f"{settings} starts from a saved model, which has its parts; leave out --vision-encoder and "
+            "--language-model"
         )
     need("accelerate", "train")
     prepare_for_models()
     if preset:
         from posetalk.model.names import PRESETS
 
-        given["model"] = PRESETS[preset].model_dump(mode="json")
+        given["model"] = PRESETS[preset].model_dump(mode="json", exclude_unset=True)
+    model = given.get("model", {})
+    if (vision_encoder or language_model) and isinstance(model, dict):  # what it is otherwise, `check` says
+        from posetalk.model.parts import with_parts
+
+        given["model"] = with_parts(model, vision_encoder, language_model)
     if without_keypoints is not None:
         given["without_keypoints"] = [name.strip() for name in without_keypoints.split(",")]
     given |= {key: value for key, value in (("max_steps", max_steps), ("seed", seed)) if value is not None}

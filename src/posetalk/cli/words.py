@@ -234,6 +234,7 @@ def screen(
     captions: Path | None = None,
     objects: Path | None = None,
     images: Path | None = None,
+    kind: Literal["conversation", "detail", "reasoning"] | None = None,
 ) -> None:
     """Screen somebody's samples: those that leak labels, contradict the pose, guess or repeat are put aside with the
     reason.
@@ -250,13 +251,15 @@ def screen(
         captions: COCO's captions of the same images. They go together with --annotations.
         objects: COCO's instances file of the same images. It goes together with --annotations.
         images: The folder of the images, which the report shows.
+        kind: What all samples are. By default their form says it: {image_id, conversation} is a conversation,
+            {image_id, user_message, completion} a description, {image_id, completion} a question with reasoning.
     """
     from posetalk.write.screening.run import screen_dataset
 
     if annotations is None and (captions or objects):
         raise PosetalkError("captions and objects are looked at with the people; give --annotations too")
     result = screen_dataset(
-        published, out, annotations=annotations, captions=captions, objects=objects, images=images
+        published, out, annotations=annotations, captions=captions, objects=objects, images=images, kind=kind
     )
     print(f"{out}: {result}")
     tell("note", result.notes)

@@ -22,6 +22,7 @@ from posetalk.locate.decode import DecodedKeypoints, Prefix, decode, heat_maps, 
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, PrefixCache, as_list, checked_boxes
 from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.model.files import conversation, crop_settings, load
+from posetalk.model.parts import context_size
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Readout
 from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints
@@ -281,7 +282,7 @@ class Localizer:
                     f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(similar)}? "
                     f"What is another one needs a description: '{point.name}: ...'"
                 )
-        limit = getattr(self.model.config.text_config, "max_position_embeddings", None)
+        limit = context_size(self.model.config.text_config)
         prefix_length = 0 if self.conversation.question_token is not None else len(self.conversation.prefix)
         length = (
             prefix_length + len(self.conversation.question(point)) + len(self.conversation.answer.ids(0, 0))

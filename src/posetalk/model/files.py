@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +14,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoProcessor,
     AutoTokenizer,
-    Dinov2Config,
-    LlamaConfig,
     PreTrainedConfig,
 )
 from transformers.utils import cached_file
@@ -24,20 +22,12 @@ from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's encoder)
 from posetalk.model.fingerprint import weights_fingerprint, write_sums
 from posetalk.model.folders import ADAPTERS, adapters_of, check_config, check_weights, limit_size, load_errors
-from posetalk.model.posellm import PoseLLM, PoseLLMConfig
+from posetalk.model.parts import check_language_model, encoder_config
+from posetalk.model.posellm import PoseLLM, PoseLLMConfig, encode
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
 from posetalk.resources import BUNDLED
 from posetalk.settings import CropSettings, ModelSettings
-
-
-def preset_configs() -> tuple[Dinov2Config, LlamaConfig]:
-    """Vision encoder's and language model's configurations of the 7B presets, to build them on the meta device without
-    a download."""
-    vision = Dinov2Config(
-        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, image_size=518, patch_size=14
-    )
-    return vision, LlamaConfig(max_position_embeddings=4096)  # LlamaConfig's own defaults are the 7B
 
 
 def image_tokens(vision: PreTrainedConfig, size: int) -> int:
@@ -46,11 +36,13 @@ def image_tokens(vision: PreTrainedConfig, size: int) -> int:
     Asked of the vision encoder itself, on the meta device, where it costs nothing.
     """
     with torch.device("meta"):
-        out = AutoModel.from_config(vision)(torch.zeros(1, 3, size, size)).last_hidden_state
+        out = encode(AutoModel.from_config(vision), torch.zeros(1, 3, size, size)).last_hidden_state
     if out.ndim == 4:
         return int(out.shape[2] * out.shape[3])
     patch = getattr(vision, "patch_size", None)
-    tokens = (size // patch) ** 2 if isinstance(patch, int) else int(out.shape[1])
+    # a square of them; DINOv3's ConvNeXt puts one for the whole image before its 7 x 7
+    side = size // patch if isinstance(patch, int) else math.isqrt(out.shape[1])
+    tokens = side**2
     if tokens > out.shape[1]:
         raise PosetalkError(
             f"the vision tower gives {out.shape[1]} tokens at {size} px, fewer than its patches"
@@ -60,14 +52,14 @@ def image_tokens(vision: PreTrainedConfig, size: int) -> int:
 
 def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrainedConfig) -> PoseLLMConfig:
     """The network's configuration from its settings and the configurations of its parts."""
-    if getattr(vision, "hidden_size", None) is None:  # convolutional encoders name the width of every stage
-        vision = deepcopy(vision)
-        vision.hidden_size = vision.hidden_sizes[-1]
+    vision = encoder_config(vision)
+    tokens = image_tokens(vision, settings.crop.size)
+    check_language_model(text, tokens)
     return PoseLLMConfig(
         vision_config=vision,
         text_config=text,
         image_token_index=text.vocab_size,
-        image_seq_length=image_tokens(vision, settings.crop.size),
+        image_seq_length=tokens,
         connector=settings.connector,
         crop=settings.crop.model_dump(mode="json"),
         wording=wording(settings.wording).model_dump(mode="json"),
@@ -95,7 +87,9 @@ def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
         raise PosetalkError(
             "a network is built from a vision tower and a language model; name both, vision_encoder and language_model"
         )
-    vision = load_part(AutoModel, settings.vision_encoder, "vision tower", dtype=torch.float32)
+    with load_errors("vision tower", settings.vision_encoder):
+        wanted = encoder_config(load_part(AutoConfig, settings.vision_encoder, "vision tower"))
+    vision = load_part(AutoModel, settings.vision_encoder, "vision tower", config=wanted, dtype=torch.float32)
     text = load_part(AutoModelForCausalLM, settings.language_model, "language model", dtype=torch.float32)
     tokenizer = load_part(AutoTokenizer, settings.language_model, "tokenizer")
     with load_errors("vision tower", settings.vision_encoder):

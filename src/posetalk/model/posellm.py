@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ class PoseLLMModel(LlavaModel):
         The vision encoder's last hidden state *after* its final norm (LocLLM's `x_norm_patchtokens`; LLaVA takes the
         one before), without class and register tokens.
         """
-        output = self.vision_tower(pixel_values.to(self.vision_tower.dtype))
+        output = encode(self.vision_tower, pixel_values.to(self.vision_tower.dtype))
         features = output.last_hidden_state
         if features.ndim == 4:  # convolutional encoders: (B, C, h, w)
             features = features.flatten(2).transpose(1, 2)
@@ -262,6 +263,12 @@ class PoseLLM(LlavaForConditionalGeneration):
             visible=visible,
             image_positions=image_positions.expand(len(input_ids), -1),
         )
+
+
+def encode(vision_encoder: nn.Module, pixel_values: Tensor) -> Any:
+    """What a vision encoder gives for images of any size: SigLIP and ViT are told to interpolate their positions."""
+    told = "interpolate_pos_encoding" in signature(vision_encoder.forward).parameters
+    return vision_encoder(pixel_values, **({"interpolate_pos_encoding": True} if told else {}))
 
 
 def block_mask(segments: Tensor, dtype: torch.dtype) -> Tensor:

@@ -56,6 +56,7 @@ class Conversation:
     ) -> None:
         self.question_token = question_token
         self.tokenizer = tokenizer
+        self.words = image_token  # of the language model's vocabulary
         self.wording = wording
         start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         before = wording.image if wording.whitespace == "keep" else wording.image.rstrip()
@@ -74,7 +75,14 @@ class Conversation:
         return tuple(ids)
 
     def _encode(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        ids: list[int] = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if (last := max(ids, default=0)) >= self.words:  # was added to the tokenizer alone
+            token = self.tokenizer.convert_ids_to_tokens(last)
+            raise PosetalkError(
+                f"the language model has {self.words:,} words, and its tokenizer {self.tokenizer.name_or_path} writes "
+                f"{token!r} as number {last:,}; leave {token!r} out of the description"
+            )
+        return ids
 
     def _without_prefix(self, ids: list[int]) -> list[int]:
         """Without the blank that SentencePiece put before a text. The first token is looked up anew as the rest of its

@@ -9,18 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.llm.fault import Reason
-from posetalk.write.samples.sample import Sample
+from posetalk.write.samples.sample import KINDS, Kind, Sample
 from posetalk.write.screening.published import read_published
 from posetalk.write.screening.screen import faults_of
 
 HERE = Path(__file__).parent / "published"
 
 
-def read(path: Path) -> tuple[list[Sample], list[str]]:
+def read(path: Path, kind: Kind | None = None) -> tuple[list[Sample], list[str]]:
     skipped: list[str] = []
-    return list(read_published(path, skipped)), skipped
+    return list(read_published(path, skipped, kind)), skipped
 
 
 # What each record of a file must be rejected for, with words that show it was for the right reason.
@@ -115,7 +116,7 @@ def test_raw_conversations_are_read() -> None:
     assert samples[1].turns[1] == ("What do they hold?", "One of them holds a spoon.")
     assert samples[2].turns[0] == ("Is the rider standing?", "No, the rider is sitting on the horse.")
     assert [sentence.split(": ", 1)[1] for sentence in skipped] == [
-        "record number 4: the reply is not the JSON that was asked for",
+        "record number 4: question and answer cannot be told apart in it",
         "record number 5: neither its id nor the name of its image has a number, so its image is not known",
     ]
 
@@ -146,7 +147,7 @@ def record(**more: object) -> dict[str, object]:
         (record(conversations=[{"from": "human"}]), "missing required field value"),
         (record(conversations="Who?"), "expected array"),
         ({"image_id": 7}, "neither conversations nor"),
-        ({"image_id": 7, "conversation": ""}, "not the JSON"),
+        ({"image_id": 7, "conversation": ""}, "cannot be told apart"),
         (7, "expected object"),
     ],
 )
@@ -159,6 +160,86 @@ def test_a_record_that_cannot_be_read_is_a_sentence(tmp_path: Path, row: object,
     path.write_text(json.dumps([row]))
     with pytest.raises(PosetalkError, match="none of the records"):
         read(path)
+
+
+SPOKEN = "**Person:** {}\n**AI Assistant:** {}\n\n"
+TURNS = tuple((f"Is number {n} up?", f"Number {n} stands.") for n in range(5))
+RAW = "".join(SPOKEN.format(*turn) for turn in TURNS)
+
+
+def saved(path: Path, *rows: object) -> Path:
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def test_one_bad_turn_is_left_out_of_a_raw_conversation(tmp_path: Path) -> None:
+    bad = {"image_id": 8, "conversation": "**Person:** And this?\n" + RAW}
+    path = saved(tmp_path / "raw.json", {"image_id": 7, "conversation": RAW}, bad)
+    samples, [sentence] = read(path)
+    assert [one.turns for one in samples] == [TURNS, TURNS]
+    assert "record image_id 8" in sentence or "record number 2" in sentence
+    assert sentence.endswith("1 of 6 turns have no question or not one answer; the others are kept")
+
+
+QUESTION = "**Complex Question:** Why?\n\n**Detailed Answer:** To balance."
+STATED: list[tuple[dict[str, object], Kind, object]] = [
+    ({"image_id": 7, "completion": RAW}, "conversation", TURNS),
+    ({"image_id": 7, "user_message": "How?", "completion": QUESTION}, "reasoning", (("Why?", "To balance."),)),
+    ({"image_id": 7, "conversation": QUESTION}, "reasoning", (("Why?", "To balance."),)),
+    ({"image_id": 7, "user_message": "Describe him.", "conversation": "He stands upright."}, "detail",
+     (("Describe him.", "He stands upright."),)),
+    ({"image_id": 7, "completion": "He stands upright."}, "detail",
+     "a description needs the question that it answers (user_message)"),
+    (record(), "reasoning", (("Who?", "A boy."),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "kind", "expected"), STATED)
+def test_the_kind_can_be_stated(tmp_path: Path, row: object, kind: Kind, expected: object) -> None:
+    path = saved(tmp_path / "stated.json", row, record())
+    samples, skipped = read(path, kind)
+    if isinstance(expected, str):
+        assert expected in skipped[0]
+    else:
+        assert not skipped and samples[0].turns == expected
+        assert samples[0].id.endswith(f"-{kind}") and {one.kind for one in samples} == {kind}
+
+
+def test_where_none_is_read_the_known_forms_are_named(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path / "raw.json", *({"image_id": n, "conversation": "Two people talk."} for n in range(3))
+    )
+    with pytest.raises(PosetalkError) as refused:
+        read(path)
+    said = str(refused.value)
+    assert (
+        "question and answer cannot be told apart in it, and 2 more like it; known forms of a reply are"
+        in said
+    )
+    assert all(
+        form in said
+        for form in ("JSON", "Question / Answer", "Person / AI Assistant", "headings", "numbered")
+    )
+    with pytest.raises(PosetalkError) as refused:  # of another form than a reply's
+        read(saved(tmp_path / "other.json", {"image_id": 7}))
+    assert "known forms" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [None, *KINDS])
+def test_the_command_states_the_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: Kind | None
+) -> None:
+    path = saved(
+        tmp_path / "raw.json", {"image_id": 7, "user_message": "Describe him.", "completion": QUESTION}
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["screen", str(path), str(tmp_path / "out"), *(["--kind", kind] if kind else [])])
+    written = [*tmp_path.glob("out/*.jsonl")]
+    found = {json.loads(line)["kind"] for file in written for line in file.read_text().splitlines()}
+    if kind == "conversation":  # one question is none
+        assert stop.value.code == 2 and "1 of at least 2" in capsys.readouterr().err
+    else:
+        assert stop.value.code in (0, None) and found == {kind or "detail"}
 
 
 def test_a_record_a_line_and_our_own_ids(tmp_path: Path) -> None:

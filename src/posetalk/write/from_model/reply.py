@@ -2,7 +2,8 @@
 
 Servers without structured output send JSON in a fence or within other text, with single quotes or a comma too many, or
 no JSON at all: `Question:` and `Answer:` with lines of `===` between (LLaVA's own form), `Q:`/`A:`,
-`User:`/`Assistant:`, numbered questions, a plain description. Nothing is added to what was written, and a text in which
+`User:`/`Assistant:`, `**Person:**`/`**AI Assistant:**`, `### Question 1` and `### Answer 1` on lines of their own,
+numbered, bold or headed questions, a plain description. Nothing is added to what was written, and a text in which
 question and answer cannot be told apart is refused.
 """
 
@@ -17,6 +18,19 @@ from posetalk.llm.answer import LONGEST as LONGEST
 from posetalk.llm.fault import Fault, Rejected
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.spoken import spoken
+from posetalk.write.from_model.labels import (
+    ANSWERS,
+    ASKS,
+    KEY,
+    Message,
+    Pairs,
+    good,
+    headed,
+    labelled,
+    numbered,
+    paired,
+    prose,
+)
 from posetalk.write.samples.sample import Kind, Turns, kind_of
 
 FEWEST = 2  # questions of a conversation
@@ -28,15 +42,6 @@ _PAIR = {
     "additionalProperties": False,
 }
 
-_ASKS = "question|q|user|human|person"
-_ANSWERS = "answer|a|assistant|gpt|ai|description"
-# `Question:`, `**Q1:**`, `2. Answer -`, `### User 3:` at the start of a line.
-_LABEL = re.compile(
-    rf"^[ \t>#*_-]*(?:\d+[.)][ \t*_]*)?(?:(?P<asks>{_ASKS})|(?P<answers>{_ANSWERS}))"
-    r"[ \t]?\d{0,3}[*_]{0,3}:[ \t*_]*",
-    re.IGNORECASE | re.MULTILINE,
-)
-_NUMBER = re.compile(r"^[ \t#*_-]*\d+[.)][ \t*_]*", re.MULTILINE)
 # A line that only separates or fences others.
 _RULE = re.compile(r"^[ \t]*(?:[=*_-]{3,}|```\w*)[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"```[a-z]*[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
@@ -53,7 +58,7 @@ _STRINGS = re.compile(rf'{_STRING}|(?P<open>")|{_SINGLE}', re.DOTALL)
 _SINGLES = re.compile(_SINGLE, re.DOTALL)
 _COMMAS = re.compile(rf'{_STRING}|(?P<open>")|(?P<comma>,)(?=\s*[]}}])', re.DOTALL)
 _COMMA = re.compile(r",(?=\s*[]}])")
-_LOOKS_LIKE_JSON = re.compile(r"\A[\[{]|\b(?:turns|question|answer)[\"']\s*:")
+_LOOKS_LIKE_JSON = re.compile(r"\A(?:\{|\[(?!(?i:question|q)\b))|\b(?:turns|question|answer)[\"']\s*:")
 
 
 def schema(kind: Kind, questions: int, instruction: str = "") -> dict[str, Any]:
@@ -103,11 +108,31 @@ def parse(job: ChatRequest, reply: str) -> Turns:
         Rejected: With the reason `unreadable` when the form is not known or something is missing, `turns` when a text
             is empty or there are too few questions.
     """
+    return _parsed(job, reply, keep_good=False)[0]
+
+
+def parse_good(job: ChatRequest, reply: str) -> tuple[Turns, int]:
+    """Read those questions of a reply that have one answer, as `parse` does.
+
+    Args:
+        job: The request.
+        reply: The model's reply, which cannot be asked for again.
+
+    Returns:
+        The pairs, and how many questions or answers beside them were left out.
+
+    Raises:
+        Rejected: As `parse`, when too few are left.
+    """
+    return _parsed(job, reply, keep_good=True)
+
+
+def _parsed(job: ChatRequest, reply: str, keep_good: bool) -> tuple[Turns, int]:
     if len(reply) > LONGEST:
         raise _unreadable(f"the reply has {len(reply):,} characters")
     if not _encodes(reply):
         raise _unreadable("the reply holds half a character")
-    pairs = _pairs(kind_of(job.kind), spoken(reply))
+    pairs, left_out = _pairs(kind_of(job.kind), spoken(reply), keep_good)
     if not pairs:
         raise _unreadable("the reply is not the JSON that was asked for")
     if job.kind == "detail":
@@ -116,28 +141,30 @@ def parse(job: ChatRequest, reply: str) -> Turns:
     most = job.schema["properties"]["turns"]["maxItems"] if job.kind == "conversation" else 1
     fewest = job.schema["properties"]["turns"]["minItems"] if job.kind == "conversation" else 1
     turns = tuple((question.strip(), answer.strip()) for question, answer in pairs[:most])
-    if any(not question or not answer for question, answer in turns):
+    whole = tuple((question, answer) for question, answer in turns if question and answer)
+    if len(whole) < len(turns) and not (keep_good and len(whole) >= fewest):
         raise Rejected((Fault("turns", "a question or an answer is empty"),))
-    if len(turns) < fewest:
-        raise Rejected((Fault("turns", f"{len(turns)} of at least {fewest} questions were answered"),))
-    if not all(_encodes(text) for turn in turns for text in turn):
+    if len(whole) < fewest:
+        raise Rejected((Fault("turns", f"{len(whole)} of at least {fewest} questions were answered"),))
+    if not all(_encodes(text) for turn in whole for text in turn):
         raise _unreadable("the reply holds half a character")
-    return turns
+    return whole, left_out + len(turns) - len(whole)
 
 
-_Pairs = list[tuple[str, str]]
-
-
-def _pairs(kind: Kind, reply: str) -> _Pairs | None:
-    """The pairs by the first way of reading that finds any; a description without a question has an empty one."""
+def _pairs(kind: Kind, reply: str, keep_good: bool) -> tuple[Pairs | None, int]:
+    """The pairs by the first way of reading that finds any, and how many turns beside them were left out; a description
+    without a question has an empty one."""
     for value in _decoded(reply):
-        pairs = _pairs_of_json(kind, value)
+        pairs, left_out = _pairs_of_json(kind, value, keep_good)
         if pairs is not None:
-            return pairs
+            return pairs, left_out
     text = _PREAMBLE.sub("", _RULE.sub("", reply).strip()).strip()
     if _LOOKS_LIKE_JSON.search(text):
-        return None  # broken JSON is no prose
-    return _labelled(kind, text) or (_prose(text) if kind == "detail" else _numbered(kind, text))
+        return None, 0  # broken JSON is no prose
+    pairs, left_out = labelled(kind, text, keep_good)
+    if pairs is None:
+        pairs = prose(text) if kind == "detail" else headed(text) or numbered(kind, text)
+    return pairs, left_out
 
 
 def _decoded(reply: str) -> Iterator[Any]:
@@ -185,91 +212,46 @@ def _json_string(inner: str) -> str:
     return f'"{inner}"'
 
 
-def _pairs_of_json(kind: Kind, value: Any) -> _Pairs | None:
+def _pairs_of_json(kind: Kind, value: Any, keep_good: bool) -> tuple[Pairs | None, int]:
     """Pairs of decoded JSON: an object with an answer, a list of them, or an object that holds such a list."""
     if isinstance(value, dict):
         lists = [item for item in value.values() if isinstance(item, list)]
         pair = _pair(kind, value)
         if pair is None and len(lists) == 1:
-            return _pairs_of_json(kind, lists[0])
-        return None if pair is None else [pair]
+            return _pairs_of_json(kind, lists[0], keep_good)
+        return (None if pair is None else [pair]), 0
     if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
-        return None
-    messages = [_message_of(item) for item in value]
-    if all(messages):
-        return _paired([message for message in messages if message])
-    pairs = [_pair(kind, item) for item in value]
-    return [pair for pair in pairs if pair] if all(pairs) else None
+        return None, 0
+    messages = [message for item in value if (message := _message_of(item))]
+    if len(messages) == len(value):
+        pairs = paired(messages)
+        return good(messages) if pairs is None and keep_good else (pairs, 0)
+    pairs = [pair for item in value if (pair := _pair(kind, item))]
+    left_out = len(value) - len(pairs)
+    return (pairs, left_out) if pairs and (keep_good or not left_out) else (None, 0)
 
 
 def _pair(kind: Kind, row: dict[str, Any]) -> tuple[str, str] | None:
     """Question and answer of an object, by the names that models give them."""
     words = {str(key).lower(): text for key, text in row.items() if isinstance(text, str)}
-    question = next((words[name] for name in _ASKS.split("|") if name in words), None)
-    answer = next((words[name] for name in _ANSWERS.split("|") if name in words), None)
+    names = {key: name for key in words if (name := KEY.match(key))}
+    question = next((words[name] for name in ASKS.split("|") if name in words), None)
+    answer = next((words[name] for name in ANSWERS.split("|") if name in words), None)
+    if question is None:
+        question = next((words[key] for key, name in names.items() if name["asks"]), None)
+    if answer is None:
+        answer = next((words[key] for key, name in names.items() if name["answers"]), None)
     if answer is None or (question is None and kind != "detail"):
         return None
     return question or "", answer
 
 
-def _message_of(row: dict[str, Any]) -> tuple[bool, str] | None:
+def _message_of(row: dict[str, Any]) -> Message | None:
     """Whether a message asks, and its text: LLaVA's from and value, a chat's role and content."""
     sender, text = row.get("from", row.get("role")), row.get("value", row.get("content"))
     if not isinstance(sender, str) or not isinstance(text, str):
         return None
-    return sender.lower() in _ASKS.split("|"), text
-
-
-def _labelled(kind: Kind, text: str) -> _Pairs | None:
-    """Questions and answers by the labels before them, each up to the next label."""
-    labels = list(_LABEL.finditer(text))
-    ends = [*(label.start() for label in labels[1:]), len(text)][: len(labels)]
-    messages = [
-        (label["asks"] is not None, text[label.end() : end].strip().strip("*_").strip())
-        for label, end in zip(labels, ends, strict=True)
-    ]
-    if kind == "detail" and [asks for asks, _ in messages] == [False] and labels[0].start() == 0:
-        return [("", messages[0][1])]
-    return _paired(messages) if messages else None
-
-
-def _paired(messages: list[tuple[bool, str]]) -> _Pairs | None:
-    """Pairs of messages that ask and answer in turn; None where they do not.
-
-    A last question without an answer, of a reply that was cut off, is left out.
-    """
-    pairs = list(zip(messages[::2], messages[1::2], strict=False))
-    cut_off = messages[2 * len(pairs) :]
-    if (
-        not pairs
-        or any(not asks or answers for (asks, _), (answers, _) in pairs)
-        or not all(is_question for is_question, _ in cut_off)
-    ):
-        return None
-    return [(question, answer) for (_, question), (_, answer) in pairs]
-
-
-def _numbered(kind: Kind, text: str) -> _Pairs | None:
-    """Numbered questions: each ends in a question mark on its line, and its answer follows.
-
-    For reasoning it may be one question without a number.
-    """
-    items = [item.strip() for item in _NUMBER.split(text)[1:]]
-    if kind == "reasoning" and not items:
-        items = [text]
-    pairs = []
-    for item in items:
-        question, question_mark, answer = item.partition("?")
-        if not question_mark or "\n" in question.strip() or not answer.strip(" \n\t*_"):
-            return None
-        pairs.append((f"{question.strip(' *_')}?", answer.strip(" \n\t*_-")))
-    return pairs
-
-
-def _prose(text: str) -> _Pairs | None:
-    """The whole text as an answer, without quotation marks around it; None for a single word."""
-    text = re.sub(r'\A"([^"]*)"\Z', r"\1", text)
-    return [("", text)] if re.search(r"[^\W\d_]\s+[^\W\d_]", text) else None
+    return sender.lower() in ASKS.split("|"), text
 
 
 def _encodes(text: str) -> bool:

@@ -18,7 +18,8 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_file, decode_record, none_left, read_bytes, read_start, record_id
 from posetalk.llm.fault import Rejected
 from posetalk.llm.request import ChatRequest
-from posetalk.write.from_model.reply import parse, schema
+from posetalk.write.from_model.labels import FORMS
+from posetalk.write.from_model.reply import parse_good, schema
 from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
 
 WRITER = "published"
@@ -27,6 +28,7 @@ WRITER = "published"
 LONG = 50  # words from which a sample with one answer is no conversation
 DIGITS = 100  # most digits of an image's number
 MOST = 1000  # questions of a conversation that are read
+UNREAD = "question and answer cannot be told apart in it"
 _DESCRIBE = re.compile(r"\b(?:descri(?:be|ption)|depict|portray)", re.IGNORECASE)
 _DIGITS = re.compile(r"\d+")
 
@@ -51,17 +53,19 @@ class _PublishedRecord(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_PublishedRecord)
 
 
-def read_published(path: Path, skipped: list[str]) -> Iterator[Sample]:
+def read_published(path: Path, skipped: list[str], kind: Kind | None = None) -> Iterator[Sample]:
     """Read the samples of a published file one at a time.
 
     Ids are made anew, `134754-conversation` and `134754-conversation-2`, since published ones repeat. The kind is that
     of the raw form, or what the id ends with. Other samples with more than one turn or an answer of less than LONG
     words are conversations; the rest is detail where the question is none or asks for a description, else reasoning.
-    Raw forms do not name their image's file: it is COCO's, `000000134754.jpg`.
+    Raw forms do not name their image's file: it is COCO's, `000000134754.jpg`. Of a raw conversation the questions that
+    have one answer are kept.
 
     Args:
         path: LLaVA's JSON list, or one of the raw files of LLaVA-Pose.
-        skipped: Gets a sentence for each record that cannot be read.
+        skipped: Gets a sentence for each record that cannot be read, and for each of which turns are left out.
+        kind: What all samples are, in place of what their form says.
 
     Yields:
         The samples in the order of the file.
@@ -76,17 +80,25 @@ def read_published(path: Path, skipped: list[str]) -> Iterator[Sample]:
     ids: Counter[str] = Counter()
     for number, raw in enumerate(_raw_records(path), 1):
         try:
-            sample = _sample(decode_record(_DECODER, raw))
+            sample, left_out = _sample(decode_record(_DECODER, raw), kind)
         except PosetalkError as error:
             skipped.append(f"{path}: record {record_id(raw, number)}: {error}")
             continue
+        if left_out:
+            skipped.append(
+                f"{path}: record {record_id(raw, number)}: {left_out} of {left_out + len(sample.turns)} turns have no "
+                "question or not one answer; the others are kept"
+            )
         ids[sample.id] += 1
         suffix = f"-{ids[sample.id]}" if ids[sample.id] > 1 else ""
         yield Sample(
             sample.id + suffix, sample.image_id, sample.image, sample.kind, sample.turns, sample.writer
         )
     if not ids:
-        raise none_left(path, skipped, "samples")
+        known = (
+            f"; known forms of a reply are {FORMS}" if any(UNREAD in sentence for sentence in skipped) else ""
+        )
+        raise PosetalkError(f"{none_left(path, skipped, 'samples')}{known}")
 
 
 def _raw_records(path: Path) -> Iterator[msgspec.Raw]:
@@ -98,21 +110,27 @@ def _raw_records(path: Path) -> Iterator[msgspec.Raw]:
         yield from decode_file(path, list[msgspec.Raw], "a JSON list of LLaVA's or LLaVA-Pose's records")
 
 
-def _sample(record: _PublishedRecord) -> Sample:
-    """The sample of a record. Raises PosetalkError with the reason alone."""
+def _sample(record: _PublishedRecord, stated: Kind | None) -> tuple[Sample, int]:
+    """The sample of a record, and how many turns were left out. Raises PosetalkError with the reason alone."""
     image_id, image = _image(record)
+    text, left_out = record.conversation or record.completion or "", 0
     if record.conversations is not None:
         turns = _turns(record.conversations)
-        kind = _kind(str(record.id), turns)
-    elif record.conversation is not None:
-        kind, turns = "conversation", _parsed("conversation", record.conversation)
-    elif record.completion is None:
+        kind = stated or _kind(str(record.id), turns)
+    elif record.conversation is None and record.completion is None:
         raise PosetalkError("it has neither conversations nor a conversation or completion")
-    elif record.user_message is not None:
-        kind, turns = "detail", _parsed("detail", record.completion, record.user_message)
     else:
-        kind, turns = "reasoning", _parsed("reasoning", record.completion)
-    return Sample(f"{image_id}-{kind}", image_id, image, kind, turns, WRITER)
+        kind = stated or _raw_kind(record)
+        if kind == "detail" and not record.user_message:
+            raise PosetalkError("a description needs the question that it answers (user_message)")
+        turns, left_out = _parsed(kind, text, record.user_message or "")
+    return Sample(f"{image_id}-{kind}", image_id, image, kind, turns, WRITER), left_out
+
+
+def _raw_kind(record: _PublishedRecord) -> Kind:
+    if record.conversation is not None:
+        return "conversation"
+    return "reasoning" if record.user_message is None else "detail"
 
 
 def _image(record: _PublishedRecord) -> tuple[int, str]:
@@ -150,9 +168,10 @@ def _kind(name: str, turns: Turns) -> Kind:
     return "detail" if "?" not in question or _DESCRIBE.search(question) else "reasoning"
 
 
-def _parsed(kind: Kind, text: str, question: str = "") -> Turns:
-    """The turns in a model's reply. Raises PosetalkError with what is wrong with it."""
+def _parsed(kind: Kind, text: str, question: str) -> tuple[Turns, int]:
+    """The turns in a model's reply, and how many were left out. Raises PosetalkError with what is wrong with it."""
     try:
-        return parse(ChatRequest("", 0, "", kind, (), schema(kind, MOST, question)), text)
+        return parse_good(ChatRequest("", 0, "", kind, (), schema(kind, MOST, question)), text)
     except Rejected as rejected:
-        raise PosetalkError(str(rejected)) from None
+        unread = "not the JSON" in str(rejected)  # nobody asked for any
+        raise PosetalkError(UNREAD if unread else str(rejected)) from None

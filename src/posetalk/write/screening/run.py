@@ -16,7 +16,7 @@ from posetalk.write.folder import (
     write_screened,
 )
 from posetalk.write.labels import is_supported, read_labels, scene_of
-from posetalk.write.samples.sample import Sample
+from posetalk.write.samples.sample import Kind, Sample
 from posetalk.write.screening.published import read_published
 from posetalk.write.screening.screen import faults_of
 
@@ -29,6 +29,7 @@ def screen_dataset(
     captions: str | Path | None = None,
     objects: str | Path | None = None,
     images: str | Path | None = None,
+    kind: Kind | None = None,
 ) -> ScreeningResult:
     """Screen the samples of others: those that leak labels, contradict the pose, guess or repeat are put aside.
 
@@ -41,9 +42,11 @@ def screen_dataset(
         captions: COCO's captions of the same images; only together with `annotations`.
         objects: COCO's instances of the same images; only together with `annotations`.
         images: The folder of the images, which the report shows.
+        kind: What all samples are: conversation, detail or reasoning. None: what their form says.
 
     Returns:
-        The numbers of written and rejected samples; `skipped` has a sentence for each record that is no sample.
+        The numbers of written and rejected samples; `skipped` has a sentence for each record that is no sample, and for
+        each that lost turns.
 
     Raises:
         PosetalkError: When a file cannot be read or holds no sample, the folder holds another run, or captions or
@@ -67,7 +70,7 @@ def screen_dataset(
     known_ids = set(annotated.ids()) if annotated else set()
 
     def screened() -> Iterator[ScreenedSample]:
-        for sample in read_published(published, skipped):
+        for sample in read_published(published, skipped, kind):
             record = annotated.get(sample.image_id) if annotated and sample.image_id in known_ids else None
             if annotated is None or record is None:
                 yield ScreenedSample(sample, faults_of(sample, None, fewest=1))

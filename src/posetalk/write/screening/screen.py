@@ -68,7 +68,7 @@ def rules_fingerprint() -> str:
     folder = files("posetalk")
     names = [f"facts/{path.name}" for path in (folder / "facts").iterdir()]
     names += [f"write/screening/{name}" for name in ("english.py", "rules.py", "screen.py", "screen.toml")]
-    names += ["write/from_model/reply.py", "llm/spoken.py"]
+    names += ["write/from_model/reply.py", "write/from_model/labels.py", "llm/spoken.py"]
     digest = sha256()
     for name in sorted(name for name in names if name.endswith((".py", ".toml"))):
         digest.update((folder / name).read_bytes())
