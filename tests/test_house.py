@@ -30,6 +30,7 @@ ORDER = [
     *(
         "prompt",
         "model",
+        "detect",
         "locate",
         "train",
         "score",
