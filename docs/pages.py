@@ -1,7 +1,7 @@
-"""The parts of the site that are made from the code when it is built: API, commands, settings, texts of the repository.
+"""The parts of the site that are generated from the code: API, commands, settings, texts of the repository.
 
-A page holds a line `<!-- generated: NAME -->`; `mkdocs.yml` names this file as a hook, which puts the part there. Needs
-the core of posetalk alone: the API is read from the source, not imported.
+A page has a line `<!-- generated: NAME -->`. This file is a hook of mkdocs that replaces the line by the part.
+It needs only the core of posetalk: the API is read from the source, not imported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The parts of the package whose public names stand under a heading of the API page, in this order.
+# Headings of the API page, and the parts of the package whose public names are listed under each, in this order.
 GROUPS = {
     "Words to points": ("detect", "locate", "model", "prompt"),
     "Training and scoring": ("train", "score"),
@@ -29,17 +29,17 @@ GROUPS = {
     "Data": ("types", "skeleton", "formats", "images", "draw", "hub"),
     "Settings, messages and errors": ("settings", "messages", "errors"),
 }
-# What a settings file may hold, by the command that reads it.
+# The settings that a TOML file may have, by the command that reads it.
 SETTINGS = {
     "posetalk train": "posetalk.settings.TrainSettings",
     "posetalk tune": "posetalk.tune.settings.TuneSettings",
-    "posetalk write, bench answer, bench judge: --settings": "posetalk.llm.client.ServerSettings",
-    "The words around a question: wording": "posetalk.prompt.wording.Wording",
+    "posetalk write, bench answer, bench judge": "posetalk.llm.client.ServerSettings",
+    "The wording of a question": "posetalk.prompt.wording.Wording",
 }
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The hook of mkdocs: a page's text with its generated parts."""
+    """mkdocs' hook: the text of a page with its generated parts."""
     return re.sub(r"<!-- generated: (\S+) -->", lambda mark: _part(mark[1]), markdown)
 
 
@@ -49,7 +49,7 @@ def _part(name: str) -> str:
 
 
 def public_names() -> dict[str, str]:
-    """Each name of `posetalk.__all__` -> the part of the package it is from, as the imports for type checkers say."""
+    """Each name of `posetalk.__all__` -> the part of the package that it is imported from."""
     tree = ast.parse((ROOT / "src/posetalk/__init__.py").read_text(encoding="utf-8"))
     typed = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
     return {
@@ -61,7 +61,7 @@ def public_names() -> dict[str, str]:
 
 
 def api() -> str:
-    """A heading for each group, and below it what mkdocstrings is to render."""
+    """A heading for each group, and under it the names for mkdocstrings."""
     import posetalk
 
     parts = public_names()
@@ -84,7 +84,7 @@ def commands() -> str:
 
 
 def settings() -> str:
-    """A table for each model of settings, and for the models that its fields hold."""
+    """A table for each class of settings, and for the classes of its fields."""
     lines, seen = [], set()
     for title, place in SETTINGS.items():
         lines += [f"## {title}", ""]
@@ -98,7 +98,7 @@ def settings() -> str:
 
 
 def model_of(place: str) -> Any:
-    """The class that a dotted name is of."""
+    """The class with this dotted name."""
     module, _, name = place.rpartition(".")
     return getattr(import_module(module), name)
 
@@ -124,7 +124,7 @@ def _table(table: str, model: type[BaseModel]) -> list[str]:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """The members of a union; of a tuple, what it holds."""
+    """The members of a union; the items of a tuple."""
     if get_origin(annotation) is Annotated:
         return _kinds(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType, tuple):
@@ -167,6 +167,8 @@ def _default(field: FieldInfo) -> str:
     if value is None or value in ((), {}):
         return "none"
     if _is_model(type(value)):
-        return "its own"
+        return "see its table"
+    if isinstance(value, tuple):
+        value = list(value)  # as TOML writes it
     shown = str(value).lower() if isinstance(value, bool) else f"{value!r}".replace("'", '"')
     return f"`{shown}`"
