@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +17,7 @@ from posetalk.errors import PosetalkError, need, shown
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from posetalk.detect.detector import Detector
     from posetalk.types import Poses
 
 
@@ -27,6 +30,10 @@ def locate(
     ask: Annotated[list[str] | None, Parameter(negative=())] = None,
     skeleton: str | None = None,
     box: Annotated[list[str] | None, Parameter(negative=())] = None,
+    detector: str | None = None,
+    min_score: float | None = None,
+    max_people: int | None = None,
+    largest: bool = False,
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
@@ -52,7 +59,12 @@ def locate(
         skeleton: A set of keypoints to look for: a built-in skeleton (see `posetalk skeletons`) or a TOML file.
             The default is coco17 where no --ask is given, else none.
         box: A person's box as x,y,width,height in pixels. Repeat the option for more people. Without it one
-            person is looked for in the whole photo.
+            person is looked for in the whole photo, unless there is a --detector.
+        detector: Find everybody first: `bundled`, or a folder or hub id of a model for object detection with a class
+            that is called person.
+        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.25 for `bundled`, else 0.5.
+        max_people: For --detector: at most so many people a photo, the surest ones.
+        largest: For --detector: only the largest person of a photo.
         readout: How the model answers: `point` at the place, or write its `digits`. The default is the model's
             own way.
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
@@ -64,7 +76,7 @@ def locate(
             of COCO results. Run again, the command goes on where it stopped.
     """
     from posetalk.locate.predictions import readable
-    from posetalk.locate.run import locate_images, locate_one
+    from posetalk.locate.run import NOBODY, locate_images, locate_one
     from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints
 
     limbs: tuple[tuple[int, int], ...] = ()
@@ -74,22 +86,49 @@ def locate(
         points, limbs = list(chosen.keypoints), chosen.limbs
     points += parse_keypoints(ask) if ask else []
     boxes = [_box(text) for text in box] if box else None
+    if detector is None and (min_score is not None or max_people is not None or largest):
+        raise PosetalkError(
+            "--min-score, --max-people and --largest go with --detector; give --detector bundled"
+        )
+    if boxes and detector:
+        raise PosetalkError("--box and --detector are two sources of boxes; give one")
     if out is None:
         if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
         localizer = _localizer(model, readout, decoding, flip_test)
-        show(_table(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawing=draw)))
+        finder = _detector(detector, min_score, max_people, largest)
+        poses = locate_one(
+            localizer,
+            photos[0],
+            boxes,
+            points,
+            limbs,
+            json_out=json_out,
+            drawing=draw,
+            detector=finder and finder(),
+        )
+        if len(poses):
+            show(_table(poses))
+        else:
+            print(readable(f"nobody was found in {photos[0]}; {NOBODY}"))
         return
     if boxes or json_out:
         raise PosetalkError("--box and --json go with a single photo; with --out leave them away")
     from posetalk.settings import LocateSettings
 
     asked = tuple(f"{p.name}: {p.sentence}" for p in points)
-    run = LocateSettings(
-        model=model, keypoints=asked, readout=readout, decoding=decoding, flip_test=flip_test
-    )
+    given: dict[str, Any] = {"model": model, "keypoints": asked, "detector": detector, "min_score": min_score}
+    given |= {"max_people": max_people, "largest": largest, "readout": readout, "decoding": decoding}
+    run = LocateSettings.check(given | {"flip_test": flip_test}, "the options")
     located = locate_images(
-        lambda: _localizer(model, readout, decoding, flip_test), run, photos, points, limbs, out, draw
+        lambda: _localizer(model, readout, decoding, flip_test),
+        run,
+        photos,
+        points,
+        limbs,
+        out,
+        draw,
+        _detector(detector, min_score, max_people, largest),
     )
     if located.passed_over:
         print(located.passed_over)
@@ -108,6 +147,8 @@ def evaluate(
     model: str = "bundled",
     skeleton: str | None = None,
     boxes: Path | None = None,
+    detector: str | None = None,
+    min_score: float | None = None,
     box_format: Literal["xywh", "xyxy"] = "xywh",
     heads: Path | None = None,
     compare: Annotated[list[Path] | None, Parameter(negative=())] = None,
@@ -133,6 +174,9 @@ def evaluate(
             coco17.
         boxes: A detector's boxes as COCO results, for COCO-style labels alone. By default people are looked for
             in their labelled boxes.
+        detector: Find the people with a detector instead, for COCO-style labels alone: `bundled`, or a folder or hub
+            id of a model for object detection.
+        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.25 for `bundled`, else 0.5.
         box_format: What the four numbers of --boxes are: left, top, width, height (`xywh`), or left, top, right,
             bottom (`xyxy`, Human-Art's).
         heads: MPII's gt_valid.mat, which holds the head boxes that PCKh is measured in. By default the distance
@@ -157,6 +201,8 @@ def evaluate(
         images=str(images),
         skeleton=skeleton,
         boxes=str(boxes) if boxes else None,
+        detector=detector,
+        min_score=min_score,
         box_format=box_format,
         heads=str(heads) if heads else None,
         first=first,
@@ -373,6 +419,15 @@ def _localizer(
     from posetalk.locate.localizer import Localizer
 
     return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
+
+
+def _detector(
+    name: str | None, min_score: float | None, max_people: int | None, largest: bool
+) -> Callable[[], Detector] | None:
+    from posetalk.detect.detector import Detector
+
+    options: dict[str, Any] = {"min_score": min_score, "max_people": max_people, "largest": largest}
+    return partial(Detector.from_pretrained, name, **options) if name else None
 
 
 def _box(text: str) -> tuple[float, ...]:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from posetalk.atomic_files import whole_file
+from posetalk.detect.detector import Detector
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.image_files import ImageFile, find_images
-from posetalk.locate.jobs import image_jobs, run_jobs
+from posetalk.locate.jobs import LocateJob, detect_people, image_jobs, people_jobs, run_jobs
 from posetalk.locate.localizer import Localizer
-from posetalk.locate.predictions import Prediction, readable, write_results
+from posetalk.locate.predictions import GROUND_TRUTH, Prediction, readable, write_results
+from posetalk.locate.similarity import distinct_people, without_doubles
 from posetalk.settings import LocateSettings
 from posetalk.skeleton import Keypoint
 from posetalk.types import Poses
 
 Limbs = Sequence[tuple[int, int]]
+NOBODY = "lower --min-score, or leave --detector away for one person from the whole photo"
 
 
 def locate_one(
@@ -35,6 +38,7 @@ def locate_one(
     *,
     json_out: Path | None,
     drawing: Path | None,
+    detector: Detector | None = None,
 ) -> Poses:
     """Locate keypoints in one image file.
 
@@ -47,6 +51,7 @@ def locate_one(
         limbs: Pairs of indices into `points`, drawn as lines.
         json_out: A JSON file to write: the image, and the box and keypoints of each person.
         drawing: An image file to write, with the keypoints drawn in.
+        detector: What finds the people where no boxes are given, each once.
 
     Raises:
         PosetalkError: as `Localizer`; a file cannot be written, or is the image itself.
@@ -56,7 +61,15 @@ def locate_one(
     for path in (json_out, drawing):
         if path and _same_file(path, image):
             raise PosetalkError(f"{path} is the photo itself and would be lost; choose another place")
-    poses = localizer.set_image(image).locate(boxes, points)
+    localizer.set_image(image)
+    if boxes is None and detector is not None:
+        people = detector(localizer.image)
+        poses = replace(localizer.locate(people.boxes, points), box_scores=people.scores)
+        sigmas = [point.sigma for point in points]
+        kept = without_doubles(poses, sigmas)
+        poses = Poses.concat([poses.people(n, n + 1) for n in kept]) if kept else poses
+    else:
+        poses = localizer.locate(boxes, points)
     if json_out:
         (file,) = find_images([image]).images
         text = json.dumps({"image": file.key, "people": poses.to_dicts()}, indent=1) + "\n"
@@ -89,8 +102,9 @@ def locate_images(
     limbs: Limbs,
     out: Path,
     drawings: Path | None = None,
+    detector: Callable[[], Detector] | None = None,
 ) -> LocatedImages:
-    """Locate one person in each of many images, and write predictions.jsonl and keypoints.json (COCO results).
+    """Locate people in many images, and write predictions.jsonl and keypoints.json (COCO results).
 
     Called again with the same settings and folder, it continues where it stopped.
 
@@ -102,6 +116,8 @@ def locate_images(
         limbs: Pairs of indices into `points`, drawn as lines.
         out: The folder of the run.
         drawings: A folder for the images with the keypoints drawn in.
+        detector: Makes what finds the people; predictions.jsonl then has all its boxes, keypoints.json and the drawings
+            each person once.
 
     Raises:
         PosetalkError: there is no image; nothing could be located; `out` holds another run; drawings would lie among
@@ -117,9 +133,14 @@ def locate_images(
     with settings.claim(out, also={"sigma of the keypoints": sigmas}):
         model = localizer()
         model.questions(points)
-        predictions, skipped = run_jobs(
-            model, partial(image_jobs, files.images), points, out / "predictions.jsonl"
-        )
+        jobs, source, faults = partial(image_jobs, files.images), GROUND_TRUTH, list[str]()
+        if detector:
+            jobs = partial(_jobs_of_people, files.images, detector(), faults)
+            source = f"detector {settings.detector}"
+        predictions, skipped = run_jobs(model, jobs, points, out / "predictions.jsonl", box_source=source)
+        if detector:
+            skipped = faults + skipped
+            predictions = distinct_people(predictions, [point.sigma for point in points])
         if ambiguous := sorted({p.file_name for p in predictions} & files.ambiguous_names):
             skipped.append(
                 f"left out of keypoints.json: {ambiguous[0]}{' and others' * (len(ambiguous) > 1)} of an earlier run; "
@@ -129,6 +150,19 @@ def locate_images(
         write_results(predictions, out / "keypoints.json")
         skipped += _draw(files.images, predictions, limbs, drawing_paths)
     return LocatedImages(tuple(predictions), tuple(skipped), files.passed_over)
+
+
+def _jobs_of_people(
+    images: Sequence[ImageFile], detector: Detector, faults: list[str], before: Sequence[Prediction]
+) -> list[LocateJob]:
+    """The people found in each image; `faults` gets a sentence for each image that cannot be read or has nobody."""
+    pose_images = [job.image for job in image_jobs(images, before)]
+    detections, unread = detect_people(pose_images, detector)
+    empty = len(pose_images) - len(unread) - len(detections)
+    faults += unread
+    if empty:
+        faults.append(f"nobody was found in {empty} of {len(pose_images)} photos; {NOBODY}")
+    return people_jobs(pose_images, detections)
 
 
 def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]:
@@ -158,11 +192,13 @@ def _draw(
 ) -> list[str]:
     """Write the drawings; returns a sentence for each that could not be made."""
     skipped: list[str] = []
-    by_key = {p.file_name: p for p in predictions}
+    by_key: dict[str, list[Poses]] = {}
+    for prediction in predictions:
+        by_key.setdefault(prediction.file_name, []).append(prediction.to_keypoints())
     for image in images if paths else ():
-        if prediction := by_key.get(image.key):
+        if people := by_key.get(image.key):
             try:
-                drawing = draw_pose(read_image(image.path), prediction.to_keypoints(), limbs)
+                drawing = draw_pose(read_image(image.path), Poses.concat(people), limbs)
                 _write(paths[image.key], Image.fromarray(drawing).save)
             except PosetalkError as error:
                 skipped.append(readable(f"not drawn: {error}"))
