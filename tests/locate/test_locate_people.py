@@ -49,7 +49,9 @@ def test_everybody_in_a_photo_is_found(photos: Path, tmp_path: Path) -> None:
     assert first["box_score"] == max(person["box_score"] for person in people)
 
 
-def test_nobody_is_said_in_one_sentence(photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_nobody_is_said_in_one_sentence(
+    photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     run(photos / "3.png", *FIND, "--json", tmp_path / "a.json")
     assert "nobody was found in" in (said := capsys.readouterr().out) and "--min-score" in said
     assert json.loads((tmp_path / "a.json").read_text())["people"] == []
