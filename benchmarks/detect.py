@@ -124,7 +124,7 @@ def keypoints(
             [rows[n] for stay, (_, rows) in zip(kept, found, strict=True) for n in stay],
             skeleton.sigmas,
         ) | {"recall": everybody, "recall large": large, "false": false}
-        if drawn and limit == 0.7:
+        if drawn and limit == 0.8:
             for image, stay, (poses, _), some in zip(truth.images, kept, found, people, strict=True):
                 draw(image, stay, poses, some, drawn, skeleton.limbs)
     for name, row in numbers.items():
