@@ -30,6 +30,7 @@ ORDER = [
     *(
         "prompt",
         "model",
+        "detect",
         "locate",
         "train",
         "score",
@@ -106,7 +107,16 @@ def loaded_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["formats.dataset", "score.evaluate", "draw", "skeleton", "locate.predictions", "facts.show", "cli"],
+    [
+        "formats.dataset",
+        "detect.nanodet",
+        "score.evaluate",
+        "draw",
+        "skeleton",
+        "locate.predictions",
+        "facts.show",
+        "cli",
+    ],
 )
 def test_the_core_needs_neither_torch_nor_transformers(module: str) -> None:
     loaded = loaded_by(f"import posetalk.{module}")

@@ -19,7 +19,9 @@ FUNCTIONS = [name for name in posetalk.__all__ if inspect.isfunction(getattr(pos
 
 
 def test_both_halves_are_there() -> None:
-    assert {"Localizer", "train_model", "evaluate_model", "calibrate", "convert"} <= set(posetalk.__all__)
+    assert {"Detector", "Localizer", "train_model", "evaluate_model", "calibrate", "convert"} <= set(
+        posetalk.__all__
+    )
     assert {"pose_facts", "check_text", "write_dataset", "screen_dataset"} <= set(posetalk.__all__)
     assert {"export_dataset", "tune_model", "Chat", "answer_benchmark"} <= set(posetalk.__all__)
     assert {"judge_benchmark", "report_benchmark", "push_to_hub"} <= set(posetalk.__all__)

@@ -8,6 +8,8 @@ import posetalk as pt
 
 
 def words_to_points(photo: Path) -> pt.Poses:
+    people: pt.People = pt.Detector(min_score=0.5)(photo)
+    assert people.boxes[0].area > 1e5 and people.scores[0] > 0.5
     localizer = pt.Localizer.from_pretrained("bundled").set_image(photo)
     poses = localizer.locate([pt.Box(0, 60, 345, 452)], ["nose", "left heel: the back of the left foot"])
     x, y = poses["left heel"][0]

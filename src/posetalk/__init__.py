@@ -1,7 +1,7 @@
 """Human pose and language, both ways.
 
-Words to points: `Localizer` finds described keypoints in an image, `locate_images` in many; `train_model`,
-`evaluate_model`, `calibrate` and `convert` make and measure the models behind it.
+Words to points: `Detector` finds the people in an image, `Localizer` their described keypoints, `locate_images` does
+both for many images; `train_model`, `evaluate_model`, `calibrate` and `convert` make and measure the models behind it.
 
 Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
 `write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.report.report import BenchReport
     from posetalk.bench.report.run import report_benchmark
+    from posetalk.detect.detector import Detector
+    from posetalk.detect.people import People
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
     from posetalk.facts.claims import Claim, check_claim, check_text, find_claims
@@ -86,6 +88,7 @@ _HOMES = {
     "Claim": "facts.claims",
     "CropSettings": "settings",
     "DataSettings": "settings",
+    "Detector": "detect.detector",
     "EvaluateSettings": "settings",
     "EvaluationReport": "score.report",
     "ExportResult": "write.samples.export",
@@ -97,6 +100,7 @@ _HOMES = {
     "LocatedImages": "locate.run",
     "LoraSettings": "settings",
     "ModelSettings": "settings",
+    "People": "detect.people",
     "Person": "types",
     "PoseImage": "types",
     "PoseSet": "types",
@@ -163,6 +167,7 @@ __all__ = [
     "Claim",
     "CropSettings",
     "DataSettings",
+    "Detector",
     "EvaluateSettings",
     "EvaluationReport",
     "ExportResult",
@@ -174,6 +179,7 @@ __all__ = [
     "LocatedImages",
     "LoraSettings",
     "ModelSettings",
+    "People",
     "Person",
     "PoseImage",
     "PoseSet",

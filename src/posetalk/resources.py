@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 BUNDLED = Path(str(files("posetalk").joinpath("bundled")))  # the folder of the bundled model
+BUNDLED_DETECTOR = Path(str(files("posetalk").joinpath("bundled_detector", "nanodet.onnx")))
 
 
 def resource_text(path: str) -> str:

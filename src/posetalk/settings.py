@@ -415,6 +415,10 @@ class EvaluateSettings(Settings):
     """The labelled keypoints; None for those that the labels name."""
     boxes: LocalPath | None = None
     """A detector's boxes (COCO results); None for the labelled boxes."""
+    detector: ModelName | None = None
+    """A detector of people, `bundled`, a folder or a hub id, whose boxes are used; None for labelled or given boxes."""
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    """The detector's people with a lower score are left out; None for the detector's own."""
     box_format: Literal["xywh", "xyxy"] = "xywh"
     """Format of these boxes: left, top, width, height or left, top, right, bottom; px."""
     heads: LocalPath | None = None
@@ -445,6 +449,14 @@ class LocateSettings(Settings):
     """A folder or hub id of a PoseLLM, or `bundled`."""
     keypoints: tuple[str, ...]
     """What is looked for, "name: description" each."""
+    detector: ModelName | None = None
+    """A detector of people, `bundled`, a folder or a hub id; None for one person from the whole image."""
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    """The detector's people with a lower score are left out; None for the detector's own."""
+    max_people: int | None = Field(default=None, ge=1)
+    """At most so many people a image, the surest; None for all."""
+    largest: bool = False
+    """Only the largest person of a image."""
     readout: Readout | None = None
     """Point at the place (`point`) or write its digits (`digits`); None for the model's own."""
     decoding: Literal["greedy", "expected"] = "expected"

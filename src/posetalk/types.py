@@ -200,8 +200,9 @@ class Poses:
     boxes:      The n boxes that the people were cropped by.
     std:        (n, k, 2) px, the standard deviation along x and y; None for greedy decoding.
     visible:    (n, k) bool; None where the model does not predict visibility.
-    box_scores: (n,) in 0..1 for boxes that the model found itself: the mean keypoint score of its prediction on the
-                whole image, which is not the probability that there is a person. None for boxes that were given.
+    box_scores: (n,) in 0..1. For a detector's boxes its scores. For boxes that the model found itself the mean keypoint
+                score of its prediction on the whole image, which is not the probability that there is a person. None
+                for boxes that were given.
 
     Raises:
         PosetalkError: Shapes that do not agree.

@@ -17,7 +17,8 @@ from pycocotools.cocoeval import COCOeval
 from posetalk.errors import PosetalkError
 from posetalk.formats.coco import read_coco
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction
-from posetalk.score.oks import COCO_NUMBERS, coco_ap, oks, similarity
+from posetalk.locate.similarity import similarity
+from posetalk.score.oks import COCO_NUMBERS, coco_ap, oks
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 BODY = (0.079, 0.072, 0.062, 0.107, 0.087, 0.089)

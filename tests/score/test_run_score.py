@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage
 from PIL import Image
 
 from posetalk.errors import PosetalkError
-from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, PredictionLog
+from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, PredictionLog, read_predictions
 from posetalk.score.report import EvaluationReport
 from posetalk.score.run import _box_source, _read_others, evaluate_model
 from posetalk.settings import EvaluateSettings
 from posetalk.types import Box, frozen_array
+
+ASTRONAUT = Path(skimage.__path__[0]) / "data" / "astronaut.png"
 
 
 def test_runs_that_all_hold_a_predictions_file_are_told_apart(tmp_path: Path) -> None:
@@ -64,3 +67,29 @@ def test_an_evaluation_returns_its_report_and_prints_nothing(
     assert (tmp_path / "out" / "report.md").read_text().startswith(report.to_markdown())
     assert any(message.startswith("skipped: ") for message in caplog.messages)
     assert capsys.readouterr().out == ""
+
+
+def test_people_may_come_from_a_detector(tiny_model: Path, tmp_path: Path) -> None:
+    Image.open(ASTRONAUT).convert("RGB").save(tmp_path / "1.png")
+    person = {
+        "image_id": 1,
+        "category_id": 1,
+        "id": 1,
+        "bbox": [10, 5, 370, 505],
+        "area": 90000,
+        "iscrowd": 0,
+    }
+    person |= {"keypoints": [200, 100, 2] * 17, "num_keypoints": 17}
+    image = {"id": 1, "file_name": "1.png", "width": 512, "height": 512}
+    labels = {"images": [image], "annotations": [person], "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    given = {"model": str(tiny_model), "annotations": str(tmp_path / "labels.json"), "images": str(tmp_path)}
+    settings = EvaluateSettings(**given, detector="bundled", min_score=0.5)
+    report = evaluate_model(settings, tmp_path / "out")
+    assert report.box_source == "detector bundled" and report.numbers["AP"] is not None
+    (found,), _ = read_predictions(tmp_path / "out" / "predictions.jsonl")
+    assert found.box_score > 0.5 and abs(found.box.h - 500) < 30
+    with pytest.raises(PosetalkError, match="detector"):
+        evaluate_model(settings.model_copy(update={"detector": None}), tmp_path / "out")
+    with pytest.raises(PosetalkError, match="give one"):
+        evaluate_model(settings.model_copy(update={"boxes": "boxes.json"}), tmp_path / "other")

@@ -27,6 +27,10 @@ def locate(
     ask: Annotated[list[str] | None, Parameter(negative=())] = None,
     skeleton: str | None = None,
     box: Annotated[list[str] | None, Parameter(negative=())] = None,
+    detector: str | None = None,
+    min_score: float | None = None,
+    max_people: int | None = None,
+    largest: bool = False,
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
@@ -52,7 +56,12 @@ def locate(
         skeleton: A set of keypoints to look for: a built-in skeleton (see `posetalk skeletons`) or a TOML file.
             The default is coco17 where no --ask is given, else none.
         box: A person's box as x,y,width,height in pixels. Repeat the option for more people. Without it one
-            person is looked for in the whole image.
+            person is looked for in the whole image, unless there is a --detector.
+        detector: Find everybody first: `bundled`, or a folder or hub id of a model for object detection with a class
+            that is called person.
+        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.25 for `bundled`, else 0.5.
+        max_people: For --detector: at most so many people an image, the surest ones.
+        largest: For --detector: only the largest person of an image.
         readout: How the model answers: `point` at the place, or write its `digits`. The default is the model's
             own way.
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
@@ -64,7 +73,7 @@ def locate(
             of COCO results. Run again, the command goes on where it stopped.
     """
     from posetalk.locate.predictions import readable
-    from posetalk.locate.run import locate_images, locate_one
+    from posetalk.locate.run import NOBODY, locate_images, locate_one
     from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints
 
     limbs: tuple[tuple[int, int], ...] = ()
@@ -74,14 +83,35 @@ def locate(
         points, limbs = list(chosen.keypoints), chosen.limbs
     points += parse_keypoints(ask) if ask else []
     boxes = [_box(text) for text in box] if box else None
+    if detector is None and (min_score is not None or max_people is not None or largest):
+        raise PosetalkError(
+            "--min-score, --max-people and --largest go with --detector; give --detector bundled"
+        )
+    if boxes and detector:
+        raise PosetalkError("--box and --detector are two sources of boxes; give one")
     if out is None:
         if len(images) != 1 or os.path.isdir(images[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several images need a folder for their answers; give --out FOLDER")
         prepare_for_models()
+        from posetalk.detect.detector import Detector
         from posetalk.locate.localizer import Localizer
 
         localizer = Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
-        show(_table(locate_one(localizer, images[0], boxes, points, limbs, json_out=json_out, drawing=draw)))
+        options: dict[str, Any] = {"min_score": min_score, "max_people": max_people, "largest": largest}
+        poses = locate_one(
+            localizer,
+            images[0],
+            boxes,
+            points,
+            limbs,
+            json_out=json_out,
+            drawing=draw,
+            detector=Detector.from_pretrained(detector, **options) if detector else None,
+        )
+        if len(poses):
+            show(_table(poses))
+        else:
+            print(readable(f"nobody was found in {images[0]}; {NOBODY}"))
         return
     if boxes or json_out:
         raise PosetalkError("--box and --json go with a single image; with --out leave them away")
@@ -91,6 +121,10 @@ def locate(
         points,
         out=out,
         model=model,
+        detector=detector,
+        min_score=min_score,
+        max_people=max_people,
+        largest=largest,
         readout=readout,
         decoding=decoding,
         flip_test=flip_test,
@@ -114,6 +148,8 @@ def evaluate(
     model: str = "bundled",
     skeleton: str | None = None,
     boxes: Path | None = None,
+    detector: str | None = None,
+    min_score: float | None = None,
     box_format: Literal["xywh", "xyxy"] = "xywh",
     heads: Path | None = None,
     compare: Annotated[list[Path] | None, Parameter(negative=())] = None,
@@ -140,6 +176,9 @@ def evaluate(
             coco17.
         boxes: A detector's boxes as COCO results, for COCO-style labels alone. By default people are looked for
             in their labelled boxes.
+        detector: Find the people with a detector instead, for COCO-style labels alone: `bundled`, or a folder or hub
+            id of a model for object detection.
+        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.25 for `bundled`, else 0.5.
         box_format: What the four numbers of --boxes are: left, top, width, height (`xywh`), or left, top, right,
             bottom (`xyxy`, Human-Art's).
         heads: MPII's gt_valid.mat, which holds the head boxes that PCKh is measured in. By default the distance
@@ -166,6 +205,8 @@ def evaluate(
         images=str(images),
         skeleton=skeleton,
         boxes=str(boxes) if boxes else None,
+        detector=detector,
+        min_score=min_score,
         box_format=box_format,
         heads=str(heads) if heads else None,
         first=first,

@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from posetalk.detect.detector import Detector
 from posetalk.errors import PosetalkError
-from posetalk.formats.detections import Detections
+from posetalk.formats.detections import DetectedBox, Detections
 from posetalk.locate.image_files import ImageFile, image_ids
 from posetalk.locate.image_log import ImageLog
 from posetalk.locate.localizer import Localizer
@@ -58,14 +59,25 @@ def detected_jobs(truth: PoseSet, detections: Detections) -> list[LocateJob]:
     Raises:
         PosetalkError: no box lies on one of its images.
     """
-    jobs = []
-    for image in truth.images:
-        if boxes := detections.get(image.id, []):
-            ids = tuple(range(1, len(boxes) + 1))
-            jobs.append(LocateJob(image, ids, tuple(b.box for b in boxes), tuple(b.score for b in boxes)))
+    jobs = people_jobs(truth.images, detections)
     if not jobs:
         raise PosetalkError(f"none of the boxes lies on an image of {truth.source}; their image ids differ")
     return jobs
+
+
+def detect_people(images: Sequence[PoseImage], detector: Detector) -> tuple[Detections, list[str]]:
+    """The people that a detector finds in images, and a sentence for each image that cannot be read."""
+    detections, faults = Detections(), []
+    for image in track(images, "finding people"):
+        try:
+            people = detector(image.path)
+        except PosetalkError as error:
+            faults.append(readable(f"skipped: {image.name}: {error}"))
+            continue
+        if len(people):
+            rows = zip(people.boxes, people.scores.tolist(), strict=True)
+            detections[image.id] = [DetectedBox(box, score, image.id) for box, score in rows]
+    return detections, faults
 
 
 def without_match(truth: PoseSet, detections: Detections) -> list[str]:
@@ -94,6 +106,16 @@ def image_jobs(images: Sequence[ImageFile], before: Sequence[Prediction] = ()) -
         LocateJob(PoseImage(image_id, image.path, None, None, (), image.key), (1,), None)
         for image_id, image in zip(ids, images, strict=True)
     ]
+
+
+def people_jobs(images: Sequence[PoseImage], detections: Detections) -> list[LocateJob]:
+    """A job for each image with detected people, for all of them."""
+    jobs = []
+    for image in images:
+        if boxes := detections.get(image.id, []):
+            ids = tuple(range(1, len(boxes) + 1))
+            jobs.append(LocateJob(image, ids, tuple(b.box for b in boxes), tuple(b.score for b in boxes)))
+    return jobs
 
 
 def run_jobs(

@@ -5,26 +5,29 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from posetalk.atomic_files import whole_file
+from posetalk.detect.detector import Detector
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.image_files import ImageFile, find_images
-from posetalk.locate.jobs import image_jobs, run_jobs
+from posetalk.locate.jobs import LocateJob, detect_people, image_jobs, people_jobs, run_jobs
 from posetalk.locate.localizer import Decoding, Localizer
-from posetalk.locate.predictions import Prediction, readable, write_results
+from posetalk.locate.predictions import GROUND_TRUTH, Prediction, readable, write_results
+from posetalk.locate.similarity import distinct_people, without_doubles
 from posetalk.resources import BUNDLED
 from posetalk.settings import LocateSettings, Readout
 from posetalk.skeleton import Keypoint, KeypointQuery, parse_keypoints
 from posetalk.types import Poses
 
 Limbs = Sequence[tuple[int, int]]
+NOBODY = "lower --min-score, or leave --detector away for one person from the whole image"
 
 
 def locate_one(
@@ -36,6 +39,7 @@ def locate_one(
     *,
     json_out: Path | None,
     drawing: Path | None,
+    detector: Detector | None = None,
 ) -> Poses:
     """Locate keypoints in one image file.
 
@@ -48,6 +52,7 @@ def locate_one(
         limbs: Pairs of indices into `points`, drawn as lines.
         json_out: A JSON file to write: the image, and the box and keypoints of each person.
         drawing: An image file to write, with the keypoints drawn in.
+        detector: What finds the people where no boxes are given, each once.
 
     Raises:
         PosetalkError: as `Localizer`; a file cannot be written, or is the image itself.
@@ -57,7 +62,15 @@ def locate_one(
     for path in (json_out, drawing):
         if path and _same_file(path, image):
             raise PosetalkError(f"{path} is the image itself and would be lost; choose another place")
-    poses = localizer.set_image(image).locate(boxes, points)
+    localizer.set_image(image)
+    if boxes is None and detector is not None:
+        people = detector(localizer.image)
+        poses = replace(localizer.locate(people.boxes, points), box_scores=people.scores)
+        sigmas = [point.sigma for point in points]
+        kept = without_doubles(poses, sigmas)
+        poses = Poses.concat([poses.people(n, n + 1) for n in kept]) if kept else poses
+    else:
+        poses = localizer.locate(boxes, points)
     if json_out:
         (file,) = find_images([image]).images
         text = json.dumps({"image": file.key, "people": poses.to_dicts()}, indent=1) + "\n"
@@ -88,13 +101,17 @@ def locate_images(
     *,
     out: str | Path,
     model: Localizer | str | Path = "bundled",
+    detector: str | Path | None = None,
+    min_score: float | None = None,
+    max_people: int | None = None,
+    largest: bool = False,
     readout: Readout | None = None,
     decoding: Decoding = "expected",
     flip_test: bool = False,
     drawings: str | Path | None = None,
     limbs: Limbs = (),
 ) -> LocatedImages:
-    """Locate one person in each of many images, and write predictions.jsonl and keypoints.json (COCO results).
+    """Locate people in many images, and write predictions.jsonl and keypoints.json (COCO results).
 
     Each image is written when it is done. Called again with the same model, keypoints and folder, it continues where it
     stopped; images may be added.
@@ -106,6 +123,12 @@ def locate_images(
         out: The folder of the run. It is made if it does not exist.
         model: `bundled`, a model folder or a hub id, which is loaded once the images and the folder are known to be
             good; or a Localizer, which decides on device, readout, decoding and flip test itself.
+        detector: `bundled`, a folder or a hub id, see `Detector.from_pretrained`: everybody it finds is located.
+            predictions.jsonl then has all its boxes, keypoints.json and the drawings each person once. None for one
+            person, who is looked for in the whole image.
+        min_score: See `Detector`.
+        max_people: See `Detector`.
+        largest: See `Detector`.
         readout: See `Localizer`.
         decoding: See `Localizer`.
         flip_test: See `Localizer`.
@@ -128,6 +151,10 @@ def locate_images(
     settings = LocateSettings(
         model=_name_of(model, out),
         keypoints=tuple(f"{point.name}: {point.sentence}" for point in points),
+        detector=None if detector is None else str(detector),
+        min_score=min_score,
+        max_people=max_people,
+        largest=largest,
         readout=readout,
         decoding=decoding,
         flip_test=flip_test,
@@ -143,9 +170,16 @@ def locate_images(
         if not isinstance(model, Localizer):
             model = Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
         model.questions(points)
-        predictions, skipped = run_jobs(
-            model, partial(image_jobs, files.images), points, out / "predictions.jsonl"
-        )
+        jobs, source, faults = partial(image_jobs, files.images), GROUND_TRUTH, list[str]()
+        if detector is not None:
+            finder = Detector.from_pretrained(
+                detector, min_score=min_score, max_people=max_people, largest=largest
+            )
+            jobs, source = partial(_jobs_of_people, files.images, finder, faults), f"detector {detector}"
+        predictions, skipped = run_jobs(model, jobs, points, out / "predictions.jsonl", box_source=source)
+        if detector is not None:
+            skipped = faults + skipped
+            predictions = distinct_people(predictions, [point.sigma for point in points])
         if ambiguous := sorted({p.file_name for p in predictions} & files.ambiguous_names):
             skipped.append(
                 f"left out of keypoints.json: {ambiguous[0]}{' and others' * (len(ambiguous) > 1)} of an earlier run; "
@@ -168,6 +202,19 @@ def _name_of(model: Localizer | str | Path, out: Path) -> str:
             "it; choose another folder"
         )
     return "bundled" if name == str(BUNDLED) else name
+
+
+def _jobs_of_people(
+    images: Sequence[ImageFile], detector: Detector, faults: list[str], before: Sequence[Prediction]
+) -> list[LocateJob]:
+    """The people found in each image; `faults` gets a sentence for each image that cannot be read or has nobody."""
+    pose_images = [job.image for job in image_jobs(images, before)]
+    detections, unread = detect_people(pose_images, detector)
+    empty = len(pose_images) - len(unread) - len(detections)
+    faults += unread
+    if empty:
+        faults.append(f"nobody was found in {empty} of {len(pose_images)} images; {NOBODY}")
+    return people_jobs(pose_images, detections)
 
 
 def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]:
@@ -197,11 +244,13 @@ def _draw(
 ) -> list[str]:
     """Write the drawings; returns a sentence for each that could not be made."""
     skipped: list[str] = []
-    by_key = {p.file_name: p for p in predictions}
+    by_key: dict[str, list[Poses]] = {}
+    for prediction in predictions:
+        by_key.setdefault(prediction.file_name, []).append(prediction.to_keypoints())
     for image in images if paths else ():
-        if prediction := by_key.get(image.key):
+        if people := by_key.get(image.key):
             try:
-                drawing = draw_pose(read_image(image.path), prediction.to_keypoints(), limbs)
+                drawing = draw_pose(read_image(image.path), Poses.concat(people), limbs)
                 _write(paths[image.key], Image.fromarray(drawing).save)
             except PosetalkError as error:
                 skipped.append(readable(f"not drawn: {error}"))

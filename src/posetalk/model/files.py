@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import (
     AutoConfig,
+    AutoImageProcessor,
     AutoModel,
     AutoModelForCausalLM,
     AutoProcessor,
@@ -250,7 +251,7 @@ def load_part(kind: Any, name: str, what: str, **options: Any) -> Any:
     if Path(name).is_absolute() and not Path(name).exists():
         raise PosetalkError(f"no {what} at {name}: the folder does not exist")
     check_config(name, what)
-    if kind in (AutoConfig, AutoTokenizer, AutoProcessor):
+    if kind in (AutoConfig, AutoTokenizer, AutoProcessor, AutoImageProcessor):
         with load_errors(what, name):
             return kind.from_pretrained(name, trust_remote_code=False, **options)
     check_weights(name, what)

@@ -21,11 +21,11 @@ from posetalk.images.opening import cut, normalise, read_image
 from posetalk.locate.decode import heat_maps, prefill, read, settle
 from posetalk.locate.localizer import oks_scale
 from posetalk.locate.predictions import scored_people
+from posetalk.locate.similarity import similarity
 from posetalk.messages import log, track
 from posetalk.model.files import conversation, crop_settings, load, named_weights, save
 from posetalk.model.posellm import PoseLLM
 from posetalk.score.calibration import reliability
-from posetalk.score.oks import similarity
 from posetalk.skeleton import Skeleton
 from posetalk.types import Floats, PoseSet
 

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from posetalk.locate.predictions import Prediction, scored_people
-from posetalk.score.oks import oks, similarity
+from posetalk.locate.similarity import similarity
+from posetalk.score.oks import oks
 from posetalk.score.pck import (
     LSP_LEFT_OUT_12,
     MPII_LEFT_OUT,

@@ -13,23 +13,10 @@ from hotcoco import COCO, COCOeval
 
 from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import Prediction
+from posetalk.locate.similarity import similarity
 from posetalk.types import Floats, PoseSet
 
 COCO_NUMBERS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-
-
-def similarity(
-    pred: npt.ArrayLike, truth: npt.ArrayLike, area: npt.ArrayLike, sigmas: Sequence[float]
-) -> Floats:
-    """How alike each keypoint is to its label: (n, k) in 0..1, exp(-d^2 / (2 area (2 sigma)^2)).
-
-    pred, truth: (n, k, 2) px; area: (n,) px^2; sigmas: k constants.
-    """
-    distance2 = ((np.asarray(pred, np.float64) - np.asarray(truth, np.float64)) ** 2).sum(-1)
-    variance = (2 * np.asarray(sigmas, np.float64)) ** 2
-    # COCO's own guard against a person without area
-    scale = np.asarray(area, np.float64)[:, None] + np.spacing(1)
-    return np.asarray(np.exp(-distance2 / variance / scale / 2))
 
 
 def oks(

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from posetalk.detect.detector import Detector
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import labelled_skeleton, read_people
 from posetalk.formats.detections import read_boxes
 from posetalk.images.fit import drop_misfits, image_sizes
-from posetalk.locate.jobs import LocateJob, detected_jobs, labelled_jobs, run_jobs, without_match
+from posetalk.locate.jobs import (
+    LocateJob,
+    detect_people,
+    detected_jobs,
+    labelled_jobs,
+    run_jobs,
+    without_match,
+)
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
+from posetalk.locate.similarity import distinct_people
 from posetalk.messages import log
 from posetalk.score.evaluate import evaluate
 from posetalk.score.report import EvaluationReport
@@ -58,6 +67,12 @@ def evaluate_model(
     for sentence in truth.skipped:
         log.warning("skipped: %s", sentence)
     detections = None
+    if settings.boxes and settings.detector:
+        raise PosetalkError("--boxes and --detector are two sources of boxes; give one")
+    if settings.detector:
+        if truth.name in ("mpii", "lsp"):
+            raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --detector out")
+        detector = Detector.from_pretrained(settings.detector, min_score=settings.min_score)
     if settings.boxes:
         if truth.name in ("mpii", "lsp"):
             raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
@@ -77,12 +92,18 @@ def evaluate_model(
         )
         if truth.name != "coco":  # MPII's and LSP's boxes are no boxes in their labels
             model.crop = model.crop.model_copy(update={"clip_box": False})
+        faults: list[str] = []
+        if settings.detector:
+            detections, faults = detect_people(truth.images, detector)
         jobs: list[LocateJob] = (
             labelled_jobs(truth, model.crop.padding)
             if detections is None
             else detected_jobs(truth, detections)
         )
-        source = GROUND_TRUTH if detections is None else _box_source(Path(str(settings.boxes)))
+        source = GROUND_TRUTH
+        if detections is not None:
+            name = settings.detector
+            source = f"detector {name}" if name else _box_source(Path(str(settings.boxes)))
         scored_skeleton = given_skeleton or labelled_skeleton(truth)
         predictions, skipped = run_jobs(
             model,
@@ -91,9 +112,17 @@ def evaluate_model(
             out / "predictions.jsonl",
             box_source=source,
         )
+        if settings.detector:
+            predictions = distinct_people(predictions, scored_skeleton.sigmas)
         seen = set(model.trained_keypoints) or None
         report = evaluate(truth, predictions, scored_skeleton, box_source=source, seen=seen, compare=others)
-        for sentence in [*(detections.skipped if detections else ()), *damaged, *skipped, *report.save(out)]:
+        for sentence in [
+            *(detections.skipped if detections else ()),
+            *faults,
+            *damaged,
+            *skipped,
+            *report.save(out),
+        ]:
             log.warning(readable(sentence))
     return report
 
