@@ -40,6 +40,7 @@ from posetalk.llm.request_state import RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.lock import only_run
 from posetalk.model.fingerprint import model_of
+from posetalk.settings import Dtype
 from posetalk.tune.settings import MADE
 
 REVIEWS, LEDGER = "reviews", "ledger.sqlite"
@@ -177,6 +178,8 @@ def answer_benchmark(
     only: Only | None = None,
     limit: int | None = None,
     batch_size: int = BATCH_SIZE,
+    device: str | None = None,
+    dtype: Dtype | None = None,
     before_load: Callable[[], object] | None = None,
 ) -> AnswerCounts:
     """Have a model answer the questions of a benchmark, into answers/NAME.jsonl.
@@ -195,6 +198,8 @@ def answer_benchmark(
         only: `closed` for the questions with one right answer, `open` for the open ones; None for both.
         limit: Largest number of questions of each sort; None for all.
         batch_size: Questions per batch on this machine.
+        device: As `Chat.from_pretrained`, for a model on this machine.
+        dtype: As `Chat.from_pretrained`, for a model on this machine.
         before_load: Called before a model on this machine is loaded.
 
     Returns:
@@ -217,7 +222,7 @@ def answer_benchmark(
         report_name = plain(name or local_model_name(model))
         before_load = before_load or (lambda: None)
         weights = _model_folder(model, before_load)
-        answer = _lazy_model(model, before_load)
+        answer = _lazy_model(model, before_load, device, dtype)
         counts = answer_benchmark_locally(questions, answer, folder, report_name, weights, batch_size)
     counts.skipped[:0] = notes
     return counts
@@ -308,7 +313,9 @@ def _model_folder(model: str | Path, before_load: Callable[[], object]) -> Path:
     return made(str(model))
 
 
-def _lazy_model(model: str | Path, before_load: Callable[[], object]) -> AnswerFunction:
+def _lazy_model(
+    model: str | Path, before_load: Callable[[], object], device: str | None, dtype: Dtype | None
+) -> AnswerFunction:
     """The answer function of a model that is loaded at the first call."""
     answer: AnswerFunction | None = None
 
@@ -319,7 +326,7 @@ def _lazy_model(model: str | Path, before_load: Callable[[], object]) -> AnswerF
             from posetalk.tune.chat import Chat
 
             before_load()
-            answer = Chat.from_pretrained(model).answer
+            answer = Chat.from_pretrained(model, device=device, dtype=dtype).answer
         return answer(batch, max_tokens)
 
     return load_and_answer

@@ -97,6 +97,8 @@ def answer(
     only: Literal["closed", "open"] | None = None,
     limit: int | None = None,
     batch_size: int = 8,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
     server: Server = HERE,
 ) -> None:
     """Have a model answer the questions of a benchmark, into answers/MODEL.jsonl.
@@ -118,6 +120,10 @@ def answer(
             both are asked.
         limit: The number of questions to draw of each sort. By default all are asked.
         batch_size: The number of questions that a model in a folder answers at once.
+        device: Where a model in a folder runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
         server: How a language model on a server is asked.
     """
     from posetalk.bench.run import answer_benchmark, usage_summary
@@ -134,6 +140,8 @@ def answer(
                 only=only,
                 limit=limit,
                 batch_size=batch_size,
+                device=device,
+                dtype=dtype,
                 before_load=_prepare,
             )
         )
@@ -238,6 +246,8 @@ def run(
     training_data: Annotated[list[Path] | None, Parameter(negative=())] = None,
     name: str | None = None,
     limit: int | None = None,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
 ) -> None:
     """Build the questions that are missing, have a model in a folder answer them, and report.
 
@@ -257,6 +267,10 @@ def run(
             refused. Repeat the option for more.
         name: What the model is called in the report. The default is the name of its folder.
         limit: The number of questions to draw of each sort. By default all are asked.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
     """
     from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.run import answer_benchmark, build_benchmark, local_model_name
@@ -270,7 +284,11 @@ def run(
         training_data=tuple(str(path) for path in training_data or ()),
     )
     _tell(build_benchmark(settings, out, rebuild=False))
-    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit, before_load=_prepare))
+    _tell_answers(
+        answer_benchmark(
+            out, images, model, name=name, limit=limit, device=device, dtype=dtype, before_load=_prepare
+        )
+    )
     report(out, images=images)
 
 
@@ -283,7 +301,7 @@ _NOTHING = "{} answered no question; why is said above"
 
 
 def _tell_answers(counts: AnswerCounts) -> None:
-    """Of a model on this machine. Errors: there are none."""
+    """Of a model on this machine. Raises PosetalkError where there are none."""
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before")
     tell_skipped(*counts.skipped)
     if not _has_answers(counts):

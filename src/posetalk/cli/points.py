@@ -30,6 +30,8 @@ def locate(
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
     out: Path | None = None,
@@ -58,6 +60,10 @@ def locate(
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
             their distribution. It has no effect on `point`.
         flip_test: Look at the mirrored photo too, and average both answers. It takes twice the time.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the language model's weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
         json_out: Write the answer to this JSON file.
         draw: Write the photo with the answer drawn on it to this file. With --out this is a folder.
         out: The folder of a run over several photos. It gets predictions.jsonl, and keypoints.json in the form
@@ -77,7 +83,7 @@ def locate(
     if out is None:
         if len(photos) != 1 or os.path.isdir(photos[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several photos need a folder for their answers; give --out FOLDER")
-        localizer = _localizer(model, readout, decoding, flip_test)
+        localizer = _localizer(model, readout, decoding, flip_test, device, dtype)
         show(_table(locate_one(localizer, photos[0], boxes, points, limbs, json_out=json_out, drawing=draw)))
         return
     if boxes or json_out:
@@ -86,10 +92,16 @@ def locate(
 
     asked = tuple(f"{p.name}: {p.sentence}" for p in points)
     run = LocateSettings(
-        model=model, keypoints=asked, readout=readout, decoding=decoding, flip_test=flip_test
+        model=model, keypoints=asked, readout=readout, decoding=decoding, flip_test=flip_test, dtype=dtype
     )
     located = locate_images(
-        lambda: _localizer(model, readout, decoding, flip_test), run, photos, points, limbs, out, draw
+        lambda: _localizer(model, readout, decoding, flip_test, device, dtype),
+        run,
+        photos,
+        points,
+        limbs,
+        out,
+        draw,
     )
     if located.passed_over:
         print(located.passed_over)
@@ -116,6 +128,8 @@ def evaluate(
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
 ) -> None:
     """Score a model on labelled people: AP and OKS for COCO-style labels, PCKh for MPII, PCK for LSP.
 
@@ -147,6 +161,10 @@ def evaluate(
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
             their distribution. It has no effect on `point`.
         flip_test: Look at the mirrored photo too, and average both answers. It takes twice the time.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the language model's weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -164,12 +182,13 @@ def evaluate(
         readout=readout,
         decoding=decoding,
         flip_test=flip_test,
+        dtype=dtype,
     )
     report = evaluate_model(
         settings,
         out,
         compare=compare or (),
-        localizer=lambda: _localizer(model, readout, decoding, flip_test),
+        localizer=lambda: _localizer(model, readout, decoding, flip_test, device, dtype),
     )
     print(report.to_markdown())
 
@@ -367,12 +386,16 @@ def _localizer(
     readout: Literal["point", "digits"] | None,
     decoding: Literal["greedy", "expected"],
     flip_test: bool,
+    device: str | None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None,
 ) -> Any:
     quiet()
     keep_memory()
     from posetalk.locate.localizer import Localizer
 
-    return Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
+    return Localizer.from_pretrained(
+        model, device=device, dtype=dtype, readout=readout, decoding=decoding, flip_test=flip_test
+    )
 
 
 def _box(text: str) -> tuple[float, ...]:

@@ -56,7 +56,9 @@ def coco_ap(
     """COCO's ten numbers (`COCO_NUMBERS`) over the images of `truth`; None where it has nobody of that size.
 
     At most 20 people an image, the best first; crowds and people without labels excuse what falls on them.
-    Errors: a prediction for an image that `truth` does not have, or with another number of keypoints.
+
+    Raises:
+        PosetalkError: a prediction for an image that `truth` does not have, or with another number of keypoints.
     """
     known = {image.id for image in truth.images}
     for p in predictions:

@@ -76,6 +76,7 @@ def evaluate_model(
                 readout=settings.readout,
                 decoding=settings.decoding,
                 flip_test=settings.flip_test,
+                dtype=settings.dtype,
             )
         else:
             model = localizer()
@@ -109,7 +110,9 @@ def _read_others(files: Sequence[Path]) -> tuple[dict[str, list[Prediction]], li
     """Others' predictions by a name each, and a sentence for each file that was cut off.
 
     The name is the file's; with as many of its folders as tell it from the others (runs all hold a predictions.jsonl).
-    Errors: a file given twice.
+
+    Raises:
+        PosetalkError: a file is given twice.
     """
     names = ["baseline"]
     others, notes = {}, []
