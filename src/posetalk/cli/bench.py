@@ -120,8 +120,8 @@ def answer(
             both are asked.
         limit: The number of questions to draw of each sort. By default all are asked.
         batch_size: The number of questions that a model in a folder answers at once.
-        device: Where a model in a folder runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
-            The default is a GPU where there is one.
+        device: Where a model in a folder runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers
+            over all GPUs. The default is a GPU where there is one.
         dtype: The number format of the weights. The default is float32 on a CPU and bfloat16
             elsewhere.
         server: How a language model on a server is asked.

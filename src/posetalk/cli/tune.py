@@ -48,8 +48,8 @@ def tune(
             `bundled` (the model `small`; hours) and `tiny` (minutes).
         settings: A TOML file of tuning settings.
         method: What is trained beside the connector: adapters on the language model (`lora`), the same on 4
-            bits (`qlora`, needs the extra `quantize`), or the whole language model (`full`). The default is the preset's, or
-            `lora`.
+            bits (`qlora`, needs the extra `quantize`), or the whole language model (`full`). The default is the
+            preset's, or `lora`.
         max_steps: The number of gradient steps. The default is one pass over the data.
         seed: The seed of order and weights. The default is 42.
         feature_cache: A folder that keeps the vision encoder's output for each photo, for later epochs and other

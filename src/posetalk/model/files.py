@@ -284,7 +284,8 @@ def _check_settings(config: PoseLLMConfig, name: str) -> ModelSettings:
         expected = (settings.crop.size // patch) ** 2
     if tokens != expected or not 0 < tokens <= settings.crop.size**2:
         raise PosetalkError(
-            f"{name}: config.json: an image has {tokens:,} tokens, which its vision encoder does not give; get the model again"
+            f"{name}: config.json: an image has {tokens:,} tokens, which its vision encoder does not give; get the "
+            "model again"
         )
     return settings
 

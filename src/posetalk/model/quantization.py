@@ -19,7 +19,7 @@ def quantized(bits: Bits, dtype: torch.dtype, whole: Sequence[str]) -> dict[str,
     Args:
         bits: `8bit` (LLM.int8) or `4bit` (NF4 with quantised scales, as in QLoRA).
         dtype: of what is not quantised, and in which 4 bits are multiplied.
-        whole: names of modules that are not quantised.
+        whole: names of modules that are not quantised, wherever they lie.
 
     Raises:
         MissingPackage: bitsandbytes is not installed.
@@ -34,7 +34,7 @@ def quantized(bits: Bits, dtype: torch.dtype, whole: Sequence[str]) -> dict[str,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(whole),
+        llm_int8_skip_modules=[rf"(?:.*\.)?{name}" for name in whole],
     )
     device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
     return {"dtype": dtype, "quantization_config": config, "device_map": {"": device}}

@@ -58,8 +58,8 @@ def training_arguments(arguments_class: type[A], settings: Any, out: Path, **opt
 def checkpoint_activations(model: Any) -> None:
     """Have a model, perhaps wrapped by peft, keep the inputs of its layers alone and compute the rest again.
 
-    The Trainer's own way lets gradients reach the embeddings, words' and images', which re-entrant checkpoints need: the
-    frozen vision encoder would be computed backwards for nothing.
+    The Trainer's own way lets gradients reach the embeddings, those of images too, which re-entrant checkpoints need:
+    the frozen vision encoder would be computed backwards for nothing.
     """
     model.activation_checkpointing_enable({"use_reentrant": False})
     model.disable_input_require_grads()

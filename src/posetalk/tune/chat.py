@@ -55,7 +55,8 @@ class Chat:
             device_map: how accelerate spreads the layers over several devices; None for one device.
 
         Raises:
-            PosetalkError: nothing there, damaged files, a model without images or chat template, a device that cannot be used.
+            PosetalkError: nothing there, damaged files, a model without images or chat template, a device that cannot
+                be used.
         """
         return cls(*load(name, dtype, device, device_map), max_new_tokens=max_new_tokens)
 
