@@ -13,6 +13,9 @@ from tests.tune.conftest import tiny, tiny_llava
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from posetalk.errors import PosetalkError
+from posetalk.model.files import make_config, preset_configs
+from posetalk.model.names import PRESETS
+from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Settings
 from posetalk.tune.network import load_for_tuning, lora_config, parameter_counts, parameter_groups, part_of
 from posetalk.tune.presets import Preset, preset
@@ -49,8 +52,12 @@ ADAPTERS = 32 * 128 * (4 * (4096 + 4096) + 3 * (4096 + 11008))
 def test_fsdp_wraps_the_layers_of_the_7b_network(big: Any) -> None:
     found = yaml.safe_load(FSDP.read_text())["fsdp_config"]
     names = found["fsdp_transformer_layer_cls_to_wrap"].split(",")
-    layers = [type(module).__name__ for module in big.modules()]
-    assert {name: layers.count(name) for name in names} == {"LlamaDecoderLayer": 32, "CLIPEncoderLayer": 24}
+    with torch.device("meta"):
+        pointer = PoseLLM(make_config(PRESETS["posellm-7b"], *preset_configs()))
+    for network, encoder in ((big, "CLIPEncoderLayer"), (pointer, "Dinov2Layer")):
+        layers = [type(module).__name__ for module in network.modules()]
+        found = {name: layers.count(name) for name in names if name in layers}
+        assert found == {"LlamaDecoderLayer": 32, encoder: 24}
 
 
 def test_accelerate_takes_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

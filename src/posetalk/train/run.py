@@ -117,7 +117,13 @@ def _run(settings: TrainSettings, out: Path) -> Path:
             run_trainer(trainer, checkpoint, stop)
         finally:
             progress.progress.stop()
+    gathered = trainer.accelerator.get_state_dict(network) if trainer.is_fsdp_enabled else None
     if trainer.is_world_process_zero():
+        if gathered is not None:  # a sharded network cannot be taken apart, an equal one in one piece can
+            whole, _ = _model(settings, settings.quantization)
+            whole.config = model.config
+            network = set_trainable(whole, model_settings)
+            network.load_state_dict(gathered)
         counts = trainable_parameters(network)  # before LoRA is merged
         _save(network, tokenizer, settings, out)
         write_card(out, settings, learned, len(people), counts, trainer.state.global_step, model.config)
