@@ -80,7 +80,9 @@ def test_new_parts_are_initialised(tiny_settings: ModelSettings) -> None:
     model, _ = build(tiny_settings.model_copy(update={"readout": "point", "reading": "once"}))
     for name, parameter in model.named_parameters():
         if any(part in name for part in ("projector", "point", "question_reader")) and parameter.ndim > 1:
-            scale = 1.0 if "question_reader" not in name else 3**0.5 * model.get_input_embeddings().weight.std()
+            scale = (
+                1.0 if "question_reader" not in name else 3**0.5 * model.get_input_embeddings().weight.std()
+            )
             assert 0.015 * scale < parameter.std() < 0.025 * scale, name
     assert model.point.temperature == 1 and model.point.visible_line.tolist() == [1, 0]
 
@@ -100,9 +102,7 @@ def test_the_dtype_of_frozen_weights(dtype: Any, bf16: Any, layers: bool, found:
 @pytest.mark.parametrize(
     ("bf16", "found"), [(None, torch.bfloat16), (True, torch.bfloat16), (False, torch.float32)]
 )
-def test_a_gpu_holds_them_in_bfloat16(
-    bf16: Any, found: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_holds_them_in_bfloat16(bf16: Any, found: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert frozen_dtype(None, bf16) is found
 
@@ -219,9 +219,7 @@ def test_a_quantised_saved_model_is_trained_further(
     pointing: TrainSettings, tiny_model: Path, tmp_path: Path
 ) -> None:
     assert pointing.model is not None
-    further = pointing.model_copy(
-        update={"start": str(tiny_model), "quantization": "4bit", "max_steps": 3}
-    )
+    further = pointing.model_copy(update={"start": str(tiny_model), "quantization": "4bit", "max_steps": 3})
     train_model(further, tmp_path / "out")
     before, after = load(tiny_model)[0].state_dict(), load(tmp_path / "out")[0].state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
