@@ -144,7 +144,7 @@ class PoseLLMModel(LlavaModel):
             sums = hidden.new_zeros(len(rows), hidden.shape[1]).index_add(0, owner, hidden[start:])
             means.append((sums + hidden[:start].sum(0)) / sizes[:, None])
         out: Tensor = self.question_reader(torch.cat(means)[order.argsort()])
-        return out
+        return out.to(self.get_input_embeddings().weight.dtype)
 
     def attention_arguments(self, segments: Tensor) -> dict[str, Any]:
         """Arguments that tell the language model which tokens of (B, T) segments see each other, see `block_mask`."""
