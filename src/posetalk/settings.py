@@ -230,6 +230,7 @@ class LoraSettings(Settings):
 
 
 Tuning = Literal["frozen", "lora", "layers"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 Readout = Literal["digits", "point"]
 
 
@@ -356,6 +357,15 @@ class TrainSettings(Settings):
     """Gradients are clipped to this norm."""
     bf16: bool | None = None
     """Mixed precision; None where the machine multiplies in bfloat16 itself."""
+    language_model_dtype: Literal["float32", "bfloat16"] | None = None
+    """Number format of the language model's frozen weights. Adapters, connector, readout and vision encoder stay in
+    float32, and so does a language model of which `layers` are trained. None: `bfloat16` where a GPU trains in mixed
+    precision, else `float32`."""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """Bits of a weight of the frozen language model (bitsandbytes, extra `quantize`); its embeddings and head keep
+    `language_model_dtype`. None: it is not quantised."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: saves memory, costs time."""
     packing: Literal["block", "chain"] = "block"
     """`block` (every visible keypoint, independent questions) or `chain` (LocLLM's: up to five in a row)."""
     keypoints_per_view: int | None = Field(default=None, ge=1)
@@ -436,6 +446,8 @@ class EvaluateSettings(Settings):
     score: Literal["locllm"] | None = None
     """How a keypoint's confidence is computed: as LocLLM does (`locllm`), to compare AP with its; None for the
     readout's own way. It ranks people, and moves no keypoint."""
+    dtype: Dtype | None = None
+    """Number format of the language model's weights; None for float32 on a CPU and bfloat16 elsewhere."""
 
 
 class LocateSettings(Settings):
@@ -463,3 +475,5 @@ class LocateSettings(Settings):
     """Of digits, the likeliest (`greedy`) or the mean of their distribution (`expected`)."""
     flip_test: bool = False
     """Average with the answer for the mirrored crop."""
+    dtype: Dtype | None = None
+    """Number format of the language model's weights; None for float32 on a CPU and bfloat16 elsewhere."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,6 +143,8 @@ OPTIONS = {
     "no point": ({"readout": "point"}, "no readout 'point'"),
     "device": ({"device": "foo"}, "the device 'foo' cannot be used"),
     "a device that is not there": ({"device": "cuda:77"}, "the device 'cuda:77' cannot be used"),
+    "a device and a map": ({"device": "cpu", "device_map": "auto"}, "one device or by a device_map"),
+    "dtype": ({"dtype": "int4"}, "there is no dtype 'int4' of weights; choose float32, bfloat16 or float16"),
     "a device without numbers": ({"device": "meta"}, "the device 'meta' cannot be used"),
 }
 
@@ -151,6 +154,17 @@ def test_wrong_options(options: dict[str, object], says: str, tiny_model: Path) 
     with pytest.raises(PosetalkError, match=says) as caught:
         Localizer.from_pretrained(tiny_model, **options)  # type: ignore[arg-type]
     assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("readout", ["digits", "point"])
+def test_dtype_and_device_change_the_last_decimals_alone(readout: Any, tmp_path: Path) -> None:
+    exact, auto, coarse = (
+        Localizer.from_pretrained(readout=readout, **options).set_image(NOISE).locate(BOX, "coco17")  # type: ignore[arg-type]
+        for options in ({}, {"device": "auto"}, {"dtype": "bfloat16"})
+    )
+    np.testing.assert_array_equal(auto.xy, exact.xy)
+    moved = np.abs(coarse.xy - exact.xy).max()
+    assert 0 < moved < 0.1 * max(BOX.w, BOX.h)
 
 
 @pytest.mark.parametrize("preset", ["posellm-7b", "locllm-7b"])

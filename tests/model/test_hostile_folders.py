@@ -178,11 +178,11 @@ def test_code_that_comes_with_a_known_kind_is_left_alone(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"vision": None}, "names no towers"),
+        ({"vision": None}, "does not name the vision encoder"),
         ({"vision": "itself", "text": "itself"}, "holds adapters"),
     ],
 )
-def test_adapters_whose_towers_are_missing_or_themselves(
+def test_adapters_whose_parts_are_missing_or_themselves(
     changes: dict[str, Any], says: str, tiny_settings: ModelSettings, tmp_path: Path
 ) -> None:
     model, tokenizer = build(tiny_settings)

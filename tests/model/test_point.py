@@ -204,7 +204,7 @@ def test_a_sure_heat_map_is_sure_and_a_flat_one_is_not() -> None:
 
 
 def test_it_learns_to_point(tiny_settings: ModelSettings) -> None:
-    torch.manual_seed(0)
+    torch.manual_seed(4)
     settings = tiny_settings.model_copy(
         update={
             "readout": "point",

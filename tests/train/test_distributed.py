@@ -1,13 +1,15 @@
-"""Two processes that share a batch take the steps that one takes."""
+"""Two processes that share a batch, or the network, take the steps that one takes."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings
+from posetalk.train import run
+from posetalk.train.progress import StopCallback
 from posetalk.train.run import train_model
 
 
@@ -46,26 +50,63 @@ def logged(out: Path, key: str) -> list[float]:
     return [json.loads(line)[key] for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-def test_two_processes_learn_what_one_does(tiny_settings: ModelSettings, tmp_path: Path) -> None:
-    settings = TrainSettings(
+@pytest.fixture
+def settings(tiny_settings: ModelSettings, tmp_path: Path) -> TrainSettings:
+    return TrainSettings(
         data=(write_people(tmp_path),), model=tiny_settings, max_steps=3, batch_size=4, per_device_batch_size=1,
         learning_rate=0.003, bf16=False, num_workers=0, log_steps=1, save_steps=100,
     )  # fmt: skip
-    settings.save(tmp_path / "run.toml")
+
+
+def train_together(settings: TrainSettings, out: Path, *, sharded: bool = False) -> None:
+    """The run in two processes of the CPU. sharded: by FSDP2, see `sharded_on_cpu`."""
+    settings.save(out.parent / "run.toml")
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
-    command = ["-m", "posetalk", "train", str(tmp_path / "run.toml"), "--out", str(tmp_path / "two")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    program = [str(Path(__file__).with_name("sharded_on_cpu.py"))] if sharded else ["-m", "posetalk"]
     done = subprocess.run(
-        [sys.executable, *launch, *command], env=environment, capture_output=True, text=True, timeout=170
-    )
+        [sys.executable, *launch, *program, "train", str(out.parent / "run.toml"), "--out", str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
 
-    train_model(settings, tmp_path / "one")
+
+def assert_equal_runs(first: Path, second: Path) -> None:
     for key in ("loss", "grad_norm", "learning_rate"):
-        one, two = logged(tmp_path / "one", key), logged(tmp_path / "two", key)
+        one, two = logged(first, key), logged(second, key)
         assert len(one) == 3
         assert two == pytest.approx(one, rel=1e-5)
-    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    weights = [load_file(folder / "model.safetensors") for folder in (first, second)]
     assert weights[0].keys() == weights[1].keys()
     for name, weight in weights[0].items():
         torch.testing.assert_close(weights[1][name], weight, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("sharded", [False, True], ids=["DDP", "FSDP2"])
+def test_two_processes_learn_what_one_does(settings: TrainSettings, tmp_path: Path, sharded: bool) -> None:
+    train_together(settings, tmp_path / "two", sharded=sharded)
+    train_model(settings, tmp_path / "one")
+    assert_equal_runs(tmp_path / "one", tmp_path / "two")
+    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two")]
+    assert configs[0] == configs[1]
+
+
+def test_a_run_goes_on_in_another_number_of_processes(
+    settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process, then two, then one: each view is made by its number, whoever makes it."""
+    train_model(settings, tmp_path / "undisturbed")
+
+    class Stops(StopCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_save = control.should_training_stop = True
+
+    out, often = tmp_path / "out", settings.model_copy(update={"save_steps": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "StopCallback", Stops)
+        train_model(often, out)  # one step
+    assert len(logged(out, "loss")) == 1
+    train_together(often, out)
+    shutil.rmtree(out / "checkpoints" / "checkpoint-3")  # as if it had been stopped after the second step
+    train_model(often, out)
+    assert_equal_runs(tmp_path / "undisturbed", out)

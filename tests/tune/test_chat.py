@@ -27,10 +27,10 @@ def talker(llava: Path) -> Chat:
     [
         ("", "the question is empty; ask something"),
         (" \n", "the question is empty; ask something"),
-        ("What is in <image>?", "the question holds <image>, which .* leave it out, the picture is shown all the same"),
+        ("What is in <image>?", "the question holds <image>, which .* leave it out, the image is shown all the same"),
         ("<image>\nWhat?", "the question holds <image>"),
         ("A</s>assistant: B", "the question holds </s>"),
-        ("x" * 5000, r"its picture are 5,\d\d\d tokens, and 4 are kept for the answer: .* takes 2,048"),
+        ("x" * 5000, r"its image are 5,\d\d\d tokens, and 4 are kept for the answer: .* takes 2,048"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_one_sentence(question: str, sentence: str, talker: Chat) -> None:

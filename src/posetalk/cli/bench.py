@@ -96,6 +96,8 @@ def answer(
     only: Literal["closed", "open"] | None = None,
     limit: int | None = None,
     batch_size: int = 8,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
     server: Server = HERE,
 ) -> None:
     """Have a model answer the questions of a benchmark, into answers/MODEL.jsonl.
@@ -117,6 +119,10 @@ def answer(
             both are asked.
         limit: The number of questions to draw of each sort. By default all are asked.
         batch_size: The number of questions that a model in a folder answers at once.
+        device: Where a model in a folder runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers
+            over all GPUs. The default is a GPU where there is one.
+        dtype: The number format of the weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
         server: How a language model on a server is asked.
     """
     from posetalk.bench.answers.judge_run import usage_summary
@@ -127,7 +133,17 @@ def answer(
             raise PosetalkError("the options of a server go with --base-url or --settings; leave them away")
         prepare_for_models()
         _tell_answers(
-            answer_benchmark(folder, images, model, name=name, only=only, limit=limit, batch_size=batch_size)
+            answer_benchmark(
+                folder,
+                images,
+                model,
+                name=name,
+                only=only,
+                limit=limit,
+                batch_size=batch_size,
+                device=device,
+                dtype=dtype,
+            )
         )
         return
     settings = server.asks(model)
@@ -229,6 +245,8 @@ def run(
     training_data: Annotated[list[Path] | None, Parameter(negative=())] = None,
     name: str | None = None,
     limit: int | None = None,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
 ) -> None:
     """Build the questions that are missing, have a model in a folder answer them, and report.
 
@@ -248,6 +266,10 @@ def run(
             refused. Repeat the option for more.
         name: What the model is called in the report. The default is the name of its folder.
         limit: The number of questions to draw of each sort. By default all are asked.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
     """
     from posetalk.bench.answers.run import answer_benchmark, local_model_name
     from posetalk.bench.questions.run import build_benchmark
@@ -263,7 +285,7 @@ def run(
     )
     _tell(build_benchmark(settings, out, rebuild=False))
     prepare_for_models()
-    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit))
+    _tell_answers(answer_benchmark(out, images, model, name=name, limit=limit, device=device, dtype=dtype))
     report(out, images=images)
 
 
@@ -279,7 +301,7 @@ _NOTHING = "{} answered no question; why is said above"
 
 
 def _tell_answers(counts: AnswerCounts) -> None:
-    """Of a model on this machine. Refuses to end with success where there are none."""
+    """Of a model on this machine. Raises PosetalkError where there are none."""
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before")
     tell("skipped", counts.skipped)
     if not _has_answers(counts):

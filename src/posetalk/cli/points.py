@@ -34,6 +34,8 @@ def locate(
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
     out: Path | None = None,
@@ -67,6 +69,10 @@ def locate(
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
             their distribution. It has no effect on `point`.
         flip_test: Look at the mirrored image too, and average both answers. It takes twice the time.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the language model's weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
         json_out: Write the answer to this JSON file.
         draw: Write the image with the answer drawn on it to this file. With --out this is a folder.
         out: The folder of a run over several images. It gets predictions.jsonl, and keypoints.json in the form
@@ -96,7 +102,9 @@ def locate(
         from posetalk.detect.detector import Detector
         from posetalk.locate.localizer import Localizer
 
-        localizer = Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
+        localizer = Localizer.from_pretrained(
+            model, device=device, dtype=dtype, readout=readout, decoding=decoding, flip_test=flip_test
+        )
         options: dict[str, Any] = {"min_score": min_score, "max_people": max_people, "largest": largest}
         poses = locate_one(
             localizer,
@@ -128,6 +136,8 @@ def locate(
         readout=readout,
         decoding=decoding,
         flip_test=flip_test,
+        device=device,
+        dtype=dtype,
         drawings=draw,
         limbs=limbs,
     )
@@ -159,6 +169,8 @@ def evaluate(
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
     score: Literal["locllm"] | None = None,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
 ) -> None:
     """Score a model on labelled people: AP and OKS for COCO-style labels, PCKh for MPII, PCK for LSP.
 
@@ -195,6 +207,10 @@ def evaluate(
         flip_test: Look at the mirrored image too, and average both answers. It takes twice the time.
         score: How a keypoint's confidence, by which AP ranks people, is computed: `locllm` as LocLLM does, from
             digits alone. The default is the way of the readout.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the language model's weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -215,9 +231,10 @@ def evaluate(
         decoding=decoding,
         flip_test=flip_test,
         score=score,
+        dtype=dtype,
     )
     prepare_for_models()
-    print(evaluate_model(settings, out, compare=compare or ()).to_markdown())
+    print(evaluate_model(settings, out, compare=compare or (), device=device).to_markdown())
 
 
 @app.command

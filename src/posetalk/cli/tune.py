@@ -48,8 +48,8 @@ def tune(
             `bundled` (the model `small`; hours) and `tiny` (minutes).
         settings: A TOML file of tuning settings.
         method: What is trained beside the connector: adapters on the language model (`lora`), the same on 4
-            bits (`qlora`, needs a GPU), or the whole language model (`full`). The default is the preset's, or
-            `lora`.
+            bits (`qlora`, needs the extra `quantize`), or the whole language model (`full`). The default is the
+            preset's, or `lora`.
         max_steps: The number of gradient steps. The default is one pass over the data.
         seed: The seed of order and weights. The default is 42.
         feature_cache: A folder that keeps the vision encoder's output for each image, for later epochs and other
@@ -98,7 +98,14 @@ def tune(
 
 
 @app.command
-def chat(image: Path, question: str, *, model: str = "small") -> None:
+def chat(
+    image: Path,
+    question: str,
+    *,
+    model: str = "small",
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+) -> None:
     """Ask a vision-language model a question about an image.
 
     Needs the extra `tune`.
@@ -110,11 +117,15 @@ def chat(image: Path, question: str, *, model: str = "small") -> None:
         question: The question about it.
         model: A folder of `posetalk tune`, a hub id, `small` or `tiny`. As they come, `small` and `tiny` have
             not learned to talk about images.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` to spread its layers over all GPUs.
+            The default is a GPU where there is one.
+        dtype: The number format of the weights. The default is float32 on a CPU and bfloat16
+            elsewhere.
     """
     prepare_for_models()
     from posetalk.tune.chat import Chat
 
-    print(Chat.from_pretrained(model).ask(image, question))
+    print(Chat.from_pretrained(model, device=device, dtype=dtype).ask(image, question))
 
 
 def _replay(text: str, images: Path | None) -> dict[str, Any]:

@@ -117,13 +117,13 @@ class _Row:
         """
         output = self.model.model(
             inputs_embeds=embeddings,
-            attention_mask=additive(mask.unsqueeze(1), self.model.dtype),
+            attention_mask=additive(mask.unsqueeze(1), embeddings.dtype),
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
         )
         self.length += embeddings.shape[1]
-        hidden: Tensor = output.last_hidden_state
+        hidden: Tensor = output.last_hidden_state.to(self.device)  # layers may lie on several devices
         return hidden
 
     def ask(self, questions: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,7 +190,7 @@ def decode(
     """
     answer, row = conversation.answer, _Row(model, prefix)
     digits = torch.tensor(answer.digits, device=row.device)
-    head = model.get_output_embeddings().weight[digits]
+    head = model.get_output_embeddings().weight[list(answer.digits)].to(row.device)
     opening = row.token_embeddings(torch.tensor(answer.open, device=row.device))
     end = row.ask([torch.cat([question, opening]) for question in questions])
     first, end = _coordinate(row, end, head, digits, branches)
@@ -210,7 +210,7 @@ def heat_maps(model: PoseLLM, prefix: Prefix, questions: Sequence[Tensor]) -> tu
     assert prefix.cells is not None
     hidden, _, _ = _Row(model, prefix).ask(questions)
     logits, visible = model.point(hidden, prefix.cells)
-    return logits.float(), visible.float()
+    return logits.to(hidden.device).float(), visible.to(hidden.device).float()
 
 
 def settle(logits: Tensor, visible: Tensor, scale: Tensor) -> DecodedKeypoints:
@@ -264,16 +264,17 @@ def _coordinate(
     """
     hidden, mask, positions = end
     people, questions = hidden.shape[:2]
-    grid = torch.arange(10, device=row.device, dtype=torch.float64)
-    weight = torch.ones(people, questions, 1, device=row.device, dtype=torch.float64)
+    exact = torch.float32 if row.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+    grid = torch.arange(10, device=row.device, dtype=exact)
+    weight = torch.ones(people, questions, 1, device=row.device, dtype=exact)
     prefix_value = torch.zeros_like(weight)
     probability_sum = torch.zeros_like(weight)
-    mean = torch.zeros(people, questions, device=row.device, dtype=torch.float64)
+    mean = torch.zeros(people, questions, device=row.device, dtype=exact)
     mean_square = torch.zeros_like(mean)
     for digit in range(3):
         width = weight.shape[2]
         step = 0.1 ** (digit + 1)
-        p = (hidden.double() @ head.double().T).softmax(-1).view(people, questions, width, 10)
+        p = (hidden.to(exact) @ head.to(exact).T).softmax(-1).view(people, questions, width, 10)
         children = (weight[..., None] * p).flatten(2)
         values = (prefix_value[..., None] + step * grid).flatten(2)
         probability_sums = (probability_sum[..., None] + p).flatten(2)

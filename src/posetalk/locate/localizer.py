@@ -22,9 +22,10 @@ from posetalk.locate.decode import DecodedKeypoints, Prefix, decode, heat_maps, 
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, PrefixCache, as_list, checked_boxes
 from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.model.files import conversation, crop_settings, load
+from posetalk.model.machine import inference_dtype, placed
 from posetalk.model.parts import context_size
 from posetalk.model.posellm import PoseLLM
-from posetalk.settings import Readout
+from posetalk.settings import Dtype, Readout
 from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints
 from posetalk.types import Box, Floats, Poses, frozen_array
 
@@ -110,8 +111,9 @@ class Localizer:
         cls,
         name: str | Path = "bundled",
         *,
-        device: str | None = None,
-        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
+        device_map: Any = None,
+        dtype: Dtype | torch.dtype | None = None,
         readout: Readout | None = None,
         decoding: Decoding = "expected",
         flip_test: bool = False,
@@ -122,8 +124,10 @@ class Localizer:
 
         Args:
             name: `bundled`, a model folder, or a hub id.
-            device: A torch device; None for CUDA if there is one, else the CPU.
-            dtype: The type of the weights.
+            device: A torch device; None for CUDA if there is one, else the CPU; "auto" is `device_map="auto"`.
+            device_map: How accelerate spreads the layers over several devices (extra `train`); None for one device.
+            dtype: Of the language model's weights, by name or torch's; None for float32 on a CPU, else bfloat16. The
+                other weights are in float32.
             readout: See `Localizer`.
             decoding: See `Localizer`.
             flip_test: See `Localizer`.
@@ -134,10 +138,10 @@ class Localizer:
             PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; as
                 `Localizer`.
         """
-        target = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        model, tokenizer = load(name, dtype)
+        target, device_map = placed(device, device_map)
+        model, tokenizer = load(name, inference_dtype(dtype, target), device_map=device_map)
         return cls(
-            model.to(target),
+            model if device_map is not None else model.to(target),
             tokenizer,
             readout=readout,
             decoding=decoding,
@@ -396,11 +400,11 @@ class Localizer:
     ) -> tuple[Floats, Floats | None, Floats, Floats | None]:
         squares = [self._square(crop, mirrored) for crop in crops]
         decoded = self._decode(crops, squares, points, mirrored)
-        uv, score = decoded.xy.double().cpu().numpy(), decoded.score.double().cpu().numpy()
+        uv, score = decoded.xy.cpu().double().numpy(), decoded.score.cpu().double().numpy()
         xy = np.stack([square.denormalise(points_uv) for square, points_uv in zip(squares, uv, strict=True)])
         sides = np.array([square.side for square in squares])[:, None, None]
-        std = None if decoded.std is None else decoded.std.double().cpu().numpy() * sides
-        return xy, std, score, None if decoded.visible is None else decoded.visible.double().cpu().numpy()
+        std = None if decoded.std is None else decoded.std.cpu().double().numpy() * sides
+        return xy, std, score, None if decoded.visible is None else decoded.visible.cpu().double().numpy()
 
     def _square(self, crop: Crop, mirrored: bool) -> Square:
         height, width = crop.image.shape[:2]
@@ -414,8 +418,8 @@ class Localizer:
         if self.readout == "point":
             sides = np.array([s.side for s in squares])[:, None]
             scale = oks_scale([crop.box for crop in crops], points) / sides
-            heat_and_visible = heat_maps(self.model, prefix, questions)
-            return settle(*heat_and_visible, torch.from_numpy(scale).to(self.model.device, torch.float32))
+            heat, visible = heat_maps(self.model, prefix, questions)
+            return settle(heat, visible, torch.from_numpy(scale).to(heat.device, torch.float32))
         return decode(
             self.model, self.conversation, prefix, questions, N_BRANCHES if self.decoding == "expected" else 1
         )
@@ -471,16 +475,3 @@ def oks_scale(boxes: Sequence[Box], points: Sequence[Keypoint]) -> Floats:
 def _mirrored_keypoint(point: Keypoint, points: Iterable[Keypoint]) -> Keypoint:
     """The keypoint to locate in a mirrored image: its mirror among `points`, else the keypoint with sides exchanged."""
     return next((p for p in points if p.name == point.mirror), None) or point.mirrored()
-
-
-def _device(name: str | torch.device) -> torch.device:
-    """The device, after a check that it can compute."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        reason = " ".join(str(error).split(". ")[0].split())
-        raise PosetalkError(
-            f"the device {str(name)!r} cannot be used ({reason}); give cpu, or cuda where torch finds one"
-        ) from None
-    return device

@@ -22,7 +22,7 @@ from posetalk.locate.localizer import Decoding, Localizer
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, readable, write_results
 from posetalk.locate.similarity import distinct_people, without_doubles
 from posetalk.resources import BUNDLED
-from posetalk.settings import LocateSettings, Readout
+from posetalk.settings import Dtype, LocateSettings, Readout
 from posetalk.skeleton import Keypoint, KeypointQuery, parse_keypoints
 from posetalk.types import Poses
 
@@ -108,6 +108,8 @@ def locate_images(
     readout: Readout | None = None,
     decoding: Decoding = "expected",
     flip_test: bool = False,
+    device: str | None = None,
+    dtype: Dtype | None = None,
     drawings: str | Path | None = None,
     limbs: Limbs = (),
 ) -> LocatedImages:
@@ -132,6 +134,8 @@ def locate_images(
         readout: See `Localizer`.
         decoding: See `Localizer`.
         flip_test: See `Localizer`.
+        device: See `Localizer.from_pretrained`.
+        dtype: See `Localizer.from_pretrained`.
         drawings: A folder for the images with the keypoints drawn in.
         limbs: Pairs of indices into the keypoints, drawn as lines, such as `Skeleton.limbs`.
 
@@ -158,6 +162,7 @@ def locate_images(
         readout=readout,
         decoding=decoding,
         flip_test=flip_test,
+        dtype=dtype,
     )
     if drawings and any(_same_file(drawings, path) for path in paths):
         raise PosetalkError(
@@ -168,7 +173,9 @@ def locate_images(
     sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
     with settings.claim(out, also={"sigma of the keypoints": sigmas}):
         if not isinstance(model, Localizer):
-            model = Localizer.from_pretrained(model, readout=readout, decoding=decoding, flip_test=flip_test)
+            model = Localizer.from_pretrained(
+                model, device=device, dtype=dtype, readout=readout, decoding=decoding, flip_test=flip_test
+            )
         model.questions(points)
         jobs, source, faults = partial(image_jobs, files.images), GROUND_TRUTH, list[str]()
         if detector is not None:

@@ -7,11 +7,9 @@ from typing import Any
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from posetalk.errors import PosetalkError
-from posetalk.model.posellm import PoseLLM
+from posetalk.model.posellm import CONNECTOR, NEW_MODULES, PoseLLM
 from posetalk.settings import ModelSettings, Tuning
 
-CONNECTOR = "multi_modal_projector"
-NEW_MODULES = (CONNECTOR, "question_reader", "point")  # not pre-trained, so always trained in full
 PARTS = {"vision_encoder": "vision_tower", "language_model": "language_model"}  # settings -> module
 
 
@@ -19,8 +17,11 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     """Freeze and unfreeze as the settings say; with LoRA the model comes back wrapped by peft.
 
     The connector is always trained in full. `layers` trains a whole part but for word embeddings and language-model
-    head, so that words which training never shows keep their place among those it does. Errors: LoRA on a part that has
-    no layers of those names.
+    head, so that words which training never shows keep their place among those it does. What is trained is in float32,
+    since small steps are lost in bfloat16.
+
+    Raises:
+        PosetalkError: LoRA on a part that has no layers of those names.
     """
     model.requires_grad_(False)
     modes: dict[str, Tuning] = {
@@ -40,6 +41,9 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
             module.requires_grad_(True)
             if name == "language_model":
                 module.get_input_embeddings().requires_grad_(False)
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
     return wrapped
 
 
@@ -72,7 +76,7 @@ def lora_config(model: PoseLLM, parts: list[str], settings: ModelSettings) -> Lo
 
 
 def new_modules(model: PoseLLM) -> list[str]:
-    """Paths of the modules of FRESH that this model has."""
+    """Paths of the modules of NEW_MODULES that this model has."""
     return [name for name, _ in model.named_modules() if name.split(".")[-1] in NEW_MODULES]
 
 

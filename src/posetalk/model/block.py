@@ -31,6 +31,11 @@ class Blocks:
     unseen: Tensor
     back: Tensor | None
 
+    def to(self, device: torch.device) -> Blocks:
+        """The same on another device."""
+        back = None if self.back is None else self.back.to(device)
+        return Blocks(self.prefix, self.index.to(device), self.unseen.to(device), back)
+
 
 def blocks_of(segments: Tensor) -> Blocks | None:
     """(B, T) segments (see `block_mask`) -> their blocks; None where rows are of another form (one chain, say)."""

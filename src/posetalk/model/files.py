@@ -21,10 +21,12 @@ from transformers.utils import cached_file
 
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's encoder)
+from posetalk.model.adapters import new_modules
 from posetalk.model.fingerprint import weights_fingerprint, write_sums
 from posetalk.model.folders import ADAPTERS, adapters_of, check_config, check_weights, limit_size, load_errors
 from posetalk.model.parts import check_language_model, encoder_config
-from posetalk.model.posellm import PoseLLM, PoseLLMConfig, encode
+from posetalk.model.posellm import NEW_MODULES, PoseLLM, PoseLLMConfig, encode
+from posetalk.model.quantization import Bits, quantized
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
 from posetalk.resources import BUNDLED
@@ -46,7 +48,7 @@ def image_tokens(vision: PreTrainedConfig, size: int) -> int:
     tokens = side**2
     if tokens > out.shape[1]:
         raise PosetalkError(
-            f"the vision tower gives {out.shape[1]} tokens at {size} px, fewer than its patches"
+            f"the vision encoder gives {out.shape[1]} tokens at {size} px, fewer than its patches"
         )
     return tokens
 
@@ -72,30 +74,45 @@ def make_config(settings: ModelSettings, vision: PreTrainedConfig, text: PreTrai
     )
 
 
-def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
+def build(
+    settings: ModelSettings,
+    dtype: torch.dtype = torch.float32,
+    quantization: Bits | None = None,
+    **options: Any,
+) -> tuple[PoseLLM, Any]:
     """Build a network from a pre-trained vision encoder and language model, with a new connector.
+
+    Weights are read once, in the dtype that they are held in.
 
     Args:
         settings: the parts (folders or hub ids) and how they are joined.
+        dtype: of the language model's weights; the others are in float32.
+        quantization: bits of the language model's weights.
+        **options: of the language model's `from_pretrained`, such as `device_map`.
 
     Returns:
-        The network in float32, and its tokenizer.
+        The network, and its tokenizer.
 
     Raises:
         PosetalkError: a part is not named, cannot be loaded or does not fit.
     """
     if not (settings.vision_encoder and settings.language_model):
         raise PosetalkError(
-            "a network is built from a vision tower and a language model; name both, vision_encoder and language_model"
+            "a network is built from a vision encoder and a language model; name both, vision_encoder and "
+            "language_model"
         )
-    with load_errors("vision tower", settings.vision_encoder):
-        wanted = encoder_config(load_part(AutoConfig, settings.vision_encoder, "vision tower"))
-    vision = load_part(AutoModel, settings.vision_encoder, "vision tower", config=wanted, dtype=torch.float32)
-    text = load_part(AutoModelForCausalLM, settings.language_model, "language model", dtype=torch.float32)
+    with load_errors("vision encoder", settings.vision_encoder):
+        wanted = encoder_config(load_part(AutoConfig, settings.vision_encoder, "vision encoder"))
+    vision = load_part(
+        AutoModel, settings.vision_encoder, "vision encoder", config=wanted, dtype=torch.float32
+    )
+    options |= quantized(quantization, dtype, ["lm_head"]) if quantization else {"dtype": dtype}
+    text = load_part(AutoModelForCausalLM, settings.language_model, "language model", **options)
     tokenizer = load_part(AutoTokenizer, settings.language_model, "tokenizer")
-    with load_errors("vision tower", settings.vision_encoder):
+    with load_errors("vision encoder", settings.vision_encoder):
         config = make_config(settings, vision.config, text.config)
-    model = PoseLLM(config)
+    with torch.device("meta"):  # where the parts, which have weights already, cost nothing
+        model = PoseLLM(config)
     model.model.vision_tower = vision
     model.model.language_model = text.base_model
     model.lm_head = text.get_output_embeddings()
@@ -104,12 +121,22 @@ def build(settings: ModelSettings) -> tuple[PoseLLM, Any]:
             f"the head of the language model {settings.language_model} has a bias, which a PoseLLM does not save; "
             "choose another language model"
         )
+    for name in new_modules(model):
+        for module in model.get_submodule(name).to_empty(device="cpu").modules():
+            model._init_weights(module)
     model.tie_weights()
+    _mark_quantized(model, quantization)
     if settings.reading == "once":  # what is read becomes as long as a word
         words = model.get_input_embeddings().weight
         with torch.no_grad():
             model.model.question_reader[1].weight.mul_(3**0.5 * words.float().std())
     return model, tokenizer
+
+
+def _mark_quantized(model: PoseLLM, quantization: Bits | None) -> None:
+    """Have peft know which layers it puts adapters on: it asks the whole model, not the part that was loaded."""
+    if quantization:
+        setattr(model, f"is_loaded_in_{quantization}", True)
 
 
 def conversation(config: PoseLLMConfig, tokenizer: Any) -> Conversation:
@@ -161,15 +188,24 @@ def save(
     write_sums(folder)
 
 
-def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM, Any]:
+def load(
+    name: str | Path,
+    dtype: torch.dtype = torch.float32,
+    quantization: Bits | None = None,
+    device_map: Any = None,
+) -> tuple[PoseLLM, Any]:
     """Load a saved network, LoRA merged, in evaluation mode.
+
+    Weights are read once, in the dtype that they are held in.
 
     Args:
         name: `bundled`, a folder, or a hub id; whole models and adapters alone both load.
-        dtype: of the weights.
+        dtype: of the language model's weights; the others are in float32.
+        quantization: bits of the language model's weights, for training adapters beside them.
+        device_map: accelerate's, which spreads the layers over devices; None: all are on the CPU.
 
     Returns:
-        The network on the CPU, and its tokenizer.
+        The network, and its tokenizer.
 
     Raises:
         PosetalkError: not a PoseLLM folder, damaged files, parts that cannot be found.
@@ -182,17 +218,32 @@ def load(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[PoseLLM,
         )
     settings = _check_settings(config, str(name))
     tokenizer = load_part(AutoTokenizer, folder, "tokenizer")
+    options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
     if not _has_file(folder, ADAPTERS):
-        model = load_part(PoseLLM, folder, "model", dtype=dtype)
+        options |= (
+            quantized(quantization, dtype, ["vision_tower", *NEW_MODULES, "lm_head"])
+            if quantization
+            else {"dtype": dtype}
+        )
+        model = load_part(PoseLLM, folder, "model", **options)
     else:
         adapters_of(folder)
+        if quantization:
+            raise PosetalkError(
+                f"{name} holds adapters, which are not added into quantised weights; train it without quantization, "
+                "or give a merged model"
+            )
         if not (settings.vision_encoder and settings.language_model):
             raise PosetalkError(
-                f"{name} holds adapters and names no towers (vision, text in config.json); give a merged model"
+                f"{name} holds adapters and does not name the vision encoder and the language model they belong to "
+                "(vision, text in config.json); give a merged model"
             )
-        base, _ = build(settings)
-        model = with_adapters(base, folder).to(dtype)
+        model = with_adapters(build(settings, dtype, **options)[0], folder)
         model.config = config
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise PosetalkError(
+            f"{name} does not fit on the devices that are here; give a smaller dtype, more of them, or the CPU"
+        )
     return model.eval(), tokenizer
 
 
@@ -209,7 +260,11 @@ def named_weights(name: str | Path, folder: str | None = None) -> str:
 
 
 def _check_settings(config: PoseLLMConfig, name: str) -> ModelSettings:
-    """The settings of a saved network. Errors: its configuration is not what `make_config` writes."""
+    """The settings of a saved network.
+
+    Raises:
+        PosetalkError: its configuration is not what `make_config` writes.
+    """
     keys = {"connector": "connector", "readout": "readout", "reading": "reading", "crop": "crop"}
     keys |= {"vision_encoder": "vision", "language_model": "text"}
     values = {name: value for name, key in keys.items() if (value := getattr(config, key)) is not None}
@@ -226,13 +281,18 @@ def _check_settings(config: PoseLLMConfig, name: str) -> ModelSettings:
         expected = (settings.crop.size // patch) ** 2
     if tokens != expected or not 0 < tokens <= settings.crop.size**2:
         raise PosetalkError(
-            f"{name}: config.json: a picture has {tokens:,} tokens, which its tower does not give; get the model again"
+            f"{name}: config.json: an image has {tokens:,} tokens, which its vision encoder does not give; get the "
+            "model again"
         )
     return settings
 
 
 def with_adapters(model: Any, folder: str) -> Any:
-    """The model with the LoRA adapters of `folder` in its weights. Errors: damaged files, another model's adapters."""
+    """The model with the LoRA adapters of `folder` in its weights.
+
+    Raises:
+        PosetalkError: damaged files, another model's adapters.
+    """
     with load_errors("adapters", folder), limit_size(folder, "adapters"):
         return PeftModel.from_pretrained(model, folder).merge_and_unload()
 
@@ -246,7 +306,8 @@ def _has_file(folder: str, file: str) -> bool:
 def load_part(kind: Any, name: str, what: str, **options: Any) -> Any:
     """`kind.from_pretrained(name)` of safetensors and without code of the model's own.
 
-    Errors: whatever goes wrong there, as one sentence about `what`.
+    Raises:
+        PosetalkError: whatever goes wrong there, as one sentence about `what`.
     """
     if Path(name).is_absolute() and not Path(name).exists():
         raise PosetalkError(f"no {what} at {name}: the folder does not exist")

@@ -55,6 +55,7 @@ class PointHead(nn.Module):
 
         S is sqrt(n) * cells: the side of the heat map.
         """
+        hidden = hidden.to(self.query.weight.dtype)
         side, cells = math.isqrt(hidden.shape[1]), self.cells
         keys = self.coarse(self.norm(hidden)).view(-1, side, side, KEY_SIZE, cells, cells)
         keys = (
@@ -74,7 +75,7 @@ class PointHead(nn.Module):
 
     def forward(self, hidden: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states at the ends of questions (B, K, width) -> heat logits (B, K, S * S), visible logits (B, K)."""
-        question = self.norm(hidden)
+        question = self.norm(hidden.to(self.query.weight.dtype))
         heat = self.query(question) @ keys.mT / math.sqrt(KEY_SIZE)
         factor, offset = self.visible_line
         return heat / self.temperature, self.visible(question)[..., 0] * factor + offset

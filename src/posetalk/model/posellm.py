@@ -22,6 +22,8 @@ from posetalk.model.movenet import VisionOutput
 from posetalk.model.point import PointHead
 
 QUESTIONS_AT_ONCE = 32
+CONNECTOR = "multi_modal_projector"
+NEW_MODULES = (CONNECTOR, "question_reader", "point")  # not pre-trained, so always trained in full
 
 
 class PoseLLMConfig(LlavaConfig):
@@ -104,16 +106,20 @@ class PoseLLMModel(LlavaModel):
         is_image = input_ids == self.config.image_token_id
         is_question = input_ids == self.config.question_token_id
         words: Tensor = self.get_input_embeddings()(input_ids.masked_fill(is_image | is_question, 0))
-        if image is not None and is_image.any():  # `generate` passes the image at every step
-            features = image.pooler_output.to(words.dtype)
-            if int(is_image.sum()) != features.shape[0] * features.shape[1]:
+        is_image, is_question = is_image.to(words.device), is_question.to(words.device)
+        if image is not None:  # `generate` passes it at every step, also where no image token is left
+            features = image.pooler_output.to(words.device, words.dtype)
+            given, expected = features.shape[1], self.config.image_seq_length
+            if given == expected and not is_image.is_cuda:  # on a GPU, counting would wait for it
+                given, expected = features.shape[0] * given, int(is_image.sum()) or features.shape[0] * given
+            if given != expected:
                 raise PosetalkError(
-                    f"the model's configuration gives pictures {int(is_image.sum())} tokens, and its tower gives them "
-                    f"{features.shape[0] * features.shape[1]}; get the model again"
+                    f"the model's configuration gives images {expected} tokens, and its vision encoder gives them "
+                    f"{given}; get the model again"
                 )
             words = words.masked_scatter(is_image.unsqueeze(-1), features)
         if readings is not None:
-            words = words.masked_scatter(is_question.unsqueeze(-1), readings.to(words.dtype))
+            words = words.masked_scatter(is_question.unsqueeze(-1), readings.to(words.device, words.dtype))
         return words
 
     def read(self, questions: Tensor, lengths: Tensor) -> Tensor:
@@ -135,17 +141,18 @@ class PoseLLMModel(LlavaModel):
                 use_cache=False,
                 **self.attention_arguments(torch.cat([torch.zeros_like(first), owner + 1])[None]),
             ).last_hidden_state[0]
+            hidden = hidden.to(next(self.question_reader.parameters()))  # a mean of bfloat16 is a coarse one
             sums = hidden.new_zeros(len(rows), hidden.shape[1]).index_add(0, owner, hidden[start:])
             means.append((sums + hidden[:start].sum(0)) / sizes[:, None])
         out: Tensor = self.question_reader(torch.cat(means)[order.argsort()])
-        return out
+        return out.to(self.get_input_embeddings().weight.dtype)
 
     def attention_arguments(self, segments: Tensor) -> dict[str, Any]:
         """Arguments that tell the language model which tokens of (B, T) segments see each other, see `block_mask`."""
         if self.language_model.config._attn_implementation == NAME:
-            blocks = blocks_of(segments)
+            blocks = blocks_of(segments.cpu())  # on a GPU, it would wait for it at every line
             if blocks is not None:
-                return {"blocks": blocks}
+                return {"blocks": blocks.to(segments.device)}
         return {"attention_mask": block_mask(segments, self.get_input_embeddings().weight.dtype)}
 
     def forward(
@@ -184,6 +191,9 @@ class PoseLLM(LlavaForConditionalGeneration):
     """`generate` works as in every LLaVA; the losses that it is trained with are in `train.losses`."""
 
     config_class = PoseLLMConfig
+    # Of a model in bfloat16 the language model alone is, as in LocLLM's evaluation: the others are small, and places
+    # are read off them.
+    _keep_in_fp32_modules_strict = ("vision_tower", *NEW_MODULES)
 
     def __init__(self, config: PoseLLMConfig) -> None:
         super(LlavaForConditionalGeneration, self).__init__(config)
@@ -196,6 +206,12 @@ class PoseLLM(LlavaForConditionalGeneration):
         reader = self.model.language_model.config
         if reader._attn_implementation == "sdpa":
             reader._attn_implementation = NAME
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, PointHead):
+            module.forget_calibration()
 
     def forward(
         self,
@@ -246,9 +262,11 @@ class PoseLLM(LlavaForConditionalGeneration):
         if questions is not None:
             assert lengths is not None
             readings = self.model.read(questions, lengths)[question_index]
-        out = self.model(inputs_embeds=self.model.embed(input_ids, image, readings), **kwargs)
+        embeddings = self.model.embed(input_ids, image, readings)
+        out = self.model(inputs_embeds=embeddings, **{"use_cache": False, **kwargs})
         hidden = out.last_hidden_state
-        image_positions = (input_ids[0] == self.config.image_token_id).nonzero().flatten()
+        first = (input_ids[0] == self.config.image_token_id).int().argmax()
+        image_positions = first + torch.arange(self.config.image_seq_length, device=first.device)
         heat = visible = logits = None
         if ends is not None:
             keys = self.point.keys(hidden[:, image_positions], image.fine)

@@ -33,6 +33,7 @@ def evaluate_model(
     out: str | Path,
     *,
     compare: Sequence[str | Path] = (),
+    device: str | None = None,
 ) -> EvaluationReport:
     """Locate the keypoints of every labelled person with a model, and score them.
 
@@ -43,6 +44,7 @@ def evaluate_model(
         settings: the labels, the model and how it is asked.
         out: the folder for predictions.jsonl, report.json, report.md and images of the best and worst cases.
         compare: others' predictions.jsonl for the same people, scored under the files' names.
+        device: as `Localizer.from_pretrained`.
 
     Returns:
         The report that was written.
@@ -85,6 +87,8 @@ def evaluate_model(
     with settings.claim(out):
         model = Localizer.from_pretrained(
             settings.model,
+            device=device,
+            dtype=settings.dtype,
             readout=settings.readout,
             decoding=settings.decoding,
             flip_test=settings.flip_test,
@@ -136,7 +140,9 @@ def _read_others(files: Sequence[Path]) -> tuple[dict[str, list[Prediction]], li
     """Others' predictions by a name each, and a sentence for each file that was cut off.
 
     The name is the file's; with as many of its folders as tell it from the others (runs all hold a predictions.jsonl).
-    A file given twice is refused.
+
+    Raises:
+        PosetalkError: a file is given twice.
     """
     names = ["baseline"]
     others, notes = {}, []

@@ -109,7 +109,7 @@ class FeatureCache:
                 arrays = {name: rows[row].half().cpu().contiguous().numpy() for name, rows in outputs.items()}
                 if not all(np.isfinite(array).all() for array in arrays.values()):
                     raise PosetalkError(
-                        f"what the tower sees in {missing[path][0]} does not fit half precision; "
+                        f"what the vision encoder makes of {missing[path][0]} does not fit half precision; "
                         "leave feature_cache out"
                     )
                 with whole_file(path, "make room, what is there is kept") as part:

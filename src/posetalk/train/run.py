@@ -16,7 +16,9 @@ from posetalk.images.affine import square_of
 from posetalk.images.fit import drop_misfits
 from posetalk.messages import log
 from posetalk.model.adapters import set_trainable, trainable_parameters, with_default_tuning
-from posetalk.model.files import build, conversation, crop_settings, load, save
+from posetalk.model.files import build, conversation, crop_settings, load, save, with_adapters
+from posetalk.model.machine import frozen_dtype
+from posetalk.model.quantization import Bits
 from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
 from posetalk.skeleton import load_skeleton
 from posetalk.train.align import align
@@ -27,7 +29,7 @@ from posetalk.train.losses import LossSettings, forward_with_loss
 from posetalk.train.packing import collate
 from posetalk.train.progress import ProgressCallback, StopCallback, run_trainer
 from posetalk.train.readable import recheck_after_error, unreadable_images
-from posetalk.train.steps import last_checkpoint, training_arguments
+from posetalk.train.steps import checkpoint_activations, last_checkpoint, training_arguments
 from posetalk.train.target import labelled_targets
 
 
@@ -58,7 +60,7 @@ def train_model(settings: TrainSettings, out: str | Path) -> Path:
 def _run(settings: TrainSettings, out: Path) -> Path:
     set_seed(settings.seed)
     arguments = training_arguments(TrainingArguments, settings, out, weight_decay=settings.weight_decay)
-    model, tokenizer = _model(settings)
+    model, tokenizer = _model(settings, settings.quantization)
     crop, checked_images = crop_settings(model.config), out / "pictures.json"
     people = _people(settings, crop, checked_images, arguments)
     learned = KnownKeypoints.of(settings, model.config.keypoints, (e.skeleton for e in people))
@@ -76,9 +78,16 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     if settings.attention_loss_weight:
         model.set_attn_implementation("eager")  # the others keep no attention weights
     model_settings = settings.model or ModelSettings()
-    network = set_trainable(
-        model, with_default_tuning(model, model_settings) if settings.start else model_settings
-    )
+    if settings.start:
+        model_settings = with_default_tuning(model, model_settings)
+    if settings.quantization and model_settings.tune_language_model not in (None, "lora"):
+        raise PosetalkError(
+            "of a quantised language model adapters are trained; set tune_language_model to 'lora', or leave "
+            "quantization out"
+        )
+    network = set_trainable(model, model_settings)
+    if settings.gradient_checkpointing:
+        checkpoint_activations(network)
     steps = settings.max_steps or math.ceil(len(people) * settings.epochs / settings.batch_size)
     arguments.max_steps = steps
     readout = model.config.readout
@@ -108,9 +117,15 @@ def _run(settings: TrainSettings, out: Path) -> Path:
             run_trainer(trainer, checkpoint, stop)
         finally:
             progress.progress.stop()
+    gathered = trainer.accelerator.get_state_dict(network) if trainer.is_fsdp_enabled else None
     if trainer.is_world_process_zero():
+        if gathered is not None:  # a sharded network cannot be taken apart, an equal one in one piece can
+            whole, _ = _model(settings, settings.quantization)
+            whole.config = model.config
+            network = set_trainable(whole, model_settings)
+            network.load_state_dict(gathered)
         counts = trainable_parameters(network)  # before LoRA is merged
-        save(network, tokenizer, out, settings.save_format)
+        _save(network, tokenizer, settings, out)
         write_card(out, settings, learned, len(people), counts, trainer.state.global_step, model.config)
     return out
 
@@ -122,7 +137,7 @@ def _fill_feature_cache(
     assert settings.feature_cache
     if any(p.requires_grad for p in model.model.vision_tower.parameters()):
         raise PosetalkError(
-            "features can only be kept of a frozen tower; set tune_vision_encoder to 'frozen'"
+            "features can only be kept of a frozen vision encoder; set tune_vision_encoder to 'frozen'"
         )
     cache = FeatureCache(settings.feature_cache, model.model.vision_tower, views.crop.pixels)
     crops = [views.crop_of(number) for number in range(len(views))]
@@ -225,12 +240,26 @@ def _people(
     return people
 
 
-def _model(settings: TrainSettings) -> tuple[Any, Any]:
+def _model(settings: TrainSettings, quantization: Bits | None = None) -> tuple[Any, Any]:
+    """The model to train, its language model in the dtype of the settings."""
+    trains_layers = settings.model is not None and settings.model.tune_language_model == "layers"
+    dtype = frozen_dtype(settings.language_model_dtype, settings.bf16, trains_layers)
     if settings.start:
-        model, tokenizer = load(settings.start)
+        model, tokenizer = load(settings.start, dtype, quantization)
         if model.config.cells:
             model.point.forget_calibration()
         return model, tokenizer
     if settings.model is None:
         raise PosetalkError("a run needs model (the parts) or start (a saved model)")
-    return build(settings.model)
+    return build(settings.model, dtype, quantization)
+
+
+def _save(network: Any, tokenizer: Any, settings: TrainSettings, out: Path) -> None:
+    """The model; a quantised one's adapters are added into the weights that were there before."""
+    if settings.quantization is None or settings.save_format == "adapters":
+        save(network, tokenizer, out, settings.save_format)
+        return
+    save(network, tokenizer, out / "adapters", "adapters")
+    model = with_adapters(_model(settings)[0], str(out / "adapters"))
+    model.config.keypoints = network.config.keypoints
+    save(model, tokenizer, out)

@@ -24,6 +24,7 @@ A = TypeVar("A", bound=TrainingArguments)
 
 def training_arguments(arguments_class: type[A], settings: Any, out: Path, **options: Any) -> A:
     """The Trainer's arguments; max_steps is set when the data have been read. settings: TrainSettings, TuneSettings."""
+    gpu = torch.cuda.is_available()
     arguments: A = arguments_class(
         output_dir=str(out / "checkpoints"),
         per_device_train_batch_size=settings.per_device_batch_size,
@@ -37,12 +38,15 @@ def training_arguments(arguments_class: type[A], settings: Any, out: Path, **opt
         save_steps=settings.save_steps,
         save_total_limit=2,
         seed=settings.seed,
+        activation_checkpointing=False,  # see `checkpoint_activations`
+        logging_nan_inf_filter=False,  # looking for them waits for the GPU at every step
         dataloader_num_workers=settings.num_workers,
+        dataloader_prefetch_factor=4 if gpu and settings.num_workers else None,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to=[],
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=not gpu,
         **options,
     )
     arguments.gradient_accumulation_steps = gradient_accumulation(
@@ -51,8 +55,22 @@ def training_arguments(arguments_class: type[A], settings: Any, out: Path, **opt
     return arguments
 
 
+def checkpoint_activations(model: Any) -> None:
+    """Have a model, perhaps wrapped by peft, keep the inputs of its layers alone and compute the rest again.
+
+    The Trainer's own way lets gradients reach the embeddings, those of images too, which re-entrant checkpoints need:
+    the frozen vision encoder would be computed backwards for nothing.
+    """
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    model.disable_input_require_grads()
+
+
 def gradient_accumulation(batch_size: int, per_device: int, processes: int) -> int:
-    """How many times each process takes `per_device` for a step of `batch_size`. Errors: they do not divide evenly."""
+    """How many times each process takes `per_device` for a step of `batch_size`.
+
+    Raises:
+        PosetalkError: they do not divide evenly.
+    """
     share, rest = divmod(batch_size, per_device * processes)
     if rest or not share:
         raise PosetalkError(

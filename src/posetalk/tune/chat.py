@@ -11,6 +11,7 @@ from PIL import Image
 
 from posetalk.errors import PosetalkError, shown
 from posetalk.images.opening import read_image
+from posetalk.settings import Dtype
 from posetalk.tune.files import load
 
 ImageInput = str | Path | Image.Image
@@ -34,19 +35,30 @@ class Chat:
             tokenizer.pad_token = tokenizer.eos_token
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, max_new_tokens: int = 256, dtype: Any = None) -> Chat:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        max_new_tokens: int = 256,
+        dtype: Dtype | torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        device_map: Any = None,
+    ) -> Chat:
         """Load a model.
 
         Args:
             name: a folder (of `tune_model`, a whole model or LoRA adapters), a hub id, or `small` or `tiny`, which are
                 made the first time.
             max_new_tokens: tokens of an answer, at most.
-            dtype: a torch dtype; by default float32 on a CPU, bfloat16 on a GPU.
+            dtype: of the weights, by name or torch's; None for float32 on a CPU, else bfloat16.
+            device: a torch device; None for CUDA if there is one, else the CPU; "auto" is `device_map="auto"`.
+            device_map: how accelerate spreads the layers over several devices; None for one device.
 
         Raises:
-            PosetalkError: nothing there, damaged files, a model without images or chat template.
+            PosetalkError: nothing there, damaged files, a model without images or chat template, a device that cannot
+                be used.
         """
-        return cls(*load(name, dtype=dtype), max_new_tokens=max_new_tokens)
+        return cls(*load(name, dtype, device, device_map), max_new_tokens=max_new_tokens)
 
     def ask(self, image: ImageInput, question: str) -> str:
         """Ask one question about one image.
@@ -95,21 +107,21 @@ class Chat:
 
     def _check_question(self, question: str) -> None:
         if not question.strip():
-            raise PosetalkError("the question is empty; ask something about the picture")
+            raise PosetalkError("the question is empty; ask something about the image")
         tokenizer = self.processor.tokenizer
         special = (str(getattr(self.processor, "image_token", "<image>")), *tokenizer.all_special_tokens)
         if token := next((token for token in special if token and token in question), None):
             raise PosetalkError(
                 f"the question holds {shown(token)}, which {self.name} does not read as words; leave it out, the "
-                "picture is shown all the same"
+                "image is shown all the same"
             )
 
     def _check_length(self, length: int, max_new_tokens: int) -> None:
-        """Errors: a question and its answer that are more tokens than the model takes."""
+        """Raises PosetalkError: a question and its answer are more tokens than the model takes."""
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if isinstance(limit, int) and 0 < limit < length + max_new_tokens:
             raise PosetalkError(
-                f"the question and its picture are {length:,} tokens, and {max_new_tokens:,} are kept for the answer: "
+                f"the question and its image are {length:,} tokens, and {max_new_tokens:,} are kept for the answer: "
                 f"{self.name} takes {limit:,} in all; ask a shorter question"
             )
 

@@ -32,7 +32,7 @@ class VisionFeatureCache:
             or "image_sizes" in self._image_processor.model_input_names  # Pixtral's, of which each is another
         ):
             raise PosetalkError(
-                "features are kept of models built as LLaVA-1.5 alone, with one layer of the tower and pictures of "
+                "features are kept of models built as LLaVA-1.5 alone, with one layer of the encoder and images of "
                 f"one size, and this {type(base).__name__} is another; leave feature_cache out"
             )
         self._vision_encoder = base.model.vision_tower

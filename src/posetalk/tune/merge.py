@@ -16,8 +16,10 @@ from posetalk.tune.files import processor_of
 def merge(adapters: str | Path, out: str | Path) -> None:
     """Write the model that adapters/ belongs to with them in its weights, in its own number format, to `out`.
 
-    The processor, its chat template and the generation settings lie beside it. Errors: no adapters; their model is
-    not there.
+    The processor, its chat template and the generation settings lie beside it.
+
+    Raises:
+        PosetalkError: no adapters, their model is not there.
     """
     config = adapters_of(adapters)
     if config is None:

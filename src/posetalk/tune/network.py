@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForImageTextToText
 
 from posetalk.errors import PosetalkError
 from posetalk.model.files import load_part
+from posetalk.model.machine import frozen_dtype
+from posetalk.model.quantization import quantized
+from posetalk.train.steps import checkpoint_activations
 from posetalk.tune.files import model_folder, processor_of
 from posetalk.tune.settings import TuneSettings
 
@@ -24,7 +26,8 @@ HEAD = "lm_head"
 def load_for_tuning(settings: TuneSettings) -> tuple[Any, Any]:
     """The model, with what is not trained frozen, and its processor.
 
-    Errors: no such model, one without the parts, qlora without bitsandbytes or GPU, targets that name no layer.
+    Raises:
+        PosetalkError: no such model, one without the parts, qlora without bitsandbytes, targets that name no layer.
     """
     folder = resolved_model(settings.model)
     processor = processor_of(folder)
@@ -36,14 +39,12 @@ def load_for_tuning(settings: TuneSettings) -> tuple[Any, Any]:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(part_of(name) != "rest")
     else:
-        if settings.method == "qlora":
-            model = prepare_model_for_kbit_training(
-                model, use_gradient_checkpointing=settings.gradient_checkpointing
-            )
         model = get_peft_model(model, lora_config(model, settings))
     for parameter in model.parameters():
         if parameter.requires_grad:  # small steps are lost in bfloat16
             parameter.data = parameter.data.float()
+    if settings.gradient_checkpointing:
+        checkpoint_activations(model)
     return model, processor
 
 
@@ -62,7 +63,7 @@ def part_of(name: str) -> str:
 
 
 def check_parts(model: Any, name: str) -> None:
-    """Errors: a model that has no connector or no language model of a name that is known."""
+    """Raises PosetalkError: a model without connector or language model of a name that is known."""
     parts = {part_of(key) for key, _ in model.named_parameters()}
     if missing := {"connector", "language"} - parts:
         raise PosetalkError(
@@ -120,22 +121,10 @@ def parameter_counts(model: Any) -> dict[str, int]:
 
 
 def _load(settings: TuneSettings, folder: str) -> Any:
-    options: dict[str, Any] = {"dtype": torch.float32}
-    if settings.method != "full" and settings.bf16 and torch.cuda.is_available():
-        options["dtype"] = torch.bfloat16  # frozen weights need no more
+    dtype = frozen_dtype(settings.language_model_dtype, settings.bf16, settings.method == "full")
+    options: dict[str, Any] = {"dtype": dtype}
     if settings.method == "qlora":
-        if importlib.util.find_spec("bitsandbytes") is None or not torch.cuda.is_available():
-            raise PosetalkError(
-                "method qlora needs the package bitsandbytes and a CUDA GPU, which are not both here; use lora"
-            )
-        options["device_map"] = {"": torch.cuda.current_device()}
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-            llm_int8_skip_modules=[*CONNECTORS, "vision_tower", "visual", "vision_model", HEAD],
-        )
+        options = quantized("4bit", dtype, [*CONNECTORS, "vision_tower", "visual", "vision_model", HEAD])
     return load_part(AutoModelForImageTextToText, folder, "vision-language model", **options)
 
 
@@ -146,7 +135,7 @@ def _pad_to_square(processor: Any) -> None:
     image_processor = processor.image_processor
     if not type(image_processor).__name__.startswith(("CLIPImageProcessor", "LlavaImageProcessor")):
         raise PosetalkError(
-            f"pad_to_square is for LLaVA's pictures, and this model has a "
+            f"pad_to_square is for LLaVA's images, and this model has a "
             f"{type(image_processor).__name__}; set it to false"
         )
     settings = {

@@ -61,9 +61,11 @@ def tune_model(settings: TuneSettings, out: str | Path) -> Path:
 def _run(settings: TuneSettings, out: Path) -> Path:
     set_seed(settings.seed)
     start = named_weights(settings.model, model_folder(settings.model))
+    arguments = _arguments(
+        settings, out
+    )  # finds the device of this process, which quantised weights are read to
     model, processor = load_for_tuning(settings)
     collator = ChatCollator(processor, _stops(model))
-    arguments = _arguments(settings, out)
     own, summary = _read(settings, collator, _max_length(settings, model), out, arguments)
     steps = settings.max_steps or math.ceil(len(own) * settings.epochs / settings.batch_size)
     arguments.max_steps = steps
@@ -237,7 +239,6 @@ def _arguments(settings: TuneSettings, out: Path) -> SFTConfig:
         settings,
         out,
         max_length=None,  # nothing is cut: image tokens would be
-        activation_checkpointing=settings.gradient_checkpointing,
         ddp_find_unused_parameters=False,  # each sample has an image, so that all parts are used
     )
 

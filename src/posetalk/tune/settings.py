@@ -72,8 +72,8 @@ class TuneSettings(Settings):
     probe: Source | None = None
     """Conversations on which the loss is measured before and after."""
     method: Method = "lora"
-    """`lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits, which needs
-    bitsandbytes and a GPU; `full`: every weight of the language model. All three train the whole connector."""
+    """`lora`: adapters on the language model; `qlora`: the same on a language model of 4 bits (bitsandbytes, extra
+    `quantize`); `full`: every weight of the language model. All three train the whole connector."""
     lora_rank: int = Field(default=128, ge=1)
     """Rank of the adapters."""
     lora_alpha: float = Field(default=256, gt=0)
@@ -109,6 +109,9 @@ class TuneSettings(Settings):
     processor does; saved with the model. LLaVA only."""
     bf16: bool = True
     """Mixed precision in bfloat16."""
+    language_model_dtype: Literal["float32", "bfloat16"] | None = None
+    """Number format of the frozen weights of a run with adapters; what is trained is in float32. None: `bfloat16` where
+    a GPU trains in mixed precision, else `float32`."""
     feature_cache: LocalPath | None = None
     """A folder that keeps what the frozen vision encoder computes for each image, once before the first step. Later
     epochs and other runs read it. Models built as LLaVA-1.5 only. None: the encoder runs in each step."""

@@ -26,6 +26,7 @@ from posetalk.llm.pricing import Price
 from posetalk.llm.request_state import RunReport
 from posetalk.lock import only_run
 from posetalk.model.fingerprint import model_of
+from posetalk.settings import Dtype
 from posetalk.tune.settings import MADE
 
 
@@ -64,6 +65,8 @@ def answer_benchmark(
     only: Only | None = None,
     limit: int | None = None,
     batch_size: int = BATCH_SIZE,
+    device: str | None = None,
+    dtype: Dtype | None = None,
 ) -> AnswerCounts:
     """Have a model answer the questions of a benchmark, into answers/NAME.jsonl.
 
@@ -81,6 +84,8 @@ def answer_benchmark(
         only: `closed` for the questions with one right answer, `open` for the open ones; None for both.
         limit: Largest number of questions of each sort; None for all.
         batch_size: Questions per batch on this machine.
+        device: As `Chat.from_pretrained`, for a model on this machine.
+        dtype: As `Chat.from_pretrained`, for a model on this machine.
 
     Returns:
         Numbers of new and known answers, sentences on questions without one, the name of the model, and for a server
@@ -102,7 +107,7 @@ def answer_benchmark(
         report_name = plain(name or local_model_name(model))
         weights = _model_folder(model)
         counts = answer_benchmark_locally(
-            questions, _lazy_model(model), folder, report_name, weights, batch_size
+            questions, _lazy_model(model, device, dtype), folder, report_name, weights, batch_size
         )
     counts.skipped[:0] = notes
     return counts
@@ -192,7 +197,7 @@ def _model_folder(model: str | Path) -> Path:
     return made(str(model))
 
 
-def _lazy_model(model: str | Path) -> AnswerFunction:
+def _lazy_model(model: str | Path, device: str | None, dtype: Dtype | None) -> AnswerFunction:
     """The answer function of a model that is loaded at the first call."""
     answer: AnswerFunction | None = None
 
@@ -202,7 +207,7 @@ def _lazy_model(model: str | Path) -> AnswerFunction:
             need("torch", "model")
             from posetalk.tune.chat import Chat
 
-            answer = Chat.from_pretrained(model).answer
+            answer = Chat.from_pretrained(model, device=device, dtype=dtype).answer
         return answer(batch, max_tokens)
 
     return load_and_answer

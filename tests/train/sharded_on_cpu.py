@@ -1,0 +1,36 @@
+"""posetalk by FSDP2 in processes of the CPU.
+
+accelerate shards networks on GPUs alone: on a CPU its state says MULTI_CPU, whatever is asked for. FSDP2 itself runs on
+CPUs too, so that here the state says FSDP.
+"""
+
+import os
+import sys
+from typing import Any
+
+from accelerate.state import AcceleratorState, DistributedType
+
+from posetalk.cli import main
+
+SETTINGS = {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer,Dinov2Layer",
+    "FSDP_RESHARD_AFTER_FORWARD": "true",
+    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+}
+prepare = AcceleratorState.__init__
+
+
+def sharded(self: Any, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> None:
+    prepare(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
+    plugin = fsdp_plugin or self.__dict__.get("fsdp_plugin")
+    if plugin is not None:
+        self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugin
+
+
+if __name__ == "__main__":
+    os.environ |= SETTINGS
+    AcceleratorState.__init__ = sharded
+    sys.exit(main())
