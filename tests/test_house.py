@@ -37,6 +37,7 @@ ORDER = [
         "llm",
         "write",
         "tune",
+        "plan",
         "bench",
         "cli",
         "__main__",

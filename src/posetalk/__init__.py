@@ -1,7 +1,7 @@
 """Human pose and language, both ways.
 
 Words to points: `Localizer` finds described keypoints in photos; `train_model`, `evaluate_model`, `calibrate` and
-`convert` make and measure the models behind it.
+`convert` make and measure the models behind it, `plan_run` counts what a run needs.
 
 Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
 `write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from posetalk.locate.predictions import Prediction, read_predictions, write_results
     from posetalk.messages import show_progress
     from posetalk.model.convert import convert
+    from posetalk.plan.memory import MemoryPlan
+    from posetalk.plan.run import JobPlan, RunPlan, plan_run
     from posetalk.score.calibrate import CalibrationResult, calibrate
     from posetalk.score.evaluate import evaluate
     from posetalk.score.report import EvaluationReport
@@ -84,10 +86,12 @@ _HOMES = {
     "ExportResult": "write.samples.export",
     "Fact": "facts.fact",
     "Facts": "facts.fact",
+    "JobPlan": "plan.run",
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
     "LocateSettings": "settings",
     "LoraSettings": "settings",
+    "MemoryPlan": "plan.memory",
     "ModelSettings": "settings",
     "Person": "types",
     "PoseImage": "types",
@@ -96,6 +100,7 @@ _HOMES = {
     "PosetalkError": "errors",
     "Prediction": "locate.predictions",
     "Price": "llm.pricing",
+    "RunPlan": "plan.run",
     "RunReport": "llm.request_state",
     "Sample": "write.samples.sample",
     "Scene": "facts.scene",
@@ -120,6 +125,7 @@ _HOMES = {
     "judge_benchmark": "bench.run",
     "load_skeleton": "skeleton",
     "parse_keypoints": "skeleton",
+    "plan_run": "plan.run",
     "pose_facts": "facts.person",
     "push_to_hub": "hub.push",
     "read_boxes": "formats.detections",
@@ -140,7 +146,10 @@ _HOMES = {
 }
 
 # Names that need more than the extra that brings the first missing package.
-_EXTRAS = {"Chat": "tune", "train_model": "train", "tune_model": "tune"}
+_EXTRAS = {
+    **dict.fromkeys(("Chat", "JobPlan", "MemoryPlan", "RunPlan", "plan_run", "tune_model"), "tune"),
+    "train_model": "train",
+}
 
 __all__ = [
     "AnnotatedImage",
@@ -159,10 +168,12 @@ __all__ = [
     "ExportResult",
     "Fact",
     "Facts",
+    "JobPlan",
     "Keypoint",
     "Localizer",
     "LocateSettings",
     "LoraSettings",
+    "MemoryPlan",
     "ModelSettings",
     "Person",
     "PoseImage",
@@ -171,6 +182,7 @@ __all__ = [
     "PosetalkError",
     "Prediction",
     "Price",
+    "RunPlan",
     "RunReport",
     "Sample",
     "Scene",
@@ -195,6 +207,7 @@ __all__ = [
     "judge_benchmark",
     "load_skeleton",
     "parse_keypoints",
+    "plan_run",
     "pose_facts",
     "push_to_hub",
     "read_boxes",

@@ -32,6 +32,15 @@ def load_for_tuning(settings: TuneSettings) -> tuple[Any, Any]:
         _pad_to_square(processor)
     model = _load(settings, folder)
     check_parts(model, settings.model)
+    return freeze(model, settings), processor
+
+
+def freeze(model: Any, settings: TuneSettings) -> Any:
+    """The model with what is not trained frozen, and adapters on it where the method says so.
+
+    Raises:
+        PosetalkError: targets that name no layer.
+    """
     if settings.method == "full":
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(part_of(name) != "rest")
@@ -44,7 +53,7 @@ def load_for_tuning(settings: TuneSettings) -> tuple[Any, Any]:
     for parameter in model.parameters():
         if parameter.requires_grad:  # small steps are lost in bfloat16
             parameter.data = parameter.data.float()
-    return model, processor
+    return model
 
 
 def resolved_model(name: str) -> str:
