@@ -18,7 +18,13 @@ def test_the_check_runs_and_finds_the_plan_right(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(file.read_text())["rows"]
-    assert [row["name"].split()[0].strip(",") for row in rows] == ["train", "locate", "locate", "small", "tune"]
+    assert [row["name"].split()[0].strip(",") for row in rows] == [
+        "train",
+        "locate",
+        "locate",
+        "small",
+        "tune",
+    ]
     checks = [name for row in rows for name, good in row["checks"].items() if good]
     assert checks.count("operations") == 3 and checks.count("places") == 2 and "losses" in checks
     assert all(row["seconds"] > 0 for row in rows)
