@@ -90,10 +90,11 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = self.cache = self._live = 0
+        self.flops = self.cache = self._live = self._made = 0
         self.peaks = [0]
         self._saved: dict[int, int] = {}
         self._known: dict[int, Any] = {}
+        self._numbers: dict[int, int] = {}  # of storages, since addresses are given again
         for tensor in (*network.parameters(), *network.buffers()):
             for held in (tensor, tensor.grad):
                 if held is not None:
@@ -107,7 +108,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """What autograd keeps; weights are there anyway."""
         storage = tensor.untyped_storage()
         if not isinstance(self._known.get(id(storage)), torch.UntypedStorage):
-            self._saved[storage._cdata] = storage.nbytes()
+            self._saved[self._numbers.get(id(storage), -id(storage))] = storage.nbytes()
         return tensor
 
     def count(self) -> Count:
@@ -138,10 +139,12 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
 
         def gone(_: Any) -> None:
-            del self._known[key]
+            del self._known[key], self._numbers[key]
             self._live -= size
 
         self._known[key] = weakref.ref(storage, gone)
+        self._made += 1
+        self._numbers[key] = self._made
         self._live += size
         self.peaks[-1] = max(self.peaks[-1], self._live)
 
