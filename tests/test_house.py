@@ -38,6 +38,7 @@ ORDER = [
         "llm",
         "write",
         "tune",
+        "plan",
         "bench",
         "cli",
         "__main__",

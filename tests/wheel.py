@@ -63,6 +63,7 @@ THEN = {
     "evaluate --annotations people.json --images photos --out scored": "model",
     "calibrate bundled calibrated --annotations people.json --images photos": "model",
     "convert . converted": "model",
+    "plan --preset posellm-7b": "tune",
     "train --preset posellm-7b --annotations people.json --images photos --out trained": "train",
     "tune written --out tuned --images photos --preset tiny": "tune",
     "chat photos/1.jpg hello --model tiny": "model",
@@ -101,7 +102,7 @@ images = "photos"
 NAMES = {
     **dict.fromkeys(("Localizer", "CalibrationResult", "calibrate", "convert", "evaluate_model"), "model"),
     **dict.fromkeys(("LocatedImages", "locate_images"), "model"),
-    "Chat": "tune",
+    **dict.fromkeys(("Chat", "JobPlan", "MemoryPlan", "RunPlan", "plan_run"), "tune"),
     "train_model": "train",
     "tune_model": "tune",
 }  # of the public names, those that need an extra

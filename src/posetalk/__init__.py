@@ -1,7 +1,8 @@
 """Human pose and language, both ways.
 
 Words to points: `Detector` finds the people in an image, `Localizer` their described keypoints, `locate_images` does
-both for many images; `train_model`, `evaluate_model`, `calibrate` and `convert` make and measure the models behind it.
+both for many images; `train_model`, `evaluate_model`, `calibrate` and `convert` make and measure the models behind it,
+`plan_run` counts what a run needs.
 
 Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
 `write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from posetalk.locate.run import LocatedImages, locate_images
     from posetalk.messages import show_progress
     from posetalk.model.convert import convert
+    from posetalk.plan.memory import MemoryPlan
+    from posetalk.plan.run import JobPlan, RunPlan, plan_run
     from posetalk.score.calibrate import CalibrationResult, calibrate
     from posetalk.score.evaluate import evaluate
     from posetalk.score.report import EvaluationReport
@@ -94,11 +97,13 @@ _HOMES = {
     "ExportResult": "write.samples.export",
     "Fact": "facts.fact",
     "Facts": "facts.fact",
+    "JobPlan": "plan.run",
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
     "LocateSettings": "settings",
     "LocatedImages": "locate.run",
     "LoraSettings": "settings",
+    "MemoryPlan": "plan.memory",
     "ModelSettings": "settings",
     "People": "detect.people",
     "Person": "types",
@@ -108,6 +113,7 @@ _HOMES = {
     "PosetalkError": "errors",
     "Prediction": "locate.predictions",
     "Price": "llm.pricing",
+    "RunPlan": "plan.run",
     "RunReport": "llm.request_state",
     "Sample": "write.samples.sample",
     "Scene": "facts.scene",
@@ -133,6 +139,7 @@ _HOMES = {
     "load_skeleton": "skeleton",
     "locate_images": "locate.run",
     "parse_keypoints": "skeleton",
+    "plan_run": "plan.run",
     "pose_facts": "facts.person",
     "push_to_hub": "hub.push",
     "read_boxes": "formats.detections",
@@ -153,7 +160,10 @@ _HOMES = {
 }
 
 # Names that need more than the extra that brings the first missing package.
-_EXTRAS = {"Chat": "tune", "train_model": "train", "tune_model": "tune"}
+_EXTRAS = {
+    **dict.fromkeys(("Chat", "JobPlan", "MemoryPlan", "RunPlan", "plan_run", "tune_model"), "tune"),
+    "train_model": "train",
+}
 
 __all__ = [
     "AnnotatedImage",
@@ -173,11 +183,13 @@ __all__ = [
     "ExportResult",
     "Fact",
     "Facts",
+    "JobPlan",
     "Keypoint",
     "Localizer",
     "LocateSettings",
     "LocatedImages",
     "LoraSettings",
+    "MemoryPlan",
     "ModelSettings",
     "People",
     "Person",
@@ -187,6 +199,7 @@ __all__ = [
     "PosetalkError",
     "Prediction",
     "Price",
+    "RunPlan",
     "RunReport",
     "Sample",
     "Scene",
@@ -212,6 +225,7 @@ __all__ = [
     "load_skeleton",
     "locate_images",
     "parse_keypoints",
+    "plan_run",
     "pose_facts",
     "push_to_hub",
     "read_boxes",

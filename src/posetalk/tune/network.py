@@ -35,6 +35,15 @@ def load_for_tuning(settings: TuneSettings) -> tuple[Any, Any]:
         _pad_to_square(processor)
     model = _load(settings, folder)
     check_parts(model, settings.model)
+    return freeze(model, settings), processor
+
+
+def freeze(model: Any, settings: TuneSettings) -> Any:
+    """The model with what is not trained frozen, and adapters on it where the method says so.
+
+    Raises:
+        PosetalkError: targets that name no layer.
+    """
     if settings.method == "full":
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(part_of(name) != "rest")
@@ -45,7 +54,7 @@ def load_for_tuning(settings: TuneSettings) -> tuple[Any, Any]:
             parameter.data = parameter.data.float()
     if settings.gradient_checkpointing:
         checkpoint_activations(model)
-    return model, processor
+    return model
 
 
 def resolved_model(name: str) -> str:
