@@ -211,7 +211,7 @@ class CropSettings(Settings):
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters on the query and value projections of both towers (LocLLM's numbers)."""
+    """Low-rank adapters on the query and value projections of vision encoder and language model (LocLLM's numbers)."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "r": "rank",
@@ -235,7 +235,7 @@ Readout = Literal["digits", "point"]
 
 
 class ModelSettings(Settings):
-    """The network: a vision tower, a connector and a causal language model."""
+    """The network: a vision encoder, a connector and a causal language model."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "vision": "vision_encoder",
@@ -259,8 +259,8 @@ class ModelSettings(Settings):
     """`digits`: coordinates as text (both papers); `point`: the hidden state at a question's end points into the
     image tokens, one pass and no decoding. A model with `point` can be asked for `digits` too."""
     reading: Literal["inline", "once"] = "inline"
-    """`inline`: a question's words stand behind the picture (both papers); `once`: they are read without the
-    picture, once for all people, and stand behind it as one word."""
+    """`inline`: a question's words stand behind the image (both papers); `once`: they are read without the
+    image, once for all people, and stand behind it as one word."""
     cells: int = Field(default=4, ge=1, le=16)
     """For `point`, each image token is cut into cells x cells places."""
     tune_vision_encoder: Tuning | None = None

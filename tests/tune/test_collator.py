@@ -188,8 +188,8 @@ def test_what_cannot_be_learned_says_why(turns: list[tuple[str, str]], reason: s
             LLAVA.replace("{{ p.text + ' ' }}", "{% if m.role == 'user' %}{{ p.text }}{% endif %}"),
             "each answer",
         ),
-        (LLAVA.replace("{{ '<image>\n' }}", ""), "one picture once"),
-        (LLAVA.replace("{{ '<image>\n' }}", "<image><image>"), "one picture once"),
+        (LLAVA.replace("{{ '<image>\n' }}", ""), "one image once"),
+        (LLAVA.replace("{{ '<image>\n' }}", "<image><image>"), "one image once"),
     ],
 )
 def test_a_template_that_leaves_something_out_is_refused(template: str, reason: str) -> None:

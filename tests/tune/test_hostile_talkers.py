@@ -71,7 +71,7 @@ def test_adapters_in_a_ring(
             lambda f: write(f, "chat_template.jinja", "{% for a in range(9**5) %}" * 2 + "{% endfor %}" * 2),
             "it does not end",
         ),
-        (lambda f: change(f, "processor_config.json", patch_size=0), "how many tokens a picture has"),
+        (lambda f: change(f, "processor_config.json", patch_size=0), "how many tokens an image has"),
         (lambda f: change(f, "processor_config.json", patch_size=7), "do not belong together"),
         (lambda f: write(f, "adapter_config.json", "{{"), "adapter_config.json"),
         (

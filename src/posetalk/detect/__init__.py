@@ -1,1 +1,1 @@
-"""People in a picture: where they are, before anybody's keypoints are asked for."""
+"""Find the people in an image."""

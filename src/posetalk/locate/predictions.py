@@ -17,7 +17,7 @@ from posetalk.errors import PosetalkError
 from posetalk.types import Box, Floats, Person, PoseImage, Poses, PoseSet, frozen_array
 
 GROUND_TRUTH = "ground truth"  # boxes of the labels
-MODEL = "model"  # boxes that the model found itself, from the whole picture
+MODEL = "model"  # boxes that the model found itself, from the whole image
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,13 +26,13 @@ def model_of(folder: Path) -> str:
 
 
 def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS of the weights in a folder. Errors: it cannot be written."""
+    """Write SHA256SUMS of the weights in a folder. Raises PosetalkError: it cannot be written."""
     files = sorted(Path(folder).glob("*.safetensors"))
     write_text(folder / SUMS, "".join(f"{content_of(file).digest}  {file.name}\n" for file in files))
 
 
 def check_sums(folder: Path, what: str) -> None:
-    """Errors: weights that are not those of the folder's SHA256SUMS, where it has one."""
+    """Raises PosetalkError: weights that are not those of the folder's SHA256SUMS, where it has one."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

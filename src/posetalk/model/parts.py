@@ -94,7 +94,7 @@ def context_size(text: PreTrainedConfig) -> int | None:
 
 
 def check_language_model(text: PreTrainedConfig, image_tokens: int) -> None:
-    """Errors: layers that are no attention; a sliding window too short for an image and a question."""
+    """Raises PosetalkError: layers that are no attention; a sliding window too short for an image and a question."""
     others = set(_layer_kinds(text)) - _ATTENTION
     if others:
         raise PosetalkError(

@@ -40,7 +40,11 @@ _MORE_TOKENS = 795 / 739
 
 
 def posellm_config(settings: TrainSettings) -> PoseLLMConfig:
-    """The configuration of the network that a training run has. Errors: a model or part that is not there."""
+    """The configuration of the network of a training run.
+
+    Raises:
+        PosetalkError: a model or part that is not there.
+    """
     if settings.start:
         config = load_part(AutoConfig, model_path(settings.start), "model")
         if not isinstance(config, PoseLLMConfig):
@@ -55,7 +59,11 @@ def posellm_config(settings: TrainSettings) -> PoseLLMConfig:
 
 
 def llava_config(settings: TuneSettings) -> Any:
-    """The configuration of the model that is tuned. Errors: no such model, one that is not built as LLaVA."""
+    """The configuration of the model that is tuned.
+
+    Raises:
+        PosetalkError: no such model, one that is not built as LLaVA.
+    """
     if settings.model == LLAVA:
         return LlavaConfig(
             vision_config=CLIPVisionConfig(
@@ -177,7 +185,7 @@ def words_of(config: PoseLLMConfig, name: str | None) -> Conversation:
 
 
 def kind_of(folder: Path) -> str:
-    """What config.json of a model folder calls it. Errors: it cannot be read."""
+    """What config.json of a model folder calls it. Raises PosetalkError: it cannot be read."""
     try:
         return str(json.loads((folder / "config.json").read_bytes()).get("model_type"))
     except (OSError, ValueError, AttributeError, RecursionError):

@@ -69,7 +69,7 @@ class FeatureCache:
         return self.folder / key[:2] / f"{key}.safetensors"
 
     def read(self, image: Path, square: Square | None = None) -> dict[str, np.ndarray]:
-        """The arrays of a view by name, float16. Errors: PosetalkError where the file cannot be read."""
+        """The arrays of a view by name, float16. Raises PosetalkError where the file cannot be read."""
         path = self.path(image, square)
         try:
             return dict(load_file(path))

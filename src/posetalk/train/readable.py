@@ -62,7 +62,7 @@ def _check_resumed(
     errors = _unreadable_among(list(contents) if before.recheck else sorted(changed), quiet)
     errors |= before.unreadable  # the run goes on without those that were repaired
     if replaced := sorted(changed - errors.keys()):
-        others = f" and {len(replaced) - 1:,} more pictures" if len(replaced) > 1 else ""
+        others = f" and {len(replaced) - 1:,} more images" if len(replaced) > 1 else ""
         raise PosetalkError(
             f"{replaced[0]}{others} changed since the run in {file.parent} began; put back what was there, or choose "
             "another folder"
@@ -126,7 +126,7 @@ def _unreadable_among(names: list[str], quiet: bool) -> dict[str, str]:
     pool = ThreadPoolExecutor(os.cpu_count())  # decoders let go of Python's lock
     with warnings.catch_warnings():  # the filters that each image sets are put back here
         try:
-            errors = track(pool.map(_error_of, names), "looking at pictures", total=len(names), quiet=quiet)
+            errors = track(pool.map(_error_of, names), "checking images", total=len(names), quiet=quiet)
             return {name: sentence for name, sentence in zip(names, errors, strict=True) if sentence}
         finally:
             pool.shutdown(cancel_futures=True)  # of a run that is stopped here

@@ -40,7 +40,11 @@ class ChatCollator:
     """
 
     def __init__(self, processor: Any, stop_ids: Sequence[int] = ()) -> None:
-        """stop_ids: ids of the tokens that end an answer, beside the tokenizer's own end. Errors: a slow tokenizer."""
+        """stop_ids: ids of the tokens that end an answer, beside the tokenizer's own end.
+
+        Raises:
+            PosetalkError: a slow tokenizer.
+        """
         tokenizer = processor.tokenizer
         if not tokenizer.is_fast:
             raise PosetalkError(
@@ -63,7 +67,7 @@ class ChatCollator:
         self._generation_prompt = prompt[len(alone) :] if prompt.startswith(alone) else ""
 
     def render(self, turns: _Turns) -> RenderedConversation:
-        """Errors: PosetalkError with the reason alone: an empty text, a special token in one, a template that leaves
+        """Raises PosetalkError with the reason alone: an empty text, a special token in one, a template that leaves
         an answer out."""
         for text in (text for turn in turns for text in turn):
             if not text.strip():
@@ -98,14 +102,14 @@ class ChatCollator:
             conversation.text, add_special_tokens=self._needs_bos(conversation.text)
         ).input_ids
         if ids.count(self._image_token_id) != 1:
-            raise PosetalkError("the model's chat template does not show one picture once")
+            raise PosetalkError("the model's chat template does not show one image once")
         width, height = size
         try:
             counted = self.processor._get_num_multimodal_tokens(image_sizes=[(height, width)])
             return len(ids) - 1 + int(counted["num_image_tokens"][0])
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise PosetalkError(
-                f"the model's processor cannot tell how many tokens a picture has ({error})"
+                f"the model's processor cannot tell how many tokens an image has ({error})"
             ) from None
 
     def batch(
@@ -114,7 +118,7 @@ class ChatCollator:
         cache: VisionFeatureCache | None = None,
     ) -> dict[str, torch.Tensor]:
         """What the model's forward takes: input_ids, labels and others (n, tokens), the images' pixels, or what
-        `cache` holds of them. Errors: an image that cannot be read.
+        `cache` holds of them. Raises PosetalkError: an image that cannot be read.
         """
         texts = [conversation.text for conversation, _ in conversations]
         batch = self.processor(

@@ -35,7 +35,7 @@ class TuningExample:
 def read_source(file: str | Path, skipped: list[str]) -> Iterator[Sample]:
     """The samples of a folder, a samples.jsonl or LLaVA's JSON; of each that cannot be read a sentence in `skipped`.
 
-    Errors: nothing there, another form, no sample.
+    Raises PosetalkError: nothing there, another form, no sample.
     """
     path = Path(file)
     if path.is_dir():
@@ -54,7 +54,11 @@ def tuning_examples(
     source: Source, collator: ChatCollator, max_length: int, skipped: list[str], quiet: bool = False
 ) -> list[TuningExample]:
     """The samples of a source. In `skipped` a sentence for each sample that is left out: unreadable, longer
-    than `max_length` tokens, an image that is not there. Errors: as `read_source`; no sample that can be learned."""
+    than `max_length` tokens, an image that is not there.
+
+    Raises:
+        PosetalkError: as `read_source`; no sample that can be learned.
+    """
     sizes: dict[Path, tuple[int, int]] = {}
     learned: list[TuningExample] = []
     for sample in track(read_source(source.file, skipped), "reading", quiet=quiet):
@@ -79,7 +83,7 @@ def without_damaged(
     damaged: dict[Path, str], source: Source, loaded: Sequence[TuningExample], skipped: list[str]
 ) -> list[TuningExample]:
     """Those whose image can be read. damaged: of the others a sentence each, which goes into `skipped` for each of
-    their samples. Errors: none is left."""
+    their samples. Raises PosetalkError: none is left."""
     readable = [example for example in loaded if example.image not in damaged]
     skipped += [
         f"{source.file}: sample {example.id}: {damaged[example.image]}"
@@ -93,7 +97,7 @@ def without_damaged(
 
 def _no_samples(source: Source, skipped: Sequence[str]) -> PosetalkError:
     why = f" ({skipped[0]})" if skipped else ""
-    return PosetalkError(f"{source.file} holds no sample that can be learned{why}; check it and its pictures")
+    return PosetalkError(f"{source.file} holds no sample that can be learned{why}; check it and its images")
 
 
 def replay_samples(

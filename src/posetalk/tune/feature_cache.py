@@ -22,7 +22,7 @@ class VisionFeatureCache:
     """The vision encoder's outputs in a folder (`train.feature_cache`), which the model takes in place of pixels."""
 
     def __init__(self, folder: str, model: Any, processor: Any) -> None:
-        """Errors: a model that is not built as LLaVA-1.5, with images of one size and one layer of its encoder."""
+        """Raises PosetalkError: a model that is not built as LLaVA-1.5, with one image size and one encoder layer."""
         base = model.get_base_model() if isinstance(model, PeftModel) else model
         self._image_processor = processor.image_processor
         self._layer = getattr(base.config, "vision_feature_layer", None)
@@ -41,7 +41,7 @@ class VisionFeatureCache:
         )
 
     def fill(self, images: Iterable[Path], arguments: TrainingArguments) -> None:
-        """Compute the images that are not there yet. Errors: an image that cannot be read."""
+        """Compute the images that are not there yet. Raises PosetalkError: an image that cannot be read."""
         self._features.fill([(image, None) for image in images], self._vision_features, arguments)
 
     def replace_vision_encoder(self) -> None:

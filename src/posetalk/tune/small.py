@@ -51,7 +51,7 @@ TEMPLATE = (
 
 
 def made(name: str) -> Path:
-    """The folder of `small` or `tiny`, made the first time (`smollm2.once`). Errors: as `smollm2`."""
+    """The folder of `small` or `tiny`, made the first time (`smollm2.once`). Raises PosetalkError: as `smollm2`."""
 
     def make(folder: Path) -> None:
         model, processor = make_small(smollm2()) if name == "small" else make_tiny()
@@ -64,7 +64,7 @@ def made(name: str) -> Path:
 def make_small(text: str | Path) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     """The network in float32 and its processor. text: a folder or hub id of SmolLM2, or of one with its words.
 
-    Errors: a language model that cannot be loaded or has other words.
+    Raises PosetalkError: a language model that cannot be loaded or has other words.
     """
     localizer, known = load_localizer("bundled")
     language = load_part(AutoModelForCausalLM, str(text), "language model", dtype=torch.float32)

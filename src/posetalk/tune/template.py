@@ -27,7 +27,7 @@ TRIAL = [
 def check_template(processor: Any, name: str) -> None:
     """Write a short conversation in a process of its own, whose time and memory are bounded.
 
-    Errors: the template fails, takes too long, takes or writes too much.
+    Raises PosetalkError: the template fails, takes too long, takes or writes too much.
     """
     if not hasattr(os, "fork"):
         return

@@ -173,7 +173,7 @@ def _save_card(questions: Sequence[Question], data: Path) -> None:
     lines = [
         f"# {title}",
         "",
-        "What a vision-language model understands of the bodies in a picture, asked so that no judge is needed: the",
+        "What a vision-language model understands of the bodies in an image, asked so that no judge is needed: the",
         "answers follow from keypoints that people labelled. Written by posetalk.",
         "",
         "| about | questions |",
@@ -182,7 +182,7 @@ def _save_card(questions: Sequence[Question], data: Path) -> None:
         "",
         f"`{data.name}`: `question_id`, `image` (the name of the photo), `text` (as it is asked), `choices` (a line",
         "each, none where the answer is yes or no), `answer`, `category`. The photos are not in it, and have their own",
-        "licences. The answers are derived from the labels of the pictures, whose licence holds.",
+        "licences. The answers are derived from the labels of the images, whose licence holds.",
         "",
         "For lmms-eval, get the photos and run `posetalk bench export` of the benchmark again.",
     ]

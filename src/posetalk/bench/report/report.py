@@ -107,8 +107,8 @@ class BenchReport:
             "tests": [asdict(test) for test in self.tests],
             "chance": self.chance,
             "blind": {kind: asdict(number) for kind, number in self.blind.items()},
-            "intervals": "95 %, percentile bootstrap over pictures, 1,000 draws; blind: Wilson",
-            "test": "permutation: two models change places in half of the pictures, 10,000 rounds, two-sided",
+            "intervals": "95 %, percentile bootstrap over images, 1,000 draws; blind: Wilson",
+            "test": "permutation: two models change places in half of the images, 10,000 rounds, two-sided",
         }
 
     def save(self, folder: Path) -> None:
