@@ -162,7 +162,7 @@ ROWS: list[Row] = [
     ("box of three", lambda d: d.locate("--box", "1,2,3"), "not four numbers"),
     ("box without area", lambda d: d.locate("--box", "1,2,0,5"), "no area"),
     ("box of NaN", lambda d: d.locate("--box", "nan,2,9,5"), "not finite"),
-    ("box outside", lambda d: d.locate("--box", "500,500,10,10"), "outside the picture"),
+    ("box outside", lambda d: d.locate("--box", "500,500,10,10"), "outside the image"),
     ("nameless keypoint", lambda d: d.locate("--ask", ": the back of the foot"), "needs a name"),
     ("line break", lambda d: d.locate("--ask", "heel: the\nback"), "line break"),
     ("unknown skeleton", lambda d: d.locate("--skeleton", "coco18"), "no skeleton 'coco18'"),

@@ -76,6 +76,7 @@ WITH = {
         "calibrate bundled calibrated --annotations people.json --images photos",
     ],
     "train": ["train settings.toml --out trained", "locate photos/1.jpg --model trained"],
+    "quantize": ["train quantized.toml --out trained", "locate photos/1.jpg --model trained"],
     "tune": [
         "tune written --out talk --images photos --preset tiny --max-steps 1",
         "chat photos/1.jpg hello --model talk",
@@ -163,6 +164,7 @@ def check_extra(run: Run, folder: Path, extra: str) -> list[str]:
     """What does not work with an extra, a sentence each; as `check`."""
     prepare(folder)
     (folder / "settings.toml").write_text(SETTINGS)
+    (folder / "quantized.toml").write_text(f'quantization = "4bit"\n{SETTINGS}')
     faults = []
     for words in [*FIRST, *WITH[extra]]:
         code, said = run(words.split())

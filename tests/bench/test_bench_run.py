@@ -33,7 +33,9 @@ def test_a_model_in_a_folder_from_labels_to_report(
     assert build_benchmark(BuildSettings(annotations=labels, images=images), folder, rebuild=False) == []
     loads: list[str] = []
     load = Chat.from_pretrained
-    monkeypatch.setattr(Chat, "from_pretrained", lambda name: loads.append(name) or load(name))
+    monkeypatch.setattr(
+        Chat, "from_pretrained", lambda name, **options: loads.append(name) or load(name, **options)
+    )
     for new, known in ((4, 0), (0, 4)):
         counts = answer_benchmark(folder, images, str(llava), limit=4, batch_size=2)
         assert counts == AnswerCounts(new, known, [], llava.name)

@@ -155,7 +155,7 @@ def test_bad_options_are_refused(options: dict[str, object], words: str) -> None
 
 
 def test_bad_images_are_refused(detector: Detector, tmp_path: Path) -> None:
-    with pytest.raises(PosetalkError, match="no picture"):
+    with pytest.raises(PosetalkError, match="no image"):
         detector(tmp_path / "none.jpg")
     with pytest.raises(PosetalkError, match="shape"):
         detector(np.zeros((4, 4, 7), np.uint8))

@@ -58,7 +58,7 @@ def learned(tiny_model: Path):
     batch = collate([(pixels, packed), (strip, packed)], pad=0)
     batch.pop("truth")
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    for _ in range(80):
+    for _ in range(120):
         loss = forward_with_loss(model, batch).loss
         optimizer.zero_grad()
         loss.backward()

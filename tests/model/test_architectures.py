@@ -163,5 +163,5 @@ def test_an_encoder_that_wants_more_than_pixels_is_refused(tmp_path: Path) -> No
     }
     config["text_config"]["model_type"] = "siglip2_text_model"
     (tmp_path / "vision" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(PosetalkError, match="cannot load the vision tower"):
+    with pytest.raises(PosetalkError, match="cannot load the vision encoder"):
         build(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from tests.tune.conftest import tiny, tiny_llava
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from posetalk.errors import PosetalkError
-from posetalk.model.files import make_config, preset_configs
+from posetalk.model.files import make_config
 from posetalk.model.names import PRESETS
+from posetalk.model.parts import part_config
 from posetalk.model.posellm import PoseLLM
 from posetalk.settings import Settings
 from posetalk.tune.network import load_for_tuning, lora_config, parameter_counts, parameter_groups, part_of
@@ -55,7 +57,9 @@ def test_fsdp_wraps_the_layers_of_the_7b_networks(big: Any) -> None:
     of_tuning = yaml.safe_load(FSDP.read_text())["fsdp_config"]["fsdp_transformer_layer_cls_to_wrap"]
     [of_training] = re.findall(r"--fsdp_transformer_layer_cls_to_wrap (\S+)", FSDP.read_text())
     with torch.device("meta"):
-        pointer = PoseLLM(make_config(PRESETS["posellm-7b"], *preset_configs()))
+        recipe = PRESETS["posellm-7b"]
+        parts = (part_config(recipe.vision_encoder), part_config(recipe.language_model))
+        pointer = PoseLLM(make_config(recipe, *parts))
     for network, wrapped, encoder in (
         (big, of_tuning, "CLIPEncoderLayer"),
         (pointer, of_training, "Dinov2Layer"),
@@ -145,7 +149,10 @@ def test_targets_choose_the_layers(llava: Path, talk: Path) -> None:
         ({"model": "/nowhere"}, "no processor at /nowhere"),
     ],
 )
-def test_what_cannot_be_built_is_one_sentence(more: Any, reason: str, llava: Path, talk: Path) -> None:
+def test_what_cannot_be_built_is_one_sentence(
+    more: Any, reason: str, llava: Path, talk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(PosetalkError, match=reason):
         load_for_tuning(tiny(llava, talk, **more))
 

@@ -192,8 +192,6 @@ def bad(name: str, at: Path) -> list[object]:
             return [*data, "--replay", f"{at / 'gone.json'}:1"]
         case "probe gone":
             return [*data, "--probe", at / "gone.json"]
-        case "qlora":
-            return [*data, "--method", "qlora"]
         case "model gone":
             return [*data, "--model", at / "gone"]
         case "unknown key" | "batch" | "length" | "too long" | "rate":
@@ -228,7 +226,6 @@ def bad(name: str, at: Path) -> list[object]:
         ("negative share", "replay.0.share"),
         ("replay gone", "there is no file"),
         ("probe gone", "there is no file"),
-        ("qlora", "bitsandbytes"),
         ("model gone", "gone"),
         ("unknown key", "colour"),
         ("batch", "not a multiple of per_device_batch_size 3"),

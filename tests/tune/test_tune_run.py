@@ -97,7 +97,7 @@ def test_the_tower_is_frozen_and_connector_and_language_move(done: Path, llava: 
 
 
 # of a random network adapters can change little: its words and its head stay as they are
-@pytest.mark.parametrize(("method", "share"), [("lora", 0.97), ("full", 0.8)])
+@pytest.mark.parametrize(("method", "share"), [("lora", 0.97), ("qlora", 0.97), ("full", 0.8)])
 def test_the_loss_falls(method: Any, share: float, llava: Path, talk: Path, tmp_path: Path) -> None:
     out = tune_model(
         tiny(llava, talk, method=method, max_steps=20, lora_dropout=0.0, save_steps=100), tmp_path / "out"

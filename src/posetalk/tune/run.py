@@ -124,6 +124,11 @@ class _Tuner(SFTTrainer):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
+        for (
+            parameter
+        ) in self.model.parameters():  # TRL casts what is trained of a quantised model to bfloat16
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
         self._learned: torch.Tensor | None = None
         whole = model.get_base_model() if isinstance(model, PeftModel) else model
         whole.base_model.register_forward_hook(self._keep_learned)
