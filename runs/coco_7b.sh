@@ -3,7 +3,7 @@
 #
 #   COCO=/path/to/coco runs/coco_7b.sh        COCO holds annotations/ and train2017/
 #
-# Four GPUs with bfloat16 and well over 24 GB each; batch 64 = 4 processes x 1 person x 16 accumulated steps. Stopped
+# Four GPUs with bfloat16 and 24 GB each, by the count of `posetalk plan`; batch 64 = 4 processes x 1 person x 16 accumulated steps. Stopped
 # and started again it goes on from its last checkpoint.
 set -euo pipefail
 : "${COCO:?set COCO to the folder that holds annotations/ and train2017/}"
