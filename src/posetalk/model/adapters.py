@@ -17,8 +17,7 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
     """Freeze and unfreeze as the settings say; with LoRA the model comes back wrapped by peft.
 
     The connector is always trained in full. `layers` trains a whole part but for word embeddings and language-model
-    head, so that words which training never shows keep their place among those it does. What is trained is in float32,
-    since small steps are lost in bfloat16.
+    head, so that words which training never shows keep their place among those it does. What is trained is in float32.
 
     Raises:
         PosetalkError: LoRA on a part that has no layers of those names.
@@ -41,10 +40,15 @@ def set_trainable(model: PoseLLM, settings: ModelSettings) -> PoseLLM | PeftMode
             module.requires_grad_(True)
             if name == "language_model":
                 module.get_input_embeddings().requires_grad_(False)
-    for parameter in wrapped.parameters():
+    train_in_float32(wrapped)
+    return wrapped
+
+
+def train_in_float32(model: Any) -> None:
+    """Put the trained parameters of a model into float32: small steps are lost in bfloat16."""
+    for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    return wrapped
 
 
 def with_default_tuning(model: PoseLLM, settings: ModelSettings) -> ModelSettings:

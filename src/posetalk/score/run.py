@@ -71,13 +71,12 @@ def evaluate_model(
     detections = None
     if settings.boxes and settings.detector:
         raise PosetalkError("--boxes and --detector are two sources of boxes; give one")
+    if (settings.boxes or settings.detector) and truth.name in ("mpii", "lsp"):
+        option = "--boxes" if settings.boxes else "--detector"
+        raise PosetalkError(f"{truth.source} is scored on its own boxes; leave {option} out")
     if settings.detector:
-        if truth.name in ("mpii", "lsp"):
-            raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --detector out")
         detector = Detector.from_pretrained(settings.detector, min_score=settings.min_score)
     if settings.boxes:
-        if truth.name in ("mpii", "lsp"):
-            raise PosetalkError(f"{truth.source} is scored on its own boxes; leave --boxes out")
         detections = read_boxes(
             Path(settings.boxes), box_format=settings.box_format, sizes=image_sizes(truth.images)
         )

@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText
 
 from posetalk.errors import PosetalkError
+from posetalk.model.adapters import train_in_float32
 from posetalk.model.files import load_part
 from posetalk.model.machine import frozen_dtype
 from posetalk.model.quantization import quantized
@@ -49,9 +50,7 @@ def freeze(model: Any, settings: TuneSettings) -> Any:
             parameter.requires_grad_(part_of(name) != "rest")
     else:
         model = get_peft_model(model, lora_config(model, settings))
-    for parameter in model.parameters():
-        if parameter.requires_grad:  # small steps are lost in bfloat16
-            parameter.data = parameter.data.float()
+    train_in_float32(model)
     if settings.gradient_checkpointing:
         checkpoint_activations(model)
     return model

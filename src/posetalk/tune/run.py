@@ -17,6 +17,7 @@ from trl import SFTConfig, SFTTrainer
 from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.messages import log
+from posetalk.model.adapters import train_in_float32
 from posetalk.model.files import load_part, named_weights
 from posetalk.model.fingerprint import write_sums
 from posetalk.train.progress import ProgressCallback, StopCallback, run_trainer
@@ -61,9 +62,8 @@ def tune_model(settings: TuneSettings, out: str | Path) -> Path:
 def _run(settings: TuneSettings, out: Path) -> Path:
     set_seed(settings.seed)
     start = named_weights(settings.model, model_folder(settings.model))
-    arguments = _arguments(
-        settings, out
-    )  # finds the device of this process, which quantised weights are read to
+    # before the model: it finds the device of this process, which quantised weights are read to
+    arguments = _arguments(settings, out)
     model, processor = load_for_tuning(settings)
     collator = ChatCollator(processor, _stops(model))
     own, summary = _read(settings, collator, _max_length(settings, model), out, arguments)
@@ -124,11 +124,7 @@ class _Tuner(SFTTrainer):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
-        for (
-            parameter
-        ) in self.model.parameters():  # TRL casts what is trained of a quantised model to bfloat16
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+        train_in_float32(self.model)  # TRL casts what is trained of a quantised model to bfloat16
         self._learned: torch.Tensor | None = None
         whole = model.get_base_model() if isinstance(model, PeftModel) else model
         whole.base_model.register_forward_hook(self._keep_learned)
