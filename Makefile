@@ -37,6 +37,7 @@ lint: .venv/dev
 	$(BIN)/ruff check src tests runs benchmarks docs
 	$(BIN)/ruff format --check src tests runs benchmarks docs
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --config-file= --cache-dir=.mypy_cache/user tests/user_script.py
 
 .venv/%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,13 @@ def fake(network: nn.Module) -> Callable[..., Tensor]:
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what runs inside `counting`."""
+    """Counts what runs inside `counting`.
+
+    Attributes:
+        mode: Makes tensors that the code makes fake too. None where the code looks into them: into ids and masks.
+    """
+
+    mode: FakeTensorMode | None = None
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -117,7 +123,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _INDEXING and isinstance(args[0], FakeTensor):
             args = (args[0], [place for index in args[1] for place in _places(index)], *args[2:])
-        out = func(*args, **(kwargs or {}))
+        with self.mode or nullcontext():
+            out = func(*args, **(kwargs or {}))
         self._add_flops(func.overloadpacket, args, kwargs or {}, out)
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):

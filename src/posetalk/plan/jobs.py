@@ -116,6 +116,7 @@ def tuning_count(settings: TuneSettings, config: Any, tokens: int) -> Count:
         def keep_learned(_: Any, __: Any, output: Any) -> Any:  # as `tune.run` does
             rows = output.last_hidden_state.flatten(0, 1)[: learned + 1]
             output.last_hidden_state = rows[None]
+            counter.mode = pixels.fake_mode  # the loss is of the vocabulary's size: too large to be computed
             return output
 
         model.base_model.register_forward_hook(keep_learned)
@@ -123,7 +124,7 @@ def tuning_count(settings: TuneSettings, config: Any, tokens: int) -> Count:
         side = config.vision_config.image_size
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         labels = torch.zeros(1, learned + 1, dtype=torch.long)
-        pixels = empty(samples, 3, side, side)
+        pixels: Any = empty(samples, 3, side, side)
         with counting(network, model.model.language_model) as counter:
             with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
                 out = network(**inputs, pixel_values=pixels, labels=labels, fused_lm_head=True)

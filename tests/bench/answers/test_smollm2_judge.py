@@ -25,7 +25,7 @@ from posetalk.llm.client import ServerSettings
 
 pytestmark = _marks
 __all__ = ["server"]
-QUESTIONS = 3
+QUESTIONS = 1
 
 
 def test_a_small_judge_scores_or_fails(
@@ -40,6 +40,7 @@ def test_a_small_judge_scores_or_fails(
     contexts = read_benchmark(tmp_path).open_set.contexts  # type: ignore[union-attr]
     least = min(contexts, key=lambda name: len(contexts[name].facts))  # reading is what takes the time
     asked = [one for one in load_questions(tmp_path, photos, only="open")[0] if one.image.name == least]
+    asked = asked[:QUESTIONS]
     assert len(asked) == QUESTIONS
     answer_here(asked, lambda some, _: ["The person stands." for _ in some], file_of(tmp_path, "m"), "m")
     monkeypatch.setattr(judge, "MAX_TOKENS", 12)  # enough for two numbers

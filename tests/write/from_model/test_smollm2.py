@@ -1,4 +1,4 @@
-"""A real language model behind a real server: SmolLM2-135M writes of 20 real pictures, no reply is unaccounted for.
+"""A real language model behind a real server: SmolLM2-135M writes of 8 real pictures, no reply is unaccounted for.
 
 So small a model cannot follow the recipes' prompts: it is shown the captions and asked for a plain description, which
 is read, screened, kept or rejected, exported and counted like any other. What is tested is that whatever it writes ends
@@ -36,7 +36,7 @@ from posetalk.write.samples.sample import read_samples
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 SERVE = Path(__file__).parents[3] / "runs" / "serve_smollm2.py"
-PICTURES, WORDS = 20, 96
+PICTURES, WORDS = 8, 64
 ASK = "Say in two short sentences what the people in this photo do and how they hold their bodies."
 SCREENED = ("leak", "contradicted", "guess", "mismatch", "duplicate", "near-duplicate")
 pytestmark = [
