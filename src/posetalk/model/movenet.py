@@ -248,7 +248,7 @@ class MoveNetModel(PreTrainedModel):
         features, fine = self.features(pixel_values.to(self.dtype))
         features = (features - self.mean) / self.std
         position = position_code(rows, columns, self.config.position_channels).to(features)
-        tokens = torch.cat([features, position.expand(len(features), -1, -1)], -1)
+        tokens = torch.cat([features, position.expand(features.shape[0], -1, -1)], -1)
         fine = (fine - self.fine_mean[:, None, None]) / self.fine_std[:, None, None]
         return VisionOutput(last_hidden_state=tokens, hidden_states=(tokens,), fine=fine)
 

@@ -76,6 +76,6 @@ class PointHead(nn.Module):
     def forward(self, hidden: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states at the ends of questions (B, K, width) -> heat logits (B, K, S * S), visible logits (B, K)."""
         question = self.norm(hidden.to(self.query.weight.dtype))
-        heat = self.query(question) @ keys.mT / math.sqrt(KEY_SIZE)
+        heat = self.query(question) @ keys.transpose(-1, -2) / math.sqrt(KEY_SIZE)
         factor, offset = self.visible_line
         return heat / self.temperature, self.visible(question)[..., 0] * factor + offset
