@@ -77,6 +77,7 @@ def test_locate_many_resumes_skips_what_is_damaged_and_refuses_other_questions(
         images,
         "--model",
         tiny_model,
+        "--whole-image",
         "--ask",
         "chin",
         "--ask",

@@ -21,7 +21,7 @@ def words_to_points(photo: Path) -> pt.Poses:
 
 
 def folder_to_points(photos: Path, out: Path) -> list[pt.Prediction]:
-    located: pt.LocatedImages = pt.locate_images(photos, ["nose"], out=out / "located")
+    located: pt.LocatedImages = pt.locate_images(photos, ["nose"], largest=True, out=out / "located")
     assert not located.skipped and located.passed_over is None
     return list(located.predictions)
 

@@ -462,7 +462,9 @@ class LocateSettings(Settings):
     keypoints: tuple[str, ...]
     """What is looked for, "name: description" each."""
     detector: ModelName | None = None
-    """A detector of people, `bundled`, a folder or a hub id; None for one person from the whole image."""
+    """A detector of people, `bundled`, a folder or a hub id; None for given boxes, or one person in the whole image."""
+    boxes: LocalPath | None = None
+    """A file with the people's boxes (COCO results)."""
     min_score: float | None = Field(default=None, ge=0, le=1)
     """The detector's people with a lower score are left out; None for the detector's own."""
     max_people: int | None = Field(default=None, ge=1)

@@ -244,12 +244,16 @@ class Poses:
 
     def people(self, start: int, end: int) -> Poses:
         """The people start, ..., end - 1, in the order of `boxes`."""
-        rows = slice(start, end)
+        return self.some(range(len(self))[start:end])
+
+    def some(self, indices: Sequence[int]) -> Poses:
+        """The people with these indices, in their order."""
+        rows = np.asarray(indices, np.intp)
         return replace(
             self,
             xy=self.xy[rows],
             score=self.score[rows],
-            boxes=self.boxes[rows],
+            boxes=tuple(self.boxes[index] for index in indices),
             std=None if self.std is None else self.std[rows],
             visible=None if self.visible is None else self.visible[rows],
             box_scores=None if self.box_scores is None else self.box_scores[rows],

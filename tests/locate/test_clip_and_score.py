@@ -47,7 +47,7 @@ def test_boxes_are_clipped_where_the_model_says_so(clipping: Localizer, tiny_mod
 
 
 def test_a_person_is_found_in_the_whole_image(clipping: Localizer) -> None:
-    assert len(clipping.set_image(NOISE).locate(None, POINTS)) == 1
+    assert len(clipping.set_image(NOISE).locate(None, POINTS, whole_image=True)) == 1
 
 
 def test_a_sliver_of_the_last_pixel_is_refused(clipping: Localizer) -> None:

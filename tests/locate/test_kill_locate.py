@@ -52,7 +52,7 @@ def made(folder: Path) -> list[list[str]]:
     points = folder / "points.toml"
     points.write_text("".join(f'[[keypoint]]\nname = "{name}"\n' for name in NAMES))
     return [
-        ["locate", str(folder / "photos"), "--ask", "heel: of the foot"],
+        ["locate", str(folder / "photos"), "--whole-image", "--ask", "heel: of the foot"],
         [
             "evaluate",
             "--annotations",

@@ -78,7 +78,7 @@ def same(a: object, b: object) -> None:
 
 
 def test_without_a_box_it_looks_twice(sharp) -> None:
-    found = localizer(sharp).locate(None, POINTS)
+    found = localizer(sharp).locate(None, POINTS, whole_image=True)
     first = localizer(sharp).locate([Box(0, 0, 120, 80)], POINTS)
     near = Box.around(first.xy[0], 1.25)
     assert found.boxes == (near,) and near != first.boxes[0]
@@ -88,7 +88,10 @@ def test_without_a_box_it_looks_twice(sharp) -> None:
 def test_a_second_look_outside_the_picture_is_not_taken(learned) -> None:
     # In the square around this narrow picture 0.123 of the side lies left of the picture.
     looking = Localizer(*learned, decoding="greedy").set_image(NARROW)
-    found, whole = looking.locate(None, POINTS[:1]), looking.locate([Box(0, 0, 10, 80)], POINTS[:1])
+    found, whole = (
+        looking.locate(None, POINTS[:1], whole_image=True),
+        looking.locate([Box(0, 0, 10, 80)], POINTS[:1]),
+    )
     assert (whole.xy[..., 0] < -1).all() and found.boxes == whole.boxes
     np.testing.assert_allclose(found.xy, whole.xy, atol=2e-3)
 
@@ -126,13 +129,13 @@ def test_many_pictures_at_a_time_are_answered_as_one_by_one(sharp, tmp_path: Pat
     asked.insert(1, (tmp_path / "missing.jpg", None))
     asked.insert(4, (pictures[0], [Box(500, 0, 10, 10)]))
     looking = Localizer(*sharp, batch_size=batch)
-    found = list(looking.locate_all(asked, POINTS[:4]))  # type: ignore[arg-type]
+    found = list(looking.locate_all(asked, POINTS[:4], whole_image=True))  # type: ignore[arg-type]
     wrong = [str(one) for one in found if isinstance(one, PosetalkError)]
     assert [type(one) for one in (found[1], found[4])] == [PosetalkError] * 2 and len(wrong) == 2
     assert "there is no image" in wrong[0] and "lies outside the image of 90 x 60 px" in wrong[1]
     del found[4], found[1]
     for picture, wanted, one in zip(pictures, boxes, found, strict=True):
-        alone = Localizer(*sharp).set_image(picture).locate(wanted, POINTS[:4])
+        alone = Localizer(*sharp).set_image(picture).locate(wanted, POINTS[:4], whole_image=True)
         assert len(one.boxes) == len(alone.boxes)
         np.testing.assert_allclose([b.xywh for b in one.boxes], [b.xywh for b in alone.boxes], atol=5e-3)
         np.testing.assert_allclose(one.xy, alone.xy, atol=5e-3)

@@ -192,7 +192,7 @@ def in_threads(work: Callable[[int], object], count: int) -> list[object]:
 def test_threads_get_their_own_answers(looking: Localizer) -> None:
     rng = np.random.default_rng(5)
     pictures = [rng.integers(0, 255, (60 + 7 * n, 90, 3), dtype=np.uint8) for n in range(4)]
-    alone = [looking.set_image(picture).locate(None, NOSE) for picture in pictures]
+    alone = [looking.set_image(picture).locate(None, NOSE, whole_image=True) for picture in pictures]
     start = Barrier(4)
 
     def work(n: int) -> list[Poses]:
@@ -200,7 +200,10 @@ def test_threads_get_their_own_answers(looking: Localizer) -> None:
         found = []
         for _ in range(4):
             looking.set_image(pictures[n])
-            found += [looking.locate(None, NOSE), *looking.locate_all([(pictures[n], None)], NOSE)]  # type: ignore[list-item]
+            found += [
+                looking.locate(None, NOSE, whole_image=True),
+                *looking.locate_all([(pictures[n], None)], NOSE, whole_image=True),
+            ]  # type: ignore[list-item]
         return found
 
     for n, answers in enumerate(in_threads(work, 4)):

@@ -68,7 +68,19 @@ def test_photos_of_any_name_are_kept_apart(
         photo(path, seed, FORMS.get(path.suffix))
     (photos / "d.heic").write_bytes(b"heif")
     (photos / "notes.txt").write_text("no picture")
-    words = ["locate", photos, "--model", model, "--ask", "chin", "--out", out, "--draw", drawn]
+    words = [
+        "locate",
+        photos,
+        "--model",
+        model,
+        "--whole-image",
+        "--ask",
+        "chin",
+        "--out",
+        out,
+        "--draw",
+        drawn,
+    ]
     assert run(*words) == 0
     told, found = capsys.readouterr().out, rows(out)
     assert (
@@ -101,7 +113,17 @@ def test_a_run_over_folders_with_the_same_names(
 ) -> None:
     for n, name in enumerate(("a/1.jpg", "b/1.jpg", "b/2.jpg")):
         photo(tmp_path / name, n)
-    words = ["locate", tmp_path / "a", "--model", model, "--ask", "chin", "--out", tmp_path / "out"]
+    words = [
+        "locate",
+        tmp_path / "a",
+        "--model",
+        model,
+        "--whole-image",
+        "--ask",
+        "chin",
+        "--out",
+        tmp_path / "out",
+    ]
     assert run(*words) == 0 and rows(tmp_path / "out") == {"1.jpg": 1}
     assert run(*words[:2], tmp_path / "b", *words[2:]) == 0
     assert "left out of keypoints.json: 1.jpg of an earlier run" in capsys.readouterr().out
@@ -116,7 +138,17 @@ def test_one_photo_of_many_may_fail_but_not_all(
     (tmp_path / "photos").mkdir()
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "photos" / name).write_bytes(b"damaged")
-    words = ["locate", tmp_path / "photos", "--model", model, "--ask", "chin", "--out", tmp_path / "out"]
+    words = [
+        "locate",
+        tmp_path / "photos",
+        "--model",
+        model,
+        "--whole-image",
+        "--ask",
+        "chin",
+        "--out",
+        tmp_path / "out",
+    ]
     assert run(*words) == 2
     assert "nothing could be located; skipped: a.jpg: " in capsys.readouterr().err
     photo(tmp_path / "photos" / "c.jpg")
@@ -163,7 +195,7 @@ def test_names_with_brackets_and_long_ones_are_shown_and_drawn(
     path = tmp_path / os.fsdecode(b"[red]\xff.png")
     photo(path)
     files = ["--json", tmp_path / "a.json", "--draw", tmp_path / "a.jpg"]
-    assert run("locate", path, "--model", model, "--ask", asked, *files) == 0
+    assert run("locate", path, "--model", model, "--whole-image", "--ask", asked, *files) == 0
     said = json.loads((tmp_path / "a.json").read_text())
     assert (
         said["image"] == "[red]\\xff.png" and said["people"][0]["keypoints"][0]["name"] == asked.split(":")[0]
@@ -205,7 +237,7 @@ def test_what_is_refused_leaves_the_folder_free(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo(tmp_path / "1.png")
-    words = ["locate", tmp_path, "--out", tmp_path / "out", "--ask"]
+    words = ["locate", tmp_path, "--out", tmp_path / "out", "--whole-image", "--ask"]
     assert run(*words, "chin: " + "far below " * 300, "--model", model) == 2
     assert "describe it in fewer words" in capsys.readouterr().err
     assert run(*words, "chin", "--model", tmp_path / "gone") == 2
@@ -221,15 +253,15 @@ def test_another_photo_of_the_same_name_does_not_get_the_answer_of_the_first(
     photo(first / "1.png", 1)
     (first / "broken.png").write_bytes(b"no picture")
     photo(second / "1.png", 2)
-    assert run("locate", first, "--model", model, "--ask", "nose", "--out", out) == 0
+    assert run("locate", first, "--model", model, "--whole-image", "--ask", "nose", "--out", out) == 0
     before = (out / "predictions.jsonl").read_bytes()
     capsys.readouterr()
-    assert run("locate", second, "--model", model, "--ask", "nose", "--out", out) == 2
+    assert run("locate", second, "--model", model, "--whole-image", "--ask", "nose", "--out", out) == 2
     said = capsys.readouterr().err
     assert f"{out} has answers of another image called 1.png" in said and "choose another folder" in said
     photo(first / "broken.png", 3)  # it had no answer
     first.rename(moved)  # the same photos
-    assert run("locate", moved, "--model", model, "--ask", "nose", "--out", out) == 0
+    assert run("locate", moved, "--model", model, "--whole-image", "--ask", "nose", "--out", out) == 0
     assert (out / "predictions.jsonl").read_bytes().startswith(before)
     assert set(rows(out)) == {"1.png", "broken.png"}
 
@@ -242,7 +274,7 @@ def test_a_photo_that_was_changed_in_its_place_is_told(
     for name in ("1.bmp", "2.bmp", "3.bmp"):
         photos.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(photos / name)
-    words = ["locate", photos, "--model", model, "--ask", "nose", "--out", out]
+    words = ["locate", photos, "--model", model, "--whole-image", "--ask", "nose", "--out", out]
     assert run(*words) == 0
     before, state, data = (
         (out / "predictions.jsonl").read_bytes(),
@@ -278,7 +310,17 @@ def test_scores_of_other_sigmas_are_another_run(
 ) -> None:
     photo(tmp_path / "1.png")
     points = tmp_path / "points.toml"
-    words = ["locate", tmp_path, "--model", model, "--skeleton", points, "--out", tmp_path / "out"]
+    words = [
+        "locate",
+        tmp_path,
+        "--model",
+        model,
+        "--whole-image",
+        "--skeleton",
+        points,
+        "--out",
+        tmp_path / "out",
+    ]
     for sigma, ends in ((0.1, 0), (0.2, 2), (0.1, 0)):
         points.write_text(f'[[keypoint]]\nname = "nose"\nsigma = {sigma}\n')
         capsys.readouterr()

@@ -35,8 +35,8 @@ def bundled() -> Localizer:
 @pytest.mark.parametrize("asked", DESCRIBED)
 def test_one_described_point_is_found_without_a_box_as_with_one(bundled: Localizer, asked: str) -> None:
     boxed = bundled.set_image(CAMERA).locate([BOX], [asked])
-    (alone,) = bundled.locate_all([(CAMERA, None)], [asked])
-    for found in (bundled.locate(None, [asked]), alone):
+    (alone,) = bundled.locate_all([(CAMERA, None)], [asked], whole_image=True)
+    for found in (bundled.locate(None, [asked], whole_image=True), alone):
         assert found.score[0, 0] > boxed.score[0, 0] - 0.12 and found.score[0, 0] > 0.45  # was .2 to .4
         assert np.hypot(*(found.xy[0, 0] - boxed.xy[0, 0])) < 20  # px, of a man of 450
         assert min(found.boxes[0].w, found.boxes[0].h) > 200  # was 1
@@ -44,9 +44,9 @@ def test_one_described_point_is_found_without_a_box_as_with_one(bundled: Localiz
 
 
 def test_a_described_point_is_the_same_alone_and_in_company(bundled: Localizer) -> None:
-    together = bundled.set_image(CAMERA).locate(None, DESCRIBED)
+    together = bundled.set_image(CAMERA).locate(None, DESCRIBED, whole_image=True)
     for number, asked in enumerate(DESCRIBED):
-        alone = bundled.locate(None, asked)
+        alone = bundled.locate(None, asked, whole_image=True)
         assert alone.boxes == together.boxes
         np.testing.assert_allclose(alone.xy[0, 0], together.xy[0, number], atol=0.01)
 
@@ -61,7 +61,7 @@ def test_a_whole_skeleton_is_looked_for_by_itself(bundled: Localizer) -> None:
 
 
 def test_a_found_box_is_the_models_own_and_no_label(bundled: Localizer, tmp_path: Path) -> None:
-    found = bundled.set_image(CAMERA).locate(None, ["chin"])
+    found = bundled.set_image(CAMERA).locate(None, ["chin"], whole_image=True)
     whole = bundled.locate([(0, 0, 512, 512)], "coco17")
     assert found.box_scores is not None and found.box_scores[0] == pytest.approx(whole.score.mean(), abs=1e-5)
     assert found.to_dicts()[0]["box_score"] == pytest.approx(whole.score.mean(), abs=1e-3)
@@ -111,7 +111,9 @@ def test_described_points_score_as_in_the_labelled_box_on_real_photos(bundled: L
     scores = []
     for image in single:
         bundled.set_image(image.path)
-        found, boxed = (bundled.locate(box, DESCRIBED) for box in (None, [image.people[0].box]))
+        found, boxed = (
+            bundled.locate(box, DESCRIBED, whole_image=True) for box in (None, [image.people[0].box])
+        )
         scores.append((found.score.mean(), boxed.score.mean()))
     without, with_box = np.mean(scores, axis=0)
     assert without > with_box - 0.1

@@ -26,11 +26,13 @@ def locate(
     model: str = "bundled",
     ask: Annotated[list[str] | None, Parameter(negative=())] = None,
     skeleton: str | None = None,
-    box: Annotated[list[str] | None, Parameter(negative=())] = None,
     detector: str | None = None,
     min_score: float | None = None,
     max_people: int | None = None,
-    largest: bool = False,
+    largest: Annotated[bool, Parameter(negative=())] = False,
+    box: Annotated[list[str] | None, Parameter(negative=())] = None,
+    boxes: Path | None = None,
+    whole_image: Annotated[bool, Parameter(negative=())] = False,
     readout: Literal["point", "digits"] | None = None,
     decoding: Literal["greedy", "expected"] = "expected",
     flip_test: bool = False,
@@ -40,13 +42,12 @@ def locate(
     draw: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Find keypoints in one image, or in many.
+    """Find the keypoints of everybody in one image, or in many.
 
     A keypoint is asked for by name, or by name and description. Coordinates are x, y in pixels of the upright
     image, origin top left. Needs the extra `model`.
 
-    Example: `posetalk locate photo.jpg --box 10,20,100,200 --ask "left heel: the back of the left foot" --draw
-    out.png`
+    Example: `posetalk locate photo.jpg --ask "left heel: the back of the left foot" --draw out.png`
 
     Args:
         images: An image. With --out: several images, folders (searched with all the folders in them), or quoted
@@ -57,13 +58,16 @@ def locate(
             more.
         skeleton: A set of keypoints to look for: a built-in skeleton (see `posetalk skeletons`) or a TOML file.
             The default is coco17 where no --ask is given, else none.
-        box: A person's box as x,y,width,height in pixels. Repeat the option for more people. Without it one
-            person is looked for in the whole image, unless there is a --detector.
-        detector: Find everybody first: `bundled`, or a folder or hub id of a model for object detection with a class
-            that is called person.
-        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.25 for `bundled`, else 0.5.
-        max_people: For --detector: at most so many people an image, the surest ones.
-        largest: For --detector: only the largest person of an image.
+        detector: What finds the people: `bundled` (the default), or a folder or hub id of a model for object
+            detection with a class that is called person.
+        min_score: The lowest score of a person, 0 to 1. The default is 0.25 for the bundled detector, 0.5 for
+            others, and everybody of --boxes.
+        max_people: At most so many people an image, the surest ones.
+        largest: Only the largest person of an image.
+        box: A person's box as x,y,width,height in pixels, instead of a detector. Repeat the option for more people.
+        boxes: A file of people's boxes (COCO results), instead of a detector. A record names its image as file_name,
+            or in image_id: by its name, or by the number that it is named after.
+        whole_image: Look for one person in the whole image, without a detector.
         readout: How the model answers: `point` at the place, or write its `digits`. The default is the model's
             own way.
         decoding: How digits are read: `greedy` takes the likeliest digit each time, `expected` the mean of
@@ -88,40 +92,52 @@ def locate(
         chosen = load_skeleton(skeleton or "coco17")
         points, limbs = list(chosen.keypoints), chosen.limbs
     points += parse_keypoints(ask) if ask else []
-    boxes = [_box(text) for text in box] if box else None
-    if detector is None and (min_score is not None or max_people is not None or largest):
+    sources = {"--box": box, "--boxes": boxes, "--detector": detector, "--whole-image": whole_image}
+    given = [option for option, value in sources.items() if value]
+    if len(given) > 1:
+        raise PosetalkError(f"{given[0]} and {given[1]} are two ways to say where people are; give one")
+    selection: dict[str, Any] = {"min_score": min_score, "max_people": max_people, "largest": largest}
+    if (box or whole_image) and any(value is not None and value is not False for value in selection.values()):
         raise PosetalkError(
-            "--min-score, --max-people and --largest go with --detector; give --detector bundled"
+            "--min-score, --max-people and --largest choose among the people who are found; leave them or "
+            f"{given[0]} away"
         )
-    if boxes and detector:
-        raise PosetalkError("--box and --detector are two sources of boxes; give one")
     if out is None:
         if len(images) != 1 or os.path.isdir(images[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several images need a folder for their answers; give --out FOLDER")
         prepare_for_models()
         from posetalk.detect.detector import Detector
         from posetalk.locate.localizer import Localizer
+        from posetalk.locate.people_file import people_of_image
 
+        people = people_of_image(boxes, images[0], **selection) if boxes else None
         localizer = Localizer.from_pretrained(
-            model, device=device, dtype=dtype, readout=readout, decoding=decoding, flip_test=flip_test
+            model,
+            device=device,
+            dtype=dtype,
+            readout=readout,
+            decoding=decoding,
+            flip_test=flip_test,
+            detector=None
+            if box or boxes or whole_image
+            else Detector.from_pretrained(detector or "bundled", **selection),
         )
-        options: dict[str, Any] = {"min_score": min_score, "max_people": max_people, "largest": largest}
         poses = locate_one(
             localizer,
             images[0],
-            boxes,
+            people or [_box(text) for text in box or ()] or None,
             points,
             limbs,
             json_out=json_out,
             drawing=draw,
-            detector=Detector.from_pretrained(detector, **options) if detector else None,
+            whole_image=whole_image,
         )
         if len(poses):
             show(_table(poses))
         else:
             print(readable(f"nobody was found in {images[0]}; {NOBODY}"))
         return
-    if boxes or json_out:
+    if box or json_out:
         raise PosetalkError("--box and --json go with a single image; with --out leave them away")
     prepare_for_models()
     located = locate_images(
@@ -129,10 +145,10 @@ def locate(
         points,
         out=out,
         model=model,
-        detector=detector,
-        min_score=min_score,
-        max_people=max_people,
-        largest=largest,
+        detector=detector or "bundled",
+        boxes=boxes,
+        whole_image=whole_image,
+        **selection,
         readout=readout,
         decoding=decoding,
         flip_test=flip_test,

@@ -56,11 +56,9 @@ class Detector:
         largest: bool = False,
         threads: int | None = None,
     ) -> None:
-        if min_score is not None and not 0 <= min_score <= 1:  # NaN too
-            raise PosetalkError(f"min_score is between 0 and 1, not {min_score}")
-        for name, number in (("max_people", max_people), ("threads", threads)):
-            if number is not None and (not hasattr(number, "__index__") or number < 1):
-                raise PosetalkError(f"{name} is a whole number, 1 or more, not {number!r}")
+        check_selection(min_score, max_people)
+        if threads is not None and (not hasattr(threads, "__index__") or threads < 1):
+            raise PosetalkError(f"threads is a whole number, 1 or more, not {threads!r}")
         if network is None:
             from posetalk.detect.nanodet import NanoDet  # loads ONNX Runtime
 
@@ -115,10 +113,15 @@ class Detector:
         corners, scores = self.network(pixels, self.min_score)
         kept = without_overlaps(corners, scores, OVERLAP)
         people = people_of(corners[kept], scores[kept], pixels.shape[1], pixels.shape[0])
-        if self.largest and len(people):
-            best = max(range(len(people)), key=lambda index: people.boxes[index].area)
-            return people[best : best + 1]
-        return people[: self.max_people]
+        return people.selected(self.max_people, self.largest)
+
+
+def check_selection(min_score: float | None, max_people: int | None) -> None:
+    """Refuse a score outside 0..1 and a number of people below 1."""
+    if min_score is not None and not 0 <= min_score <= 1:  # NaN too
+        raise PosetalkError(f"min_score is between 0 and 1, not {min_score}")
+    if max_people is not None and (not hasattr(max_people, "__index__") or max_people < 1):
+        raise PosetalkError(f"max_people is a whole number, 1 or more, not {max_people!r}")
 
 
 def _pretrained(name: str) -> Network:

@@ -38,6 +38,13 @@ class People:
         """Some of the people, as `people[:3]`."""
         return People(self.boxes[rows], self.scores[rows])
 
+    def selected(self, max_people: int | None = None, largest: bool = False) -> People:
+        """At most `max_people`, the surest; or only the largest person, by the area of the box."""
+        if largest and len(self):
+            best = max(range(len(self)), key=lambda index: self.boxes[index].area)
+            return self[best : best + 1]
+        return self[:max_people]
+
 
 def people_of(corners: Floats, scores: Floats, width: int, height: int) -> People:
     """Boxes as left, top, right, bottom px (n, 4), cut at the edges of an image, the surest first.

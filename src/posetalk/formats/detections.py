@@ -46,12 +46,30 @@ class _DetectionRecord(msgspec.Struct, gc=False):
     category_id: int = PERSON
 
 
+class _NamedRecord(msgspec.Struct, gc=False):
+    bbox: list[float]
+    score: float = 1.0
+    category_id: int = PERSON
+    image_id: int | str | None = None
+    file_name: str | None = None
+
+    def id_among(self, names: Mapping[str, int]) -> int | None:
+        """The id of its image; None for an image that is not among the names."""
+        for name in (self.file_name, self.image_id):
+            if isinstance(name, str):
+                return next((names[n] for n in (name, name.rpartition("/")[2]) if n in names), None)
+        if self.image_id is None:
+            raise PosetalkError("it has neither file_name nor image_id")
+        return self.image_id if isinstance(self.image_id, int) else None
+
+
 def read_boxes(
     path: str | Path,
     *,
     min_score: float = -math.inf,
     box_format: Literal["xywh", "xyxy"] = "xywh",
     sizes: Mapping[int, Size | None] | None = None,
+    names: Mapping[str, int] | None = None,
 ) -> Detections:
     """Read the boxes of people from a detector's results: a JSON list of image_id, category_id, bbox and score.
 
@@ -62,6 +80,8 @@ def read_boxes(
             (the detections published with Human-Art).
         sizes: Image id -> (width, height) px of the labelled images, None if unknown; with it, boxes are checked
             against the images.
+        names: Names of images -> image id. With it a record may name its image instead, as `file_name` or in
+            `image_id`, and needs no score; those of images with other names are left out.
 
     Returns:
         The boxes of category 1 by image id. There may be few or none with `min_score`.
@@ -72,14 +92,23 @@ def read_boxes(
     """
     path = Path(path)
     decoder = msgspec.json.Decoder(_DetectionRecord)
+    named_decoder = msgspec.json.Decoder(_NamedRecord)
     detections: list[DetectedBox] = []
     skipped: list[str] = []
+    elsewhere = 0
     raws = decode_file(path, list[msgspec.Raw], "a list of detections (COCO results)")
     for number, raw in enumerate(raws, 1):
         try:
-            record = decode_record(decoder, raw)
-            if record.category_id == PERSON:
-                detections.append(DetectedBox(_box(record.bbox, box_format), record.score, record.image_id))
+            record: _DetectionRecord | _NamedRecord
+            if names is None:
+                record = decode_record(decoder, raw)
+                image_id: int | None = record.image_id
+            else:
+                record = decode_record(named_decoder, raw)
+                image_id = record.id_among(names)
+            if record.category_id == PERSON and image_id is not None:
+                detections.append(DetectedBox(_box(record.bbox, box_format), record.score, image_id))
+            elsewhere += image_id is None
         except PosetalkError as error:
             skipped.append(f"{path}: record number {number}: {error}")
     without_area = sum("has no area" in sentence for sentence in skipped)
@@ -92,7 +121,7 @@ def read_boxes(
     for detection in detections:
         checks.add(detection.image_id, detection.box)
     notes = checks.check(path, "read them with the box form xyxy")
-    if not detections:
+    if not detections and not elsewhere:
         raise none_left(path, skipped, "boxes of people")
     boxes = Detections()
     boxes.skipped, boxes.notes = tuple(skipped), tuple(notes)

@@ -7,9 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posetalk.detect.detector import Detector
 from posetalk.errors import PosetalkError
-from posetalk.formats.detections import DetectedBox, Detections
+from posetalk.formats.detections import Detections
 from posetalk.locate.image_files import ImageFile, image_ids
 from posetalk.locate.image_log import ImageLog
 from posetalk.locate.localizer import Localizer
@@ -65,21 +64,6 @@ def detected_jobs(truth: PoseSet, detections: Detections) -> list[LocateJob]:
     return jobs
 
 
-def detect_people(images: Sequence[PoseImage], detector: Detector) -> tuple[Detections, list[str]]:
-    """The people that a detector finds in images, and a sentence for each image that cannot be read."""
-    detections, faults = Detections(), []
-    for image in track(images, "finding people"):
-        try:
-            people = detector(image.path)
-        except PosetalkError as error:
-            faults.append(readable(f"skipped: {image.name}: {error}"))
-            continue
-        if len(people):
-            rows = zip(people.boxes, people.scores.tolist(), strict=True)
-            detections[image.id] = [DetectedBox(box, score, image.id) for box, score in rows]
-    return detections, faults
-
-
 def without_match(truth: PoseSet, detections: Detections) -> list[str]:
     """Notes, if most of a detector's boxes lie on images outside the data set, or most images with people have none."""
     known = {image.id for image in truth.images}
@@ -125,6 +109,7 @@ def run_jobs(
     path: Path,
     *,
     box_source: str = GROUND_TRUTH,
+    may_be_nobody: bool = False,
 ) -> tuple[list[Prediction], list[str]]:
     """Locate the people of all jobs that predictions.jsonl does not hold yet. Each image is written when it is done.
 
@@ -134,6 +119,7 @@ def run_jobs(
         points: The keypoints to locate.
         path: predictions.jsonl; pictures.jsonl is written beside it, see `ImageLog`.
         box_source: Where the boxes are from.
+        may_be_nobody: Whether it is fine if there are no jobs.
 
     Returns:
         All predictions of the file, those of the jobs first and in their order; and a sentence for each image or box
@@ -158,7 +144,7 @@ def run_jobs(
                 yield task.job.image.path, task.job.boxes, task.ends_group
 
         # closing ends the reading thread, whatever happens
-        with closing(localizer.locate_groups(logged_images(), points)) as answers:
+        with closing(localizer.locate_groups(logged_images(), points, whole_image=True)) as answers:
             for task in track(remaining, "locating"):
                 answer = next(answers)
                 job = task.job
@@ -170,7 +156,7 @@ def run_jobs(
                     log.add(new)
                     predictions += new
     order = {(job.image.id, person): (n, m) for n, job in enumerate(jobs) for m, person in enumerate(job.ids)}
-    if not any(p.key in order for p in predictions):
+    if (jobs or not may_be_nobody) and not any(p.key in order for p in predictions):
         raise PosetalkError(f"nothing could be located; {skipped[0] if skipped else 'there are no people'}")
     return sorted(predictions, key=lambda p: order.get(p.key, (len(order), 0))), skipped
 

@@ -14,12 +14,14 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import torch
 
+from posetalk.detect.detector import Detector
 from posetalk.errors import PosetalkError
 from posetalk.formats.coco import AREA_OF_BOX
 from posetalk.images.affine import Square, crop_square
 from posetalk.images.opening import Pixels, cut, normalise, read_image
 from posetalk.locate.decode import DecodedKeypoints, Prefix, decode, heat_maps, prefill, read, settle
-from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, PrefixCache, as_list, checked_boxes
+from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, as_list, checked_boxes
+from posetalk.locate.people import each_once, with_people
 from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.model.machine import inference_dtype, placed
@@ -46,6 +48,8 @@ class Localizer:
 
     Each crop is encoded once: locating other keypoints in the same box does not encode it again until `set_image`.
 
+    Without boxes everybody in the image is found first.
+
     Threads may share a localizer. Each uses the image that it set itself or, if it set none, the one set by the thread
     that made the localizer.
 
@@ -61,6 +65,7 @@ class Localizer:
             LocLLM's confidence: the mean probability of the five characters of each coordinate. The first two, `0.`,
             are the same in every answer and count as certain, so it is (2 + 3 p) / 5 for a mean probability p of the
             digits. For comparisons of AP; it needs the readout `digits`.
+        detector: What finds the people where no boxes are given; None for the bundled one.
 
     Raises:
         PosetalkError: an unknown readout, decoding or score, a batch size below 1, a readout that the model does not
@@ -77,6 +82,7 @@ class Localizer:
         flip_test: bool = False,
         batch_size: int = 8,
         score: Score | None = None,
+        detector: Detector | None = None,
     ) -> None:
         self.model = model.eval()
         self.readout = readout or model.config.readout
@@ -98,6 +104,7 @@ class Localizer:
                 "the score 'locllm' is of digits, and this readout is 'point'; ask for 'digits'"
             )
         self.score = score
+        self._detector = detector
         self.conversation = conversation(model.config, tokenizer)
         self.crop = crop_settings(model.config)
         self.decoding, self.flip_test, self.batch_size = decoding, flip_test, int(batch_size)
@@ -119,6 +126,7 @@ class Localizer:
         flip_test: bool = False,
         batch_size: int = 8,
         score: Score | None = None,
+        detector: Detector | None = None,
     ) -> Self:
         """Load a model.
 
@@ -133,6 +141,7 @@ class Localizer:
             flip_test: See `Localizer`.
             batch_size: See `Localizer`.
             score: See `Localizer`.
+            detector: See `Localizer`.
 
         Raises:
             PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; as
@@ -148,7 +157,15 @@ class Localizer:
             flip_test=flip_test,
             batch_size=batch_size,
             score=score,
+            detector=detector,
         )
+
+    @property
+    def detector(self) -> Detector:
+        """What finds the people where no boxes are given. The bundled one is loaded when it is first needed."""
+        if self._detector is None:
+            self._detector = Detector()
+        return self._detector
 
     @property
     def trained_keypoints(self) -> tuple[str, ...]:
@@ -189,18 +206,23 @@ class Localizer:
         """
         return self._current_image.image
 
-    def locate(self, boxes: Boxes | None = None, keypoints: KeypointQuery = "coco17") -> Poses:
-        """Locate keypoints of the person in each box.
+    def locate(
+        self, boxes: Boxes | None = None, keypoints: KeypointQuery = "coco17", *, whole_image: bool = False
+    ) -> Poses:
+        """Locate keypoints of the person in each box, or of everybody.
 
         Args:
             boxes: A list of Box or (x, y, width, height) in pixels of the full image, origin top left, or one of them.
-                None: one person is located in the whole image first, by `keypoints` if a built-in skeleton is among
-                them, else by keypoints that the model was trained on; then in the box around that result.
+                None: those of everybody that `detector` finds, without people found twice; `box_scores` holds its
+                scores. There may be nobody.
             keypoints: A Skeleton, the name of a built-in one or a .toml file, one Keypoint or "name: description", or
                 a list of the last two.
+            whole_image: Where no boxes are given, locate one person without a detector. They are located in the whole
+                image first, by `keypoints` if a built-in skeleton is among them, else by keypoints that the model was
+                trained on; then in the box around that result.
 
         Returns:
-            Poses of n = len(boxes) people; `xy` is (n, k, 2), in pixels of the full image, origin top left.
+            Poses of n people; `xy` is (n, k, 2), in pixels of the full image, origin top left.
 
         Raises:
             PosetalkError: no image was set; a box has no area or lies outside the image; the keypoints cannot be
@@ -208,10 +230,15 @@ class Localizer:
         """
         points = self.questions(keypoints)
         opened = self._current_image
-        return self._locate_opened([self._open(opened.image, checked_boxes(boxes), opened.cache)], points)[0]
+        chosen = self._open(replace(opened, boxes=checked_boxes(boxes)), whole_image)
+        return self._locate_opened([chosen], points)[0]
 
     def locate_all(
-        self, images: Iterable[tuple[ImageSource, Boxes | None]], keypoints: KeypointQuery = "coco17"
+        self,
+        images: Iterable[tuple[ImageSource, Boxes | None]],
+        keypoints: KeypointQuery = "coco17",
+        *,
+        whole_image: bool = False,
     ) -> Generator[Poses | PosetalkError, None, None]:
         """Locate keypoints in many images.
 
@@ -220,6 +247,7 @@ class Localizer:
         Args:
             images: Pairs of an image, as in `set_image`, and its boxes or None, as in `locate`.
             keypoints: As in `locate`.
+            whole_image: As in `locate`.
 
         Returns:
             A generator with the result for each image, in order: Poses, or the PosetalkError that says what is wrong
@@ -237,10 +265,14 @@ class Localizer:
                 yield image, box_list, people >= self.batch_size
                 people = 0 if people >= self.batch_size else people
 
-        return self.locate_groups(grouped(), keypoints)
+        return self.locate_groups(grouped(), keypoints, whole_image=whole_image)
 
     def locate_groups(
-        self, images: Iterable[tuple[ImageSource, Boxes | None, bool]], keypoints: KeypointQuery = "coco17"
+        self,
+        images: Iterable[tuple[ImageSource, Boxes | None, bool]],
+        keypoints: KeypointQuery = "coco17",
+        *,
+        whole_image: bool = False,
     ) -> Generator[Poses | PosetalkError, None, None]:
         """Locate keypoints in many images, like `locate_all`, with groups that the caller chooses.
 
@@ -250,6 +282,7 @@ class Localizer:
         Args:
             images: Triples of an image, its boxes or None, and whether a group ends with the image.
             keypoints: As in `locate`.
+            whole_image: As in `locate`.
 
         Returns:
             As `locate_all`.
@@ -257,7 +290,7 @@ class Localizer:
         Raises:
             PosetalkError: as `locate_all`.
         """
-        return self._locate_stream(images, self.questions(keypoints))
+        return self._locate_stream(images, self.questions(keypoints), whole_image)
 
     def questions(self, keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
         """The keypoints to locate, checked, in order.
@@ -298,11 +331,14 @@ class Localizer:
             )
 
     def _locate_stream(
-        self, images: Iterable[tuple[ImageSource, Boxes | None, bool]], points: tuple[Keypoint, ...]
+        self,
+        images: Iterable[tuple[ImageSource, Boxes | None, bool]],
+        points: tuple[Keypoint, ...],
+        whole_image: bool,
     ) -> Generator[Poses | PosetalkError, None, None]:
         def open_image(image: ImageSource, boxes: Boxes | None) -> OpenedImage | PosetalkError:
             try:
-                return self._open(read_image(image), checked_boxes(boxes))
+                return self._open(OpenedImage(read_image(image), checked_boxes(boxes)), whole_image)
             except PosetalkError as error:
                 return error
 
@@ -317,9 +353,12 @@ class Localizer:
                 )
                 yield from [item if isinstance(item, PosetalkError) else next(answers) for item in opened]
 
-    def _open(self, image: Pixels, boxes: list[Box] | None, cache: PrefixCache | None = None) -> OpenedImage:
-        opened = OpenedImage(image, boxes, cache)
-        for box in boxes or ():
+    def _open(self, opened: OpenedImage, whole_image: bool) -> OpenedImage:
+        """The image, with boxes that can be cut out; those of everybody where it has none and is not searched whole."""
+        image = opened.image
+        if opened.boxes is None and not whole_image:
+            opened = with_people(opened, self.detector)
+        for box in opened.boxes or ():
             if not opened.overlaps(box):
                 height, width = image.shape[:2]
                 raise PosetalkError(f"the box {box.xywh} lies outside the image of {width} x {height} px")
@@ -341,9 +380,12 @@ class Localizer:
                 box_score = frozen_array(first_pose.score.mean(1))
             with_boxes.append(image)
             box_scores.append(box_score)
+        located = zip(self._locate_boxes(with_boxes, points), with_boxes, box_scores, strict=True)
         return [
-            poses if box_score is None else replace(poses, box_scores=box_score)
-            for poses, box_score in zip(self._locate_boxes(with_boxes, points), box_scores, strict=True)
+            each_once(poses, image.box_scores, points)
+            if box_score is None
+            else replace(poses, box_scores=box_score)
+            for poses, image, box_score in located
         ]
 
     def _search_keypoints(self, points: tuple[Keypoint, ...]) -> tuple[Keypoint, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
+from posetalk.detect.people import People
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import Pixels
 from posetalk.locate.decode import Prefix
-from posetalk.types import Box
+from posetalk.types import Box, Floats
 
 Boxes = Box | Sequence[float] | Sequence[Box | Sequence[float]]  # one, or a list of them
 PrefixCache = dict[tuple[Box, bool], Prefix]  # by box, and whether the crop is mirrored
@@ -33,11 +34,15 @@ class OpenedImage:
         image: (h, w, 3) uint8 RGB.
         boxes: None where one person is to be found in the whole image.
         cache: Prefixes of crops that were encoded before; None to remember none.
+        box_scores: A detector's scores of the boxes.
+        found: What the detector found, once it was asked.
     """
 
     image: Pixels
     boxes: list[Box] | None = None
     cache: PrefixCache | None = None
+    box_scores: Floats | None = None
+    found: list[People] = field(default_factory=list)
 
     @property
     def full_box(self) -> Box:

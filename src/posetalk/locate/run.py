@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,46 +13,50 @@ from PIL import Image
 
 from posetalk.atomic_files import whole_file
 from posetalk.detect.detector import Detector
+from posetalk.detect.people import People
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.image_files import ImageFile, find_images
-from posetalk.locate.jobs import LocateJob, detect_people, image_jobs, people_jobs, run_jobs
+from posetalk.locate.jobs import LocateJob, image_jobs, people_jobs, run_jobs
 from posetalk.locate.localizer import Decoding, Localizer
+from posetalk.locate.people import each_once
+from posetalk.locate.people_file import HOW_RECORDS_NAME_IMAGES, people_of_file
+from posetalk.locate.people_log import as_detections, detect_people, detector_content
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, readable, write_results
-from posetalk.locate.similarity import distinct_people, without_doubles
+from posetalk.locate.similarity import distinct_people
 from posetalk.resources import BUNDLED
 from posetalk.settings import Dtype, LocateSettings, Readout
 from posetalk.skeleton import Keypoint, KeypointQuery, parse_keypoints
-from posetalk.types import Poses
+from posetalk.types import PoseImage, Poses
 
 Limbs = Sequence[tuple[int, int]]
-NOBODY = "lower --min-score, or leave --detector away for one person from the whole image"
+NOBODY = "lower --min-score, or give --whole-image for one person who is looked for in the whole image"
 
 
 def locate_one(
     localizer: Localizer,
     image: Path,
-    boxes: Sequence[Sequence[float]] | None,
+    boxes: Sequence[Sequence[float]] | People | None,
     points: Sequence[Keypoint],
     limbs: Limbs,
     *,
     json_out: Path | None,
     drawing: Path | None,
-    detector: Detector | None = None,
+    whole_image: bool = False,
 ) -> Poses:
     """Locate keypoints in one image file.
 
     Args:
         localizer: The model.
         image: The image file.
-        boxes: People as (x, y, width, height) in pixels of the full image, origin top left. None: one person is found
-            in the whole image.
+        boxes: People as (x, y, width, height) in pixels of the full image, origin top left; or a detector's People,
+            each of whom is answered once. None: everybody whom the localizer's detector finds.
         points: The keypoints to locate.
         limbs: Pairs of indices into `points`, drawn as lines.
         json_out: A JSON file to write: the image, and the box and keypoints of each person.
         drawing: An image file to write, with the keypoints drawn in.
-        detector: What finds the people where no boxes are given, each once.
+        whole_image: See `Localizer.locate`.
 
     Raises:
         PosetalkError: as `Localizer`; a file cannot be written, or is the image itself.
@@ -63,14 +67,10 @@ def locate_one(
         if path and _same_file(path, image):
             raise PosetalkError(f"{path} is the image itself and would be lost; choose another place")
     localizer.set_image(image)
-    if boxes is None and detector is not None:
-        people = detector(localizer.image)
-        poses = replace(localizer.locate(people.boxes, points), box_scores=people.scores)
-        sigmas = [point.sigma for point in points]
-        kept = without_doubles(poses, sigmas)
-        poses = Poses.concat([poses.people(n, n + 1) for n in kept]) if kept else poses
+    if isinstance(boxes, People):
+        poses = each_once(localizer.locate(boxes.boxes, points), boxes.scores, points)
     else:
-        poses = localizer.locate(boxes, points)
+        poses = localizer.locate(boxes, points, whole_image=whole_image)
     if json_out:
         (file,) = find_images([image]).images
         text = json.dumps({"image": file.key, "people": poses.to_dicts()}, indent=1) + "\n"
@@ -101,7 +101,9 @@ def locate_images(
     *,
     out: str | Path,
     model: Localizer | str | Path = "bundled",
-    detector: str | Path | None = None,
+    detector: str | Path = "bundled",
+    boxes: str | Path | None = None,
+    whole_image: bool = False,
     min_score: float | None = None,
     max_people: int | None = None,
     largest: bool = False,
@@ -126,8 +128,11 @@ def locate_images(
         model: `bundled`, a model folder or a hub id, which is loaded once the images and the folder are known to be
             good; or a Localizer, which decides on device, readout, decoding and flip test itself.
         detector: `bundled`, a folder or a hub id, see `Detector.from_pretrained`: everybody it finds is located.
-            predictions.jsonl then has all its boxes, keypoints.json and the drawings each person once. None for one
-            person, who is looked for in the whole image.
+            people.jsonl has the boxes, predictions.jsonl the answer in each of them, keypoints.json and the drawings
+            each person once.
+        boxes: A file of the people's boxes (COCO results) to use instead. A record names its image as `file_name`, or
+            in `image_id`: by its name, or by the number that it is named after.
+        whole_image: Look for one person in the whole of each image instead.
         min_score: See `Detector`.
         max_people: See `Detector`.
         largest: See `Detector`.
@@ -144,8 +149,10 @@ def locate_images(
 
     Raises:
         PosetalkError: there is no image; the keypoints or the model are refused, see `Localizer`; nothing could be
-            located; `out` holds another run, or one of another model; drawings would lie among the images.
+            located; `out` holds another run, or one of another model; drawings would lie among the images; boxes and
+            the whole image are both asked for, or the whole image and a selection of people.
     """
+    check_source(boxes, whole_image, selection=(min_score, max_people, largest))
     points, out = parse_keypoints(keypoints), Path(out)
     paths = [Path(image) for image in ([images] if isinstance(images, str | Path) else images)]
     drawings = None if drawings is None else Path(drawings)
@@ -155,7 +162,8 @@ def locate_images(
     settings = LocateSettings(
         model=_name_of(model, out),
         keypoints=tuple(f"{point.name}: {point.sentence}" for point in points),
-        detector=None if detector is None else str(detector),
+        detector=None if whole_image or boxes else str(detector),
+        boxes=None if boxes is None else str(boxes),
         min_score=min_score,
         max_people=max_people,
         largest=largest,
@@ -171,20 +179,32 @@ def locate_images(
     files = find_images(paths, [out, *([drawings] if drawings else [])])
     drawing_paths = _drawing_paths(files.images, drawings) if drawings else {}
     sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
-    with settings.claim(out, also={"sigma of the keypoints": sigmas}):
+    also = {"sigma of the keypoints": sigmas, **detector_content(settings.detector)}
+    with settings.claim(out, also=also):
         if not isinstance(model, Localizer):
             model = Localizer.from_pretrained(
                 model, device=device, dtype=dtype, readout=readout, decoding=decoding, flip_test=flip_test
             )
         model.questions(points)
         jobs, source, faults = partial(image_jobs, files.images), GROUND_TRUTH, list[str]()
-        if detector is not None:
+        if boxes is not None:
+            people = partial(
+                people_of_file, Path(boxes), min_score=min_score, max_people=max_people, largest=largest
+            )
+            jobs, source = partial(_jobs_of_file, files.images, people, faults), f"boxes {Path(boxes).name}"
+        elif not whole_image:
             finder = Detector.from_pretrained(
                 detector, min_score=min_score, max_people=max_people, largest=largest
             )
-            jobs, source = partial(_jobs_of_people, files.images, finder, faults), f"detector {detector}"
-        predictions, skipped = run_jobs(model, jobs, points, out / "predictions.jsonl", box_source=source)
-        if detector is not None:
+            found = out / "people.jsonl"
+            jobs, source = (
+                partial(_jobs_of_people, files.images, finder, found, faults),
+                f"detector {detector}",
+            )
+        predictions, skipped = run_jobs(
+            model, jobs, points, out / "predictions.jsonl", box_source=source, may_be_nobody=True
+        )
+        if not whole_image:
             skipped = faults + skipped
             predictions = distinct_people(predictions, [point.sigma for point in points])
         if ambiguous := sorted({p.file_name for p in predictions} & files.ambiguous_names):
@@ -212,16 +232,51 @@ def _name_of(model: Localizer | str | Path, out: Path) -> str:
 
 
 def _jobs_of_people(
-    images: Sequence[ImageFile], detector: Detector, faults: list[str], before: Sequence[Prediction]
+    images: Sequence[ImageFile],
+    detector: Detector,
+    path: Path,
+    faults: list[str],
+    before: Sequence[Prediction],
 ) -> list[LocateJob]:
     """The people found in each image; `faults` gets a sentence for each image that cannot be read or has nobody."""
     pose_images = [job.image for job in image_jobs(images, before)]
-    detections, unread = detect_people(pose_images, detector)
+    detections, unread = detect_people(pose_images, detector, path)
     empty = len(pose_images) - len(unread) - len(detections)
     faults += unread
+    if len(unread) == len(pose_images):
+        raise PosetalkError(f"nothing could be located; {unread[0]}")
     if empty:
         faults.append(f"nobody was found in {empty} of {len(pose_images)} images; {NOBODY}")
     return people_jobs(pose_images, detections)
+
+
+def _jobs_of_file(
+    images: Sequence[ImageFile],
+    people: Callable[[Sequence[PoseImage]], tuple[dict[int, People], tuple[str, ...]]],
+    faults: list[str],
+    before: Sequence[Prediction],
+) -> list[LocateJob]:
+    """The people of each image in a file; `faults` gets a sentence for each image without any."""
+    pose_images = [job.image for job in image_jobs(images, before)]
+    found, notes = people(pose_images)
+    detections = as_detections(found)
+    faults += notes
+    if without := [image.name for image in pose_images if image.id not in detections]:
+        more = f" and {len(without) - 3:,} more" if len(without) > 3 else ""
+        faults.append(f"no boxes are given for {', '.join(without[:3])}{more} of {len(images):,} images")
+    if not detections:
+        raise PosetalkError("none of the boxes is of one of the images; " + HOW_RECORDS_NAME_IMAGES)
+    return people_jobs(pose_images, detections)
+
+
+def check_source(boxes: object, whole_image: bool, selection: tuple[float | None, int | None, bool]) -> None:
+    """Refuse two sources of people, and a selection among people who are not found."""
+    if boxes is not None and whole_image:
+        raise PosetalkError("boxes and the whole image are two ways to say where people are; give one")
+    if whole_image and selection != (None, None, False):
+        raise PosetalkError(
+            "min_score, max_people and largest choose among several people; leave them or the whole image away"
+        )
 
 
 def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]:

@@ -12,13 +12,13 @@ from posetalk.formats.detections import read_boxes
 from posetalk.images.fit import drop_misfits, image_sizes
 from posetalk.locate.jobs import (
     LocateJob,
-    detect_people,
     detected_jobs,
     labelled_jobs,
     run_jobs,
     without_match,
 )
 from posetalk.locate.localizer import Localizer
+from posetalk.locate.people_log import detect_people, detector_content
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
 from posetalk.locate.similarity import distinct_people
 from posetalk.messages import log
@@ -83,7 +83,7 @@ def evaluate_model(
         for note in (*detections.notes, *without_match(truth, detections)):
             log.info(note)
     others, damaged = _read_others([Path(file) for file in compare])
-    with settings.claim(out):
+    with settings.claim(out, also=detector_content(settings.detector)):
         model = Localizer.from_pretrained(
             settings.model,
             device=device,
@@ -97,7 +97,7 @@ def evaluate_model(
             model.crop = model.crop.model_copy(update={"clip_box": False})
         faults: list[str] = []
         if settings.detector:
-            detections, faults = detect_people(truth.images, detector)
+            detections, faults = detect_people(truth.images, detector, out / "people.jsonl")
         jobs: list[LocateJob] = (
             labelled_jobs(truth, model.crop.padding)
             if detections is None

@@ -1,0 +1,124 @@
+"""The boxes of people that a run found, in people.jsonl, so that a run that was stopped looks for nobody again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from posetalk.detect.detector import Detector
+from posetalk.detect.people import People
+from posetalk.errors import PosetalkError
+from posetalk.formats.detections import DetectedBox, Detections
+from posetalk.inputs import content_of
+from posetalk.locate.image_log import ImageLog
+from posetalk.locate.predictions import readable
+from posetalk.messages import track
+from posetalk.resources import BUNDLED_DETECTOR
+from posetalk.types import Box, PoseImage
+
+
+class _PeopleLine(msgspec.Struct, frozen=True):
+    image_id: int
+    file_name: str
+    boxes: list[tuple[float, float, float, float]]
+    scores: list[float]
+
+
+class PeopleLog:
+    """Appends a line to people.jsonl for each image that was searched.
+
+    Attributes:
+        known: The people of the images that the file held already, by image id.
+
+    Raises:
+        PosetalkError: the file cannot be read or written, or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self.known = path, dict[int, People]()
+        try:
+            self._file = path.open("a+b")
+            self._file.seek(0)
+            data = self._file.read()
+            complete = data.rfind(b"\n") + 1
+            self._file.truncate(complete)  # without a line that was cut off
+        except OSError as error:
+            raise self._write_error(error) from None
+        try:
+            for line in msgspec.json.Decoder(_PeopleLine).decode_lines(data[:complete]):
+                boxes = tuple(Box(*box) for box in line.boxes)
+                self.known[line.image_id] = People(boxes, np.asarray(line.scores, np.float64))
+        except (ValueError, RecursionError) as error:
+            self._file.close()
+            raise PosetalkError(f"{path} is damaged: {error}; choose another folder") from None
+
+    def add(self, image: PoseImage, people: People) -> None:
+        """Write the people of an image."""
+        boxes = [box.xywh for box in people.boxes]
+        line = _PeopleLine(image.id, readable(image.name), boxes, people.scores.tolist())
+        try:
+            self._file.write(msgspec.json.encode(line) + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._write_error(error) from None
+
+    def _write_error(self, error: OSError) -> PosetalkError:
+        return PosetalkError(
+            f"cannot write {self._path}: {error.strerror}; make room or choose another folder, what is there is kept"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def detect_people(
+    images: Sequence[PoseImage], detector: Detector, path: Path
+) -> tuple[Detections, list[str]]:
+    """The people that a detector finds in images.
+
+    Args:
+        images: The images. Those that `path` holds already are not searched again.
+        detector: What finds the people.
+        path: people.jsonl; pictures.jsonl is written beside it, see `ImageLog`.
+
+    Returns:
+        The boxes of the images with people, and a sentence for each image that cannot be read.
+
+    Raises:
+        PosetalkError: as `PeopleLog`; an image that was searched has changed since.
+    """
+    found, faults = dict[int, People](), list[str]()
+    with ImageLog(path.with_name("pictures.jsonl")) as contents, PeopleLog(path) as log:
+        contents.check_unchanged(image for image in images if image.id in log.known)
+        found |= log.known
+        for image in track([image for image in images if image.id not in log.known], "finding people"):
+            contents.add(image)
+            try:
+                found[image.id] = detector(image.path)
+            except PosetalkError as error:
+                faults.append(readable(f"skipped: {image.name}: {error}"))
+            else:
+                log.add(image, found[image.id])
+    return as_detections({image.id: found[image.id] for image in images if image.id in found}), faults
+
+
+def as_detections(found: dict[int, People]) -> Detections:
+    """People by image id as the rows of a detector's file, without images that have nobody."""
+    detections = Detections()
+    for image_id, people in found.items():
+        if len(people):
+            rows = zip(people.boxes, people.scores.tolist(), strict=True)
+            detections[image_id] = [DetectedBox(box, score, image_id) for box, score in rows]
+    return detections
+
+
+def detector_content(name: str | None) -> dict[str, str]:
+    """What a run's inputs say of a detector that is not a folder: the content of the bundled one."""
+    return {"the bundled detector": content_of(BUNDLED_DETECTOR).digest} if name == "bundled" else {}
