@@ -93,7 +93,13 @@ class KeypointPointer(nn.Module):
         self.network = network
 
     def forward(
-        self, layers: Tensor, cells: Tensor, questions: Tensor, unseen: Tensor, positions: Tensor, ends: Tensor
+        self,
+        layers: Tensor,
+        cells: Tensor,
+        questions: Tensor,
+        unseen: Tensor,
+        positions: Tensor,
+        ends: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Ask every person every question.
 
