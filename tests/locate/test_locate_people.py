@@ -119,14 +119,9 @@ class Counting:
         return self.corners, np.array([0.9, 0.85, 0.8])[: len(self.corners)]
 
 
-@pytest.fixture(scope="module")
-def bundled() -> Localizer:
-    return Localizer.from_pretrained("bundled", device="cpu")
-
-
-def test_without_boxes_everybody_is_located_once(bundled: Localizer, photos: Path) -> None:
+def test_without_boxes_everybody_is_located_once(photos: Path) -> None:
     network = Counting([[30, 20, 420, 512], [518, 60, 857, 512], [520, 58, 850, 300]])
-    looking = Localizer(bundled.model, bundled.conversation.tokenizer, detector=Detector(network))
+    looking = Localizer.from_pretrained(detector=Detector(network))
     found = looking.set_image(photos / "2.png").locate()
     looking.locate(keypoints="left heel: the back of the left foot")
     assert network.asked == 1  # the image is not searched again
@@ -140,9 +135,7 @@ def test_without_boxes_everybody_is_located_once(bundled: Localizer, photos: Pat
     )
     assert isinstance(one, Poses) and isinstance(none, Poses) and isinstance(wrong, PosetalkError)
     assert one.boxes == found.boxes and len(none) == 0
-    nobody = Localizer(
-        bundled.model, bundled.conversation.tokenizer, detector=Detector(Counting([[0, 0, 0, 0]]))
-    )
+    nobody = Localizer.from_pretrained(detector=Detector(Counting([[0, 0, 0, 0]])))
     assert len(nobody.set_image(photos / "2.png").locate()) == 0
 
 

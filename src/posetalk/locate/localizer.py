@@ -9,30 +9,33 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
-import torch
 
 from posetalk.detect.detector import Detector
-from posetalk.errors import PosetalkError
+from posetalk.errors import PosetalkError, missing_package
 from posetalk.formats.coco import AREA_OF_BOX
 from posetalk.images.affine import Square, crop_square
 from posetalk.images.opening import Pixels, cut, normalise, read_image
-from posetalk.locate.decode import DecodedKeypoints, Prefix, decode, heat_maps, prefill, read, settle
+from posetalk.locate.engine import Answers, EncodedCrops, Engine, has_graphs
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, as_list, checked_boxes
 from posetalk.locate.people import each_once, with_people
 from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
-from posetalk.model.files import conversation, crop_settings, load
-from posetalk.model.machine import inference_dtype, placed
-from posetalk.model.parts import context_size
-from posetalk.model.posellm import PoseLLM
+from posetalk.prompt.conversation import Conversation
+from posetalk.resources import BUNDLED
 from posetalk.settings import Dtype, Readout
 from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints
 from posetalk.types import Box, Floats, Poses, frozen_array
 
+if TYPE_CHECKING:
+    import torch
+
+    from posetalk.model.posellm import PoseLLM
+
 Decoding = Literal["greedy", "expected"]
 Score = Literal["locllm"]
+EngineName = Literal["torch", "onnx"]
 N_BRANCHES = 3  # values of each digit that the decoding `expected` follows
 NAME_SIMILARITY = 0.85  # difflib's ratio for a misspelt name: `lft knee` for `left_knee`, but not `left heel`
 REFINE_MARGIN = 1.25  # a person found without a box is located again in the keypoints' box times this
@@ -54,8 +57,8 @@ class Localizer:
     that made the localizer.
 
     Args:
-        model: A PoseLLM, see `from_pretrained`.
-        tokenizer: Its tokenizer.
+        model: A PoseLLM, see `from_pretrained`; or an engine that runs one.
+        tokenizer: The tokenizer of a PoseLLM.
         readout: `point` or `digits`; None for the model's own.
         decoding: How digits are decoded. `greedy` takes the most probable digit each time (as the papers do);
             `expected` takes the mean of the digits' distribution, whose standard deviation gives the score.
@@ -74,8 +77,8 @@ class Localizer:
 
     def __init__(
         self,
-        model: PoseLLM,
-        tokenizer: Any,
+        model: PoseLLM | Engine,
+        tokenizer: Any = None,
         *,
         readout: Readout | None = None,
         decoding: Decoding = "expected",
@@ -84,8 +87,8 @@ class Localizer:
         score: Score | None = None,
         detector: Detector | None = None,
     ) -> None:
-        self.model = model.eval()
-        self.readout = readout or model.config.readout
+        self._engine = _engine_of(model, tokenizer)
+        self.readout = readout or self._engine.readout
         for option, value, choices in (("readout", self.readout, Readout), ("decoding", decoding, Decoding)):
             if value not in get_args(choices):
                 raise PosetalkError(
@@ -95,8 +98,12 @@ class Localizer:
             raise PosetalkError(
                 f"batch_size is the number of people at a time, 1 or more, not {batch_size!r}"
             )
-        if self.readout == "point" and not model.config.cells:
+        if self.readout == "point" and not self._engine.points:
             raise PosetalkError("this model has no readout 'point'; ask it for 'digits'")
+        if self.readout == "digits" and self.engine == "onnx":
+            raise PosetalkError(
+                "the engine 'onnx' has the readout 'point' alone; use engine='torch' for 'digits'"
+            )
         if score is not None and score not in get_args(Score):
             raise PosetalkError(f"there is no score {score!r}; choose locllm, or leave it out")
         if score and self.readout == "point":
@@ -105,13 +112,12 @@ class Localizer:
             )
         self.score = score
         self._detector = detector
-        self.conversation = conversation(model.config, tokenizer)
-        self.crop = crop_settings(model.config)
+        self.crop = self._engine.crop
         self.decoding, self.flip_test, self.batch_size = decoding, flip_test, int(batch_size)
         self._owner_thread = threading.get_ident()
         self._of_thread = threading.local()  # `image` of each thread
         self._first_image: OpenedImage | None = None
-        self._questions: dict[tuple[str, str], torch.Tensor] = {}
+        self._questions: dict[tuple[str, str], Any] = {}
 
     @classmethod
     def from_pretrained(
@@ -126,13 +132,19 @@ class Localizer:
         flip_test: bool = False,
         batch_size: int = 8,
         score: Score | None = None,
+        engine: EngineName | None = None,
+        threads: int | None = None,
         detector: Detector | None = None,
     ) -> Self:
         """Load a model.
 
+        The bundled model runs in ONNX Runtime on the CPU, which needs no extra. Other models, other devices and dtypes,
+        and the readout `digits` need torch (extra `model`).
+
         Args:
             name: `bundled`, a model folder, or a hub id.
-            device: A torch device; None for CUDA if there is one, else the CPU; "auto" is `device_map="auto"`.
+            device: A torch device; "auto" is `device_map="auto"`. None for the CPU in ONNX Runtime; in torch for CUDA
+                if there is one, else the CPU.
             device_map: How accelerate spreads the layers over several devices (extra `train`); None for one device.
             dtype: Of the language model's weights, by name or torch's; None for float32 on a CPU, else bfloat16. The
                 other weights are in float32.
@@ -141,23 +153,43 @@ class Localizer:
             flip_test: See `Localizer`.
             batch_size: See `Localizer`.
             score: See `Localizer`.
+            engine: `onnx` or `torch`. None for `onnx` where the model has that form, and nothing else that is asked for
+                needs torch.
+            threads: How many threads compute on the CPU; None for one for each core. In torch it is set for the whole
+                process.
             detector: See `Localizer`.
 
         Raises:
-            PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; as
-                `Localizer`.
+            PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; the
+                engine cannot do what is asked for; torch is needed and not installed; as `Localizer`.
         """
-        target, device_map = placed(device, device_map)
-        model, tokenizer = load(name, inference_dtype(dtype, target), device_map=device_map)
+        runs: Engine
+        match engine or _engine_for(name, device, device_map, dtype, readout):
+            case "onnx":
+                if device_map is not None or str(device or "cpu") != "cpu" or not _is_float32(dtype):
+                    raise PosetalkError(
+                        "the engine 'onnx' computes on the CPU in float32; use engine='torch' for other devices and "
+                        "dtypes"
+                    )
+                from posetalk.locate.onnx_engine import OnnxEngine
+
+                runs = OnnxEngine(_folder(name), threads)
+            case "torch":
+                try:
+                    from posetalk.locate.torch_engine import TorchEngine
+                except ModuleNotFoundError as error:
+                    raise (missing_package(error, "model") or error) from None
+                runs = TorchEngine.from_pretrained(name, device, device_map, dtype, threads)
+            case unknown:
+                raise PosetalkError(f"there is no engine {unknown!r}; choose torch or onnx")
         return cls(
-            model if device_map is not None else model.to(target),
-            tokenizer,
+            runs,
             readout=readout,
             decoding=decoding,
             flip_test=flip_test,
             batch_size=batch_size,
             score=score,
-            detector=detector,
+            detector=detector if detector or threads is None else Detector(threads=threads),
         )
 
     @property
@@ -168,9 +200,43 @@ class Localizer:
         return self._detector
 
     @property
+    def engine(self) -> str:
+        """What runs the model: `torch` or `onnx`."""
+        return self._engine.name
+
+    @property
+    def model(self) -> PoseLLM:
+        """The network in torch.
+
+        Raises:
+            PosetalkError: it runs in ONNX Runtime.
+        """
+        if self.engine != "torch":
+            raise PosetalkError(
+                "this localizer runs in ONNX Runtime; load it with engine='torch' for the network"
+            )
+        network: PoseLLM = self._engine.model  # type: ignore[attr-defined]
+        return network
+
+    @property
+    def own_readout(self) -> Readout:
+        """The readout that the model answers with unless it is told otherwise."""
+        return self._engine.readout
+
+    @property
+    def source(self) -> str:
+        """The folder or hub id of the model; empty for one that was not loaded from any."""
+        return self._engine.source
+
+    @property
+    def conversation(self) -> Conversation:
+        """How the model writes questions and answers as token ids."""
+        return self._engine.conversation
+
+    @property
     def trained_keypoints(self) -> tuple[str, ...]:
         """The names of the keypoints that the model was trained on."""
-        return tuple(self.model.config.keypoints or ())
+        return self._engine.trained_keypoints
 
     def set_image(self, image: ImageSource) -> Self:
         """Set the image that `locate` uses in this thread, in place of the one before.
@@ -319,7 +385,7 @@ class Localizer:
                     f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(similar)}? "
                     f"What is another one needs a description: '{point.name}: ...'"
                 )
-        limit = context_size(self.model.config.text_config)
+        limit = self._engine.context
         prefix_length = 0 if self.conversation.question_token is not None else len(self.conversation.prefix)
         length = (
             prefix_length + len(self.conversation.question(point)) + len(self.conversation.answer.ids(0, 0))
@@ -441,54 +507,78 @@ class Localizer:
         self, crops: list[Crop], points: tuple[Keypoint, ...], mirrored: bool
     ) -> tuple[Floats, Floats | None, Floats, Floats | None]:
         squares = [self._square(crop, mirrored) for crop in crops]
-        decoded = self._decode(crops, squares, points, mirrored)
-        uv, score = decoded.xy.cpu().double().numpy(), decoded.score.cpu().double().numpy()
-        xy = np.stack([square.denormalise(points_uv) for square, points_uv in zip(squares, uv, strict=True)])
+        answers = self._answer(crops, squares, points, mirrored)
+        xy = np.stack([square.denormalise(uv) for square, uv in zip(squares, answers.xy, strict=True)])
         sides = np.array([square.side for square in squares])[:, None, None]
-        std = None if decoded.std is None else decoded.std.cpu().double().numpy() * sides
-        return xy, std, score, None if decoded.visible is None else decoded.visible.cpu().double().numpy()
+        return xy, None if answers.std is None else answers.std * sides, answers.score, answers.visible
 
     def _square(self, crop: Crop, mirrored: bool) -> Square:
         height, width = crop.image.shape[:2]
         return replace(crop_square(crop.box, self.crop, width, height), flip=mirrored)
 
-    def _decode(
+    def _answer(
         self, crops: list[Crop], squares: list[Square], points: tuple[Keypoint, ...], mirrored: bool
-    ) -> DecodedKeypoints:
-        prefix = self._prefix(crops, squares, mirrored)
+    ) -> Answers:
+        encoded = self._encoded(crops, squares, mirrored)
         questions = self._encoded_questions(points)
         if self.readout == "point":
             sides = np.array([s.side for s in squares])[:, None]
             scale = oks_scale([crop.box for crop in crops], points) / sides
-            heat, visible = heat_maps(self.model, prefix, questions)
-            return settle(heat, visible, torch.from_numpy(scale).to(heat.device, torch.float32))
-        return decode(
-            self.model, self.conversation, prefix, questions, N_BRANCHES if self.decoding == "expected" else 1
-        )
+            return self._engine.point(encoded, questions, scale)
+        return self._engine.digits(encoded, questions, N_BRANCHES if self.decoding == "expected" else 1)
 
-    def _prefix(self, crops: list[Crop], squares: list[Square], mirrored: bool) -> Prefix:
+    def _encoded(self, crops: list[Crop], squares: list[Square], mirrored: bool) -> EncodedCrops:
         """The encoded crops. Those of the image set by `set_image` are remembered."""
-        prefixes = [None if crop.cache is None else crop.cache.get((crop.box, mirrored)) for crop in crops]
-        missing = [i for i, prefix in enumerate(prefixes) if prefix is None]
+        known = [None if crop.cache is None else crop.cache.get((crop.box, mirrored)) for crop in crops]
+        missing = [i for i, one in enumerate(known) if one is None]
         if missing:
-            arrays = [normalise(cut(crops[i].image, squares[i]), self.crop.pixels) for i in missing]
-            pixels = torch.from_numpy(np.stack(arrays)).to(self.model.device)
-            encoded = prefill(self.model, self.conversation, pixels, cells=self.readout == "point")
+            pixels = np.stack([normalise(cut(crops[i].image, squares[i]), self.crop.pixels) for i in missing])
+            encoded: EncodedCrops = self._engine.encode(pixels, points=self.readout == "point")
             for row, i in enumerate(missing):
-                prefixes[i] = encoded[row : row + 1]
+                known[i] = encoded[row : row + 1]
                 if (cache := crops[i].cache) is not None:
                     cache[crops[i].box, mirrored] = encoded[row : row + 1]
             if len(missing) == len(crops):
                 return encoded
-        return Prefix.concat([prefix for prefix in prefixes if prefix is not None])
+        parts = [one for one in known if one is not None]
+        return type(parts[0]).concat(parts)
 
-    def _encoded_questions(self, points: tuple[Keypoint, ...]) -> list[torch.Tensor]:
+    def _encoded_questions(self, points: tuple[Keypoint, ...]) -> list[Any]:
         """The questions' embeddings. Each question is encoded once in the life of the localizer."""
         missing = [p for p in points if (p.name, p.sentence) not in self._questions]
         if missing:
-            for keypoint, question in zip(missing, read(self.model, self.conversation, missing), strict=True):
+            for keypoint, question in zip(missing, self._engine.read(missing), strict=True):
                 self._questions[keypoint.name, keypoint.sentence] = question
         return [self._questions[p.name, p.sentence] for p in points]
+
+
+def _engine_of(model: PoseLLM | Engine, tokenizer: Any) -> Engine:
+    if tokenizer is None:
+        if not hasattr(model, "encode"):
+            raise PosetalkError("a PoseLLM needs its tokenizer; give both, or use Localizer.from_pretrained")
+        return model  # type: ignore[return-value]
+    from posetalk.locate.torch_engine import TorchEngine
+
+    return TorchEngine(model, tokenizer)  # type: ignore[arg-type]
+
+
+def _engine_for(
+    name: str | Path, device: Any, device_map: Any, dtype: Any, readout: str | None
+) -> EngineName:
+    """What runs a model where nobody says: ONNX Runtime, unless something is asked for that it cannot do."""
+    if device is not None and str(device) != "cpu":
+        return "torch"
+    if device_map is not None or not _is_float32(dtype) or readout == "digits":
+        return "torch"
+    return "onnx" if has_graphs(_folder(name)) else "torch"
+
+
+def _folder(name: str | Path) -> Path:
+    return BUNDLED if str(name) == "bundled" else Path(name)
+
+
+def _is_float32(dtype: Any) -> bool:
+    return dtype is None or str(dtype).removeprefix("torch.") == "float32"
 
 
 def expected_oks(std: Floats, scale: Floats) -> Floats:

@@ -10,11 +10,11 @@ from typing import Any
 from posetalk.detect.people import People
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import Pixels
-from posetalk.locate.decode import Prefix
+from posetalk.locate.engine import EncodedCrops
 from posetalk.types import Box, Floats
 
 Boxes = Box | Sequence[float] | Sequence[Box | Sequence[float]]  # one, or a list of them
-PrefixCache = dict[tuple[Box, bool], Prefix]  # by box, and whether the crop is mirrored
+PrefixCache = dict[tuple[Box, bool], EncodedCrops]  # by box, and whether the crop is mirrored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class OpenedImage:
     Attributes:
         image: (h, w, 3) uint8 RGB.
         boxes: None where one person is to be found in the whole image.
-        cache: Prefixes of crops that were encoded before; None to remember none.
+        cache: Crops that were encoded before; None to remember none.
         box_scores: A detector's scores of the boxes.
         found: What the detector found, once it was asked.
     """

@@ -157,7 +157,7 @@ def locate_images(
     paths = [Path(image) for image in ([images] if isinstance(images, str | Path) else images)]
     drawings = None if drawings is None else Path(drawings)
     if isinstance(model, Localizer):
-        readout = None if model.readout == model.model.config.readout else model.readout
+        readout = None if model.readout == model.own_readout else model.readout
         decoding, flip_test = model.decoding, model.flip_test
     settings = LocateSettings(
         model=_name_of(model, out),
@@ -222,7 +222,7 @@ def _name_of(model: Localizer | str | Path, out: Path) -> str:
     """What a run's settings call a model."""
     if not isinstance(model, Localizer):
         return str(model)
-    name = str(model.model.config._name_or_path)
+    name = model.source
     if not name and (out / "run.toml").exists():
         raise PosetalkError(
             f"{out} holds a run, and a model that was not loaded from a folder cannot be told from the one that made "

@@ -1,0 +1,172 @@
+"""A PoseLLM in ONNX Runtime, which needs no torch: the readout `point`, on the CPU.
+
+The graphs were made by runs/make_onnx.py and lie beside the weights that they read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from posetalk.errors import PosetalkError
+from posetalk.locate.engine import GRAPHS, Answers, has_graphs
+from posetalk.model.fingerprint import check_sums
+from posetalk.prompt.conversation import Conversation
+from posetalk.prompt.file_tokenizer import FileTokenizer
+from posetalk.prompt.wording import Wording
+from posetalk.settings import CropSettings, Readout
+from posetalk.skeleton import Keypoint
+from posetalk.types import Floats
+
+UNSEEN = -3e4  # added to attention scores
+REFINEMENT_STEPS = 3  # of `settle`
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crops:
+    """P encoded crops.
+
+    Attributes:
+        layers: (P, layers, 2, heads, n, width) keys and values.
+        cells: (P, side * side, d) keys of the heat map's cells.
+    """
+
+    layers: Array
+    cells: Array
+
+    def __getitem__(self, rows: slice) -> Crops:
+        return Crops(self.layers[rows], self.cells[rows])
+
+    @classmethod
+    def concat(cls, parts: Sequence[Crops]) -> Crops:
+        """Several as one."""
+        return cls(
+            np.concatenate([part.layers for part in parts]), np.concatenate([part.cells for part in parts])
+        )
+
+
+class OnnxEngine:
+    """Runs a PoseLLM in ONNX Runtime, see `Engine`.
+
+    Args:
+        folder: The model folder.
+        threads: How many threads compute; None for one for each core.
+
+    Raises:
+        PosetalkError: The folder has no ONNX form, or a damaged one.
+    """
+
+    name = "onnx"
+    points = True
+
+    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
+        folder = Path(folder)
+        if not has_graphs(folder):
+            raise PosetalkError(
+                f"{folder} has no ONNX form ({', '.join(GRAPHS)}), which the engine 'onnx' runs; use engine='torch'"
+            )
+        check_sums(folder, "model")
+        self.source = str(folder)
+        try:
+            config = json.loads((folder / "config.json").read_bytes())
+            options = onnxruntime.SessionOptions()
+            # threads that wait for the next image would take the cores from what is done with this one
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            if threads is not None:
+                options.intra_op_num_threads = threads
+            self._image, self._question, self._point = (
+                onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+                for name in GRAPHS
+            )
+            self.readout: Readout = config["readout"]
+            self.trained_keypoints = tuple(config["keypoints"] or ())
+            self.context: int | None = config["text_config"]["max_position_embeddings"]
+            image, tokens = config["image_token_index"], config["image_seq_length"]
+        except Exception as error:  # ONNX Runtime has errors of many kinds
+            raise PosetalkError(
+                f"cannot load the model from {folder}: {error}; get the model again"
+            ) from None
+        self.crop = CropSettings.check(config["crop"] or {}, "the model's crop")
+        words = Wording.check(config["wording"] or {}, "the model's wording")
+        self.conversation = Conversation(FileTokenizer(folder), words, image, tokens, image + 1)
+
+    def encode(self, pixels: Array, *, points: bool) -> Crops:
+        """See `Engine`."""
+        return Crops(*self._image.run(["layers", "cells"], {"pixels": pixels}))
+
+    def read(self, keypoints: Sequence[Keypoint]) -> list[Array]:
+        """See `Engine`."""
+        questions = [self.conversation.question(keypoint) for keypoint in keypoints]
+        lengths = np.array([len(question) for question in questions])
+        ids = np.zeros((len(questions), lengths.max()), np.int64)
+        for row, question in zip(ids, questions, strict=True):
+            row[: len(question)] = question
+        (readings,) = self._question.run(["readings"], {"ids": ids, "lengths": lengths})
+        return list(readings)
+
+    def point(self, crops: Crops, questions: Sequence[Array], scale: Floats) -> Answers:
+        """See `Engine`."""
+        count, prefix = len(questions), crops.layers.shape[4]
+        itself = np.where(np.eye(count), 0, UNSEEN)
+        inputs = {
+            "layers": crops.layers,
+            "cells": crops.cells,
+            "questions": np.stack(questions),
+            "unseen": np.concatenate([np.zeros((count, prefix)), itself], 1).astype(np.float32),
+            "positions": np.full(count, prefix),
+            "ends": np.arange(count),
+        }
+        heat, visible = self._point.run(["heat", "visible"], inputs)
+        return settle(heat, visible, scale.astype(np.float32))
+
+    def digits(self, crops: Crops, questions: Sequence[Array], branches: int) -> Answers:
+        """Raises PosetalkError."""
+        raise PosetalkError("the engine 'onnx' has no readout 'digits'; use engine='torch'")
+
+
+def settle(logits: Array, visible: Array, scale: Array) -> Answers:
+    """Turn heat maps into coordinates, as `locate.decode.settle` does in torch.
+
+    Args:
+        logits: (P, K, S * S) of the cells.
+        visible: (P, K) logits of visibility.
+        scale: (P, K) the s of OKS, exp(-d^2 / (2 s^2)), in crop sides.
+    """
+    side = math.isqrt(logits.shape[-1])
+    probability = np.exp(logits - logits.max(-1, keepdims=True))
+    probability /= probability.sum(-1, keepdims=True)
+    probability = probability.reshape(*logits.shape[:-1], side, side)
+    centres = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
+    wide = scale[..., None]
+
+    def kernel(values: Array) -> Array:
+        return np.asarray(np.exp(-(((centres - values[..., None]) / wide) ** 2) / 2))
+
+    between = np.exp(-(((centres[:, None] - centres) / wide[..., None]) ** 2) / 2)
+    best = (between @ probability @ between).reshape(logits.shape).argmax(-1)
+    x, y = centres[best % side], centres[best // side]
+    for step in range(REFINEMENT_STEPS + 1):
+        weighted_x = (kernel(y)[..., None, :] @ probability)[..., 0, :] * kernel(x)
+        score = weighted_x.sum(-1)
+        if step < REFINEMENT_STEPS:
+            weighted_y = (probability @ kernel(x)[..., None])[..., 0] * kernel(y)
+            total = np.maximum(score, 1e-12)
+            x, y = (weighted_x * centres).sum(-1) / total, (weighted_y * centres).sum(-1) / total
+    std = [
+        np.sqrt(((centres - place[..., None]) ** 2 * share).sum(-1))
+        for place, share in ((x, probability.sum(-2)), (y, probability.sum(-1)))
+    ]
+    return Answers(
+        np.stack([x, y], -1).astype(np.float64),
+        np.stack(std, -1).astype(np.float64),
+        score.astype(np.float64),
+        (1 / (1 + np.exp(-visible))).astype(np.float64),
+    )
