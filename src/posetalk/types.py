@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posetalk.errors import PosetalkError
+from posetalk.pose_forms import PoseForms
 
 Floats = npt.NDArray[np.float64]
 
@@ -191,7 +192,7 @@ class PoseSet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Poses:
+class Poses(PoseForms):
     """Predicted poses of n people, as `Localizer.locate` returns them.
 
     xy:         (n, k, 2) px of the full image, origin top left.
@@ -203,6 +204,7 @@ class Poses:
     box_scores: (n,) in 0..1. For a detector's boxes its scores. For boxes that the model found itself the mean keypoint
                 score of its prediction on the whole image, which is not the probability that there is a person. None
                 for boxes that were given.
+    trained:    For each name whether the model was trained on it; None where that is not known.
 
     Raises:
         PosetalkError: Shapes that do not agree.
@@ -215,6 +217,7 @@ class Poses:
     std: Floats | None = None
     visible: npt.NDArray[np.bool_] | None = None
     box_scores: Floats | None = None
+    trained: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.boxes), len(self.names)
@@ -228,6 +231,8 @@ class Poses:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise PosetalkError(f"Poses.{name} has shape {getattr(self, name).shape}, expected {shape}")
+        if self.trained is not None and len(self.trained) != k:
+            raise PosetalkError(f"Poses.trained has {len(self.trained)} values, expected {k}")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -264,7 +269,7 @@ class Poses:
 
         Returns:
             Each with `box` (left, top, width, height px), `box_score` if the model found the box itself, and
-            `keypoints`: a list of `name`, `x`, `y`, `score`, and `std` and `visible` if there are any.
+            `keypoints`: a list of `name`, `x`, `y`, `score`, and `std`, `visible` and `trained` if there are any.
         """
         people: list[dict[str, Any]] = []
         for i, box in enumerate(self.boxes):
@@ -280,35 +285,14 @@ class Poses:
                     point["std"] = [round(float(v), 2) for v in self.std[i, j]]
                 if self.visible is not None:
                     point["visible"] = bool(self.visible[i, j])
+                if self.trained is not None:
+                    point["trained"] = bool(self.trained[j])
                 points.append(point)
             person: dict[str, Any] = {"box": [round(float(v), 2) for v in box.xywh]}
             if self.box_scores is not None:
                 person["box_score"] = round(float(self.box_scores[i]), 4)
             people.append(person | {"keypoints": points})
         return people
-
-    def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
-        """Records in COCO's results format.
-
-        Args:
-            image_id: The id of the image in the labels.
-            category_id: COCO's category; 1 is person.
-
-        Returns:
-            A record per person: keypoints as x, y, score; the person's score is the mean over the keypoints.
-        """
-        rows = []
-        for i in range(len(self)):
-            triples = np.concatenate([self.xy[i], self.score[i][:, None]], axis=1)
-            rows.append(
-                {
-                    "image_id": image_id,
-                    "category_id": category_id,
-                    "keypoints": [round(float(v), 4) for v in triples.reshape(-1)],
-                    "score": round(float(self.score[i].mean()), 6),
-                }
-            )
-        return rows
 
     @classmethod
     def concat(cls, parts: Sequence[Poses]) -> Poses:
@@ -332,4 +316,5 @@ class Poses:
             box_scores=None
             if any(p.box_scores is None for p in parts)
             else np.concatenate([p.box_scores for p in parts if p.box_scores is not None]),
+            trained=first.trained,
         )

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -19,13 +18,15 @@ from posetalk.formats.coco import AREA_OF_BOX
 from posetalk.images.affine import Square, crop_square
 from posetalk.images.opening import Pixels, cut, normalise, read_image
 from posetalk.locate.engine import Answers, EncodedCrops, Engine, has_graphs
+from posetalk.locate.found import Found, limbs_of
+from posetalk.locate.known_names import near_misses
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, as_list, checked_boxes
 from posetalk.locate.people import each_once, with_people
 from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.prompt.conversation import Conversation
 from posetalk.resources import BUNDLED
 from posetalk.settings import Dtype, Readout
-from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints
+from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, Skeleton, load_skeleton, parse_keypoints
 from posetalk.types import Box, Floats, Poses, frozen_array
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ Decoding = Literal["greedy", "expected"]
 Score = Literal["locllm"]
 EngineName = Literal["torch", "onnx"]
 N_BRANCHES = 3  # values of each digit that the decoding `expected` follows
-NAME_SIMILARITY = 0.85  # difflib's ratio for a misspelt name: `lft knee` for `left_knee`, but not `left heel`
 REFINE_MARGIN = 1.25  # a person found without a box is located again in the keypoints' box times this
 
 
@@ -274,7 +274,7 @@ class Localizer:
 
     def locate(
         self, boxes: Boxes | None = None, keypoints: KeypointQuery = "coco17", *, whole_image: bool = False
-    ) -> Poses:
+    ) -> Found:
         """Locate keypoints of the person in each box, or of everybody.
 
         Args:
@@ -288,16 +288,20 @@ class Localizer:
                 trained on; then in the box around that result.
 
         Returns:
-            Poses of n people; `xy` is (n, k, 2), in pixels of the full image, origin top left.
+            Poses of n people; `xy` is (n, k, 2), in pixels of the full image, origin top left. `draw()` shows them in
+            the image.
 
         Raises:
             PosetalkError: no image was set; a box has no area or lies outside the image; the keypoints cannot be
                 located, see `questions`.
         """
+        if not isinstance(keypoints, Skeleton | str | Path | Keypoint):
+            keypoints = list(keypoints)  # they may come but once
         points = self.questions(keypoints)
         opened = self._current_image
         chosen = self._open(replace(opened, boxes=checked_boxes(boxes)), whole_image)
-        return self._locate_opened([chosen], points)[0]
+        poses = self._locate_opened([chosen], points)[0]
+        return Found.of(poses, opened.image, limbs_of(keypoints, poses.names))
 
     def locate_all(
         self,
@@ -378,13 +382,11 @@ class Localizer:
         known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints} | set(
             self.trained_keypoints
         )
-        if not point.sentence and point.name not in known:
-            similar = get_close_matches(point.name.replace("_", " ").lower(), known, 2, NAME_SIMILARITY)
-            if similar:
-                raise PosetalkError(
-                    f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(similar)}? "
-                    f"What is another one needs a description: '{point.name}: ...'"
-                )
+        if not point.sentence and point.name not in known and (similar := near_misses(point.name, known)):
+            raise PosetalkError(
+                f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(similar)}? "
+                f"What is another one needs a description: '{point.name}: ...'"
+            )
         limit = self._engine.context
         prefix_length = 0 if self.conversation.question_token is not None else len(self.conversation.prefix)
         length = (
@@ -474,13 +476,16 @@ class Localizer:
         crops = [image.crops() for image in opened]
         all_crops = [crop for image_crops in crops for crop in image_crops]
         names = tuple(p.name for p in points)
-        poses = Poses(np.zeros((0, len(points), 2)), np.zeros((0, len(points))), names, ())
+        known = set(self.trained_keypoints)
+        trained = tuple(name in known for name in names) if known else None
+        poses = Poses(np.zeros((0, len(points), 2)), np.zeros((0, len(points))), names, (), trained=trained)
         if all_crops:
             batches = range(0, len(all_crops), self.batch_size)
             poses = Poses.concat(
                 [self._locate_batch(all_crops[i : i + self.batch_size], points) for i in batches]
             )
         ends = np.cumsum([len(image_crops) for image_crops in crops])
+        poses = replace(poses, trained=trained)
         return [
             poses.people(int(end) - len(image_crops), int(end))
             for image_crops, end in zip(crops, ends, strict=True)
