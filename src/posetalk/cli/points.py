@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, prepare_for_models, quiet, tell
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError, need, shown
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from posetalk.types import Poses
 
 
 @app.command
@@ -106,6 +101,7 @@ def locate(
         if len(images) != 1 or os.path.isdir(images[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several images need a folder for their answers; give --out FOLDER")
         prepare_for_models()
+        from posetalk.cli.people_table import show_people
         from posetalk.detect.detector import Detector
         from posetalk.locate.localizer import Localizer
         from posetalk.locate.people_file import people_of_image
@@ -133,7 +129,7 @@ def locate(
             whole_image=whole_image,
         )
         if len(poses):
-            show(_table(poses))
+            show_people(poses, localizer)
         else:
             print(readable(f"nobody was found in {images[0]}; {NOBODY}"))
         return
@@ -445,20 +441,6 @@ def skeletons(name: str | None = None, /) -> None:
         for point in load_skeleton(name).keypoints:
             table.add_row(shown(point.name), shown(point.sentence), f"{point.sigma:g}")
     show(table)
-
-
-def _table(poses: Poses) -> Table:
-    """A row for each keypoint of each person."""
-    from rich.table import Table
-
-    with_visible = poses.visible is not None
-    table = Table("person", "keypoint", "x px", "y px", "score", *(["visible"] if with_visible else []))
-    for number, person in enumerate(poses.to_dicts(), 1):
-        for point in person["keypoints"]:
-            place = (f"{point['x']:.1f}", f"{point['y']:.1f}", f"{point['score']:.2f}")
-            visible = ["yes" if point["visible"] else "no"] if with_visible else []
-            table.add_row(str(number), shown(point["name"]), *place, *visible)
-    return table
 
 
 def _box(text: str) -> tuple[float, ...]:

@@ -66,11 +66,16 @@ class Stream:
             ) from None
 
 
+def columns() -> int:
+    """The width of the terminal in characters."""
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if said.isdecimal() else shutil.get_terminal_size().columns
+
+
 @contextmanager
 def streams() -> Iterator[None]:
     """Standard output and error that take every text; what is printed to a closed one is lost."""
-    said = os.environ.get("COLUMNS", "")
-    if (int(said) if said.isdecimal() else shutil.get_terminal_size().columns) < NARROW:
+    if columns() < NARROW:
         os.environ["COLUMNS"] = str(NARROW)
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123  (the name of no file)
         safe = []

@@ -12,15 +12,24 @@ from PIL import Image, ImageDraw, ImageFont
 from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, blend, line, side_colour, window
 from posetalk.types import Floats, Poses
 
+# In a group:
+OF_PERSON, SMALLEST = 0.07, 10.0  # the font's size as a share of the person's box, and the smallest size, px
+NO_ROOM = 6.0  # the cost of a place from which on a name is left out: it hides three or four keypoints, or is far away
+MOST_OF_IMAGE = 0.04  # the share of the image that names may hide
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NameLabel:
-    """A name to write. at: its joint, (2,) px; spot: x0, y0, x1, y1, whole px; letters: opacity of the spot, (h, w)."""
+    """A name to write. at: its joint, (2,) px; spot: x0, y0, x1, y1, whole px; letters: opacity of the spot, (h, w).
+
+    size: of the font, px.
+    """
 
     at: Floats
     spot: Floats
     letters: Floats
     colour: Colour
+    size: float
 
 
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -33,35 +42,56 @@ def write_names(
 ) -> None:
     """Write the names of the keypoints `indices` of every person onto the canvas."""
     limit = (canvas.shape[1], canvas.shape[0])
-    size = _font_size(limit)
-    line_width = max(0.6, 0.055 * size)
     names = place_names(points, indices, limbs, limit)
     for name in names:  # all lines first, so that no line crosses a name
         end = np.clip(name.at, name.spot[:2], name.spot[2:])
         length = float(np.hypot(*(end - name.at)))
-        start = name.at + (end - name.at) * min(1.0, 0.4 * size / max(length, 1e-9))  # outside of the joint
+        start = name.at + (end - name.at) * min(
+            1.0, 0.4 * name.size / max(length, 1e-9)
+        )  # outside of the joint
+        line_width = _line_width(name)
         line(canvas, start, end, 1.9 * line_width, DARK, DARK, 0.5)
         line(canvas, start, end, line_width, name.colour, name.colour, 1.0)
     for name in names:
-        _draw_plate(canvas, name, line_width)
+        _draw_plate(canvas, name, _line_width(name))
+
+
+def _line_width(name: NameLabel) -> float:
+    return max(0.6, 0.055 * name.size)
 
 
 def place_names(
     points: Poses, indices: Sequence[int], limbs: Sequence[tuple[int, int]], limit: tuple[int, int]
 ) -> list[NameLabel]:
-    """Where each name goes in an image of `limit` (w, h) px; joints outside the image get none."""
-    size = _font_size(limit)
+    """Where each name goes in an image of `limit` (w, h) px; joints outside the image get none.
+
+    In a group hidden keypoints and small people get none either, and names are left out where they would hide other
+    names or people, or too much of the image.
+    """
+    group = len(points) > 1
+    room = MOST_OF_IMAGE * limit[0] * limit[1]
     body = _body_points(points, limbs)
     names: list[NameLabel] = []
-    for i in range(len(points)):
+    order = sorted(range(len(points)), key=lambda i: -points.boxes[i].area) if group else range(len(points))
+    for i in order:
+        size = _font_size(limit)
+        if group:
+            size = min(size, OF_PERSON * max(points.boxes[i].w, points.boxes[i].h))
+            if size < SMALLEST:
+                continue
         finite = points.xy[i][np.isfinite(points.xy[i]).all(-1)]
         for j in indices:
             joint = points.xy[i, j]
+            if group and points.visible is not None and not points.visible[i, j]:
+                continue
             if ((joint >= 0) & (joint < limit)).all():
                 letters = _render(points.names[j], size, limit)
                 spots = _candidate_spots(joint, letters.shape, size, limit)
-                spot = spots[np.argmin(_costs(joint, spots, size, body, names, joint - finite.mean(0)))]
-                names.append(NameLabel(joint, spot, letters, side_colour(points.names[j])))
+                costs = _costs(joint, spots, size, body, names, joint - finite.mean(0))
+                room -= letters.size if costs.min() < NO_ROOM else 0
+                if not group or (costs.min() < NO_ROOM and room >= 0):
+                    spot = spots[np.argmin(costs)]
+                    names.append(NameLabel(joint, spot, letters, side_colour(points.names[j]), size))
     return names
 
 

@@ -17,6 +17,11 @@ Colour = tuple[int, int, int]
 
 DARK, WHITE = (18, 20, 26), (255, 255, 255)
 LEFT, RIGHT, MIDDLE = (255, 138, 48), (64, 160, 255), (128, 226, 112)  # distinct for colour-blind people too
+# One for each person of a group, all unlike the colours of the sides.
+PEOPLE: tuple[Colour, ...] = (
+    *((255, 214, 60), (235, 80, 205), (90, 225, 225), (165, 115, 255), (255, 105, 105)),
+    *((200, 240, 80), (255, 170, 210), (40, 190, 160), (225, 185, 130), (190, 200, 255)),
+)
 
 
 def side_colour(name: str) -> Colour:
@@ -62,6 +67,17 @@ def line(
     if tuple(np.ravel(from_)) != tuple(np.ravel(to)):
         colour = colour + t[..., None] * np.subtract(to, from_)
     blend(canvas, part, cover, colour)
+
+
+def dashes(canvas: Pixels, at: Floats, radius: float, width: float, colour: Colour, alpha: float) -> None:
+    """Draw a ring of eight dashes, `width` px wide to each side."""
+    region = window(canvas, at - radius - width - 1, at + radius + width + 1)
+    if region is None:
+        return
+    part, x, y = region
+    dx, dy = x - at[0], y - at[1]
+    cover = np.clip(width + 0.5 - np.abs(np.hypot(dx, dy) - radius), 0, 1) * alpha
+    blend(canvas, part, cover * (np.cos(8 * np.arctan2(dy, dx)) > -0.3), colour)
 
 
 def ellipse(canvas: Pixels, at: Floats, std: Floats, colour: Colour, width: float) -> None:

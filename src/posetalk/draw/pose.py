@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from posetalk.draw.names import write_names
-from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, ellipse, line, side_colour
+from posetalk.draw.paint import DARK, PEOPLE, WHITE, Colour, Pixels, dashes, ellipse, line, side_colour
 from posetalk.errors import PosetalkError
 from posetalk.types import Box, Floats, Poses
 
@@ -28,7 +28,11 @@ def draw_pose(
     """Draw poses on a copy of an image.
 
     Left is orange, right blue, the middle of the body green. Keypoints with a lower score are fainter, hidden ones
-    (`visible` False) are rings, an ellipse shows one standard deviation along x and y, and NaN is not drawn.
+    (`visible` False) are rings, those that the model was not trained on (`trained` False) have a dashed ring around
+    them, an ellipse shows one standard deviation along x and y, and NaN is not drawn.
+
+    In a group each person's limbs have a colour of their own, what is hidden is fainter, there are no ellipses, and
+    names are written only of what is visible, and where there is room.
 
     Args:
         image: (h, w, 3) uint8 RGB.
@@ -48,7 +52,8 @@ def draw_pose(
     factor = max(1, SMALL // max(image.shape[:2])) if enlarge else 1
     canvas = _resized(image, factor) if factor > 1 else image.copy()
     points = _transformed(keypoints, 0.0, 0.0, factor)
-    for i in range(len(points)):
+    sizes = [_extent(xy) for xy in points.xy]
+    for i in sorted(range(len(points)), key=lambda i: -sizes[i]):  # the small ones on top
         _draw_person(canvas, points, i, limbs)
     joined = {j for pair in limbs for j in pair}
     indices = (
@@ -82,29 +87,42 @@ def _draw_person(canvas: Pixels, points: Poses, index: int, limbs: Sequence[tupl
     xy, is_finite = points.xy[index], np.isfinite(points.xy[index]).all(-1)
     if not is_finite.any():
         return
-    width = _line_width(canvas, xy[is_finite])
+    group = len(points) > 1
+    width = _line_width(canvas, xy, group)
     opacity = 0.2 + 0.8 * np.clip(np.nan_to_num(points.score[index]), 0, 1)
+    if group and points.visible is not None:
+        opacity = np.where(points.visible[index], opacity, 0.45 * opacity)
     colours = [side_colour(name) for name in points.names]
-    if points.std is not None:
+    joined = {j for pair in limbs for j in pair}
+    if points.std is not None and not group:
         for j in np.flatnonzero(is_finite & np.isfinite(points.std[index]).all(-1)):
             ellipse(canvas, xy[j], points.std[index, j], colours[j], width)
     lines = [(a, b, min(opacity[a], opacity[b])) for a, b in limbs if is_finite[a] and is_finite[b]]
     for a, b, alpha in lines:
         line(canvas, xy[a], xy[b], width + max(0.7, width * 0.5), DARK, DARK, 0.35 * alpha)
     for a, b, alpha in lines:
-        line(canvas, xy[a], xy[b], width, colours[a], colours[b], 0.9 * alpha)
-    joined = {j for pair in limbs for j in pair}
+        ends = [PEOPLE[index % len(PEOPLE)]] * 2 if group else [colours[a], colours[b]]
+        line(canvas, xy[a], xy[b], width, *ends, 0.9 * alpha)
     for j in np.flatnonzero(is_finite):
         radius = width * (1.9 if j in joined else 2.4)
         hidden = points.visible is not None and not points.visible[index, j]
         _draw_joint(canvas, xy[j], radius, width, colours[j], opacity[j], hidden)
+        if points.trained is not None and not points.trained[j]:
+            dashes(canvas, xy[j], radius + 2.6 * width + 1, max(0.7, 0.6 * width), WHITE, opacity[j])
 
 
-def _line_width(canvas: Pixels, xy: Floats) -> float:
+def _extent(xy: Floats) -> float:
+    """The size of a person, px: the diagonal around the keypoints; 0 for fewer than two."""
+    xy = xy[np.isfinite(xy).all(-1)]
+    return float(np.hypot(*(xy.max(0) - xy.min(0)))) if len(xy) > 1 else 0.0
+
+
+def _line_width(canvas: Pixels, xy: Floats, group: bool) -> float:
     """Half the width of a limb, px: a share of the person's size, with limits that depend on the image's."""
     longer = max(canvas.shape[:2])
-    person = float(np.hypot(*(xy.max(0) - xy.min(0)))) if len(xy) > 1 else 0.25 * longer
-    return float(np.clip(0.009 * person, max(0.8, 0.0013 * longer), max(1.0, 0.0042 * longer)))
+    person = _extent(xy) or (0.1 if group else 0.25) * longer
+    least = max(0.5, 0.0008 * longer) if group else max(0.8, 0.0013 * longer)
+    return float(np.clip(0.009 * person, least, max(1.0, 0.0042 * longer)))
 
 
 def _draw_joint(
@@ -134,7 +152,10 @@ def _resized(image: Pixels, factor: int) -> Pixels:
 def _transformed(points: Poses, x: float, y: float, factor: float) -> Poses:
     """The same poses in an image cropped at (x, y) and then scaled."""
     std = None if points.std is None else points.std * factor
-    return replace(points, xy=(points.xy - (x, y)) * factor, std=std)
+    boxes = tuple(
+        Box((b.x - x) * factor, (b.y - y) * factor, b.w * factor, b.h * factor) for b in points.boxes
+    )
+    return replace(points, xy=(points.xy - (x, y)) * factor, std=std, boxes=boxes)
 
 
 def _region_around(image: Pixels, people: Sequence[Poses], pane: tuple[int, int]) -> Box:
