@@ -15,9 +15,11 @@ import io
 import json
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
+import onnxruntime
 import torch
 from onnx import TensorProto, helper
 
@@ -89,6 +91,44 @@ def _graph(network: torch.nn.Module, inputs: tuple[Any, ...], given: Axes, found
     return onnx.load_from_string(file.getvalue())
 
 
+def without_constants(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with all computed that hangs on neither inputs nor weights: shapes, most of all.
+
+    ONNX Runtime does it, at the level that any runtime understands; the weights are inputs meanwhile.
+    """
+    weights = [tensor for tensor in graph.graph.initializer if tensor.name.startswith("network.")]
+    for tensor in weights:
+        graph.graph.initializer.remove(tensor)
+        graph.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    with TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(Path(folder) / "graph.onnx")
+        onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        smaller = onnx.load(options.optimized_model_filepath)
+    del smaller.graph.value_info[:]
+    names = {tensor.name for tensor in weights}
+    for value in [value for value in smaller.graph.input if value.name in names]:
+        smaller.graph.input.remove(value)
+    used = {name for node in smaller.graph.node for name in node.input}
+    smaller.graph.initializer.extend(tensor for tensor in weights if tensor.name in used)
+    return smaller
+
+
+def fold_padding(graph: onnx.ModelProto) -> None:
+    """Have convolutions of stride 2 pad with zeros themselves (TensorFlow's SAME, even sides): what stands between them
+    keeps its layout in memory."""
+    pads = {node.output[0]: node for node in graph.graph.node if node.op_type == "Pad"}
+    for node in graph.graph.node:
+        if node.op_type == "Conv" and (pad := pads.get(node.input[0])):
+            told = {attribute.name: attribute for attribute in node.attribute}
+            assert list(told["strides"].ints) == [2, 2] and not any(told["pads"].ints)
+            more = [kernel - 2 for kernel in told["kernel_shape"].ints]
+            told["pads"].ints[:] = [total // 2 for total in more] + [total - total // 2 for total in more]
+            node.input[0] = pad.input[0]
+            graph.graph.node.remove(pad)
+
+
 def share_weights(graph: onnx.ModelProto, weights: Path) -> None:
     """Have a graph read its weights from a safetensors file in its folder, in place of its own copies."""
     with weights.open("rb") as file:
@@ -128,6 +168,8 @@ def main() -> None:
     with torch.no_grad(), eager_attention(network):
         made = graphs(network, conversation(network.config, tokenizer))
     for name, graph in made.items():
+        fold_padding(graph)
+        graph = without_constants(graph)
         share_weights(graph, folder / WEIGHTS)
         data = graph.SerializeToString(deterministic=True)
         (folder / name).write_bytes(data)

@@ -77,15 +77,7 @@ class OnnxEngine:
         self.source = str(folder)
         try:
             config = json.loads((folder / "config.json").read_bytes())
-            options = onnxruntime.SessionOptions()
-            # threads that wait for the next image would take the cores from what is done with this one
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            if threads is not None:
-                options.intra_op_num_threads = threads
-            self._image, self._question, self._point = (
-                onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
-                for name in GRAPHS
-            )
+            self._image, self._question, self._point = (_session(folder / name, threads) for name in GRAPHS)
             self.readout: Readout = config["readout"]
             self.trained_keypoints = tuple(config["keypoints"] or ())
             self.context: int | None = config["text_config"]["max_position_embeddings"]
@@ -130,6 +122,17 @@ class OnnxEngine:
     def digits(self, crops: Crops, questions: Sequence[Array], branches: int) -> Answers:
         """Raises PosetalkError."""
         raise PosetalkError("the engine 'onnx' has no readout 'digits'; use engine='torch'")
+
+
+def _session(graph: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # threads that wait for the next image would take the cores from what is done with this one
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if graph.name != GRAPHS[0]:  # what is rewritten takes longer than what it saves
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def settle(logits: Array, visible: Array, scale: Array) -> Answers:
