@@ -65,6 +65,8 @@ if TYPE_CHECKING:
         TrainSettings,
     )
     from posetalk.skeleton import Keypoint, Skeleton, load_skeleton, parse_keypoints
+    from posetalk.track.people import TrackedFrame
+    from posetalk.track.run import LocatedVideo, locate_video
     from posetalk.train.run import train_model
     from posetalk.tune.chat import Chat
     from posetalk.tune.run import tune_model
@@ -102,6 +104,7 @@ _HOMES = {
     "Localizer": "locate.localizer",
     "LocateSettings": "settings",
     "LocatedImages": "locate.run",
+    "LocatedVideo": "track.run",
     "LoraSettings": "settings",
     "MemoryPlan": "plan.memory",
     "ModelSettings": "settings",
@@ -121,6 +124,7 @@ _HOMES = {
     "ScreeningResult": "write.folder",
     "ServerSettings": "llm.client",
     "Skeleton": "skeleton",
+    "TrackedFrame": "track.people",
     "TrainSettings": "settings",
     "TuneSettings": "tune.settings",
     "WriteSettings": "write.settings",
@@ -138,6 +142,7 @@ _HOMES = {
     "judge_benchmark": "bench.answers.judge_run",
     "load_skeleton": "skeleton",
     "locate_images": "locate.run",
+    "locate_video": "track.run",
     "parse_keypoints": "skeleton",
     "plan_run": "plan.run",
     "pose_facts": "facts.person",
@@ -188,6 +193,7 @@ __all__ = [
     "Localizer",
     "LocateSettings",
     "LocatedImages",
+    "LocatedVideo",
     "LoraSettings",
     "MemoryPlan",
     "ModelSettings",
@@ -207,6 +213,7 @@ __all__ = [
     "ScreeningResult",
     "ServerSettings",
     "Skeleton",
+    "TrackedFrame",
     "TrainSettings",
     "TuneSettings",
     "WriteSettings",
@@ -224,6 +231,7 @@ __all__ = [
     "judge_benchmark",
     "load_skeleton",
     "locate_images",
+    "locate_video",
     "parse_keypoints",
     "plan_run",
     "pose_facts",
