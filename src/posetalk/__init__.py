@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from posetalk.locate.localizer import Localizer
     from posetalk.locate.predictions import Prediction, read_predictions, write_results
     from posetalk.locate.run import LocatedImages, locate_images
+    from posetalk.locate.track.people import TrackedFrame
+    from posetalk.locate.track.run import LocatedVideo, locate_video
     from posetalk.messages import show_progress
     from posetalk.model.convert import convert
     from posetalk.plan.memory import MemoryPlan
@@ -65,8 +67,6 @@ if TYPE_CHECKING:
         TrainSettings,
     )
     from posetalk.skeleton import Keypoint, Skeleton, load_skeleton, parse_keypoints
-    from posetalk.track.people import TrackedFrame
-    from posetalk.track.run import LocatedVideo, locate_video
     from posetalk.train.run import train_model
     from posetalk.tune.chat import Chat
     from posetalk.tune.run import tune_model
@@ -104,7 +104,7 @@ _HOMES = {
     "Localizer": "locate.localizer",
     "LocateSettings": "settings",
     "LocatedImages": "locate.run",
-    "LocatedVideo": "track.run",
+    "LocatedVideo": "locate.track.run",
     "LoraSettings": "settings",
     "MemoryPlan": "plan.memory",
     "ModelSettings": "settings",
@@ -124,7 +124,7 @@ _HOMES = {
     "ScreeningResult": "write.folder",
     "ServerSettings": "llm.client",
     "Skeleton": "skeleton",
-    "TrackedFrame": "track.people",
+    "TrackedFrame": "locate.track.people",
     "TrainSettings": "settings",
     "TuneSettings": "tune.settings",
     "WriteSettings": "write.settings",
@@ -142,7 +142,7 @@ _HOMES = {
     "judge_benchmark": "bench.answers.judge_run",
     "load_skeleton": "skeleton",
     "locate_images": "locate.run",
-    "locate_video": "track.run",
+    "locate_video": "locate.track.run",
     "parse_keypoints": "skeleton",
     "plan_run": "plan.run",
     "pose_facts": "facts.person",

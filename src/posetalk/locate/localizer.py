@@ -32,8 +32,8 @@ from posetalk.types import Box, Floats, Poses, frozen_array
 if TYPE_CHECKING:
     import torch
 
+    from posetalk.locate.track.people import TrackedFrame
     from posetalk.model.posellm import PoseLLM
-    from posetalk.track.people import TrackedFrame
 
 Decoding = Literal["greedy", "expected"]
 Score = Literal["locllm"]
@@ -394,8 +394,8 @@ class Localizer:
         Raises:
             PosetalkError: there is no video that can be read; the keypoints cannot be located, see `questions`.
         """
-        from posetalk.track.people import Following, follow_people
-        from posetalk.track.video import Video
+        from posetalk.locate.track.people import Following, follow_people
+        from posetalk.locate.track.video import Video
 
         points = self.questions(keypoints)
         return follow_people(self, Video(video, fps), points, Following(raw), whole_image=whole_image)

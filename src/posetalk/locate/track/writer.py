@@ -14,7 +14,7 @@ from posetalk.atomic_files import whole_file
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import Pixels
-from posetalk.track.video import Video
+from posetalk.locate.track.video import Video
 from posetalk.types import Poses
 
 CLOCK = Fraction(1, 90_000)  # seconds of a tick: MPEG's own

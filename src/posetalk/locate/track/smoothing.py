@@ -14,7 +14,7 @@ from posetalk.types import Floats
 
 # Chosen on people of COCO train2017 moved over a background, see benchmarks/video.py.
 MIN_CUTOFF = 0.7  # Hz, of a keypoint at rest
-BETA = 6.0  # Hz for each length a second
+BETA = 20.0  # Hz for each length a second
 SPEED_CUTOFF = 1.0  # Hz, of the speed's own filter: the paper's
 USUAL_SPREAD = 0.04  # the standard deviation of an ordinary keypoint
 MOST = 3.0  # a cutoff is divided by at most this, and multiplied by at most its square root

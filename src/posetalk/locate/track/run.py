@@ -16,13 +16,13 @@ from posetalk.locate.localizer import Decoding, Localizer
 from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import Prediction, PredictionLog, each_prediction, predictions_of
 from posetalk.locate.run import check_source, name_of
+from posetalk.locate.track.people import Following, TrackedFrame, follow_people
+from posetalk.locate.track.settings import VideoSettings
+from posetalk.locate.track.video import Source, Video
+from posetalk.locate.track.writer import check_name, write_video
 from posetalk.messages import track
 from posetalk.settings import Dtype, Readout
 from posetalk.skeleton import Keypoint, KeypointQuery, parse_keypoints
-from posetalk.track.people import Following, TrackedFrame, follow_people
-from posetalk.track.settings import VideoSettings
-from posetalk.track.video import Source, Video
-from posetalk.track.writer import check_name, write_video
 from posetalk.types import PoseImage, Poses
 
 

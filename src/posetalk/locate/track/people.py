@@ -13,10 +13,10 @@ from posetalk.errors import PosetalkError
 from posetalk.images.opening import Pixels
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import rounded
+from posetalk.locate.track.smoothing import Smoother
+from posetalk.locate.track.tracker import Tracker
+from posetalk.locate.track.video import Video, VideoFrame
 from posetalk.skeleton import Keypoint
-from posetalk.track.smoothing import Smoother
-from posetalk.track.tracker import Tracker
-from posetalk.track.video import Video, VideoFrame
 from posetalk.types import Floats, Poses
 
 
