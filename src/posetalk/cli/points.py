@@ -58,7 +58,7 @@ def locate(
             The default is coco17 where no --ask is given, else none.
         detector: What finds the people: `bundled` (the default), or a folder or hub id of a model for object
             detection with a class that is called person.
-        min_score: The lowest score of a person, 0 to 1. The default is 0.25 for the bundled detector, 0.5 for
+        min_score: The lowest score of a person, 0 to 1. The default is 0.24 for the bundled detector, 0.5 for
             others, and everybody of --boxes.
         max_people: At most so many people an image, the surest ones.
         largest: Only the largest person of an image.
@@ -222,7 +222,7 @@ def evaluate(
             in their labelled boxes.
         detector: Find the people with a detector instead, for COCO-style labels alone: `bundled`, or a folder or hub
             id of a model for object detection.
-        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.25 for `bundled`, else 0.5.
+        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.24 for `bundled`, else 0.5.
         box_format: What the four numbers of --boxes are: left, top, width, height (`xywh`), or left, top, right,
             bottom (`xyxy`, Human-Art's).
         heads: MPII's gt_valid.mat, which holds the head boxes that PCKh is measured in. By default the distance
