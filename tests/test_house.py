@@ -21,6 +21,7 @@ ORDER = [
         "lock",
         "atomic_files",
         "inputs",
+        "pose_forms",
         "types",
         "skeleton",
         "settings",

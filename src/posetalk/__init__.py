@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from posetalk.llm.client import ServerSettings
     from posetalk.llm.pricing import Price
     from posetalk.llm.request_state import RunReport
+    from posetalk.locate.found import Found
     from posetalk.locate.localizer import Localizer
     from posetalk.locate.predictions import Prediction, read_predictions, write_results
     from posetalk.locate.run import LocatedImages, locate_images
@@ -99,6 +100,7 @@ _HOMES = {
     "ExportResult": "write.samples.export",
     "Fact": "facts.fact",
     "Facts": "facts.fact",
+    "Found": "locate.found",
     "JobPlan": "plan.run",
     "Keypoint": "skeleton",
     "Localizer": "locate.localizer",
@@ -188,6 +190,7 @@ __all__ = [
     "ExportResult",
     "Fact",
     "Facts",
+    "Found",
     "JobPlan",
     "Keypoint",
     "Localizer",

@@ -448,6 +448,8 @@ class EvaluateSettings(Settings):
     readout's own way. It ranks people, and moves no keypoint."""
     dtype: Dtype | None = None
     """Number format of the language model's weights; None for float32 on a CPU and bfloat16 elsewhere."""
+    engine: Literal["torch", "onnx"] | None = None
+    """What runs the model, torch or ONNX Runtime (`onnx`); None for ONNX Runtime where it can."""
 
 
 class LocateSettings(Settings):
@@ -479,3 +481,5 @@ class LocateSettings(Settings):
     """Average with the answer for the mirrored crop."""
     dtype: Dtype | None = None
     """Number format of the language model's weights; None for float32 on a CPU and bfloat16 elsewhere."""
+    engine: Literal["torch", "onnx"] | None = None
+    """What runs the model, torch or ONNX Runtime (`onnx`); None for ONNX Runtime where it can."""

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from posetalk.draw import draw_pair, draw_pose, font
 from posetalk.draw.names import place_names
-from posetalk.draw.paint import LEFT, MIDDLE, RIGHT, side_colour
+from posetalk.draw.paint import LEFT, MIDDLE, PEOPLE, RIGHT, side_colour
 from posetalk.errors import PosetalkError
 from posetalk.types import Box, Poses
 
@@ -208,3 +208,60 @@ def test_a_pair_survives_points_far_away() -> None:
 def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(PosetalkError, match="give uint8"):
         draw_pose(image, POSE)
+
+
+def group(n: int, **more) -> Poses:
+    """People in a row, each as tall as a fifth of the image."""
+    rows = [(80 * i + x, y) for i in range(n) for x, y in ((20, 460), (60, 460), (40, 320))]
+    boxes = tuple(Box(80 * i + 20, 320, 40, 140) for i in range(n))
+    return replace(points(*rows), boxes=boxes, **more)
+
+
+def test_people_of_a_group_have_colours_of_their_own() -> None:
+    picture = draw_pose(grey(), group(3), LIMBS)
+    colours = [near(picture, 80 * i + 30, 390) for i in range(3)]
+    assert len(set(colours)) == 3
+    assert all(np.abs(np.subtract(a, b)).max() < 40 for a, b in zip(colours, PEOPLE, strict=False))
+    assert near(picture, 20, 460) == LEFT  # keypoints keep the colour of their side
+
+
+def test_a_group_is_not_covered() -> None:
+    """Neither spreads nor hidden keypoints nor names hide the people."""
+    plain = draw_pose(grey(), group(6), LIMBS)
+    spread = draw_pose(grey(), group(6, std=np.full((6, 3, 2), 60.0)), LIMBS)
+    assert (plain == spread).all()
+    hidden = draw_pose(grey(), group(6, visible=np.zeros((6, 3), bool)), LIMBS)
+    strong = [np.abs(some.astype(int) - 100).sum() for some in (plain, hidden)]
+    assert strong[1] < 0.6 * strong[0]
+    thick = draw_pose(grey(), group(1), LIMBS)
+    assert ((thick != 100).any(-1)).sum() >= ((plain != 100).any(-1)).sum() / 6
+
+
+def test_names_in_a_group_are_written_where_there_is_room() -> None:
+    limit = (800, 700)
+    large = replace(group(2), boxes=(Box(20, 20, 300, 600), Box(420, 20, 300, 600)))
+    placed = place_names(large, range(3), LIMBS, limit)
+    assert len(placed) > 2
+    hidden = replace(large, visible=np.array([[True, False, False], [False, False, False]]))
+    assert len(place_names(hidden, range(3), LIMBS, limit)) == 1
+    assert place_names(group(6), range(3), LIMBS, limit) == []  # too small for letters that can be read
+    many = replace(group(10), boxes=(Box(0, 0, 200, 600),) * 10)
+    named = place_names(many, range(3), LIMBS, limit)
+    assert sum(name.letters.size for name in named) <= 0.04 * 800 * 700
+    for one in named:
+        for other in named:
+            apart = (one.spot[2:] <= other.spot[:2]) | (other.spot[2:] <= one.spot[:2])
+            assert one is other or apart.any()
+
+
+def test_a_name_that_was_never_trained_has_a_dashed_ring() -> None:
+    known, unknown = (
+        draw_pose(grey(), replace(POSE, trained=(True, True, new)), LIMBS) for new in (True, False)
+    )
+    ys, xs = np.nonzero((known != unknown).any(-1))
+    radius = np.hypot(xs + 0.5 - 400, ys + 0.5 - 200)
+    assert radius.min() > 4 and radius.max() < 40  # around the joint, which stays as it is
+    turns = np.arctan2(ys + 0.5 - 200, xs + 0.5 - 400)
+    near_ring = np.abs(radius - np.median(radius)) < 0.5
+    gaps = np.diff(np.sort(turns[near_ring]))
+    assert (gaps > 0.15).sum() >= 7  # dashes

@@ -33,6 +33,9 @@ def locate(
     flip_test: bool = False,
     device: str | None = None,
     dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    engine: Literal["torch", "onnx"] | None = None,
+    threads: int | None = None,
+    batch: int = 8,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
     out: Path | None = None,
@@ -40,7 +43,7 @@ def locate(
     """Find the keypoints of everybody in one image, or in many.
 
     A keypoint is asked for by name, or by name and description. Coordinates are x, y in pixels of the upright
-    image, origin top left. Needs the extra `model`.
+    image, origin top left. Other models than the bundled one need the extra `model`.
 
     Example: `posetalk locate photo.jpg --ask "left heel: the back of the left foot" --draw out.png`
 
@@ -55,7 +58,7 @@ def locate(
             The default is coco17 where no --ask is given, else none.
         detector: What finds the people: `bundled` (the default), or a folder or hub id of a model for object
             detection with a class that is called person.
-        min_score: The lowest score of a person, 0 to 1. The default is 0.25 for the bundled detector, 0.5 for
+        min_score: The lowest score of a person, 0 to 1. The default is 0.24 for the bundled detector, 0.5 for
             others, and everybody of --boxes.
         max_people: At most so many people an image, the surest ones.
         largest: Only the largest person of an image.
@@ -72,6 +75,10 @@ def locate(
             The default is a GPU where there is one.
         dtype: The number format of the language model's weights. The default is float32 on a CPU and bfloat16
             elsewhere.
+        engine: What runs the model: `onnx` (ONNX Runtime, on the CPU) or `torch`. The default is ONNX Runtime
+            where the model has that form and nothing else is asked for.
+        threads: How many threads compute on the CPU. The default is one for each core.
+        batch: How many people are computed at a time.
         json_out: Write the answer to this JSON file.
         draw: Write the image with the answer drawn on it to this file. With --out this is a folder.
         out: The folder of a run over several images. It gets predictions.jsonl, and keypoints.json in the form
@@ -114,9 +121,16 @@ def locate(
             readout=readout,
             decoding=decoding,
             flip_test=flip_test,
+            engine=engine,
+            threads=threads,
+            batch_size=batch,
             detector=None
             if box or boxes or whole_image
-            else Detector.from_pretrained(detector or "bundled", **selection),
+            else Detector.from_pretrained(
+                detector or "bundled",
+                **selection,
+                threads=threads if detector in (None, "bundled") else None,
+            ),
         )
         poses = locate_one(
             localizer,
@@ -150,6 +164,9 @@ def locate(
         flip_test=flip_test,
         device=device,
         dtype=dtype,
+        engine=engine,
+        threads=threads,
+        batch_size=batch,
         drawings=draw,
         limbs=limbs,
     )
@@ -183,11 +200,14 @@ def evaluate(
     score: Literal["locllm"] | None = None,
     device: str | None = None,
     dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    engine: Literal["torch", "onnx"] | None = None,
+    threads: int | None = None,
+    batch: int = 8,
 ) -> None:
     """Score a model on labelled people: AP and OKS for COCO-style labels, PCKh for MPII, PCK for LSP.
 
-    The form of the label file is recognised. The folder gets predictions.jsonl, report.json and report.md. Needs
-    the extra `model`.
+    The form of the label file is recognised. The folder gets predictions.jsonl, report.json and report.md. Other
+    models than the bundled one need the extra `model`.
 
     Example: `posetalk evaluate --annotations person_keypoints_val2017.json --images val2017 --out report`
 
@@ -202,7 +222,7 @@ def evaluate(
             in their labelled boxes.
         detector: Find the people with a detector instead, for COCO-style labels alone: `bundled`, or a folder or hub
             id of a model for object detection.
-        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.25 for `bundled`, else 0.5.
+        min_score: For --detector: the lowest score of a person, 0 to 1. The default is 0.24 for `bundled`, else 0.5.
         box_format: What the four numbers of --boxes are: left, top, width, height (`xywh`), or left, top, right,
             bottom (`xyxy`, Human-Art's).
         heads: MPII's gt_valid.mat, which holds the head boxes that PCKh is measured in. By default the distance
@@ -223,6 +243,10 @@ def evaluate(
             The default is a GPU where there is one.
         dtype: The number format of the language model's weights. The default is float32 on a CPU and bfloat16
             elsewhere.
+        engine: What runs the model: `onnx` (ONNX Runtime, on the CPU) or `torch`. The default is ONNX Runtime
+            where the model has that form and nothing else is asked for.
+        threads: How many threads compute on the CPU. The default is one for each core.
+        batch: How many people are computed at a time.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -244,9 +268,13 @@ def evaluate(
         flip_test=flip_test,
         score=score,
         dtype=dtype,
+        engine=engine,
     )
     prepare_for_models()
-    print(evaluate_model(settings, out, compare=compare or (), device=device).to_markdown())
+    report = evaluate_model(
+        settings, out, compare=compare or (), device=device, threads=threads, batch_size=batch
+    )
+    print(report.to_markdown())
 
 
 @app.command

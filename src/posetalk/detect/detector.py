@@ -37,7 +37,7 @@ class Detector:
 
     Args:
         network: What finds people, see `from_pretrained`; None for the bundled network.
-        min_score: People with a lower score, in 0..1, are left out. None for the network's own: 0.25 for the bundled
+        min_score: People with a lower score, in 0..1, are left out. None for the network's own: 0.24 for the bundled
             one, 0.5 for others.
         max_people: At most so many people, the surest; None for all.
         largest: Only the largest person, by the area of the box.

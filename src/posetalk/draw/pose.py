@@ -108,8 +108,8 @@ def _draw_person(
     for a, b, alpha in lines:
         line(canvas, xy[a], xy[b], width + max(0.7, width * 0.5), DARK, DARK, 0.35 * alpha)
     for a, b, alpha in lines:
-        ends = [person_colour(index if number is None else number)] * 2 if group else [colours[a], colours[b]]
-        line(canvas, xy[a], xy[b], width, *ends, 0.9 * alpha)
+        own = person_colour(index if number is None else number) if group else None
+        line(canvas, xy[a], xy[b], width, own or colours[a], own or colours[b], 0.9 * alpha)
     for j in np.flatnonzero(is_finite):
         radius = width * (1.9 if j in joined else 2.4)
         hidden = points.visible is not None and not points.visible[index, j]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ def people_of_file(
         short = [shorten(image.name) for image in images]
         count = Counter(short)
         names |= {name: image.id for name, image in zip(short, images, strict=True) if count[name] == 1}
-    boxes = read_boxes(path, names=names, **({} if min_score is None else {"min_score": min_score}))
+    boxes = read_boxes(path, names=names, min_score=-math.inf if min_score is None else min_score)
     if len(images) == 1 and len(boxes) == 1 and images[0].id >= FIRST_MADE_ID:
         boxes[images[0].id] = boxes.pop(next(iter(boxes)))
     found = {}

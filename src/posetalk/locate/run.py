@@ -19,7 +19,7 @@ from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.image_files import ImageFile, find_images
 from posetalk.locate.jobs import LocateJob, image_jobs, people_jobs, run_jobs
-from posetalk.locate.localizer import Decoding, Localizer
+from posetalk.locate.localizer import Decoding, EngineName, Localizer
 from posetalk.locate.people import each_once
 from posetalk.locate.people_file import HOW_RECORDS_NAME_IMAGES, people_of_file
 from posetalk.locate.people_log import as_detections, detect_people, detector_content
@@ -112,6 +112,9 @@ def locate_images(
     flip_test: bool = False,
     device: str | None = None,
     dtype: Dtype | None = None,
+    engine: EngineName | None = None,
+    threads: int | None = None,
+    batch_size: int = 8,
     drawings: str | Path | None = None,
     limbs: Limbs = (),
 ) -> LocatedImages:
@@ -141,6 +144,9 @@ def locate_images(
         flip_test: See `Localizer`.
         device: See `Localizer.from_pretrained`.
         dtype: See `Localizer.from_pretrained`.
+        engine: See `Localizer.from_pretrained`.
+        threads: See `Localizer.from_pretrained`; the bundled detector's too.
+        batch_size: See `Localizer`.
         drawings: A folder for the images with the keypoints drawn in.
         limbs: Pairs of indices into the keypoints, drawn as lines, such as `Skeleton.limbs`.
 
@@ -171,6 +177,7 @@ def locate_images(
         decoding=decoding,
         flip_test=flip_test,
         dtype=dtype,
+        engine=engine,
     )
     if drawings and any(_same_file(drawings, path) for path in paths):
         raise PosetalkError(
@@ -183,7 +190,15 @@ def locate_images(
     with settings.claim(out, also=also):
         if not isinstance(model, Localizer):
             model = Localizer.from_pretrained(
-                model, device=device, dtype=dtype, readout=readout, decoding=decoding, flip_test=flip_test
+                model,
+                device=device,
+                dtype=dtype,
+                readout=readout,
+                decoding=decoding,
+                flip_test=flip_test,
+                engine=engine,
+                threads=threads,
+                batch_size=batch_size,
             )
         model.questions(points)
         jobs, source, faults = partial(image_jobs, files.images), GROUND_TRUTH, list[str]()
@@ -194,7 +209,11 @@ def locate_images(
             jobs, source = partial(_jobs_of_file, files.images, people, faults), f"boxes {Path(boxes).name}"
         elif not whole_image:
             finder = Detector.from_pretrained(
-                detector, min_score=min_score, max_people=max_people, largest=largest
+                detector,
+                min_score=min_score,
+                max_people=max_people,
+                largest=largest,
+                threads=threads if str(detector) == "bundled" else None,
             )
             found = out / "people.jsonl"
             jobs, source = (

@@ -27,7 +27,7 @@ def similarity(
     return np.asarray(np.exp(-distance2 / variance / scale / 2))
 
 
-def without_doubles(poses: Poses, sigmas: Sequence[float], limit: float = 0.8) -> list[int]:
+def without_doubles(poses: Poses, sigmas: Sequence[float], limit: float = 0.85) -> list[int]:
     """The people of one image without those who were found twice, as in two boxes around one motorcyclist.
 
     People whose keypoints agree are one: their similarity, averaged over the keypoints with both scores as weights, is

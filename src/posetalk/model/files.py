@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedConfig,
 )
-from transformers.utils import cached_file
+from transformers.utils import cached_file, logging
 
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's encoder)
@@ -316,5 +318,17 @@ def load_part(kind: Any, name: str, what: str, **options: Any) -> Any:
         with load_errors(what, name):
             return kind.from_pretrained(name, trust_remote_code=False, **options)
     check_weights(name, what)
-    with load_errors(what, name), limit_size(name, what):
+    with load_errors(what, name), limit_size(name, what), _without_bar():
         return kind.from_pretrained(name, trust_remote_code=False, use_safetensors=True, **options)
+
+
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    """Keep transformers' bar of loading weights off standard error; a download still shows its own."""
+    before = logging.set_tqdm_hook(
+        lambda factory, args, options: factory(*args, **{**options, "disable": True})
+    )
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)

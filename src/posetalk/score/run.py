@@ -34,6 +34,8 @@ def evaluate_model(
     *,
     compare: Sequence[str | Path] = (),
     device: str | None = None,
+    threads: int | None = None,
+    batch_size: int = 8,
 ) -> EvaluationReport:
     """Locate the keypoints of every labelled person with a model, and score them.
 
@@ -45,6 +47,8 @@ def evaluate_model(
         out: the folder for predictions.jsonl, report.json, report.md and images of the best and worst cases.
         compare: others' predictions.jsonl for the same people, scored under the files' names.
         device: as `Localizer.from_pretrained`.
+        threads: as `Localizer.from_pretrained`.
+        batch_size: as `Localizer`.
 
     Returns:
         The report that was written.
@@ -92,6 +96,9 @@ def evaluate_model(
             decoding=settings.decoding,
             flip_test=settings.flip_test,
             score=settings.score,
+            engine=settings.engine,
+            threads=threads,
+            batch_size=batch_size,
         )
         if truth.name != "coco":  # MPII's and LSP's boxes are no boxes in their labels
             model.crop = model.crop.model_copy(update={"clip_box": False})
