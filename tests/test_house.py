@@ -32,6 +32,7 @@ ORDER = [
         "model",
         "detect",
         "locate",
+        "export",
         "train",
         "score",
         "facts",
