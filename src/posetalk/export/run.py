@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import warnings
-from collections.abc import Iterable
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -106,10 +108,7 @@ def _export(network: PoseNetwork, name: str) -> onnx.ModelProto:
     network(*given)  # positions are interpolated, which the exporter is not to see
     file = io.BytesIO()
     try:
-        with (
-            warnings.catch_warnings(),
-            redirect_stdout(io.StringIO()),
-        ):  # where it prints its graph if it fails
+        with warnings.catch_warnings(), _silent_output():
             # The exporter that traces is deprecated, and made in a tenth of the time, with one package in place of
             # four, a network that computes the same. It warns of shapes that become constants: all but the number of
             # people are.
@@ -128,6 +127,20 @@ def _export(network: PoseNetwork, name: str) -> onnx.ModelProto:
         reason = str(error).strip().splitlines()[0]
         raise PosetalkError(f"{name} has a part that ONNX cannot hold: {reason}") from None
     return onnx.load_from_string(file.getvalue())
+
+
+@contextmanager
+def _silent_output() -> Iterator[None]:
+    """Drop what C++ code prints: an exporter that fails prints its whole graph."""
+    sys.stdout.flush()
+    output, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+        os.close(nowhere)
 
 
 def _check(made: onnx.ModelProto, network: PoseNetwork, name: str) -> None:
