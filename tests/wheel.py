@@ -58,9 +58,11 @@ THEN = {
     "bench judge priced --model m --dry-run": "",
     "bench judge asked --model m --base-url http://127.0.0.1:9/v1": "write",
     "bench run people.json --images photos --model tiny --out ran --limit 1": "model",
-    "locate photos/1.jpg": "model",
-    "locate photos --out found": "model",
-    "evaluate --annotations people.json --images photos --out scored": "model",
+    "locate photos/1.jpg": "",
+    "locate photos/1.jpg --box 55,20,290,470 --ask left_heel:the_back_of_the_left_foot --json pose.json": "",
+    "locate photos --out found": "",
+    "locate photos/1.jpg --readout digits": "model",
+    "evaluate --annotations people.json --images photos --out scored": "",
     "calibrate bundled calibrated --annotations people.json --images photos": "model",
     "convert . converted": "model",
     "export-onnx --out pose.onnx": "onnx",
@@ -72,8 +74,8 @@ THEN = {
 # Extra -> commands that it makes work, in turn.
 WITH = {
     "model": [
-        "locate photos/1.jpg --json pose.json --draw pose.png",
-        "evaluate --annotations people.json --images photos --out scored",
+        "locate photos/1.jpg --readout digits --json pose.json --draw pose.png",
+        "evaluate --annotations people.json --images photos --out scored --readout digits",
         "calibrate bundled calibrated --annotations people.json --images photos",
     ],
     "onnx": ["export-onnx --out pose.onnx --precision int8"],
@@ -103,8 +105,7 @@ annotations = "people.json"
 images = "photos"
 """
 NAMES = {
-    **dict.fromkeys(("Localizer", "CalibrationResult", "calibrate", "convert", "evaluate_model"), "model"),
-    **dict.fromkeys(("LocatedImages", "locate_images"), "model"),
+    **dict.fromkeys(("CalibrationResult", "calibrate", "convert"), "model"),
     **dict.fromkeys(("Chat", "JobPlan", "MemoryPlan", "RunPlan", "plan_run"), "tune"),
     "export_onnx": "onnx",
     "train_model": "train",

@@ -49,7 +49,7 @@ def test_what_a_loaded_model_was_told_is_part_of_the_run(photos: Path, tmp_path:
 
 def test_a_model_without_a_name_goes_on_with_no_run(photos: Path, tmp_path: Path) -> None:
     model = Localizer.from_pretrained()
-    model.model.config._name_or_path = ""
+    model._engine.source = ""
     skeleton = load_skeleton("coco17")
     locate_images(photos, skeleton, out=tmp_path / "out", model=model, limbs=skeleton.limbs)
     with pytest.raises(PosetalkError, match="cannot be told from the one that made it"):

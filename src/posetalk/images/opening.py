@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError, features
 
-from posetalk.errors import PosetalkError, need
+from posetalk.errors import PosetalkError
 from posetalk.images.affine import Square
 
 Pixels = npt.NDArray[np.uint8]
@@ -88,7 +88,8 @@ def read_image(source: str | Path | Image.Image | npt.NDArray[Any]) -> Pixels:
 
 def cut(image: Pixels, square: Square) -> Pixels:
     """Crop a square of an image, (h, w, 3) uint8, to (size, size, 3) uint8: bilinear, black outside the image."""
-    cv2 = need("cv2", "model")
+    import cv2  # loads slowly
+
     # flipping the finished pixels makes mirrored crops equal to the last bit
     plain = Square(square.center, square.side, square.size, square.rotation)
     size = (square.size, square.size)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 import numpy as np
 
@@ -514,10 +514,10 @@ def _engine_of(model: PoseLLM | Engine, tokenizer: Any) -> Engine:
     if tokenizer is None:
         if not hasattr(model, "encode"):
             raise PosetalkError("a PoseLLM needs its tokenizer; give both, or use Localizer.from_pretrained")
-        return model  # type: ignore[return-value]
+        return cast(Engine, model)
     from posetalk.locate.torch_engine import TorchEngine
 
-    return TorchEngine(model, tokenizer)  # type: ignore[arg-type]
+    return TorchEngine(cast("PoseLLM", model), tokenizer)
 
 
 def _engine_for(

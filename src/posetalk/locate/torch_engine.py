@@ -36,8 +36,10 @@ class TorchEngine:
         self.model = model.eval()
         self.conversation = conversation(model.config, tokenizer)
         self.crop = crop_settings(model.config)
-        self.readout: Readout = model.config.readout  # type: ignore[assignment]
+        self.readout: Readout = model.config.readout
         self.points = bool(model.config.cells)
+        self.source = str(model.config._name_or_path)
+        self.trained_keypoints: tuple[str, ...] = tuple(model.config.keypoints or ())
         self.context = context_size(model.config.text_config)
 
     @classmethod
@@ -55,16 +57,6 @@ class TorchEngine:
         target, device_map = placed(device, device_map)
         model, tokenizer = load(name, inference_dtype(dtype, target), device_map=device_map)
         return cls(model if device_map is not None else model.to(target), tokenizer)
-
-    @property
-    def source(self) -> str:
-        """The folder or hub id of the model."""
-        return str(self.model.config._name_or_path)
-
-    @property
-    def trained_keypoints(self) -> tuple[str, ...]:
-        """Names of the keypoints that the model was trained on."""
-        return tuple(self.model.config.keypoints or ())
 
     def encode(self, pixels: npt.NDArray[np.float32], *, points: bool) -> Prefix:
         """See `Engine`."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from posetalk.errors import PosetalkError
+from posetalk.errors import MissingPackage, PosetalkError
 from posetalk.score.calibration import Bin, draw_reliability
 from posetalk.score.metrics import KeypointRow, Protocol
 from posetalk.score.qualitative import MIN_LARGE, QualitativeCase, draw_qualitative_cases
@@ -133,7 +133,7 @@ class EvaluationReport:
         """Write report.json, report.md and, where people were matched to labels, reliability.png and cases.png.
 
         Returns:
-            A sentence for each image that could not be drawn.
+            A sentence for each image that could not be drawn, and for the diagram where matplotlib is missing.
 
         Raises:
             PosetalkError: the folder cannot be written.
@@ -146,9 +146,13 @@ class EvaluationReport:
             (folder / "report.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
             (folder / "report.md").write_text(text, encoding="utf-8")
             if self.calibration_error is not None:
-                draw_reliability(self.reliability, self.calibration_error, folder / "reliability.png")
+                try:
+                    draw_reliability(self.reliability, self.calibration_error, folder / "reliability.png")
+                except MissingPackage as error:
+                    notes.append(f"reliability.png is not drawn: {error}")
             if self.qualitative_cases:
-                page, notes = draw_qualitative_cases(self.qualitative_cases, self.limbs)
+                page, not_drawn = draw_qualitative_cases(self.qualitative_cases, self.limbs)
+                notes += not_drawn
                 page.save(folder / "cases.png")
                 group = "large people" if self.people_large >= MIN_LARGE else "people"
                 text += f"\n## The best and the worst by OKS, of {len(self.qualitative_cases)} {group}\n\n"
