@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from posetalk.detect.people import People
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
+    from posetalk.export.run import export_onnx
     from posetalk.facts.claims import Claim, check_claim, check_text, find_claims
     from posetalk.facts.fact import Fact, Facts
     from posetalk.facts.person import pose_facts
@@ -140,6 +141,7 @@ _HOMES = {
     "evaluate": "score.evaluate",
     "evaluate_model": "score.run",
     "export_dataset": "write.samples.export",
+    "export_onnx": "export.run",
     "find_claims": "facts.claims",
     "judge_benchmark": "bench.answers.judge_run",
     "load_skeleton": "skeleton",
@@ -170,6 +172,7 @@ _HOMES = {
 _EXTRAS = {
     **dict.fromkeys(("Chat", "JobPlan", "MemoryPlan", "RunPlan", "plan_run", "tune_model"), "tune"),
     "train_model": "train",
+    "export_onnx": "onnx",
 }
 
 __all__ = [
@@ -230,6 +233,7 @@ __all__ = [
     "evaluate",
     "evaluate_model",
     "export_dataset",
+    "export_onnx",
     "find_claims",
     "judge_benchmark",
     "load_skeleton",
