@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Headings of the API page, and the parts of the package whose public names are listed under each, in this order.
 GROUPS = {
-    "Words to points": ("detect", "locate", "model", "prompt"),
+    "Words to points": ("detect", "locate", "export", "model", "prompt"),
     "Training and scoring": ("train", "score", "plan"),
     "Points to words": ("facts", "write", "llm", "tune", "bench"),
     "Data": ("types", "skeleton", "formats", "images", "draw", "hub"),

@@ -52,6 +52,8 @@ OTHERS = {
     "head",
     "for",
     "hf",
+    "npm",
+    "node",
     "test",
 }
 
@@ -111,6 +113,7 @@ def is_commands(block: Block) -> bool:
 
 def test_every_block_is_of_a_language_that_is_looked_at() -> None:
     known = {"", "bash", "python", "toml", "json", "jsonl", "text"}
+    known |= {"py", "js"}  # of examples/, which tests/export runs
     assert [
         f"{block}: {block.language}"
         for page in PAGES

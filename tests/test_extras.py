@@ -32,7 +32,7 @@ sys.meta_path.insert(0, Nothing())
 CORE = [
     *("torch", "transformers", "safetensors", "peft", "matplotlib", "accelerate", "trl", "datasets"),
     *("gguf", "openai", "pyarrow", "skimage", "pandas"),
-    *("sentencepiece", "google"),
+    *("sentencepiece", "google", "onnx"),
 ]
 
 
@@ -62,6 +62,7 @@ print("\\n".join(check(here, Path("."))) or "nothing is wrong")
     [
         ("accelerate", "train --preset posellm-7b --annotations a --images b --out o", "train"),
         ("trl", "tune a --images b --preset tiny --out o", "tune"),
+        ("onnx", "export-onnx --out pose.onnx", "onnx"),
         ("pyarrow", "export a o --format parquet --images b", "export"),
     ],
 )
@@ -82,6 +83,7 @@ def test_a_single_missing_package_is_named(blocked: str, words: str, extra: str,
         ("datasets", "tune"),
         ("gguf", "tune"),
         ("openai", "write"),
+        ("onnx", "onnx"),
         ("pyarrow.parquet", "export"),
         ("skimage", "demo"),
     ],

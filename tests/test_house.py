@@ -33,6 +33,7 @@ ORDER = [
         "model",
         "detect",
         "locate",
+        "export",
         "train",
         "score",
         "facts",

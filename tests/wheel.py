@@ -65,6 +65,7 @@ THEN = {
     "evaluate --annotations people.json --images photos --out scored": "",
     "calibrate bundled calibrated --annotations people.json --images photos": "model",
     "convert . converted": "model",
+    "export-onnx --out pose.onnx": "onnx",
     "plan --preset posellm-7b": "tune",
     "train --preset posellm-7b --annotations people.json --images photos --out trained": "train",
     "tune written --out tuned --images photos --preset tiny": "tune",
@@ -77,6 +78,7 @@ WITH = {
         "evaluate --annotations people.json --images photos --out scored --readout digits",
         "calibrate bundled calibrated --annotations people.json --images photos",
     ],
+    "onnx": ["export-onnx --out pose.onnx --precision int8"],
     "train": ["train settings.toml --out trained", "locate photos/1.jpg --model trained"],
     "quantize": ["train quantized.toml --out trained", "locate photos/1.jpg --model trained"],
     "tune": [
@@ -105,6 +107,7 @@ images = "photos"
 NAMES = {
     **dict.fromkeys(("CalibrationResult", "calibrate", "convert"), "model"),
     **dict.fromkeys(("Chat", "JobPlan", "MemoryPlan", "RunPlan", "plan_run"), "tune"),
+    "export_onnx": "onnx",
     "train_model": "train",
     "tune_model": "tune",
 }  # of the public names, those that need an extra

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from posetalk.detect.people import People
     from posetalk.draw import draw_pose
     from posetalk.errors import PosetalkError
+    from posetalk.export.run import export_onnx
     from posetalk.facts.claims import Claim, check_claim, check_text, find_claims
     from posetalk.facts.fact import Fact, Facts
     from posetalk.facts.person import pose_facts
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from posetalk.locate.localizer import Localizer
     from posetalk.locate.predictions import Prediction, read_predictions, write_results
     from posetalk.locate.run import LocatedImages, locate_images
+    from posetalk.locate.track.people import TrackedFrame
+    from posetalk.locate.track.run import LocatedVideo, locate_video
     from posetalk.messages import show_progress
     from posetalk.model.convert import convert
     from posetalk.plan.memory import MemoryPlan
@@ -104,6 +107,7 @@ _HOMES = {
     "Localizer": "locate.localizer",
     "LocateSettings": "settings",
     "LocatedImages": "locate.run",
+    "LocatedVideo": "locate.track.run",
     "LoraSettings": "settings",
     "MemoryPlan": "plan.memory",
     "ModelSettings": "settings",
@@ -123,6 +127,7 @@ _HOMES = {
     "ScreeningResult": "write.folder",
     "ServerSettings": "llm.client",
     "Skeleton": "skeleton",
+    "TrackedFrame": "locate.track.people",
     "TrainSettings": "settings",
     "TuneSettings": "tune.settings",
     "WriteSettings": "write.settings",
@@ -136,10 +141,12 @@ _HOMES = {
     "evaluate": "score.evaluate",
     "evaluate_model": "score.run",
     "export_dataset": "write.samples.export",
+    "export_onnx": "export.run",
     "find_claims": "facts.claims",
     "judge_benchmark": "bench.answers.judge_run",
     "load_skeleton": "skeleton",
     "locate_images": "locate.run",
+    "locate_video": "locate.track.run",
     "parse_keypoints": "skeleton",
     "plan_run": "plan.run",
     "pose_facts": "facts.person",
@@ -165,6 +172,7 @@ _HOMES = {
 _EXTRAS = {
     **dict.fromkeys(("Chat", "JobPlan", "MemoryPlan", "RunPlan", "plan_run", "tune_model"), "tune"),
     "train_model": "train",
+    "export_onnx": "onnx",
 }
 
 __all__ = [
@@ -191,6 +199,7 @@ __all__ = [
     "Localizer",
     "LocateSettings",
     "LocatedImages",
+    "LocatedVideo",
     "LoraSettings",
     "MemoryPlan",
     "ModelSettings",
@@ -210,6 +219,7 @@ __all__ = [
     "ScreeningResult",
     "ServerSettings",
     "Skeleton",
+    "TrackedFrame",
     "TrainSettings",
     "TuneSettings",
     "WriteSettings",
@@ -223,10 +233,12 @@ __all__ = [
     "evaluate",
     "evaluate_model",
     "export_dataset",
+    "export_onnx",
     "find_claims",
     "judge_benchmark",
     "load_skeleton",
     "locate_images",
+    "locate_video",
     "parse_keypoints",
     "plan_run",
     "pose_facts",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, blend, line, side_colour, window
+from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, blend, line, person_colour, side_colour, window
 from posetalk.types import Floats, Poses
 
 # In a group:
@@ -54,6 +54,19 @@ def write_names(
         line(canvas, start, end, line_width, name.colour, name.colour, 1.0)
     for name in names:
         _draw_plate(canvas, name, _line_width(name))
+
+
+def write_numbers(canvas: Pixels, points: Poses, numbers: Sequence[int]) -> None:
+    """Write each person's number above their box, in their colour."""
+    limit = np.array([canvas.shape[1], canvas.shape[0]])
+    size = _font_size((canvas.shape[1], canvas.shape[0]))
+    for box, number in zip(points.boxes, numbers, strict=True):
+        letters = _render(str(number), size, (canvas.shape[1], canvas.shape[0]))
+        wh = np.array([letters.shape[1], letters.shape[0]])
+        corner = np.floor(np.clip([box.center[0] - wh[0] / 2, box.y - wh[1]], 0, limit - wh))
+        spot = np.concatenate([corner, corner + wh])
+        plate = NameLabel(corner, spot, letters, person_colour(number), size)
+        _draw_plate(canvas, plate, _line_width(plate))
 
 
 def _line_width(name: NameLabel) -> float:

@@ -24,6 +24,11 @@ PEOPLE: tuple[Colour, ...] = (
 )
 
 
+def person_colour(number: int) -> Colour:
+    """One of PEOPLE."""
+    return PEOPLE[number % len(PEOPLE)]
+
+
 def side_colour(name: str) -> Colour:
     """Orange for a left keypoint, blue for a right one, green for the middle of the body."""
     words = re.split(r"[^a-z]+", name.lower())

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from posetalk.draw.names import write_names
-from posetalk.draw.paint import DARK, PEOPLE, WHITE, Colour, Pixels, dashes, ellipse, line, side_colour
+from posetalk.draw.names import write_names, write_numbers
+from posetalk.draw.paint import DARK, WHITE, Colour, Pixels, dashes, ellipse, line, person_colour, side_colour
 from posetalk.errors import PosetalkError
 from posetalk.types import Box, Floats, Poses
 
@@ -24,6 +24,7 @@ def draw_pose(
     *,
     labels: Literal["custom", "all", "none"] = "custom",
     enlarge: bool = True,
+    ids: Sequence[int] | None = None,
 ) -> Pixels:
     """Draw poses on a copy of an image.
 
@@ -40,6 +41,8 @@ def draw_pose(
         limbs: Pairs of indices into the keypoints to join by lines, such as `Skeleton.limbs`.
         labels: Which names are written: `custom`, those of keypoints without a limb; `all`; `none`.
         enlarge: Whether an image with a longer side under 640 px is enlarged by a whole factor.
+        ids: Numbers of the people, in a video. They are written above them and choose their colours, and one person is
+            drawn as in a group.
 
     Returns:
         (h, w, 3) uint8 RGB; larger than `image` by a whole factor if it was enlarged.
@@ -54,7 +57,7 @@ def draw_pose(
     points = _transformed(keypoints, 0.0, 0.0, factor)
     sizes = [_extent(xy) for xy in points.xy]
     for i in sorted(range(len(points)), key=lambda i: -sizes[i]):  # the small ones on top
-        _draw_person(canvas, points, i, limbs)
+        _draw_person(canvas, points, i, limbs, None if ids is None else ids[i])
     joined = {j for pair in limbs for j in pair}
     indices = (
         []
@@ -62,6 +65,8 @@ def draw_pose(
         else [j for j in range(len(points.names)) if labels == "all" or j not in joined]
     )
     write_names(canvas, points, indices, limbs)
+    if ids is not None:
+        write_numbers(canvas, points, ids)
     return canvas
 
 
@@ -83,11 +88,13 @@ def draw_pair(
     return np.concatenate([sides[0], np.full((pane[1], 3, 3), 255, np.uint8), sides[1]], axis=1)
 
 
-def _draw_person(canvas: Pixels, points: Poses, index: int, limbs: Sequence[tuple[int, int]]) -> None:
+def _draw_person(
+    canvas: Pixels, points: Poses, index: int, limbs: Sequence[tuple[int, int]], number: int | None = None
+) -> None:
     xy, is_finite = points.xy[index], np.isfinite(points.xy[index]).all(-1)
     if not is_finite.any():
         return
-    group = len(points) > 1
+    group = len(points) > 1 or number is not None
     width = _line_width(canvas, xy, group)
     opacity = 0.2 + 0.8 * np.clip(np.nan_to_num(points.score[index]), 0, 1)
     if group and points.visible is not None:
@@ -101,7 +108,7 @@ def _draw_person(canvas: Pixels, points: Poses, index: int, limbs: Sequence[tupl
     for a, b, alpha in lines:
         line(canvas, xy[a], xy[b], width + max(0.7, width * 0.5), DARK, DARK, 0.35 * alpha)
     for a, b, alpha in lines:
-        own = PEOPLE[index % len(PEOPLE)] if group else None
+        own = person_colour(index if number is None else number) if group else None
         line(canvas, xy[a], xy[b], width, own or colours[a], own or colours[b], 0.9 * alpha)
     for j in np.flatnonzero(is_finite):
         radius = width * (1.9 if j in joined else 2.4)

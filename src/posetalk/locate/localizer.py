@@ -32,6 +32,7 @@ from posetalk.types import Box, Floats, Poses, frozen_array
 if TYPE_CHECKING:
     import torch
 
+    from posetalk.locate.track.people import TrackedFrame
     from posetalk.model.posellm import PoseLLM
 
 Decoding = Literal["greedy", "expected"]
@@ -359,6 +360,43 @@ class Localizer:
             PosetalkError: as `locate_all`.
         """
         return self._locate_stream(images, self.questions(keypoints), whole_image)
+
+    def track(
+        self,
+        video: str | Path | int,
+        keypoints: KeypointQuery = "coco17",
+        *,
+        fps: float | None = None,
+        raw: bool = False,
+        whole_image: bool = False,
+    ) -> Generator[TrackedFrame, None, None]:
+        """Locate and follow the people of a video.
+
+            for frame in localizer.track("clip.mp4", ["left heel: the back of the left foot"]):
+                print(frame.time, frame.ids, frame.poses["left heel"])
+
+        Frames are read one at a time, so that a video of any length may be followed.
+
+        Args:
+            video: A video file, a folder of images (with `fps`), the number of a camera, or an address such as
+                rtsp://...
+            keypoints: As in `locate`.
+            fps: Frames a second of a folder of images.
+            raw: Leave places as they were located, not smoothed.
+            whole_image: As in `locate`.
+
+        Returns:
+            A generator of the frames, with the people of each: their poses in px of the frame, and an id each, which
+            stays from frame to frame.
+
+        Raises:
+            PosetalkError: there is no video that can be read; the keypoints cannot be located, see `questions`.
+        """
+        from posetalk.locate.track.people import Following, follow_people
+        from posetalk.locate.track.video import Video
+
+        points = self.questions(keypoints)
+        return follow_people(self, Video(video, fps), points, Following(raw), whole_image=whole_image)
 
     def questions(self, keypoints: KeypointQuery) -> tuple[Keypoint, ...]:
         """The keypoints to locate, checked, in order.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +37,9 @@ class Prediction:
         box_score: The detector's score of the box; 1 for a labelled box; for a box of `MODEL` the mean score of the
             keypoints found in the whole image, which does not tell whether there is a person.
         visible: (k,) whether each keypoint is visible, or None where the model does not say.
+        time: For a frame of a video, seconds from its beginning; image_id is then the frame's index and person_id the
+            person's id in all frames.
+        raw_xy: For a frame of a video whose places are smoothed, (k, 2) the places before.
 
     Raises:
         PosetalkError: shapes do not fit, or a number is not finite.
@@ -52,6 +55,8 @@ class Prediction:
     std: Floats | None = None
     box_score: float = 1.0
     visible: tuple[bool, ...] | None = None
+    time: float | None = None
+    raw_xy: Floats | None = None
 
     def __post_init__(self) -> None:
         k = len(self.names)
@@ -123,7 +128,8 @@ def predictions_of(
         raise PosetalkError(f"image {image.id}: {len(poses)} people found, {len(person_ids)} ids given")
     if poses.box_scores is not None:
         box_source, box_scores = MODEL, poses.box_scores.round(6).tolist()
-    rows = np.concatenate([poses.xy.round(2), poses.score.round(6)[..., None]], axis=2)
+    poses = rounded(poses)
+    rows = np.concatenate([poses.xy, poses.score[..., None]], axis=2)
     return [
         Prediction(
             image_id=image.id,
@@ -133,12 +139,22 @@ def predictions_of(
             box_source=box_source,
             names=poses.names,
             keypoints=frozen_array(rows[i]),
-            std=None if poses.std is None else frozen_array(poses.std[i].round(2)),
+            std=None if poses.std is None else frozen_array(poses.std[i]),
             visible=None if poses.visible is None else tuple(poses.visible[i].tolist()),
             box_score=1.0 if box_scores is None else float(box_scores[i]),
         )
         for i, person_id in enumerate(person_ids)
     ]
+
+
+def rounded(poses: Poses) -> Poses:
+    """Places and spreads to 1/100 px, scores to six digits: what a file holds is what there is."""
+    return replace(
+        poses,
+        xy=poses.xy.round(2),
+        score=poses.score.round(6),
+        std=None if poses.std is None else poses.std.round(2),
+    )
 
 
 def readable(text: str) -> str:
@@ -165,6 +181,8 @@ class _PredictionLine(msgspec.Struct, forbid_unknown_fields=True):
     box_score: float
     score: float  # for people who read the file; it follows from the rest
     visible: list[bool] | None = None
+    time: float | msgspec.UnsetType = msgspec.UNSET
+    raw_xy: list[tuple[float, float]] | msgspec.UnsetType = msgspec.UNSET
 
 
 def _encode(p: Prediction) -> bytes:
@@ -180,6 +198,8 @@ def _encode(p: Prediction) -> bytes:
         p.box_score,
         p.score,
         None if p.visible is None else list(p.visible),
+        msgspec.UNSET if p.time is None else p.time,
+        msgspec.UNSET if p.raw_xy is None else p.raw_xy.tolist(),
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -197,6 +217,8 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[_PredictionLine]) -> Predi
         std=None if line.std is None else frozen_array(line.std, (len(line.std), 2)),
         visible=None if line.visible is None else tuple(line.visible),
         box_score=line.box_score,
+        time=None if line.time is msgspec.UNSET else line.time,
+        raw_xy=None if line.raw_xy is msgspec.UNSET else frozen_array(line.raw_xy, (len(line.keypoints), 2)),
     )
 
 
@@ -232,6 +254,14 @@ def read_predictions(path: str | Path) -> tuple[list[Prediction], str | None]:
     """
     predictions, note, _ = _read(Path(path))
     return predictions, note
+
+
+def each_prediction(path: Path) -> Iterator[Prediction]:
+    """The predictions of a file that was written in full, one at a time."""
+    decoder = msgspec.json.Decoder(_PredictionLine)
+    with path.open("rb") as lines:
+        for line in lines:
+            yield _decode(line, decoder)
 
 
 class PredictionLog:

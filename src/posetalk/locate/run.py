@@ -166,7 +166,7 @@ def locate_images(
         readout = None if model.readout == model.own_readout else model.readout
         decoding, flip_test = model.decoding, model.flip_test
     settings = LocateSettings(
-        model=_name_of(model, out),
+        model=name_of(model, out),
         keypoints=tuple(f"{point.name}: {point.sentence}" for point in points),
         detector=None if whole_image or boxes else str(detector),
         boxes=None if boxes is None else str(boxes),
@@ -237,7 +237,7 @@ def locate_images(
     return LocatedImages(tuple(predictions), tuple(skipped), files.passed_over)
 
 
-def _name_of(model: Localizer | str | Path, out: Path) -> str:
+def name_of(model: Localizer | str | Path, out: Path) -> str:
     """What a run's settings call a model."""
     if not isinstance(model, Localizer):
         return str(model)

@@ -1,0 +1,1 @@
+"""Sentences compiled into a pose network: one ONNX file that needs neither posetalk nor torch."""

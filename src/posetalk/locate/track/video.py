@@ -1,0 +1,210 @@
+"""The frames of a video file, a folder of images, a camera or a network stream, one after the other."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from posetalk.errors import PosetalkError, shown
+from posetalk.images.opening import Pixels, read_image
+from posetalk.locate.image_files import find_images
+
+SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".3gp", ".ogv"),
+)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+Source = str | Path | int
+
+
+def is_video(source: Source) -> bool:
+    """Whether a source is a video by its name: a file with a video's suffix, or an address such as rtsp://..."""
+    return (
+        isinstance(source, int) or bool(_ADDRESS.match(str(source))) or str(source).lower().endswith(SUFFIXES)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFrame:
+    """A frame of a video.
+
+    Attributes:
+        index: Its number among the frames that could be read, from 0.
+        time: Seconds from the beginning, as the video says; frames need not be equally far apart.
+        image: (h, w, 3) uint8 RGB, turned upright.
+    """
+
+    index: int
+    time: float
+    image: Pixels
+
+
+class Video:
+    """The frames of a video, read one at a time. It may be read several times, unless it is live.
+
+    Args:
+        source: A video file; a folder of images, with `fps`; the number of a camera; or an address such as rtsp://...
+        fps: Frames a second of a folder of images.
+
+    Attributes:
+        live: Whether it is a camera or an address, which goes on until somebody stops it.
+        damaged: After reading: the seconds at which frames could not be read. They are left out.
+
+    Raises:
+        PosetalkError: There is nothing there, or no video; a folder without `fps`, or `fps` without a folder.
+    """
+
+    def __init__(self, source: Source, fps: float | None = None) -> None:
+        self.source = source
+        self.live = isinstance(source, int) or bool(_ADDRESS.match(str(source)))
+        self.damaged: list[float] = []
+        self._images: list[Path] | None = None
+        self._fps = fps
+        if not self.live and Path(source).is_dir():
+            if fps is None or not 0 < fps < 1000:
+                raise PosetalkError(
+                    f"{source} is a folder; give --fps, the frames a second that its images are of"
+                )
+            self._images = _images_of(Path(source))
+        elif fps is not None:
+            raise PosetalkError(
+                f"{shown(self.name)} has its own frame rate; leave fps out, it goes with a folder"
+            )
+        else:
+            with self._open():  # refuses what is no video before anything is made of it
+                pass
+
+    @property
+    def name(self) -> str:
+        """The name of the file or folder; the address without its password; `camera 0`."""
+        if isinstance(self.source, int):
+            return f"camera {self.source}"
+        if self.live:
+            return re.sub(r"//[^/@]*@", "//", str(self.source))
+        return Path(self.source).name
+
+    def count(self) -> int | None:
+        """About how many frames there are; None where that is not known."""
+        if self._images is not None:
+            return len(self._images)
+        if self.live:
+            return None
+        with self._open() as container:
+            stream = container.streams.video[0]
+            if stream.frames:
+                return int(stream.frames)
+            if stream.average_rate and container.duration:
+                return int(container.duration / av.time_base * stream.average_rate)
+        return None
+
+    def rate(self) -> Fraction | None:
+        """Frames a second, on average; None where that is not known."""
+        if self._fps:
+            return Fraction(self._fps).limit_denominator(1000)
+        with self._open() as container:
+            return container.streams.video[0].average_rate  # type: ignore[no-any-return]
+
+    def open_sound(self) -> Any:
+        """The container, to read sound from; None where there is none."""
+        if self.live or self._images is not None:
+            return None
+        container = self._open()
+        if container.streams.audio:
+            return container
+        container.close()
+        return None
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """Read the frames in order.
+
+        Raises:
+            PosetalkError: No frame could be read.
+        """
+        self.damaged = []
+        index = 0
+        for index, (time, image) in enumerate(self._of_images() if self._images else self._of_stream(), 1):
+            yield VideoFrame(index - 1, time, image)
+        if not index:
+            raise PosetalkError(f"no frame of {shown(self.name)} can be read; it is damaged or empty")
+
+    def _of_images(self) -> Iterator[tuple[float, Pixels]]:
+        assert self._images and self._fps
+        for number, path in enumerate(self._images):
+            try:
+                yield number / self._fps, read_image(path)
+            except PosetalkError:
+                self.damaged.append(number / self._fps)
+
+    def _of_stream(self) -> Iterator[tuple[float, Pixels]]:
+        with self._open() as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            start, time = None, 0.0
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                    frames = packet.decode() if packet is not None else []
+                except FFmpegError as error:
+                    self.damaged.append(time)
+                    if isinstance(error, av.error.InvalidDataError):
+                        continue
+                    return  # the file is cut off, or the camera gone
+                if packet is None:
+                    return
+                for frame in frames:
+                    if frame.time is not None:
+                        start = frame.time if start is None else start
+                        time = max(time, float(frame.time - start))
+                    if frame.is_corrupt:
+                        self.damaged.append(time)
+                    else:
+                        yield time, _upright(frame)
+
+    def _open(self) -> Any:
+        """The container, with a stream of video."""
+        address, options = str(self.source), {}
+        form = None
+        if isinstance(self.source, int):
+            mac = sys.platform == "darwin"
+            address = str(self.source) if mac else f"/dev/video{self.source}"
+            form = "avfoundation" if mac else "v4l2"
+        elif address.lower().startswith("rtsp://"):
+            options = {"rtsp_transport": "tcp"}
+        elif not self.live and not Path(address).is_file():
+            raise PosetalkError(f"no video at {shown(address)}: there is no such file")
+        try:
+            container = av.open(address, format=form, options=options, timeout=20.0)
+        except (FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise PosetalkError(f"cannot open {shown(self.name)} as a video: {reason}") from None
+        if not container.streams.video:
+            container.close()
+            raise PosetalkError(f"{shown(self.name)} holds no video; give a file with moving images")
+        return container
+
+
+def _upright(frame: Any) -> Pixels:
+    """A frame as RGB, turned as its display matrix says (counterclockwise)."""
+    image = frame.to_ndarray(format="rgb24")
+    turns = round((frame.rotation or 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _images_of(folder: Path) -> list[Path]:
+    """The images of a folder, in the order of the numbers in their names."""
+
+    def key(path: Path) -> list[tuple[int, int | str]]:
+        parts = re.split(r"(\d+)", str(path))
+        return [(1, int(part)) if part.isdecimal() else (0, part) for part in parts]
+
+    return sorted((image.path for image in find_images([folder]).images), key=key)
