@@ -22,7 +22,9 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.locate.track.clips import write_clip
 
 from posetalk.cli import app, main
 from posetalk.llm.client import ServerSettings
@@ -147,7 +149,7 @@ def parse(words: list[str]) -> None:
 
 def test_a_command_that_is_not_accepted_is_seen() -> None:
     for words in (
-        "locate",
+        "facts",
         "locate a.jpg --aks nose",
         "tune written --out o --max-steps many",
         "loacte a.jpg",
@@ -201,7 +203,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     import skimage
     from PIL import Image
 
-    Image.open(Path(skimage.__path__[0]) / "data" / "camera.png").save(tmp_path / "photo.jpg")
+    photo = Image.open(Path(skimage.__path__[0]) / "data" / "camera.png")
+    photo.save(tmp_path / "photo.jpg")
+    write_clip(tmp_path / "clip.mp4", [np.asarray(photo.convert("RGB"))] * 2)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

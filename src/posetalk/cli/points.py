@@ -15,7 +15,7 @@ from posetalk.errors import PosetalkError, need, shown
 
 @app.command
 def locate(
-    images: Annotated[list[Path], Parameter(consume_multiple=True)],
+    images: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     /,
     *,
     model: str = "bundled",
@@ -39,17 +39,22 @@ def locate(
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
     out: Path | None = None,
+    camera: int | None = None,
+    fps: float | None = None,
+    raw: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Find the keypoints of everybody in one image, or in many.
+    """Find the keypoints of everybody in one image, in many, or in a video.
 
     A keypoint is asked for by name, or by name and description. Coordinates are x, y in pixels of the upright
     image, origin top left. Other models than the bundled one need the extra `model`.
+
+    In a video each person gets an id, which stays from frame to frame, and places are smoothed.
 
     Example: `posetalk locate photo.jpg --ask "left heel: the back of the left foot" --draw out.png`
 
     Args:
         images: An image. With --out: several images, folders (searched with all the folders in them), or quoted
-            patterns such as "party/*.jpg".
+            patterns such as "party/*.jpg"; or one video: a file, or an address such as rtsp://...
         model: The model to ask: `bundled`, a folder that `posetalk train` or `posetalk convert` wrote, or a hub
             id.
         ask: A keypoint to look for, written as "name: description", or a name alone. Repeat the option for
@@ -80,10 +85,15 @@ def locate(
         threads: How many threads compute on the CPU. The default is one for each core.
         batch: How many people are computed at a time.
         json_out: Write the answer to this JSON file.
-        draw: Write the image with the answer drawn on it to this file. With --out this is a folder.
-        out: The folder of a run over several images. It gets predictions.jsonl, and keypoints.json in the form
-            of COCO results. Run again, the command goes on where it stopped.
+        draw: Write the image with the answer drawn on it to this file. With --out this is a folder; for a video it
+            is the video to write (.mp4, .mov or .mkv), which keeps the sound.
+        out: The folder of a run over several images or a video. It gets predictions.jsonl, and for images
+            keypoints.json in the form of COCO results. Run again, the command goes on where it stopped.
+        camera: The number of a camera to follow, 0 for the first. Ctrl-C ends it.
+        fps: Take one folder of images as the frames of a video with so many frames a second.
+        raw: For a video: leave places as they were located, not smoothed.
     """
+    from posetalk.cli.video import chosen_video, locate_people_of_video
     from posetalk.locate.predictions import readable
     from posetalk.locate.run import NOBODY, locate_images, locate_one
     from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints
@@ -104,26 +114,47 @@ def locate(
             "--min-score, --max-people and --largest choose among the people who are found; leave them or "
             f"{given[0]} away"
         )
+    of_model: dict[str, Any] = {"readout": readout, "decoding": decoding, "flip_test": flip_test}
+    of_model |= {"device": device, "dtype": dtype, "engine": engine, "threads": threads, "batch_size": batch}
+    video = chosen_video(images or (), camera, fps)
+    if video is not None:
+        unfit = [
+            option for option, value in {"--box": box, "--boxes": boxes, "--json": json_out}.items() if value
+        ]
+        locate_people_of_video(
+            video,
+            points,
+            out=out,
+            unfit=unfit,
+            model=model,
+            fps=fps,
+            raw=raw,
+            detector=detector or "bundled",
+            whole_image=whole_image,
+            **selection,
+            **of_model,
+            drawing=draw,
+            limbs=limbs,
+        )
+        return
+    if not images:
+        raise PosetalkError("locate needs an image, a folder or a video; see posetalk locate --help")
+    if raw:
+        raise PosetalkError("--raw goes with a video; leave it away for images")
     if out is None:
         if len(images) != 1 or os.path.isdir(images[0]):  # noqa: PTH112  (Path's raises for long names)
             raise PosetalkError("several images need a folder for their answers; give --out FOLDER")
+        image = Path(images[0])
         prepare_for_models()
         from posetalk.cli.people_table import show_people
         from posetalk.detect.detector import Detector
         from posetalk.locate.localizer import Localizer
         from posetalk.locate.people_file import people_of_image
 
-        people = people_of_image(boxes, images[0], **selection) if boxes else None
+        people = people_of_image(boxes, image, **selection) if boxes else None
         localizer = Localizer.from_pretrained(
             model,
-            device=device,
-            dtype=dtype,
-            readout=readout,
-            decoding=decoding,
-            flip_test=flip_test,
-            engine=engine,
-            threads=threads,
-            batch_size=batch,
+            **of_model,
             detector=None
             if box or boxes or whole_image
             else Detector.from_pretrained(
@@ -134,7 +165,7 @@ def locate(
         )
         poses = locate_one(
             localizer,
-            images[0],
+            image,
             people or [_box(text) for text in box or ()] or None,
             points,
             limbs,
@@ -145,7 +176,7 @@ def locate(
         if len(poses):
             show_people(poses, localizer)
         else:
-            print(readable(f"nobody was found in {images[0]}; {NOBODY}"))
+            print(readable(f"nobody was found in {image}; {NOBODY}"))
         return
     if box or json_out:
         raise PosetalkError("--box and --json go with a single image; with --out leave them away")
@@ -159,14 +190,7 @@ def locate(
         boxes=boxes,
         whole_image=whole_image,
         **selection,
-        readout=readout,
-        decoding=decoding,
-        flip_test=flip_test,
-        device=device,
-        dtype=dtype,
-        engine=engine,
-        threads=threads,
-        batch_size=batch,
+        **of_model,
         drawings=draw,
         limbs=limbs,
     )

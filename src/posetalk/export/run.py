@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -106,7 +107,7 @@ def _export(network: PoseNetwork, name: str) -> onnx.ModelProto:
         )
     given = _random(network, 2)
     network(*given)  # positions are interpolated, which the exporter is not to see
-    file = io.BytesIO()
+    file: Any = io.BytesIO()  # its types do not know buffers
     try:
         with warnings.catch_warnings(), _silent_output():
             # The exporter that traces is deprecated, and made in a tenth of the time, with one package in place of

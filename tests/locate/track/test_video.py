@@ -14,7 +14,8 @@ from PIL import Image
 from tests.locate.track.clips import RATE, frame, turned, write_clip
 
 from posetalk import PosetalkError
-from posetalk.locate.track.video import Video, is_video
+from posetalk.locate.track.source import is_video
+from posetalk.locate.track.video import Video
 
 
 def is_like(found: np.ndarray, expected: np.ndarray) -> bool:

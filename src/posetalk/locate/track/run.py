@@ -12,13 +12,14 @@ import numpy as np
 
 from posetalk.detect.detector import Detector
 from posetalk.errors import PosetalkError, shown
-from posetalk.locate.localizer import Decoding, Localizer
+from posetalk.locate.localizer import Decoding, EngineName, Localizer
 from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import Prediction, PredictionLog, each_prediction, predictions_of
 from posetalk.locate.run import check_source, name_of
 from posetalk.locate.track.people import Following, TrackedFrame, follow_people
 from posetalk.locate.track.settings import VideoSettings
-from posetalk.locate.track.video import Source, Video
+from posetalk.locate.track.source import Source
+from posetalk.locate.track.video import Video
 from posetalk.locate.track.writer import check_name, write_video
 from posetalk.messages import track
 from posetalk.settings import Dtype, Readout
@@ -61,6 +62,9 @@ def locate_video(
     flip_test: bool = False,
     device: str | None = None,
     dtype: Dtype | None = None,
+    engine: EngineName | None = None,
+    threads: int | None = None,
+    batch_size: int = 8,
     drawing: str | Path | None = None,
     limbs: Sequence[tuple[int, int]] = (),
 ) -> LocatedVideo:
@@ -89,6 +93,9 @@ def locate_video(
         flip_test: See `Localizer`.
         device: See `Localizer.from_pretrained`.
         dtype: See `Localizer.from_pretrained`.
+        engine: See `Localizer.from_pretrained`.
+        threads: See `Localizer.from_pretrained`.
+        batch_size: See `Localizer`.
         drawing: A video to write (.mp4, .mov or .mkv), with the people drawn in and the sound of the original.
         limbs: Pairs of indices into the keypoints, drawn as lines, such as `Skeleton.limbs`.
 
@@ -137,10 +144,17 @@ def locate_video(
                 readout=readout,
                 decoding=decoding,
                 flip_test=flip_test,
+                engine=engine,
+                threads=threads,
+                batch_size=batch_size,
                 detector=None
                 if whole_image
                 else Detector.from_pretrained(
-                    detector, min_score=min_score, max_people=max_people, largest=largest
+                    detector,
+                    min_score=min_score,
+                    max_people=max_people,
+                    largest=largest,
+                    threads=threads if str(detector) == "bundled" else None,
                 ),
             )
         model.questions(points)
@@ -166,8 +180,8 @@ def _follow(
         if log.before:
             # a killed run may have written a part of its last frame, which is located again
             first, done = max(p.image_id for p in log.before), log.done
-            for time, frame in _frames(p for p in log.before if p.image_id < first):
-                following.again(time, tuple(p.person_id for p in frame), _poses(frame, raw=True))
+            for time, people in _frames(p for p in log.before if p.image_id < first):
+                following.again(time, tuple(p.person_id for p in people), _poses(people, raw=True))
         total = video.count()
         left = None if total is None else max(total - first, 0)
         found = follow_people(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from posetalk.types import Floats, Poses
 
@@ -75,7 +76,9 @@ class Tracker:
                 velocity = share * before.velocity + (1 - share) * now / max(time - before.time, 1e-3)
             self._tracks[i] = _Track(box, poses.xy[index], poses.score[index], time, velocity)
 
-    def _pairs(self, poses: Poses, group: Floats, free: list[int], time: float) -> list[tuple[int, int]]:
+    def _pairs(
+        self, poses: Poses, group: npt.NDArray[np.intp], free: list[int], time: float
+    ) -> list[tuple[int, int]]:
         from scipy.optimize import linear_sum_assignment  # loads slowly
 
         if not len(group) or not free:

@@ -17,20 +17,7 @@ from av.error import FFmpegError
 from posetalk.errors import PosetalkError, shown
 from posetalk.images.opening import Pixels, read_image
 from posetalk.locate.image_files import find_images
-
-SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
-    *(".wmv", ".flv", ".3gp", ".ogv"),
-)
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-Source = str | Path | int
-
-
-def is_video(source: Source) -> bool:
-    """Whether a source is a video by its name: a file with a video's suffix, or an address such as rtsp://..."""
-    return (
-        isinstance(source, int) or bool(_ADDRESS.match(str(source))) or str(source).lower().endswith(SUFFIXES)
-    )
+from posetalk.locate.track.source import ADDRESS, Source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,16 +52,16 @@ class Video:
 
     def __init__(self, source: Source, fps: float | None = None) -> None:
         self.source = source
-        self.live = isinstance(source, int) or bool(_ADDRESS.match(str(source)))
+        self.live = isinstance(source, int) or bool(ADDRESS.match(str(source)))
         self.damaged: list[float] = []
         self._images: list[Path] | None = None
         self._fps = fps
-        if not self.live and Path(source).is_dir():
+        if not self.live and Path(str(source)).is_dir():
             if fps is None or not 0 < fps < 1000:
                 raise PosetalkError(
                     f"{source} is a folder; give --fps, the frames a second that its images are of"
                 )
-            self._images = _images_of(Path(source))
+            self._images = _images_of(Path(str(source)))
         elif fps is not None:
             raise PosetalkError(
                 f"{shown(self.name)} has its own frame rate; leave fps out, it goes with a folder"

@@ -1,0 +1,20 @@
+"""Where a video comes from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".3gp", ".ogv"),
+)
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+Source = str | Path | int
+
+
+def is_video(source: Source) -> bool:
+    """Whether a source is a video by its name: a file with a video's suffix, or an address such as rtsp://..."""
+    return (
+        isinstance(source, int) or bool(ADDRESS.match(str(source))) or str(source).lower().endswith(SUFFIXES)
+    )
