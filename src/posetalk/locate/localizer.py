@@ -26,7 +26,7 @@ from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.prompt.conversation import Conversation
 from posetalk.resources import BUNDLED
 from posetalk.settings import Dtype, Readout
-from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, Skeleton, load_skeleton, parse_keypoints
+from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints
 from posetalk.types import Box, Floats, Poses, frozen_array
 
 if TYPE_CHECKING:
@@ -296,8 +296,6 @@ class Localizer:
             PosetalkError: no image was set; a box has no area or lies outside the image; the keypoints cannot be
                 located, see `questions`.
         """
-        if not isinstance(keypoints, Skeleton | str | Path | Keypoint):
-            keypoints = list(keypoints)  # they may come but once
         points = self.questions(keypoints)
         opened = self._current_image
         chosen = self._open(replace(opened, boxes=checked_boxes(boxes)), whole_image)
