@@ -13,11 +13,14 @@ import numpy.typing as npt
 
 from posetalk.types import Floats, Poses
 
+# The numbers were chosen on people of COCO train2017 moved over a background, see benchmarks/video.py.
 SURE = 0.4  # people with a lower box score only go on being somebody
 LEAST = 0.25  # of overlap and likeness, on average, for two to be one person
-REACH = 0.2  # how far a keypoint moves between frames and is half alike, in square roots of the box's area
+LEAST_UNSURE = 0.5  # the same for an unsure one, who may be a part of somebody
+REACH = 0.2  # how far a keypoint is off and half alike, in square roots of the box's area
+DRIFT = 0.5  # how much more for each second out of sight
 PATIENCE = 1.0  # seconds that somebody may be out of sight
-STEADY = 0.5  # how much of the speed is the one before
+STEADY = 0.8  # seconds: how long a speed counts. Who is partly hidden seems to change it
 
 
 @dataclass(slots=True)
@@ -51,9 +54,10 @@ class Tracker:
         self._tracks = {i: track for i, track in self._tracks.items() if time - track.time <= PATIENCE}
         scores = np.ones(len(poses)) if poses.box_scores is None else poses.box_scores
         ids: list[int | None] = [None] * len(poses)
-        for group in (np.flatnonzero(scores >= SURE), np.flatnonzero(scores < SURE)):
+        for group, least in ((scores >= SURE, LEAST), (scores < SURE, LEAST_UNSURE)):
+            group = np.flatnonzero(group)
             free = [i for i in self._tracks if i not in ids]
-            for row, column in self._pairs(poses, group, free, time):
+            for row, column in self._pairs(poses, group, free, time, least):
                 ids[group[row]] = free[column]
         for person in np.flatnonzero(scores >= SURE):
             if ids[person] is None:
@@ -71,13 +75,14 @@ class Tracker:
             box, before = np.array(poses.boxes[index].xyxy), self._tracks.get(i)
             velocity = np.zeros(2)
             if before is not None and time - before.time <= PATIENCE:
-                now = _middle(box) - _middle(before.box)
-                share = STEADY if before.velocity.any() else 0.0
-                velocity = share * before.velocity + (1 - share) * now / max(time - before.time, 1e-3)
+                step = max(time - before.time, 1e-3)
+                now = (_middle(box) - _middle(before.box)) / step
+                share = np.exp(-step / STEADY) if before.velocity.any() else 0.0
+                velocity = share * before.velocity + (1 - share) * now
             self._tracks[i] = _Track(box, poses.xy[index], poses.score[index], time, velocity)
 
     def _pairs(
-        self, poses: Poses, group: npt.NDArray[np.intp], free: list[int], time: float
+        self, poses: Poses, group: npt.NDArray[np.intp], free: list[int], time: float, least: float
     ) -> list[tuple[int, int]]:
         from scipy.optimize import linear_sum_assignment  # loads slowly
 
@@ -92,7 +97,8 @@ class Tracker:
                 box = poses.boxes[person]
                 overlap = _overlap(expected, np.array(box.xyxy))
                 apart = ((poses.xy[person] - track.xy - shift) ** 2).sum(-1)
-                alike = np.exp2(-apart / (REACH**2 * (box.area + _area(expected)) / 2))
+                reach = REACH + DRIFT * (time - track.time)
+                alike = np.exp2(-apart / (reach**2 * (box.area + _area(expected)) / 2))
                 weights = poses.score[person] * track.score + 1e-9
                 likeness[row, column] = (overlap + (alike * weights).sum() / weights.sum()) / 2
         rows, columns = linear_sum_assignment(-likeness)
