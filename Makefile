@@ -34,8 +34,8 @@ docs: .venv/docs
 	@echo "The site is in site/; open site/index.html, or run $(BIN)/mkdocs serve."
 
 lint: .venv/dev
-	$(BIN)/ruff check src tests runs benchmarks docs
-	$(BIN)/ruff format --check src tests runs benchmarks docs
+	$(BIN)/ruff check src tests runs benchmarks docs examples
+	$(BIN)/ruff format --check src tests runs benchmarks docs examples
 	$(BIN)/mypy
 	$(BIN)/mypy --strict --config-file= --cache-dir=.mypy_cache/user tests/user_script.py
 

@@ -1,4 +1,4 @@
-"""Networks that the bundled model was exported to, one for all tests of a file."""
+"""Networks that the bundled model was exported to, each made once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.export.crops import FEET
 from posetalk.export.run import export_onnx
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def feet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with feet.toml and its networks, fp32.onnx and int8.onnx."""
     folder = tmp_path_factory.mktemp("feet")
@@ -18,3 +18,8 @@ def feet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for precision in ("fp32", "int8"):
         export_onnx(folder / f"{precision}.onnx", folder / "feet.toml", precision=precision)
     return folder
+
+
+@pytest.fixture(scope="session")
+def coco17(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_onnx(tmp_path_factory.mktemp("coco17") / "coco17.onnx")

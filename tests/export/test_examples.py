@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 from tests.export.crops import BOXES, PHOTO, crops_of, run
 
-from posetalk.export.run import export_onnx
 from posetalk.locate.localizer import Localizer
 from posetalk.settings import CropSettings
 from posetalk.types import Poses
@@ -41,11 +40,6 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(tmp_path_factory.mktemp("network") / "coco17.onnx", "coco17", precision="fp16")
-
-
-@pytest.fixture(scope="module")
 def poses(photo: Path) -> Poses:
     return Localizer.from_pretrained("bundled").set_image(photo).locate(PEOPLE, "coco17")
 
@@ -63,9 +57,9 @@ def boxes() -> list[str]:
     return [",".join(map(str, box.xywh)) for box in PEOPLE]
 
 
-def test_python_needs_neither_torch_nor_posetalk(network: Path, photo: Path, poses: Poses) -> None:
+def test_python_needs_neither_torch_nor_posetalk(coco17: Path, photo: Path, poses: Poses) -> None:
     example = EXAMPLES / "pose.py"
-    words = [str(example), str(network), str(photo), *boxes()]
+    words = [str(example), str(coco17), str(photo), *boxes()]
     done = subprocess.run([sys.executable, "-c", ALONE, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = np.array([line.split("\t") for line in done.stdout.splitlines()])
@@ -99,23 +93,23 @@ def javascript(folder: Path, *words: object) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_node_computes_the_same(precision: str, feet: Path, node: Path, tmp_path: Path) -> None:
-    network = feet / f"{precision}.onnx"
+def test_node_computes_the_same(feet: Path, node: Path, tmp_path: Path) -> None:
     _, crops, sizes = crops_of(PHOTO, PEOPLE, CropSettings(size=256, padding=1.25))
     (tmp_path / "crops").write_bytes(crops.tobytes())
     (tmp_path / "boxes").write_bytes(sizes.tobytes())
-    found = javascript(node, "raw.mjs", network, tmp_path / "crops", tmp_path / "boxes")
-    about = {entry.key: entry.value for entry in onnx.load(network).metadata_props}
-    assert found.pop("about") == about
-    known = run(network, crops, sizes)
-    assert found.keys() == known.keys()
-    for name, values in known.items():
-        np.testing.assert_allclose(np.reshape(found[name], values.shape), values, atol=1e-3, err_msg=name)
+    networks = [feet / "fp32.onnx", feet / "int8.onnx"]
+    answers = javascript(node, "raw.mjs", tmp_path / "crops", tmp_path / "boxes", *networks)
+    for network, found in zip(networks, answers, strict=True):
+        about = {entry.key: entry.value for entry in onnx.load(network).metadata_props}
+        assert found.pop("about") == about
+        known = run(network, crops, sizes)
+        assert found.keys() == known.keys()
+        for name, values in known.items():
+            np.testing.assert_allclose(np.reshape(found[name], values.shape), values, atol=1e-3, err_msg=name)
 
 
-def test_node_locates_in_a_photo(network: Path, photo: Path, poses: Poses, node: Path) -> None:
-    people = javascript(node, "pose_node.mjs", network, photo, *boxes())
+def test_node_locates_in_a_photo(coco17: Path, photo: Path, poses: Poses, node: Path) -> None:
+    people = javascript(node, "pose_node.mjs", coco17, photo, *boxes())
     assert [point["name"] for point in people[0]] == list(poses.names)
     points = [point for person in people for point in person]
     close([(p["x"], p["y"]) for p in points], [p["score"] for p in points], poses)
