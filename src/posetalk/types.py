@@ -247,11 +247,11 @@ class Poses(PoseForms):
             raise NoSuchKeypoint.among(self.names, name, "was asked for")
         return np.asarray(self.xy[:, self.names.index(name)])
 
-    def people(self, start: int, end: int) -> Poses:
+    def people(self, start: int, end: int) -> Self:
         """The people start, ..., end - 1, in the order of `boxes`."""
         return self.some(range(len(self))[start:end])
 
-    def some(self, indices: Sequence[int]) -> Poses:
+    def some(self, indices: Sequence[int]) -> Self:
         """The people with these indices, in their order."""
         rows = np.asarray(indices, np.intp)
         return replace(
@@ -262,6 +262,20 @@ class Poses(PoseForms):
             std=None if self.std is None else self.std[rows],
             visible=None if self.visible is None else self.visible[rows],
             box_scores=None if self.box_scores is None else self.box_scores[rows],
+        )
+
+    def keypoints(self, count: int) -> Self:
+        """The first `count` keypoints of everybody."""
+        if count == len(self.names):
+            return self
+        return replace(
+            self,
+            xy=self.xy[:, :count],
+            score=self.score[:, :count],
+            names=self.names[:count],
+            std=None if self.std is None else self.std[:, :count],
+            visible=None if self.visible is None else self.visible[:, :count],
+            trained=None if self.trained is None else self.trained[:count],
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import skimage
 from PIL import Image
 
 from posetalk.cli import main
+from posetalk.detect import detector
 from posetalk.detect.detector import Detector
 from posetalk.detect.nanodet import NanoDet
 from posetalk.errors import PosetalkError
@@ -76,7 +77,8 @@ def test_a_folder_is_answered_and_goes_on(
     assert [row["image_id"] for row in rows] == [2, 2]
     before, _ = read_predictions(out / "predictions.jsonl")
     assert {p.box_source for p in before} == {"detector bundled"} and min(p.box_score for p in before) >= 0.5
-    assert (tmp_path / "drawn" / "2.png").exists() and not (tmp_path / "drawn" / "3.png").exists()
+    assert (tmp_path / "drawn" / "2.png").exists()
+    assert not (tmp_path / "drawn" / "3.png").exists()
     # a run that lost its last line writes it again
     lines = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
     (out / "predictions.jsonl").write_text("".join(lines[:-1]))
@@ -119,8 +121,9 @@ class Counting:
         return self.corners, np.array([0.9, 0.85, 0.8])[: len(self.corners)]
 
 
-def test_without_boxes_everybody_is_located_once(photos: Path) -> None:
-    network = Counting([[30, 20, 420, 512], [518, 60, 857, 512], [520, 58, 850, 300]])
+def test_without_boxes_everybody_is_located_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Counting([[30, 20, 420, 512], [518, 60, 857, 512], [520, 58, 850, 438]])
+    monkeypatch.setattr(detector, "OVERLAP", 1.0)  # else the boxes tell by themselves
     looking = Localizer.from_pretrained(detector=Detector(network))
     found = looking.set_image(photos / "2.png").locate()
     looking.locate(keypoints="left heel: the back of the left foot")
@@ -233,3 +236,47 @@ def test_what_a_record_says_of_its_image(
     image_id = 785 if "785" in name else 2**52
     people, notes = people_of_file(file, [PoseImage(image_id, Path(name), None, None, (), name)])
     assert len(people[image_id]) == found and not notes
+
+
+def test_who_is_found_does_not_depend_on_what_is_asked(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A foot alone does not tell two boxes of one man, one of which ends at his knees."""
+    corners = [[30.0, 20, 420, 512], [518, 60, 857, 512], [520, 58, 850, 438]]
+    monkeypatch.setattr(detector, "OVERLAP", 1.0)  # else the boxes tell by themselves
+    looking = Localizer.from_pretrained(detector=Detector(Counting(corners))).set_image(photos / "2.png")
+    body = looking.locate()
+    for asked in ("left ankle", "left heel: the back of the left foot", "nose"):
+        found = looking.locate(keypoints=asked)
+        assert found.boxes == body.boxes and len(found) == 2
+        assert found.names == (asked.partition(":")[0],) and found.xy.shape == (2, 1, 2)
+        (many,) = looking.locate_all([(photos / "2.png", None)], asked)
+        assert isinstance(many, Poses) and many.boxes == body.boxes
+        given = looking.locate(body.boxes, asked)
+        np.testing.assert_allclose(given.xy, found.xy, atol=1e-3)
+    boxes = tmp_path / "boxes.json"
+    rows = [
+        {"file_name": "2.png", "bbox": [x, y, right - x, bottom - y], "score": 0.9 - n / 10}
+        for n, (x, y, right, bottom) in enumerate(corners)
+    ]
+    boxes.write_text(json.dumps(rows))
+    run(photos / "2.png", "--boxes", boxes, "--ask", "left ankle", "--json", tmp_path / "a.json")
+    assert len(json.loads((tmp_path / "a.json").read_text())["people"]) == 2
+    run(photos / "2.png", "--boxes", boxes, "--ask", "left ankle", "--out", tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert [line.get("double") for line in lines] == [None, None, True]
+    assert all(line["names"] == ["left ankle"] for line in lines)
+    assert len(json.loads((tmp_path / "out" / "keypoints.json").read_text())) == 2
+    digits = Localizer.from_pretrained(readout="digits")
+    points = digits.questions("nose")
+    assert digits.with_body(points) == points and len(looking.with_body(points)) == 17
+
+
+def test_a_run_draws_as_a_single_photo_is_drawn(photos: Path, tmp_path: Path) -> None:
+    asked = [*FIND, "--ask", "chin: the lowest point of the face"]  # a name that was never trained
+    run(photos / "2.png", *asked, "--draw", tmp_path / "one.png")
+    run(photos / "2.png", *asked, "--out", tmp_path / "out", "--draw", tmp_path / "drawn")
+    one, other = (
+        np.asarray(Image.open(path), int) for path in (tmp_path / "one.png", tmp_path / "drawn" / "2.png")
+    )
+    assert np.abs(one - other).max() < 30  # places in files are rounded

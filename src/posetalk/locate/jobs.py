@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from posetalk.errors import PosetalkError
 from posetalk.formats.detections import Detections
 from posetalk.locate.image_files import ImageFile, image_ids
@@ -20,6 +22,7 @@ from posetalk.locate.predictions import (
     readable,
     scored_people,
 )
+from posetalk.locate.similarity import without_doubles
 from posetalk.messages import track
 from posetalk.skeleton import Keypoint
 from posetalk.types import Box, PoseImage, PoseSet
@@ -109,6 +112,7 @@ def run_jobs(
     path: Path,
     *,
     box_source: str = GROUND_TRUTH,
+    each_once: bool = False,
     may_be_nobody: bool = False,
 ) -> tuple[list[Prediction], list[str]]:
     """Locate the people of all jobs that predictions.jsonl does not hold yet. Each image is written when it is done.
@@ -119,6 +123,7 @@ def run_jobs(
         points: The keypoints to locate.
         path: predictions.jsonl; pictures.jsonl is written beside it, see `ImageLog`.
         box_source: Where the boxes are from.
+        each_once: Whether to mark people found twice, see `without_doubles`; the jobs have scores.
         may_be_nobody: Whether it is fine if there are no jobs.
 
     Returns:
@@ -136,6 +141,7 @@ def run_jobs(
         predictions = list(log.before)
         answered = {image_id for image_id, _ in log.done}
         images.check_unchanged(job.image for job in jobs if job.image.id in answered)
+        asked = localizer.with_body(tuple(points)) if each_once else tuple(points)
         remaining = _remaining(jobs, log.done, localizer.batch_size)
 
         def logged_images() -> Iterator[tuple[Path, tuple[Box, ...] | None, bool]]:
@@ -144,15 +150,24 @@ def run_jobs(
                 yield task.job.image.path, task.job.boxes, task.ends_group
 
         # closing ends the reading thread, whatever happens
-        with closing(localizer.locate_groups(logged_images(), points, whole_image=True)) as answers:
+        with closing(localizer.locate_groups(logged_images(), asked, whole_image=True)) as answers:
             for task in track(remaining, "locating"):
                 answer = next(answers)
                 job = task.job
                 if isinstance(answer, PosetalkError):
                     skipped.append(readable(f"skipped: {job.image.name}: {answer}"))
                 else:
+                    kept = set(range(len(job.ids)))
+                    if each_once and job.scores is not None:
+                        scored = replace(answer, box_scores=np.array(job.scores))
+                        kept = set(without_doubles(scored, [point.sigma for point in asked]))
+                    answer = answer.keypoints(len(points))
                     located = predictions_of(job.image, job.ids, answer, box_source, job.scores)
-                    new = [p for p in located if p.person_id in task.missing]
+                    new = [
+                        replace(p, double=n not in kept)
+                        for n, p in enumerate(located)
+                        if p.person_id in task.missing
+                    ]
                     log.add(new)
                     predictions += new
     order = {(job.image.id, person): (n, m) for n, job in enumerate(jobs) for m, person in enumerate(job.ids)}

@@ -484,13 +484,28 @@ class Localizer:
                 box_score = frozen_array(first_pose.score.mean(1))
             with_boxes.append(image)
             box_scores.append(box_score)
-        located = zip(self._locate_boxes(with_boxes, points), with_boxes, box_scores, strict=True)
-        return [
-            each_once(poses, image.box_scores, points)
+        asked = points
+        if any(image.box_scores is not None for image in with_boxes):
+            asked = self.with_body(points)
+        located = zip(self._locate_boxes(with_boxes, asked), with_boxes, box_scores, strict=True)
+        people = (
+            each_once(poses, image.box_scores, asked)
             if box_score is None
             else replace(poses, box_scores=box_score)
             for poses, image, box_score in located
-        ]
+        )
+        return [poses.keypoints(len(points)) for poses in people]
+
+    def with_body(self, points: tuple[Keypoint, ...]) -> tuple[Keypoint, ...]:
+        """The keypoints, and behind them those that they lack of a body, which tell people who were found twice.
+
+        A point alone does not tell: in two overlapping boxes it may be of one person. With the readout `point` more
+        questions cost next to nothing; digits cost too much.
+        """
+        if self.readout == "digits":
+            return points
+        names = {point.name for point in points}
+        return (*points, *(point for point in self._search_keypoints(points) if point.name not in names))
 
     def _search_keypoints(self, points: tuple[Keypoint, ...]) -> tuple[Keypoint, ...]:
         """The keypoints by which a person is found in a whole image.

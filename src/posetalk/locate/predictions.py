@@ -39,6 +39,7 @@ class Prediction:
         visible: (k,) whether each keypoint is visible, or None where the model does not say.
         time: For a frame of a video, seconds from its beginning; image_id is then the frame's index and person_id the
             person's id in all frames.
+        double: Whether the box is of a person who was found twice, and the other one stays.
         raw_xy: For a frame of a video whose places are smoothed, (k, 2) the places before.
 
     Raises:
@@ -55,6 +56,7 @@ class Prediction:
     std: Floats | None = None
     box_score: float = 1.0
     visible: tuple[bool, ...] | None = None
+    double: bool = False
     time: float | None = None
     raw_xy: Floats | None = None
 
@@ -183,6 +185,7 @@ class _PredictionLine(msgspec.Struct, forbid_unknown_fields=True):
     visible: list[bool] | None = None
     time: float | msgspec.UnsetType = msgspec.UNSET
     raw_xy: list[tuple[float, float]] | msgspec.UnsetType = msgspec.UNSET
+    double: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def _encode(p: Prediction) -> bytes:
@@ -200,6 +203,7 @@ def _encode(p: Prediction) -> bytes:
         None if p.visible is None else list(p.visible),
         msgspec.UNSET if p.time is None else p.time,
         msgspec.UNSET if p.raw_xy is None else p.raw_xy.tolist(),
+        p.double or msgspec.UNSET,
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -217,6 +221,7 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[_PredictionLine]) -> Predi
         std=None if line.std is None else frozen_array(line.std, (len(line.std), 2)),
         visible=None if line.visible is None else tuple(line.visible),
         box_score=line.box_score,
+        double=line.double is True,
         time=None if line.time is msgspec.UNSET else line.time,
         raw_xy=None if line.raw_xy is msgspec.UNSET else frozen_array(line.raw_xy, (len(line.keypoints), 2)),
     )

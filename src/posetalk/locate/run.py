@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from posetalk.locate.people import each_once
 from posetalk.locate.people_file import HOW_RECORDS_NAME_IMAGES, people_of_file
 from posetalk.locate.people_log import as_detections, detect_people, detector_content
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, readable, write_results
-from posetalk.locate.similarity import distinct_people
 from posetalk.resources import BUNDLED
 from posetalk.settings import Dtype, LocateSettings, Readout
 from posetalk.skeleton import Keypoint, KeypointQuery, parse_keypoints
@@ -68,7 +67,8 @@ def locate_one(
             raise PosetalkError(f"{path} is the image itself and would be lost; choose another place")
     localizer.set_image(image)
     if isinstance(boxes, People):
-        poses = each_once(localizer.locate(boxes.boxes, points), boxes.scores, points)
+        asked = localizer.with_body(tuple(points))
+        poses = each_once(localizer.locate(boxes.boxes, asked), boxes.scores, asked).keypoints(len(points))
     else:
         poses = localizer.locate(boxes, points, whole_image=whole_image)
     if json_out:
@@ -221,11 +221,17 @@ def locate_images(
                 f"detector {detector}",
             )
         predictions, skipped = run_jobs(
-            model, jobs, points, out / "predictions.jsonl", box_source=source, may_be_nobody=True
+            model,
+            jobs,
+            points,
+            out / "predictions.jsonl",
+            box_source=source,
+            each_once=not whole_image,
+            may_be_nobody=True,
         )
         if not whole_image:
             skipped = faults + skipped
-            predictions = distinct_people(predictions, [point.sigma for point in points])
+            predictions = [prediction for prediction in predictions if not prediction.double]
         if ambiguous := sorted({p.file_name for p in predictions} & files.ambiguous_names):
             skipped.append(
                 f"left out of keypoints.json: {ambiguous[0]}{' and others' * (len(ambiguous) > 1)} of an earlier run; "
@@ -233,7 +239,7 @@ def locate_images(
             )
             predictions = [p for p in predictions if p.file_name not in ambiguous]
         write_results(predictions, out / "keypoints.json")
-        skipped += _draw(files.images, predictions, limbs, drawing_paths)
+        skipped += _draw(files.images, predictions, limbs, drawing_paths, model.trained_keypoints)
     return LocatedImages(tuple(predictions), tuple(skipped), files.passed_over)
 
 
@@ -321,7 +327,11 @@ def _drawing_paths(images: Sequence[ImageFile], folder: Path) -> dict[str, Path]
 
 
 def _draw(
-    images: Sequence[ImageFile], predictions: Sequence[Prediction], limbs: Limbs, paths: Mapping[str, Path]
+    images: Sequence[ImageFile],
+    predictions: Sequence[Prediction],
+    limbs: Limbs,
+    paths: Mapping[str, Path],
+    trained: Sequence[str],
 ) -> list[str]:
     """Write the drawings; returns a sentence for each that could not be made."""
     skipped: list[str] = []
@@ -331,7 +341,10 @@ def _draw(
     for image in images if paths else ():
         if people := by_key.get(image.key):
             try:
-                drawing = draw_pose(read_image(image.path), Poses.concat(people), limbs)
+                poses = Poses.concat(people)
+                if trained:
+                    poses = replace(poses, trained=tuple(name in trained for name in poses.names))
+                drawing = draw_pose(read_image(image.path), poses, limbs)
                 _write(paths[image.key], Image.fromarray(drawing).save)
             except PosetalkError as error:
                 skipped.append(readable(f"not drawn: {error}"))

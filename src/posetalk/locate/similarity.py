@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from posetalk.formats.coco import AREA_OF_BOX
-from posetalk.locate.predictions import Prediction
 from posetalk.types import Floats, Poses
 
 
@@ -57,16 +55,3 @@ def without_doubles(poses: Poses, sigmas: Sequence[float], limit: float = 0.85) 
         mean = np.divide((alike * weights).sum(1), total, out=np.zeros(len(left)), where=total > 0)
         left = left[mean <= limit]
     return sorted(kept)
-
-
-def distinct_people(predictions: Sequence[Prediction], sigmas: Sequence[float]) -> list[Prediction]:
-    """The predictions in a detector's boxes, of any images, without those of people found twice (`without_doubles`)."""
-    by_image: dict[int, list[Prediction]] = {}
-    for prediction in predictions:
-        by_image.setdefault(prediction.image_id, []).append(prediction)
-    kept = set()
-    for group in by_image.values():
-        poses = Poses.concat([prediction.to_keypoints() for prediction in group])
-        poses = replace(poses, box_scores=np.array([prediction.box_score for prediction in group]))
-        kept |= {group[n].key for n in without_doubles(poses, sigmas)}
-    return [prediction for prediction in predictions if prediction.key in kept]

@@ -20,7 +20,6 @@ from posetalk.locate.jobs import (
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.people_log import detect_people, detector_content
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, read_predictions, readable
-from posetalk.locate.similarity import distinct_people
 from posetalk.messages import log
 from posetalk.score.evaluate import evaluate
 from posetalk.score.report import EvaluationReport
@@ -121,9 +120,10 @@ def evaluate_model(
             scored_skeleton.keypoints,
             out / "predictions.jsonl",
             box_source=source,
+            each_once=settings.detector is not None,
         )
         if settings.detector:
-            predictions = distinct_people(predictions, scored_skeleton.sigmas)
+            predictions = [prediction for prediction in predictions if not prediction.double]
         seen = set(model.trained_keypoints) or None
         report = evaluate(truth, predictions, scored_skeleton, box_source=source, seen=seen, compare=others)
         for sentence in [
