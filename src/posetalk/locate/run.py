@@ -63,7 +63,7 @@ def locate_one(
     if json_out and drawing and json_out.absolute() == drawing.absolute():
         raise PosetalkError(f"{drawing} is given for the answer and for the drawing; choose two places")
     for path in (json_out, drawing):
-        if path and _same_file(path, image):
+        if path and same_file(path, image):
             raise PosetalkError(f"{path} is the image itself and would be lost; choose another place")
     localizer.set_image(image)
     if isinstance(boxes, People):
@@ -179,7 +179,7 @@ def locate_images(
         dtype=dtype,
         engine=engine,
     )
-    if drawings and any(_same_file(drawings, path) for path in paths):
+    if drawings and any(same_file(drawings, path) for path in paths):
         raise PosetalkError(
             f"the drawings in {drawings} would be the next run's images; choose another folder for the drawings"
         )
@@ -351,7 +351,8 @@ def _draw(
     return skipped
 
 
-def _same_file(a: Path, b: Path) -> bool:
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file that exists."""
     try:
         return a.samefile(b)
     except OSError:  # one of them does not exist

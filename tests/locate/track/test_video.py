@@ -8,6 +8,7 @@ import tracemalloc
 from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +39,43 @@ def test_a_variable_rate_keeps_its_times(tmp_path: Path) -> None:
     times = [0, 0.04, 0.5, 0.54, 2.0]
     found = list(Video(write_clip(tmp_path / "a.mp4", [frame(n) for n in range(5)], times)))
     np.testing.assert_allclose([f.time for f in found], times, atol=2e-3)
+
+
+def test_frames_without_times_are_evenly_apart(tmp_path: Path) -> None:
+    write_clip(tmp_path / "bare.h264", [frame(n) for n in range(6)])
+    for name in ("a.ts", "b.ts"):
+        write_clip(tmp_path / name, [frame(n) for n in range(3)])
+    joined = (tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes()  # its clock begins twice
+    (tmp_path / "joined.ts").write_bytes(joined)
+    for name in ("bare.h264", "joined.ts"):
+        times = [f.time for f in Video(tmp_path / name)]
+        np.testing.assert_allclose(times, np.arange(6) / RATE, atol=2e-3)
+
+
+def test_times_count_from_the_first_frame(tmp_path: Path) -> None:
+    video = Video(write_clip(tmp_path / "a.mp4", [frame(n) for n in range(3)], [0.5, 0.6, 0.8], sound=True))
+    np.testing.assert_allclose([f.time for f in video], [0, 0.1, 0.3], atol=2e-3)
+    assert video.start == pytest.approx(0.5)
+
+
+def test_a_file_may_be_called_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clip(tmp_path / "12:30.mp4", [frame(n) for n in range(3)])
+    monkeypatch.chdir(tmp_path)
+    assert len(list(Video("12:30.mp4"))) == 3
+
+
+def test_the_cover_of_a_record_is_no_video(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp3"), "w") as out:
+        sound = out.add_stream("mp3", rate=16_000)
+        cover = out.add_stream("mjpeg", rate=1, width=160, height=96, pix_fmt="yuvj420p")
+        cover.disposition = av.stream.Disposition.attached_pic
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 16_000
+        packets = sound.encode(silence) + sound.encode()
+        out.mux(cover.encode(av.VideoFrame.from_ndarray(frame(0), format="rgb24")) + cover.encode())
+        out.mux(packets)
+    with pytest.raises(PosetalkError, match=r"a\.mp3 holds no video"):
+        Video(tmp_path / "a.mp3")
 
 
 def test_a_turned_clip_is_upright(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from posetalk.errors import PosetalkError, shown
 from posetalk.locate.localizer import Decoding, EngineName, Localizer
 from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import Prediction, PredictionLog, each_prediction, predictions_of
-from posetalk.locate.run import check_source, name_of
+from posetalk.locate.run import check_source, name_of, same_file
 from posetalk.locate.track.people import Following, TrackedFrame, follow_people
 from posetalk.locate.track.settings import VideoSettings
 from posetalk.locate.track.source import Source
@@ -112,6 +112,8 @@ def locate_video(
     drawing = None if drawing is None else Path(drawing)
     if drawing is not None:
         check_name(drawing)
+        if same_file(drawing, Path(str(video))):
+            raise PosetalkError(f"{drawing} is the video itself and would be lost; choose another place")
         if source.live:
             raise PosetalkError(
                 f"{source.name} is live and does not come again to be drawn on; leave the drawing away"
@@ -160,7 +162,8 @@ def locate_video(
         model.questions(points)
         found = _follow(model, source, points, settings, out)
         if drawing is not None:
-            write_video(drawing, source, _drawn(found.predictions), limbs)
+            missing = write_video(drawing, source, _drawn(found.predictions), limbs)
+            found = replace(found, notes=found.notes + missing)
     return found
 
 

@@ -19,6 +19,8 @@ from posetalk.images.opening import Pixels, read_image
 from posetalk.locate.image_files import find_images
 from posetalk.locate.track.source import ADDRESS, Source
 
+USUAL_RATE = 25  # frames a second, where a video does not say
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFrame:
@@ -45,6 +47,7 @@ class Video:
     Attributes:
         live: Whether it is a camera or an address, which goes on until somebody stops it.
         damaged: After reading: the seconds at which frames could not be read. They are left out.
+        start: Once the first frame was read: its time in the file, from which times are counted.
 
     Raises:
         PosetalkError: There is nothing there, or no video; a folder without `fps`, or `fps` without a folder.
@@ -54,6 +57,7 @@ class Video:
         self.source = source
         self.live = isinstance(source, int) or bool(ADDRESS.match(str(source)))
         self.damaged: list[float] = []
+        self.start = 0.0
         self._images: list[Path] | None = None
         self._fps = fps
         if not self.live and Path(str(source)).is_dir():
@@ -86,7 +90,7 @@ class Video:
         if self.live:
             return None
         with self._open() as container:
-            stream = container.streams.video[0]
+            stream = _moving(container)
             if stream.frames:
                 return int(stream.frames)
             if stream.average_rate and container.duration:
@@ -98,7 +102,14 @@ class Video:
         if self._fps:
             return Fraction(self._fps).limit_denominator(1000)
         with self._open() as container:
-            return container.streams.video[0].average_rate  # type: ignore[no-any-return]
+            return _moving(container).average_rate  # type: ignore[no-any-return]
+
+    def pixel_shape(self) -> Fraction:
+        """How wide a pixel is for its height: 1 for most."""
+        if self._images is not None:
+            return Fraction(1)
+        with self._open() as container:
+            return _moving(container).sample_aspect_ratio or Fraction(1)
 
     def open_sound(self) -> Any:
         """The container, to read sound from; None where there is none."""
@@ -133,25 +144,28 @@ class Video:
 
     def _of_stream(self) -> Iterator[tuple[float, Pixels]]:
         with self._open() as container:
-            stream = container.streams.video[0]
+            stream = _moving(container)
             stream.thread_type = "AUTO"
-            start, time = None, 0.0
+            step = float(1 / (stream.average_rate or USUAL_RATE))
+            time = -1.0  # of the frame before
             packets = container.demux(stream)
             while True:
                 try:
                     packet = next(packets, None)
                     frames = packet.decode() if packet is not None else []
                 except FFmpegError as error:
-                    self.damaged.append(time)
+                    self.damaged.append(max(time, 0.0))
                     if isinstance(error, av.error.InvalidDataError):
                         continue
                     return  # the file is cut off, or the camera gone
                 if packet is None:
                     return
                 for frame in frames:
-                    if frame.time is not None:
-                        start = frame.time if start is None else start
-                        time = max(time, float(frame.time - start))
+                    if time < 0:
+                        self.start, time = float(frame.time or 0), 0.0
+                    else:  # some have no times, or those of several files that were joined
+                        said = -1.0 if frame.time is None else float(frame.time) - self.start
+                        time = said if said > time else time + step
                     if frame.is_corrupt:
                         self.damaged.append(time)
                     else:
@@ -167,17 +181,25 @@ class Video:
             form = "avfoundation" if mac else "v4l2"
         elif address.lower().startswith("rtsp://"):
             options = {"rtsp_transport": "tcp"}
-        elif not self.live and not Path(address).is_file():
-            raise PosetalkError(f"no video at {shown(address)}: there is no such file")
+        elif not self.live:
+            if not Path(address).is_file():
+                raise PosetalkError(f"no video at {shown(address)}: there is no such file")
+            address = f"file:{Path(address).absolute()}"  # 12:30.mp4 is no address
         try:
             container = av.open(address, format=form, options=options, timeout=20.0)
         except (FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise PosetalkError(f"cannot open {shown(self.name)} as a video: {reason}") from None
-        if not container.streams.video:
+        if _moving(container) is None:
             container.close()
             raise PosetalkError(f"{shown(self.name)} holds no video; give a file with moving images")
         return container
+
+
+def _moving(container: Any) -> Any:
+    """The stream of a container that is a video; None where there is none, or only the cover of a record."""
+    covers = av.stream.Disposition.attached_pic
+    return next((stream for stream in container.streams.video if not stream.disposition & covers), None)
 
 
 def _upright(frame: Any) -> Pixels:

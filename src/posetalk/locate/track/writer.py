@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,11 +15,11 @@ from posetalk.atomic_files import whole_file
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import Pixels
-from posetalk.locate.track.video import Video
+from posetalk.locate.track.video import USUAL_RATE, Video
 from posetalk.types import Poses
 
-CLOCK = Fraction(1, 90_000)  # seconds of a tick: MPEG's own
-USUAL_RATE = 25  # frames a second, where the video does not say
+CLOCKS = {"libx264": Fraction(1, 90_000), "mpeg4": Fraction(1, 60_000)}  # seconds of a tick
+PRIMING = 0.1  # seconds: sound is coded from a little before it is heard
 
 
 def write_video(
@@ -26,7 +27,7 @@ def write_video(
     video: Video,
     people: Iterable[tuple[int, tuple[int, ...], Poses]],
     limbs: Sequence[tuple[int, int]],
-) -> None:
+) -> tuple[str, ...]:
     """Write a video with people drawn in, its frames at the times of the original's.
 
     Args:
@@ -36,17 +37,21 @@ def write_video(
             out.
         limbs: Pairs of indices into the keypoints to join by lines.
 
+    Returns:
+        A sentence on each thing that the file does not hold.
+
     Raises:
         PosetalkError: The file cannot be written, or not in that form.
     """
     with whole_file(path) as part:
         try:
-            with av.open(str(part), "w", format=check_name(path)) as out:
-                _write(out, video, people, limbs)
+            with av.open(f"file:{part.absolute()}", "w", format=check_name(path)) as out:
+                missing = _write(out, video, people, limbs)
         except (av.error.FFmpegError, ValueError) as error:
             raise PosetalkError(
                 f"cannot write the video {path}: {error}; give a name that ends in .mp4"
             ) from None
+    return tuple(f"{sentence} {path}" for sentence in missing)
 
 
 def check_name(path: Path) -> str:
@@ -61,11 +66,11 @@ def check_name(path: Path) -> str:
     return forms[path.suffix.lower()]
 
 
-def _write(out: Any, video: Video, people: Iterable[Any], limbs: Sequence[tuple[int, int]]) -> None:
+def _write(out: Any, video: Video, people: Iterable[Any], limbs: Sequence[tuple[int, int]]) -> list[str]:
     rows = iter(people)
     row = next(rows, None)
     stream: Any = None
-    sound = _Sound(out, video)
+    sound, other_sizes = _Sound(out, video), 0
     for frame in video:
         image = frame.image
         if row is not None and row[0] == frame.index:
@@ -76,14 +81,20 @@ def _write(out: Any, video: Video, people: Iterable[Any], limbs: Sequence[tuple[
             stream = _stream(out, image, video)
             sound.start()
         if image.shape[:2] != (stream.height, stream.width):
-            continue  # a video may change its size; a file cannot
+            other_sizes += 1  # a video may change its size; a file cannot
+            continue
         drawn = av.VideoFrame.from_ndarray(image, format="rgb24")
-        drawn.time_base, drawn.pts = CLOCK, round(frame.time / CLOCK)
+        drawn.time_base = stream.codec_context.time_base
+        drawn.pts = round(frame.time / drawn.time_base)
         sound.until(frame.time)
         out.mux(stream.encode(drawn))
     if stream is not None:
         out.mux(stream.encode())
         sound.until(float("inf"))
+    notes = ["its kind of sound cannot be kept in"] if sound.left_out else []
+    return notes + (
+        [f"{other_sizes} frames have another size than the first and are not in"] if other_sizes else []
+    )
 
 
 def _stream(out: Any, image: Pixels, video: Video) -> Any:
@@ -91,7 +102,8 @@ def _stream(out: Any, image: Pixels, video: Video) -> Any:
     stream = out.add_stream(codec, rate=video.rate() or USUAL_RATE)
     stream.height, stream.width = image.shape[:2]
     stream.pix_fmt = "yuv420p"
-    stream.time_base = stream.codec_context.time_base = CLOCK
+    stream.time_base = stream.codec_context.time_base = CLOCKS[codec]
+    stream.codec_context.sample_aspect_ratio = video.pixel_shape()
     if codec == "mpeg4":
         stream.bit_rate = 8_000_000
     return stream
@@ -103,32 +115,60 @@ def _even(image: Pixels) -> Pixels:
 
 
 class _Sound:
-    """Copies the sound of a video file, as it is."""
+    """Copies the sound of a video file, as it is. left_out: whether the form cannot hold it."""
 
     def __init__(self, out: Any, video: Video) -> None:
-        self._out = out
-        self._source = video.open_sound()
-        self._stream: Any = None
+        self._out, self._video = out, video
         self._packets: Iterator[Any] = iter(())
         self._next: Any = None
+        self.left_out = False
 
     def start(self) -> None:
-        if self._source is not None:
-            sound = self._source.streams.audio[0]
-            try:
-                self._stream = self._out.add_stream_from_template(sound)
-            except (ValueError, av.error.FFmpegError):  # of a kind that the form cannot hold
-                self._source = None
-                return
-            self._packets = (packet for packet in self._source.demux(sound) if packet.dts is not None)
-            self._next = next(self._packets, None)
+        """Once the first frame was read."""
+        if (source := self._video.open_sound()) is None:
+            return
+        if not _holds(self._out.format.name, self._video):
+            self.left_out = True
+            source.close()
+            return
+        stream = self._out.add_stream_from_template(source.streams.audio[0])
+        self._packets = _heard(source, stream, self._video.start)
+        self._next = next(self._packets, None)
 
     def until(self, time: float) -> None:
         """Copy what is heard up to a time in seconds."""
         while self._next is not None and float(self._next.dts * self._next.time_base) <= time:
-            self._next.stream = self._stream
             self._out.mux(self._next)
-            try:
-                self._next = next(self._packets, None)
-            except av.error.FFmpegError:  # the file is cut off
-                self._next = None
+            self._next = next(self._packets, None)
+
+
+def _holds(form: str, video: Video) -> bool:
+    """Whether a form of file can hold the sound of a video; of some kinds this shows at the end of a file only."""
+    try:
+        with video.open_sound() as source, av.open(io.BytesIO(), "w", format=form) as trial:
+            stream = trial.add_stream_from_template(source.streams.audio[0])
+            for packet in _heard(source, stream, 0.0):
+                trial.mux(packet)
+                break
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
+
+
+def _heard(source: Any, stream: Any, start: float) -> Iterator[Any]:
+    """The packets of a file's sound for `stream`, with times counted from `start`, as those of frames."""
+    sound, last = source.streams.audio[0], None
+    try:
+        for packet in source.demux(sound):
+            if packet.dts is None or packet.pts is None:
+                continue
+            shift = round(start / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            if packet.pts * packet.time_base >= -PRIMING and (last is None or packet.dts > last):
+                last = packet.dts
+                packet.stream = stream
+                yield packet
+    except av.error.FFmpegError:  # the file is cut off
+        return
+    finally:
+        source.close()
