@@ -54,8 +54,8 @@ class Tracker:
         self._tracks = {i: track for i, track in self._tracks.items() if time - track.time <= PATIENCE}
         scores = np.ones(len(poses)) if poses.box_scores is None else poses.box_scores
         ids: list[int | None] = [None] * len(poses)
-        for group, least in ((scores >= SURE, LEAST), (scores < SURE, LEAST_UNSURE)):
-            group = np.flatnonzero(group)
+        for chosen, least in ((scores >= SURE, LEAST), (scores < SURE, LEAST_UNSURE)):
+            group = np.flatnonzero(chosen)
             free = [i for i in self._tracks if i not in ids]
             for row, column in self._pairs(poses, group, free, time, least):
                 ids[group[row]] = free[column]
