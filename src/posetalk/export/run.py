@@ -117,7 +117,7 @@ def _export(network: PoseNetwork, name: str) -> onnx.ModelProto:
             torch.onnx.export(
                 network,
                 given,
-                file,  # a file in memory, which is documented
+                file,
                 input_names=list(INPUTS),
                 output_names=list(OUTPUTS),
                 dynamic_axes={value: {0: "people"} for value in (*INPUTS, *OUTPUTS)},
