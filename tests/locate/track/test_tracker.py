@@ -81,3 +81,10 @@ def test_ids_are_distinct_and_come_again_from_what_was_written(
             assert again.update(poses, time) == ids  # as if it had never stopped
         elif known:
             again.follow(poses.some([j for j, i in enumerate(ids) if i is not None]), list(known), time)
+
+
+def test_an_unsure_one_who_is_little_alike_is_nobody() -> None:
+    for x, score, expected in ((100, 0.9, 1), (125, 0.9, 1), (125, 0.3, None)):
+        tracker = Tracker()
+        assert tracker.update(people((100, 50, 0.9, 0)), 0.0) == [1]
+        assert tracker.update(people((x, 50, score, 1)), 0.04) == [expected]

@@ -15,8 +15,8 @@ from posetalk.types import Floats, Poses
 
 # The numbers were chosen on people of COCO train2017 moved over a background, see benchmarks/video.py.
 SURE = 0.4  # people with a lower box score only go on being somebody
-LEAST = 0.25  # of overlap and likeness, on average, for two to be one person
-LEAST_UNSURE = 0.5  # the same for an unsure one, who may be a part of somebody
+LEAST = 0.15  # of overlap and likeness, on average, for two to be one person
+LEAST_UNSURE = 0.4  # the same for an unsure one, who may be a part of somebody
 REACH = 0.2  # how far a keypoint is off and half alike, in square roots of the box's area
 DRIFT = 0.5  # how much more for each second out of sight
 PATIENCE = 1.0  # seconds that somebody may be out of sight
@@ -103,7 +103,7 @@ class Tracker:
                 likeness[row, column] = (overlap + (alike * weights).sum() / weights.sum()) / 2
         rows, columns = linear_sum_assignment(-likeness)
         return [
-            (r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if likeness[r, c] >= LEAST
+            (r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if likeness[r, c] >= least
         ]
 
 
