@@ -20,7 +20,7 @@ FOLDER = Path(str(files("posetalk").joinpath("bundled")))
 
 def test_it_is_small_has_a_card_and_names_no_path() -> None:
     assert sum(f.stat().st_size for f in FOLDER.iterdir()) < 60e6
-    assert {f.suffix for f in FOLDER.iterdir()} <= {".safetensors", ".json", ".jinja", ".md", ""}
+    assert {f.suffix for f in FOLDER.iterdir()} <= {".safetensors", ".onnx", ".json", ".jinja", ".md", ""}
     assert "LSPET" in (FOLDER / "README.md").read_text()
     for file in FOLDER.glob("*config.json"):
         assert "/tmp" not in file.read_text() and "/home" not in file.read_text()

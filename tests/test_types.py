@@ -129,6 +129,7 @@ def test_found_keypoints_as_coco_results() -> None:
         "category_id": 1,
         "keypoints": [0, 1, 0.5, 2, 3, 0.5, 4, 5, 0.5],
         "score": 0.5,
+        "bbox": [0, 0, 5, 5],
     }
     assert second["keypoints"][:2] == [6, 7]
 

@@ -36,7 +36,7 @@ from posetalk.write.samples.sample import read_samples
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 SERVE = Path(__file__).parents[3] / "runs" / "serve_smollm2.py"
-PICTURES, WORDS = 8, 64
+PICTURES, WORDS = 8, 96
 ASK = "Say in two short sentences what the people in this photo do and how they hold their bodies."
 SCREENED = ("leak", "contradicted", "guess", "mismatch", "duplicate", "near-duplicate")
 pytestmark = [
