@@ -17,7 +17,7 @@ test: .venv/dev
 
 # About 40 minutes on two cores, ten of them at the size 1b, and 20 GB; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
 bench: .venv/dev
-	for one in locate limit crowd training; do $(BIN)/python -m benchmarks.$$one || exit; done
+	for one in locate limit crowd engine training; do $(BIN)/python -m benchmarks.$$one || exit; done
 	test -z "$(ANNOTATIONS)" || $(BIN)/python -m benchmarks.scoring --annotations "$(ANNOTATIONS)"
 
 # The wheel as a user gets it, without extras, outside the checkout: every command works or names its extra.

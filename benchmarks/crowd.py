@@ -2,9 +2,9 @@
 
     python -m benchmarks.crowd [--pictures 1000]
 
-The bundled model. The folder is made from the photo `camera` that scikit-image carries, 640 x 480 JPEGs, one box each;
-`one by one` is `set_image` and `locate` a picture, `together` is `locate_all`, in turns over parts of the folder.
-Memory is the process's resident size.
+The bundled model, in ONNX Runtime and in torch. The folder is made from the photo `camera` that scikit-image carries,
+640 x 480 JPEGs, one box each; `one by one` is `set_image` and `locate` a picture, `together` is `locate_all`, in turns
+over parts of the folder; both in ONNX Runtime, and `locate_all` in torch. Memory is the process's resident size.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,9 +42,13 @@ def crowd(photo: np.ndarray) -> tuple[list[list[str]], dict[str, object]]:
     def ask(localizer: Localizer) -> Callable[[], object]:
         return lambda: localizer.set_image(photo).locate(boxes)
 
+    ways: list[dict[str, Any]] = [{"readout": "point", "engine": "onnx"}]
+    ways += [{"readout": readout, "engine": "torch"} for readout in ("point", "digits")]
     sides = {
-        f"{readout}, {batch} at a time": ask(Localizer.from_pretrained(readout=readout, batch_size=batch))
-        for readout in ("point", "digits")
+        f"{way['readout']}, {way['engine']}, {batch} at a time": ask(
+            Localizer.from_pretrained(**way, batch_size=batch)
+        )
+        for way in ways
         for batch in (1, 8, 16)
     }
     found = in_turns(sides, 3)
@@ -52,9 +57,9 @@ def crowd(photo: np.ndarray) -> tuple[list[list[str]], dict[str, object]]:
 
 
 def folder(photo: np.ndarray, count: int) -> tuple[list[list[str]], dict[str, object]]:
-    localizer = Localizer.from_pretrained()
+    localizer, other = (Localizer.from_pretrained(engine=engine) for engine in ("onnx", "torch"))
     box = [Box(60, 0, 345, 452)]
-    speeds: dict[str, list[float]] = {"one by one": [], "together": []}
+    speeds: dict[str, list[float]] = {"one by one": [], "together": [], "together, torch": []}
     memory = []
     with tempfile.TemporaryDirectory() as made:
         rng = np.random.default_rng(0)
@@ -64,6 +69,7 @@ def folder(photo: np.ndarray, count: int) -> tuple[list[list[str]], dict[str, ob
         files = sorted(Path(made).iterdir())
         for start in range(0, count, 2 * PART):
             some, others = files[start : start + PART], files[start + PART : start + 2 * PART]
+            others = others or some
             begun = time.perf_counter()
             for file in some:
                 localizer.set_image(file).locate(box)
@@ -71,6 +77,9 @@ def folder(photo: np.ndarray, count: int) -> tuple[list[list[str]], dict[str, ob
             for _ in localizer.locate_all((file, box) for file in others):
                 pass
             ended = time.perf_counter()
+            for _ in other.locate_all((file, box) for file in others):
+                pass
+            speeds["together, torch"].append(len(others) / (time.perf_counter() - ended))
             speeds["one by one"].append(len(some) / (between - begun))
             speeds["together"].append(len(others) / (ended - between))
             memory.append(resident())

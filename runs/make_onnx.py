@@ -5,7 +5,7 @@
 Three files are written into the model's folder: image.onnx encodes crops of people, question.onnx reads questions,
 point.onnx points (`posetalk.model.pointing` says what goes in and comes out). They hold the graphs alone: the weights
 are read from model.safetensors, as they lie there, and computed with in float32. The same model gives the same bytes.
-Needs the package onnx (1.23.2), which posetalk itself does not.
+Needs the extra `onnx`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper
 
+from posetalk.inputs import content_of
 from posetalk.model.files import conversation, load
+from posetalk.model.fingerprint import write_sums
 from posetalk.model.pointing import ImageEncoder, KeypointPointer, QuestionReader, eager_attention
 from posetalk.model.posellm import PoseLLM
 from posetalk.prompt.conversation import Conversation
@@ -171,9 +173,11 @@ def main() -> None:
         fold_padding(graph)
         graph = without_constants(graph)
         share_weights(graph, folder / WEIGHTS)
+        helper.set_model_props(graph, {"weights": content_of(folder / WEIGHTS).digest})
         data = graph.SerializeToString(deterministic=True)
         (folder / name).write_bytes(data)
         print(f"{folder / name}: {len(data):,} bytes")
+    write_sums(folder)
 
 
 if __name__ == "__main__":

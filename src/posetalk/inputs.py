@@ -20,7 +20,7 @@ from posetalk.resources import BUNDLED
 
 # The files of a model's folder that are loaded; card, log and checkpoints beside them may change.
 _MODEL_PATTERNS = (
-    *("*.safetensors", "*.safetensors.index.json", "*config.json"),
+    *("*.safetensors", "*.safetensors.index.json", "*.onnx", "*config.json"),
     *("*token*.json", "vocab*", "merges.txt", "*.model", "*chat_template*"),
 )
 _LARGE_FILE = 2**24  # bytes; larger files are read once in a process

@@ -470,9 +470,9 @@ class LocateSettings(Settings):
     min_score: float | None = Field(default=None, ge=0, le=1)
     """The detector's people with a lower score are left out; None for the detector's own."""
     max_people: int | None = Field(default=None, ge=1)
-    """At most so many people a image, the surest; None for all."""
+    """At most so many people an image, the surest; None for all."""
     largest: bool = False
-    """Only the largest person of a image."""
+    """Only the largest person of an image."""
     readout: Readout | None = None
     """Point at the place (`point`) or write its digits (`digits`); None for the model's own."""
     decoding: Literal["greedy", "expected"] = "expected"

@@ -23,6 +23,8 @@ from transformers import AutoTokenizer
 from posetalk import Box, Localizer, Poses, PosetalkError
 from posetalk.locate import decode
 from posetalk.locate.onnx_engine import settle
+from posetalk.model.files import load, save
+from posetalk.model.fingerprint import write_sums
 from posetalk.prompt.file_tokenizer import FileTokenizer
 from posetalk.resources import BUNDLED
 from posetalk.skeleton import load_skeleton, parse_keypoints
@@ -191,6 +193,29 @@ def test_damaged_files_are_told(name: str, tmp_path: Path) -> None:
     (folder / name).write_bytes(data)
     with pytest.raises(PosetalkError, match=r"get the model again|may be damaged"):
         Localizer.from_pretrained(folder, engine="onnx")
+
+
+@pytest.mark.parametrize("sums", [True, False])
+def test_graphs_of_other_weights_are_not_run(tmp_path: Path, sums: bool) -> None:
+    folder, file = tmp_path / "model", tmp_path / "model" / "model.safetensors"
+    shutil.copytree(BUNDLED, folder)
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    if sums:
+        write_sums(folder)
+    else:
+        (folder / "SHA256SUMS").unlink()
+    with pytest.raises(PosetalkError, match="made for other weights"):
+        Localizer.from_pretrained(folder)
+    Localizer.from_pretrained(folder, engine="torch")
+
+
+def test_a_saved_model_has_no_graphs_of_another(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(BUNDLED, folder)
+    save(*load("bundled"), folder)
+    assert not list(folder.glob("*.onnx")) and Localizer.from_pretrained(folder).engine == "torch"
 
 
 def test_it_works_where_torch_is_not_installed(tmp_path: Path) -> None:

@@ -10,12 +10,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from posetalk.model.fingerprint import GRAPHS
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout
 from posetalk.skeleton import Keypoint
 from posetalk.types import Floats
-
-GRAPHS = ("image.onnx", "question.onnx", "point.onnx")  # a model's ONNX form, beside its weights
 
 
 def has_graphs(folder: Path) -> bool:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from posetalk.errors import PosetalkError
-from posetalk.locate.engine import GRAPHS, Answers, has_graphs
-from posetalk.model.fingerprint import check_sums
+from posetalk.inputs import content_of
+from posetalk.locate.engine import Answers, has_graphs
+from posetalk.model.fingerprint import GRAPHS, check_sums
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.file_tokenizer import FileTokenizer
 from posetalk.prompt.wording import Wording
@@ -25,6 +26,7 @@ from posetalk.settings import CropSettings, Readout
 from posetalk.skeleton import Keypoint
 from posetalk.types import Floats
 
+WEIGHTS = "model.safetensors"
 UNSEEN = -3e4  # added to attention scores
 REFINEMENT_STEPS = 3  # of `settle`
 Array = npt.NDArray[np.float32]
@@ -78,6 +80,10 @@ class OnnxEngine:
         try:
             config = json.loads((folder / "config.json").read_bytes())
             self._image, self._question, self._point = (_session(folder / name, threads) for name in GRAPHS)
+            made_for = {
+                s.get_modelmeta().custom_metadata_map["weights"]
+                for s in (self._image, self._question, self._point)
+            }
             self.readout: Readout = config["readout"]
             self.trained_keypoints = tuple(config["keypoints"] or ())
             self.context: int | None = config["text_config"]["max_position_embeddings"]
@@ -86,6 +92,8 @@ class OnnxEngine:
             raise PosetalkError(
                 f"cannot load the model from {folder}: {error}; get the model again"
             ) from None
+        if made_for != {content_of(folder / WEIGHTS).digest}:
+            raise PosetalkError(f"the ONNX form in {folder} was made for other weights; use engine='torch'")
         self.crop = CropSettings.check(config["crop"] or {}, "the model's crop")
         words = Wording.check(config["wording"] or {}, "the model's wording")
         self.conversation = Conversation(FileTokenizer(folder), words, image, tokens, image + 1)

@@ -10,7 +10,12 @@ from posetalk.errors import PosetalkError
 from posetalk.inputs import content_of, contents_of, mark_of, model_files
 
 SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
-_LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.safetensors)")
+GRAPHS = (
+    "image.onnx",
+    "question.onnx",
+    "point.onnx",
+)  # a model's ONNX form, which reads the weights beside it
+_LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.(?:safetensors|onnx))")
 
 
 def weights_fingerprint(folder: Path) -> str:
@@ -26,13 +31,15 @@ def model_of(folder: Path) -> str:
 
 
 def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS of the weights in a folder. Raises PosetalkError: it cannot be written."""
-    files = sorted(Path(folder).glob("*.safetensors"))
+    """Write SHA256SUMS of the weights and graphs in a folder. Raises PosetalkError: it cannot be written."""
+    files = sorted(
+        [*Path(folder).glob("*.safetensors"), *(p for n in GRAPHS if (p := Path(folder) / n).is_file())]
+    )
     write_text(folder / SUMS, "".join(f"{content_of(file).digest}  {file.name}\n" for file in files))
 
 
 def check_sums(folder: Path, what: str) -> None:
-    """Raises PosetalkError: weights that are not those of the folder's SHA256SUMS, where it has one."""
+    """Raises PosetalkError: weights or graphs that are not those of the folder's SHA256SUMS, where it has one."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
