@@ -11,6 +11,11 @@ BUNDLED = Path(str(files("posetalk").joinpath("bundled")))  # the folder of the 
 BUNDLED_DETECTOR = Path(str(files("posetalk").joinpath("bundled_detector", "nanodet.onnx")))
 
 
+def model_path(name: str | Path) -> str:
+    """A folder or hub id; `bundled` is the model that comes with the package."""
+    return str(BUNDLED if str(name) == "bundled" else name)
+
+
 def resource_text(path: str) -> str:
     """The text of a file of the package, such as `skeletons/coco17.toml`."""
     return files("posetalk").joinpath(*path.split("/")).read_text(encoding="utf-8")

@@ -452,12 +452,8 @@ class EvaluateSettings(Settings):
     """What runs the model, torch or ONNX Runtime (`onnx`); None for ONNX Runtime where it can."""
 
 
-class LocateSettings(Settings):
-    """What was asked of a folder of images; images may be added to a resumed run, nothing else may change."""
-
-    renamed: ClassVar[Mapping[str, str]] = {
-        "flip": "flip_test",
-    }
+class PeopleSettings(Settings):
+    """What is asked of images or videos: whom to find, and what of them."""
 
     model: ModelName
     """A folder or hub id of a PoseLLM, or `bundled`."""
@@ -465,8 +461,6 @@ class LocateSettings(Settings):
     """What is looked for, "name: description" each."""
     detector: ModelName | None = None
     """A detector of people, `bundled`, a folder or a hub id; None for given boxes, or one person in the whole image."""
-    boxes: LocalPath | None = None
-    """A file with the people's boxes (COCO results)."""
     min_score: float | None = Field(default=None, ge=0, le=1)
     """The detector's people with a lower score are left out; None for the detector's own."""
     max_people: int | None = Field(default=None, ge=1)
@@ -483,3 +477,14 @@ class LocateSettings(Settings):
     """Number format of the language model's weights; None for float32 on a CPU and bfloat16 elsewhere."""
     engine: Literal["torch", "onnx"] | None = None
     """What runs the model, torch or ONNX Runtime (`onnx`); None for ONNX Runtime where it can."""
+
+
+class LocateSettings(PeopleSettings):
+    """What was asked of a folder of images; images may be added to a resumed run, nothing else may change."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "flip": "flip_test",
+    }
+
+    boxes: LocalPath | None = None
+    """A file with the people's boxes (COCO results)."""

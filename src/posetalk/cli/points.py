@@ -147,7 +147,7 @@ def locate(
         image = Path(images[0])
         prepare_for_models()
         from posetalk.cli.people_table import show_people
-        from posetalk.detect.detector import Detector
+        from posetalk.detect.detector import load_detector
         from posetalk.locate.localizer import Localizer
         from posetalk.locate.people_file import people_of_image
 
@@ -157,11 +157,7 @@ def locate(
             **of_model,
             detector=None
             if box or boxes or whole_image
-            else Detector.from_pretrained(
-                detector or "bundled",
-                **selection,
-                threads=threads if detector in (None, "bundled") else None,
-            ),
+            else load_detector(detector or "bundled", threads, **selection),
         )
         poses = locate_one(
             localizer,

@@ -124,6 +124,20 @@ def check_selection(min_score: float | None, max_people: int | None) -> None:
         raise PosetalkError(f"max_people is a whole number, 1 or more, not {max_people!r}")
 
 
+def load_detector(
+    name: str | Path,
+    threads: int | None = None,
+    min_score: float | None = None,
+    max_people: int | None = None,
+    largest: bool = False,
+) -> Detector:
+    """`Detector.from_pretrained` with the threads of a whole run, which the bundled network alone takes."""
+    threads = threads if str(name) == "bundled" else None
+    return Detector.from_pretrained(
+        name, min_score=min_score, max_people=max_people, largest=largest, threads=threads
+    )
+
+
 def _pretrained(name: str) -> Network:
     try:
         from posetalk.detect.pretrained import PretrainedDetector

@@ -22,8 +22,9 @@ from posetalk.export.metadata import describe
 from posetalk.export.network import PoseNetwork
 from posetalk.export.precision import PRECISIONS, Precision, store
 from posetalk.locate.localizer import Localizer
-from posetalk.model.files import load, model_path
+from posetalk.model.files import load
 from posetalk.model.pointing import eager_attention
+from posetalk.resources import model_path
 from posetalk.skeleton import KeypointQuery, Skeleton, load_skeleton
 
 OPSET = 17  # of 2022: older runtimes read it too

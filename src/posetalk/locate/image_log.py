@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
 from posetalk.errors import PosetalkError, shown
 from posetalk.inputs import Content, content_of
+from posetalk.locate.line_log import LineLog
 from posetalk.types import PoseImage
 
 
@@ -19,7 +19,7 @@ class _ImageLine(msgspec.Struct, frozen=True):
     content: Content
 
 
-class ImageLog:
+class ImageLog(LineLog[_ImageLine]):
     """Appends a line to pictures.jsonl for each image before it is read.
 
     Raises:
@@ -27,20 +27,8 @@ class ImageLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._known = path, dict[int, Content]()
-        try:
-            self._file = path.open("a+b")
-            self._file.seek(0)
-            data = self._file.read()
-            complete = data.rfind(b"\n") + 1
-            self._file.truncate(complete)  # without a line that was cut off
-            for line in msgspec.json.Decoder(_ImageLine).decode_lines(data[:complete]):
-                self._known[line.image_id] = line.content
-        except OSError as error:
-            raise self._write_error(error) from None
-        except (ValueError, RecursionError) as error:
-            self._file.close()
-            raise PosetalkError(f"{path} is damaged: {error}; choose another folder") from None
+        super().__init__(path, _ImageLine)
+        self._known = {line.image_id: line.content for line in self.before}
 
     def check_unchanged(self, answered: Iterable[PoseImage]) -> None:
         """Check that images with predictions still have the content that was logged. An image that is gone passes.
@@ -72,22 +60,7 @@ class ImageLog:
 
     def _write(self, image: PoseImage, content: Content) -> None:
         self._known[image.id] = content
-        try:
-            self._file.write(msgspec.json.encode(_ImageLine(image.id, content)) + b"\n")
-            self._file.flush()
-        except OSError as error:
-            raise self._write_error(error) from None
-
-    def _write_error(self, error: OSError) -> PosetalkError:
-        return PosetalkError(
-            f"cannot write {self._path}: {error.strerror}; make room or choose another folder, what is there is kept"
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.write(_ImageLine(image.id, content))
 
 
 def _content(path: Path, before: Content | None) -> Content | None:

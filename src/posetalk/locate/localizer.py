@@ -24,7 +24,7 @@ from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, as_list, chec
 from posetalk.locate.people import each_once, with_people
 from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.prompt.conversation import Conversation
-from posetalk.resources import BUNDLED
+from posetalk.resources import model_path
 from posetalk.settings import Dtype, Readout
 from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints
 from posetalk.types import Box, Floats, Poses, frozen_array
@@ -174,7 +174,7 @@ class Localizer:
                     )
                 from posetalk.locate.onnx_engine import OnnxEngine
 
-                runs = OnnxEngine(_folder(name), threads)
+                runs = OnnxEngine(model_path(name), threads)
             case "torch":
                 try:
                     from posetalk.locate.torch_engine import TorchEngine
@@ -626,11 +626,7 @@ def _engine_for(
         return "torch"
     if device_map is not None or not _is_float32(dtype) or readout == "digits":
         return "torch"
-    return "onnx" if has_graphs(_folder(name)) else "torch"
-
-
-def _folder(name: str | Path) -> Path:
-    return BUNDLED if str(name) == "bundled" else Path(name)
+    return "onnx" if has_graphs(Path(model_path(name))) else "torch"
 
 
 def _is_float32(dtype: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import msgspec
 import numpy as np
@@ -15,6 +14,7 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.detections import DetectedBox, Detections
 from posetalk.inputs import content_of
 from posetalk.locate.image_log import ImageLog
+from posetalk.locate.line_log import LineLog
 from posetalk.locate.predictions import readable
 from posetalk.messages import track
 from posetalk.resources import BUNDLED_DETECTOR
@@ -28,7 +28,7 @@ class _PeopleLine(msgspec.Struct, frozen=True):
     scores: list[float]
 
 
-class PeopleLog:
+class PeopleLog(LineLog[_PeopleLine]):
     """Appends a line to people.jsonl for each image that was searched.
 
     Attributes:
@@ -39,43 +39,20 @@ class PeopleLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self.known = path, dict[int, People]()
+        super().__init__(path, _PeopleLine)
+        self.known: dict[int, People] = {}
         try:
-            self._file = path.open("a+b")
-            self._file.seek(0)
-            data = self._file.read()
-            complete = data.rfind(b"\n") + 1
-            self._file.truncate(complete)  # without a line that was cut off
-        except OSError as error:
-            raise self._write_error(error) from None
-        try:
-            for line in msgspec.json.Decoder(_PeopleLine).decode_lines(data[:complete]):
+            for line in self.before:
                 boxes = tuple(Box(*box) for box in line.boxes)
                 self.known[line.image_id] = People(boxes, np.asarray(line.scores, np.float64))
-        except (ValueError, RecursionError) as error:
-            self._file.close()
+        except PosetalkError as error:  # numbers that are no box
+            self.close()
             raise PosetalkError(f"{path} is damaged: {error}; choose another folder") from None
 
     def add(self, image: PoseImage, people: People) -> None:
         """Write the people of an image."""
         boxes = [box.xywh for box in people.boxes]
-        line = _PeopleLine(image.id, readable(image.name), boxes, people.scores.tolist())
-        try:
-            self._file.write(msgspec.json.encode(line) + b"\n")
-            self._file.flush()
-        except OSError as error:
-            raise self._write_error(error) from None
-
-    def _write_error(self, error: OSError) -> PosetalkError:
-        return PosetalkError(
-            f"cannot write {self._path}: {error.strerror}; make room or choose another folder, what is there is kept"
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.write(_PeopleLine(image.id, readable(image.name), boxes, people.scores.tolist()))
 
 
 def detect_people(

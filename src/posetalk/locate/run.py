@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from posetalk.atomic_files import whole_file
-from posetalk.detect.detector import Detector
+from posetalk.detect.detector import Detector, load_detector
 from posetalk.detect.people import People
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
@@ -208,13 +208,7 @@ def locate_images(
             )
             jobs, source = partial(_jobs_of_file, files.images, people, faults), f"boxes {Path(boxes).name}"
         elif not whole_image:
-            finder = Detector.from_pretrained(
-                detector,
-                min_score=min_score,
-                max_people=max_people,
-                largest=largest,
-                threads=threads if str(detector) == "bundled" else None,
-            )
+            finder = load_detector(detector, threads, min_score, max_people, largest)
             found = out / "people.jsonl"
             jobs, source = (
                 partial(_jobs_of_people, files.images, finder, found, faults),

@@ -31,7 +31,7 @@ from posetalk.model.posellm import NEW_MODULES, PoseLLM, PoseLLMConfig, encode
 from posetalk.model.quantization import Bits, quantized
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.wording import Wording, wording
-from posetalk.resources import BUNDLED
+from posetalk.resources import model_path
 from posetalk.settings import CropSettings, ModelSettings
 
 
@@ -249,11 +249,6 @@ def load(
             f"{name} does not fit on the devices that are here; give a smaller dtype, more of them, or the CPU"
         )
     return model.eval(), tokenizer
-
-
-def model_path(name: str | Path) -> str:
-    """A folder or hub id; `bundled` is the model that comes with the package."""
-    return str(BUNDLED if str(name) == "bundled" else name)
 
 
 def named_weights(name: str | Path, folder: str | None = None) -> str:

@@ -21,12 +21,12 @@ from transformers import (
 
 from posetalk.errors import PosetalkError
 from posetalk.model.adapters import set_trainable, with_default_tuning
-from posetalk.model.files import conversation, load_part, make_config, model_path
+from posetalk.model.files import conversation, load_part, make_config
 from posetalk.model.machine import frozen_dtype
 from posetalk.model.parts import part_config
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
-from posetalk.resources import BUNDLED
+from posetalk.resources import BUNDLED, model_path
 from posetalk.settings import ModelSettings, TrainSettings
 from posetalk.skeleton import Keypoint
 from posetalk.train.steps import checkpoint_activations

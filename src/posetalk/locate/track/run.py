@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posetalk.detect.detector import Detector
+from posetalk.detect.detector import load_detector
 from posetalk.errors import PosetalkError, shown
 from posetalk.locate.localizer import Decoding, EngineName, Localizer
 from posetalk.locate.people_log import detector_content
@@ -135,6 +135,7 @@ def locate_video(
         decoding=decoding,
         flip_test=flip_test,
         dtype=dtype,
+        engine=engine,
     )
     sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
     with settings.claim(out, also={"sigma of the keypoints": sigmas, **detector_content(settings.detector)}):
@@ -151,13 +152,7 @@ def locate_video(
                 batch_size=batch_size,
                 detector=None
                 if whole_image
-                else Detector.from_pretrained(
-                    detector,
-                    min_score=min_score,
-                    max_people=max_people,
-                    largest=largest,
-                    threads=threads if str(detector) == "bundled" else None,
-                ),
+                else load_detector(detector, threads, min_score, max_people, largest),
             )
         model.questions(points)
         found = _follow(model, source, points, settings, out)
