@@ -355,6 +355,9 @@ class TrainSettings(Settings):
     """Share of the steps in which the learning rate rises."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Above 0, the exponential moving average of the weights is saved in place of those of the last step; a step keeps
+    this share of it. It does not work with FSDP."""
     bf16: bool | None = None
     """Mixed precision; None where the machine multiplies in bfloat16 itself."""
     language_model_dtype: Literal["float32", "bfloat16"] | None = None
