@@ -249,6 +249,10 @@ class ModelSettings(Settings):
     language_model: ModelName = ""
     """A folder or hub id that `AutoModelForCausalLM` knows. Needed to build a network, not to train a saved one
     further."""
+    question_encoder: ModelName = ""
+    """A folder or hub id of a text encoder that `AutoModel` knows, such as a sentence encoder: it reads the questions
+    in place of the language model, with `reading = "once"`. It stays frozen; what follows it is trained. Empty: the
+    language model reads."""
     connector: Literal["linear", "mlp"] = "mlp"
     """`linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained."""
     crop: CropSettings = CropSettings()

@@ -20,7 +20,7 @@ from posetalk.inputs import content_of
 from posetalk.locate.engine import Answers, has_graphs
 from posetalk.model.fingerprint import GRAPHS, check_sums
 from posetalk.prompt.conversation import Conversation
-from posetalk.prompt.file_tokenizer import FileTokenizer
+from posetalk.prompt.file_tokenizer import QUESTION_TOKENIZER, FileTokenizer, question_tokenizer
 from posetalk.prompt.wording import Wording
 from posetalk.settings import CropSettings, Readout
 from posetalk.skeleton import Keypoint
@@ -86,6 +86,7 @@ class OnnxEngine:
             }
             self.readout: Readout = config["readout"]
             self.trained_keypoints = tuple(config["keypoints"] or ())
+            reads_apart = config.get("question_config") is not None
             self.context: int | None = config["text_config"]["max_position_embeddings"]
             image, tokens = config["image_token_index"], config["image_seq_length"]
         except Exception as error:  # ONNX Runtime has errors of many kinds
@@ -96,7 +97,8 @@ class OnnxEngine:
             raise PosetalkError(f"the ONNX form in {folder} was made for other weights; use engine='torch'")
         self.crop = CropSettings.check(config["crop"] or {}, "the model's crop")
         words = Wording.check(config["wording"] or {}, "the model's wording")
-        self.conversation = Conversation(FileTokenizer(folder), words, image, tokens, image + 1)
+        questions = question_tokenizer(folder / QUESTION_TOKENIZER) if reads_apart else None
+        self.conversation = Conversation(FileTokenizer(folder), words, image, tokens, image + 1, questions)
 
     def encode(self, pixels: Array, *, points: bool) -> Crops:
         """See `Engine`."""

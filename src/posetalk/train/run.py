@@ -68,7 +68,7 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     if learned.again and arguments.process_index == 0:
         log.warning("note: %s", learned.warning)
     model.config.keypoints = learned.known
-    talk = conversation(model.config, tokenizer)
+    talk = conversation(model.config, tokenizer, model.question_tokenizer)
     losses = LossSettings(
         digit_ids=talk.answer.digits,
         digit_sigma=settings.digit_sigma,
