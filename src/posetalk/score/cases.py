@@ -23,7 +23,7 @@ def best_first(labels: Labels, xy: Floats, predictions: Sequence[Prediction]) ->
 def worst_by_cause(
     labels: Labels, xy: Floats, predictions: Sequence[Prediction]
 ) -> dict[str, tuple[QualitativeCase, ...]]:
-    """By cause a few of those people who lost most similarity by it, the worst first; causes without loss are absent."""
+    """By cause a few of those people who lost most similarity by it, the worst first; absent where nobody lost."""
     cases, own, cause = (
         _cases(labels, xy, predictions),
         keypoint_similarity(labels, xy),

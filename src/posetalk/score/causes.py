@@ -123,7 +123,7 @@ def causes_of(labels: Labels, xy: Floats) -> Indices:
 
 
 def causes(labels: Labels, xy: Floats) -> Causes | None:
-    """The tables of the places `xy`, (n, k, 2) px, nan for a person without prediction; None where nobody is labelled."""
+    """The tables of the places `xy`, (n, k, 2) px, nan for a person not found; None where nobody is labelled."""
     if not labels.people:
         return None
     cause, own = causes_of(labels, xy), keypoint_similarity(labels, xy)
