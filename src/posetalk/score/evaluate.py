@@ -124,7 +124,7 @@ def evaluate(
         intervals=_intervals(our_metrics, {"baseline": baseline_metrics, **other_metrics}),
         reliability=bins,
         calibration_error=error,
-        notes=(*report.notes, *_visible_notes(labels, visible)),
+        notes=(*report.notes, *_visible_notes(labels, visible), *_neighbour_notes(labels)),
         visible=_visible(labels, visible),
         per_keypoint=keypoint_rows(labels, xy, baseline_xy, seen),
         causes=causes(labels, xy),
@@ -252,4 +252,13 @@ def _visible_notes(labels: Labels, predicted: Floats) -> list[str]:
         return []
     return [
         "the labels do not tell seen keypoints from hidden ones: whether visible is told rightly is not known"
+    ]
+
+
+def _neighbour_notes(labels: Labels) -> list[str]:
+    images = [image.id for image, _ in labels.people]
+    if not images or len(set(images)) < len(images):
+        return []
+    return [
+        "one person is labelled in each image: among the causes a neighbour's joint counts as miss, not swap"
     ]

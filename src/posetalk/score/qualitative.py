@@ -64,7 +64,7 @@ def draw_cause(
 
     The keypoints of that cause are drawn strongly, with a dashed ring, and the others faintly.
     """
-    note = f"{_SIDES}; ringed: {cause}"
+    note = f"{_SIDES}; ringed: the keypoints of this cause"
     return _draw_page([_Section(cause.capitalize(), note, cases[:CASES_PER_KIND])], limbs)
 
 
