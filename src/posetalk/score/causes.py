@@ -104,8 +104,7 @@ def causes_of(labels: Labels, xy: Floats) -> Indices:
     own = keypoint_similarity(labels, xy)
     sigmas, mirror = labels.skeleton.sigmas, np.array(labels.skeleton.flip_order)
     mirrored_xy, mirrored_labelled = labels.xy[:, mirror], labels.labelled[:, mirror]
-    has_side = mirror != np.arange(len(mirror))
-    inverted = np.nan_to_num(similarity(xy, mirrored_xy, labels.area, sigmas)) * mirrored_labelled * has_side
+    inverted = np.nan_to_num(similarity(xy, mirrored_xy, labels.area, sigmas)) * mirrored_labelled
     swapped = np.zeros_like(own)
     image_ids = np.array([image.id for image, _ in labels.people])
     for i in range(len(own)):
