@@ -85,6 +85,12 @@ def test_a_wording_takes_the_side_of_the_point(text: str, name: str, asked: str,
     assert (point.name, point.sentence) == (asked, sentence)
 
 
+def test_arithmetic_may_use_the_other_side() -> None:
+    weights = {"{side} ear": 1.5, "{other side} ear": -0.5}
+    left, right = JOINTS["left ear"][0], JOINTS["right ear"][0]
+    assert labels.arithmetic(weights, "right earring", JOINTS)[0] == pytest.approx(1.5 * right - 0.5 * left)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -170,11 +176,11 @@ def test_the_area_under_the_curve_is_the_chance_of_the_right_order(
 
 
 def test_a_wording_is_compared_with_arithmetic_on_the_points_it_was_asked_for() -> None:
-    ours = answers([True, True, False], [0.9, 0.8, 0.7])
+    ours = answers([True, True, True], [0.9, 0.8, 0.7])
     more = [*answers([False] * 3, [0] * 3), scores.PointAnswer(0, "navel", 0, 0, 0.0, None, None)]
     made = scores.wording_score(ours, {"joints": more}, people=3)
-    assert made.found == pytest.approx(2 / 3) and made.score == pytest.approx(0.8)
-    assert made.leads["joints"] == made.interval and made.labels == 3
+    assert made.found == 1 and made.score == pytest.approx(0.8)
+    assert made.leads["joints"] == (1, 1) and made.labels == 3
 
 
 def test_wrong_sides_are_counted_for_feet_and_hands() -> None:
