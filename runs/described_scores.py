@@ -13,7 +13,7 @@ from posetalk.score.tables import number, span, table
 from posetalk.skeleton import swap_sides
 from posetalk.types import Floats
 
-NEAR = 0.1  # of the longer side of the box
+NEAR, NEARER = 0.1, 0.05  # of the longer side of the box; the labels are exact to about half of the second
 SIDED = {"feet": ("toe", "heel"), "hands": ("hand", "wrist", "finger", "thumb")}  # words of their points
 AVERAGE = "average place"
 
@@ -108,14 +108,16 @@ def by_name_table(columns: Mapping[str, Sequence[PointAnswer]], counts: Mapping[
 class WordingScore:
     """One wording of one model.
 
-    labels: points asked for; found: the share found, with its 95 % interval; leads: 95 % intervals of its lead over
-    each arithmetic on the same points; score: the mean; auroc: of the score, for found against not; wrong_sides: of
-    feet and of hands, of the points whose other side is labelled too: those that are nearer to the other side, and all.
+    labels: points asked for; found: the share found, with its 95 % interval; nearer: the share within 0.05; leads: 95 %
+    intervals of its lead over each arithmetic on the same points; score: the mean; auroc: of the score, for found
+    against not; wrong_sides: of feet and of hands, of the points whose other side is labelled too: those that are
+    nearer to the other side, and all.
     """
 
     labels: int
     found: float | None
     interval: tuple[float, float] | None
+    nearer: float | None
     leads: dict[str, tuple[float, float] | None]
     score: float | None
     auroc: float | None
@@ -123,7 +125,14 @@ class WordingScore:
 
     def row(self, model: str, way: str) -> list[str]:
         leads = ["" if name == way else span(lead) for name, lead in self.leads.items()]
-        cells = [number(self.found), span(self.interval), *leads, number(self.score), number(self.auroc)]
+        cells = [
+            number(self.found),
+            span(self.interval),
+            *leads,
+            number(self.nearer),
+            number(self.score),
+            number(self.auroc),
+        ]
         sides = [f"{wrong} of {count}" for wrong, count in self.wrong_sides.values()]
         return [model, way, str(self.labels), *cells, *sides]
 
@@ -142,6 +151,7 @@ def wording_score(
         labels=len(answers),
         found=share(answers),
         interval=interval(draws[:, 0]),
+        nearer=float(np.mean([a.error <= NEARER for a in answers])) if answers else None,
         leads={name: interval(draws[:, 0] - draws[:, i]) for i, name in enumerate(references, 1)},
         score=float(np.mean(scores)) if scores else None,
         auroc=auroc(answers),
@@ -186,7 +196,7 @@ def section(
     lines += [f"The share found within {NEAR} of the longer side of the person's box.", ""]
     lines += by_name_table(columns, counts)
     leads = [f"lead over {name}" for name in next(iter(given.values())).arithmetic]
-    head = ["model", "wording", "labels", "found", "95 %", *leads, "mean score", "AUROC"]
+    head = ["model", "wording", "labels", "found", "95 %", *leads, f"within {NEARER}", "mean score", "AUROC"]
     rows = [score.row(model, way) for model, ways in scores.items() for way, score in ways.items()]
     lines += ["", *table([*head, *(f"wrong sides: {group}" for group in SIDED)], rows), ""]
     lines.append("Intervals: 95 %, percentile bootstrap over people, 1,000 draws.")
