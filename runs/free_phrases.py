@@ -73,14 +73,15 @@ def tile(photo: np.ndarray, poses: Poses, index: int) -> Image.Image:
     return drawn
 
 
-def sheet(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
-    """A heading and its tiles below, for each row."""
-    heights = [_HEADING + -(-len(tiles) // PER_ROW) * (TILE[1] + _GAP) for _, tiles in rows]
+def sheet(rows: Sequence[tuple[str, str, Sequence[Image.Image]]]) -> Image.Image:
+    """A phrase, a note beside it and its tiles below, for each row."""
+    heights = [_HEADING + -(-len(tiles) // PER_ROW) * (TILE[1] + _GAP) for _, _, tiles in rows]
     page = Image.new("RGB", (PER_ROW * (TILE[0] + _GAP) + _GAP, sum(heights) + _GAP), "white")
     pen = ImageDraw.Draw(page)
     y = 0
-    for (title, tiles), height in zip(rows, heights, strict=True):
-        pen.text((_GAP, y + 7), title, fill="#12141a", font=font(19))
+    for (phrase, note, tiles), height in zip(rows, heights, strict=True):
+        pen.text((_GAP, y + 7), phrase, fill="#12141a", font=font(19))
+        pen.text((_GAP + 14 + font(19).getlength(phrase), y + 12), note, fill="#6a7080", font=font(13))
         for number, one in enumerate(tiles):
             row, column = divmod(number, PER_ROW)
             page.paste(one, (_GAP + column * (TILE[0] + _GAP), y + _HEADING + row * (TILE[1] + _GAP)))
@@ -114,10 +115,7 @@ def main() -> None:
         for index, phrase in enumerate(asked):
             tiles[phrase].append(tile(photo, poses, index))
     given.out.mkdir(parents=True, exist_ok=True)
-    rows = [
-        (f"{phrase}   refused: {refused[phrase]}" if phrase in refused else phrase, tiles[phrase])
-        for phrase in phrases
-    ]
+    rows = [(phrase, refused.get(phrase, ""), tiles[phrase]) for phrase in phrases]
     for start in range(0, len(rows), PHRASES_PER_SHEET):
         path = given.out / f"phrases_{start // PHRASES_PER_SHEET + 1:02d}.png"
         sheet(rows[start : start + PHRASES_PER_SHEET]).save(path)
