@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import track
-
 from runs.atlas.backdrop import Backdrops
 from runs.atlas.body import Anatomy
 from runs.atlas.fit import pose_bank

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-
 from runs.atlas.fit import LSPET_TRAINED
 
 PATCHES = 6  # tries to find a part of a photo without people

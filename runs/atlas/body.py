@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import anny
 import numpy as np
 import torch
+from runs.atlas.points import AtlasPoint
+from runs.atlas.rays import FAR, Surface
 from scipy import sparse
 
 from posetalk.errors import PosetalkError
-from runs.atlas.points import AtlasPoint
-from runs.atlas.rays import FAR, Surface
 
 SIDES = {
     "front": (0, -1, 0),
@@ -57,6 +57,11 @@ class Anatomy:
         self.skin = sparse.csr_matrix(
             (weights.ravel(), (rows, indices.ravel())), (len(weights), len(self.bones))
         )
+        corners = np.ones(self.faces.size, np.float32)
+        of_face = np.repeat(np.arange(len(self.faces)), 3)
+        self._meet = sparse.csr_matrix(
+            (corners, (self.faces.ravel(), of_face)), (len(weights), len(self.faces))
+        )
         self._surface = Surface(self.rest.vertices[0], self.faces)
 
     @property
@@ -98,6 +103,12 @@ class Anatomy:
         moves = self.skin @ np.concatenate([world.reshape(-1, 9), shifts], 1)
         skin = np.einsum("vij,vj->vi", moves[:, :9].reshape(-1, 3, 3), vertices) + moves[:, 9:]
         return skin.astype(np.float32), places
+
+    def normals(self, vertices: np.ndarray) -> np.ndarray:
+        """(v, 3) unit normals, the mean over the triangles that meet in a vertex, by area."""
+        a, b, c = (vertices[self.faces[:, k]] for k in range(3))
+        total = self._meet @ _cross(b - a, c - a)
+        return total / (np.sqrt((total**2).sum(1, keepdims=True)) + 1e-12)
 
     # ---- points
 
@@ -205,6 +216,12 @@ class Anatomy:
         found = np.sort(self._surface.cast(place[None], aims, THICK).distance)
         inside = found[found < FAR]
         return float(np.median(inside[: max(1, len(inside) // 2)])) if len(inside) else THICK
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n, 3) x (n, 3); numpy's own is slower."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from runs.atlas.regions import ARM, EYE, FOOT, HAND, HEAD, LEG, TRUNK, Regions
+from runs.atlas.regions import ARM, EYE, FOOT, HAND, HEAD, LEG, TRUNK
 
 SKIN = np.array(
     [[244, 208, 180], [226, 180, 148], [198, 146, 110], [150, 103, 72], [104, 70, 48], [70, 47, 34]], float
@@ -31,8 +30,8 @@ class Waves:
     """A smooth random field of places: a few sine waves of random direction, -1 to 1."""
 
     def __init__(self, rng: np.random.Generator, scale: float, count: int = 5) -> None:
-        self._to = rng.normal(size=(3, count)) * (2 * np.pi / scale / 1.7)
-        self._phase = rng.uniform(0, 2 * np.pi, count)
+        self._to = (rng.normal(size=(3, count)) * (2 * np.pi / scale / 1.7)).astype(np.float32)
+        self._phase = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
         return np.sin(places @ self._to + self._phase).mean(1) * 1.4

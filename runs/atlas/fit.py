@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from runs.atlas.body import Anatomy
+from runs.atlas.poses import HIGHEST, LOWEST, NAMES, SPREAD, Joints, PoseBank, rotation
 
 from posetalk.formats.dataset import read_people
 from posetalk.skeleton import load_skeleton
-from runs.atlas.body import Anatomy
-from runs.atlas.poses import HIGHEST, LOWEST, NAMES, SPREAD, Joints, PoseBank, rotation
 
 NAMES_2D = (*load_skeleton("coco17").names, "neck", "head top")
 LSPET_TRAINED = 8300  # images with higher numbers are held out

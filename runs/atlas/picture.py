@@ -6,7 +6,6 @@ from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-
 from runs.atlas.backdrop import Backdrops
 from runs.atlas.dress import Places, colours
 from runs.atlas.scene import Scene, Studio
@@ -45,36 +44,26 @@ def lit(studio: Studio, scene: Scene, rng: np.random.Generator) -> tuple[np.ndar
     """Colours (size, size, 3) of the people, and which pixels they take (size, size)."""
     size = scene.camera.size
     shown = np.flatnonzero(scene.hits.face >= 0)
-    colour = np.zeros((size * size, 3))
-    if len(shown):
-        faces = len(studio.anatomy.faces)
-        owner, face = np.divmod(scene.hits.face[shown], faces)
-        weights = scene.hits.weights[shown]
-        corners = studio.anatomy.faces[face]
-        vertices = len(scene.people[0].vertices)
-        mix = lambda values: np.einsum("nk,nkj->nj", weights, values)  # noqa: E731
-        normals = mix(scene.normals[corners + (owner * vertices)[:, None]])
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
-        r = studio.regions
-        rest = mix(studio.anatomy.rest.vertices[0][corners].astype(float))
-        at = Places(
-            r.part[corners[:, 0]],
-            (weights * r.along[corners]).sum(1),
-            (weights * r.scalp[corners]).sum(1),
-            rest,
-        )
-        base = np.zeros((len(shown), 3))
-        for number, person in enumerate(scene.people):
-            mine = owner == number
-            if mine.any():
-                base[mine] = colours(
-                    person.look, Places(at.part[mine], at.along[mine], at.scalp[mine], rest[mine])
-                )
-        places = mix(
-            np.concatenate([one.vertices for one in scene.people])[corners + (owner * vertices)[:, None]]
-        )
-        colour[shown] = base * _light(scene, places, normals, rng)
+    colour = np.zeros((size * size, 3), np.float32)
+    places = np.empty((len(shown), 3), np.float32)
+    normals, base = np.empty_like(places), np.empty_like(places)
+    owner, face = np.divmod(scene.hits.face[shown], len(studio.anatomy.faces))
+    r, rest = studio.regions, studio.anatomy.rest.vertices[0]
+    for number, person in enumerate(scene.people):
+        mine = owner == number
+        weights, corners = scene.hits.weights[shown[mine]], studio.anatomy.faces[face[mine]]
+        places[mine], normals[mine] = (_mix(weights, v, corners) for v in (person.vertices, person.normals))
+        along, scalp = (_mix(weights, v[:, None], corners)[:, 0] for v in (r.along, r.scalp))
+        at = Places(r.part[corners[:, 0]], along, scalp, _mix(weights, rest, corners))
+        base[mine] = colours(person.look, at)
+    normals /= np.sqrt((normals**2).sum(1, keepdims=True)) + 1e-9
+    colour[shown] = base * _light(scene, places, normals, rng)
     return colour.reshape(size, size, 3), (scene.hits.face >= 0).reshape(size, size)
+
+
+def _mix(weights: np.ndarray, values: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Values of vertices (v, k) at places in triangles, (n, k)."""
+    return sum(weights[:, [k]] * values[corners[:, k]] for k in range(3))
 
 
 def _light(scene: Scene, places: np.ndarray, normals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -88,8 +77,7 @@ def _light(scene: Scene, places: np.ndarray, normals: np.ndarray, rng: np.random
         blocked = scene.surface.cast(starts, np.tile(sun, (len(towards), 1)), 4.0).face >= 0
         falling[towards[blocked]] *= rng.uniform(0.1, 0.5)
     sky = rng.uniform(0.3, 0.65) * (0.75 + 0.25 * normals[:, 2])
-    back = (places - scene.camera.eye) / np.linalg.norm(places - scene.camera.eye, axis=1, keepdims=True)
-    shine = np.clip(normals @ (sun - back.mean(0)) / 1.8, 0, 1) ** 12 * rng.uniform(0, 0.25)
+    shine = np.clip(normals @ (sun - scene.camera.axes[2]) / 1.9, 0, 1) ** 12 * rng.uniform(0, 0.25)
     warm = 1 + rng.normal(size=3) * 0.06
     strength = rng.uniform(0.4, 0.85)
     return sky[:, None] * (1 + rng.normal(size=3) * 0.04) + (strength * falling + shine)[:, None] * warm
@@ -110,7 +98,7 @@ def photo(colour: np.ndarray, rng: np.random.Generator) -> Image.Image:
         )
     )
     noise = rng.uniform(0, 9) if rng.random() < 0.7 else 0
-    noisy = np.asarray(shot, np.float32) + rng.normal(size=colour.shape).astype(np.float32) * noise
+    noisy = np.asarray(shot, np.float32) + rng.standard_normal(colour.shape, np.float32) * noise
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import tomli_w
 
 from posetalk.errors import PosetalkError
-from posetalk.skeleton import Keypoint, Skeleton, swap_sides
+from posetalk.skeleton import Keypoint, Skeleton
 
 FILE = Path(__file__).with_name("points.toml")
 SIDED = re.compile(r"\bleft\b")

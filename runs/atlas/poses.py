@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-
 from runs.atlas.body import Anatomy
 
 # name: (lowest, highest, usual spread), radians. Ranges of motion after the AAOS tables, rounded.
@@ -61,10 +60,6 @@ def rotation(vectors: torch.Tensor) -> torch.Tensor:
     return eye + torch.sin(angle) / angle * cross + (1 - torch.cos(angle)) / squared * (cross @ cross)
 
 
-def _about(axis: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    return rotation(angle[:, None] * axis)
-
-
 class Joints:
     """Turns of anny's bones from the angles of poses.
 
@@ -76,6 +71,7 @@ class Joints:
         self.parents = anatomy.parents
         self.heads = torch.from_numpy(anatomy.rest.heads[0])
         self._fingers = [name for name in self.bones if name.startswith("finger")]
+        self._arms = {side: self._fixed(side) for side in "LR"}
 
     def _head(self, name: str) -> torch.Tensor:
         return self.heads[self.bones.index(name)]
@@ -87,77 +83,95 @@ class Joints:
     def turns(self, angles: torch.Tensor, curl: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """Angles (n, p), and how far fingers are curled (n, 2) from 0 to 1 -> (n, 3, 3) by bone; others do not turn."""
         of = dict(zip(NAMES, angles.unbind(1), strict=True))
-        turns: dict[str, torch.Tensor] = {}
+        # each bone's turns, of which the last is done first
+        factors: dict[str, tuple[torch.Tensor, ...]] = {}
         for bones, (bend, lean, twist) in (
             (SPINE, ("bend", "lean", "twist")),
             (NECK, ("nod", "tilt", "look")),
         ):
             vector = torch.stack([of[bend], of[lean], of[twist]], 1) / len(bones)
-            turns |= dict.fromkeys(bones, rotation(vector))
+            factors |= dict.fromkeys(bones, (vector,))
         for side, sign in (("L", 1.0), ("R", -1.0)):
-            turns |= self._arm(of, side, sign) | self._leg(of, side, sign)
+            factors |= self._arm(of, side, sign) | self._leg(of, side, sign)
             if curl is not None:
-                turns |= self._hand(curl[:, 0 if side == "L" else 1], side)
+                factors |= self._hand(curl[:, 0 if side == "L" else 1], side)
+        matrices = rotation(torch.stack([vector for some in factors.values() for vector in some], 1))
+        turns, at = {}, 0
+        for name, some in factors.items():
+            turn = matrices[:, at]
+            for k in range(1, len(some)):
+                turn = turn @ matrices[:, at + k]
+            turns[name], at = turn, at + len(some)
         return turns
 
-    def _arm(self, of: dict[str, torch.Tensor], side: str, sign: float) -> dict[str, torch.Tensor]:
+    def _arm(
+        self, of: dict[str, torch.Tensor], side: str, sign: float
+    ) -> dict[str, tuple[torch.Tensor, ...]]:
+        fixed = self._arms[side]
+        raised = of[f"raise {side}"]
+        swing = torch.stack([raised, -sign * of[f"spread {side}"], torch.zeros_like(raised)], 1)
+        size = swing.norm(dim=1, keepdim=True)
+        swing = swing * (size.clamp(max=3.0) / (size + 1e-9))
+        half = -sign * of[f"turn {side}"][:, None] / 2 * fixed["upper"]
+        hang = fixed["hang"].expand_as(half)
+        return {
+            f"clavicle.{side}": (0.15 * swing,),
+            f"upperarm01.{side}": (0.85 * swing, hang, half),
+            f"upperarm02.{side}": (half,),
+            f"lowerarm01.{side}": ((of[f"elbow {side}"] - fixed["bent"])[:, None] * fixed["hinge"],),
+            f"lowerarm02.{side}": (sign * of[f"pronation {side}"][:, None] * fixed["fore"],),
+            f"wrist.{side}": (
+                sign * of[f"wrist {side}"][:, None] * fixed["across"],
+                of[f"wrist sideways {side}"][:, None] * fixed["palm"],
+            ),
+        }
+
+    def _fixed(self, side: str) -> dict[str, torch.Tensor]:
+        """Axes of an arm at rest; `hang` is the turn that lets it hang, `bent` how far its elbow is bent."""
         upper = self._along(f"upperarm01.{side}", f"lowerarm01.{side}")
         fore = self._along(f"lowerarm01.{side}", f"wrist.{side}")
         down = torch.tensor([0.0, 0.0, -1.0])
-        hang = torch.linalg.cross(upper, down)
-        hang = rotation(hang / hang.norm() * torch.arccos(upper @ down))
-        swing = torch.stack(
-            [of[f"raise {side}"], -sign * of[f"spread {side}"], torch.zeros_like(of[f"raise {side}"])], 1
-        )
-        size = swing.norm(dim=1, keepdim=True)
-        swing = swing * (size.clamp(max=3.0) / (size + 1e-9))
-        half = _about(upper, -sign * of[f"turn {side}"] / 2)
-        hinge = torch.linalg.cross(upper, fore)
-        hinge = hinge / hinge.norm()
-        at_rest = torch.arccos((upper @ fore).clamp(-1, 1))
-        palm = torch.linalg.cross(
-            self._head(f"finger2-1.{side}") - self._head(f"wrist.{side}"),
-            self._head(f"finger5-1.{side}") - self._head(f"wrist.{side}"),
-        )
+        hinge, hang = torch.linalg.cross(upper, fore), torch.linalg.cross(upper, down)
+        wrist, index, little = (self._head(f"{name}.{side}") for name in ("wrist", "finger2-1", "finger5-1"))
+        palm = torch.linalg.cross(index - wrist, little - wrist)
         palm = palm / palm.norm()
         return {
-            f"clavicle.{side}": rotation(0.15 * swing),
-            f"upperarm01.{side}": rotation(0.85 * swing) @ hang @ half,
-            f"upperarm02.{side}": half,
-            f"lowerarm01.{side}": _about(hinge, of[f"elbow {side}"] - at_rest),
-            f"lowerarm02.{side}": _about(fore, sign * of[f"pronation {side}"]),
-            f"wrist.{side}": _about(torch.linalg.cross(fore, palm), of[f"wrist {side}"])
-            @ _about(palm, of[f"wrist sideways {side}"]),
+            "upper": upper,
+            "fore": fore,
+            "palm": palm,
+            "across": torch.linalg.cross(fore, palm),
+            "hinge": hinge / hinge.norm(),
+            "bent": torch.arccos((upper @ fore).clamp(-1, 1)),
+            "hang": hang / hang.norm() * torch.arccos(upper @ down),
         }
 
-    def _leg(self, of: dict[str, torch.Tensor], side: str, sign: float) -> dict[str, torch.Tensor]:
+    def _leg(
+        self, of: dict[str, torch.Tensor], side: str, sign: float
+    ) -> dict[str, tuple[torch.Tensor, ...]]:
         thigh = self._along(f"upperleg01.{side}", f"lowerleg01.{side}")
         shin = self._along(f"lowerleg01.{side}", f"foot.{side}")
-        swing = torch.stack(
-            [of[f"lift {side}"], -sign * of[f"part {side}"], torch.zeros_like(of[f"lift {side}"])], 1
-        )
-        half = _about(thigh, -sign * of[f"roll {side}"] / 2)
+        lifted = of[f"lift {side}"]
+        swing = torch.stack([lifted, -sign * of[f"part {side}"], torch.zeros_like(lifted)], 1)
+        half = -sign * of[f"roll {side}"][:, None] / 2 * thigh
         hinge = torch.linalg.cross(shin, torch.tensor([0.0, 1.0, 0.0]))
-        across = torch.tensor([1.0, 0.0, 0.0])
         return {
-            f"upperleg01.{side}": rotation(swing) @ half,
-            f"upperleg02.{side}": half,
-            f"lowerleg01.{side}": _about(hinge / hinge.norm(), of[f"knee {side}"]),
-            f"foot.{side}": _about(across, of[f"ankle {side}"])
-            @ _about(torch.tensor([0.0, 1.0, 0.0]), of[f"ankle sideways {side}"]),
+            f"upperleg01.{side}": (swing, half),
+            f"upperleg02.{side}": (half,),
+            f"lowerleg01.{side}": (of[f"knee {side}"][:, None] * hinge / hinge.norm(),),
+            f"foot.{side}": (
+                of[f"ankle {side}"][:, None] * torch.tensor([1.0, 0.0, 0.0]),
+                of[f"ankle sideways {side}"][:, None] * torch.tensor([0.0, 1.0, 0.0]),
+            ),
         }
 
-    def _hand(self, curl: torch.Tensor, side: str) -> dict[str, torch.Tensor]:
-        """Fingers bend toward the palm, the thumb half as far."""
-        turns = {}
-        across = self._along(f"finger5-1.{side}", f"finger2-1.{side}")
-        sign = 1.0 if side == "L" else -1.0
-        for name in self._fingers:
-            if name.endswith(side):
-                thumb = name.startswith("finger1")
-                most = 0.35 if thumb else 1.3
-                turns[name] = _about(across * sign, curl * most)
-        return turns
+    def _hand(self, curl: torch.Tensor, side: str) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Fingers bend toward the palm, the thumb less."""
+        across = self._along(f"finger5-1.{side}", f"finger2-1.{side}") * (1.0 if side == "L" else -1.0)
+        return {
+            name: (curl[:, None] * (0.35 if name.startswith("finger1") else 1.3) * across,)
+            for name in self._fingers
+            if name.endswith(side)
+        }
 
     def places(self, turns: dict[str, torch.Tensor], root: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """World turns (n, b, 3, 3) and heads (n, b, 3) of the average body around its root."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from runs.atlas.body import Anatomy
 
 HEAD, TRUNK, ARM, HAND, LEG, FOOT, EYE, GARMENT = range(8)
@@ -26,11 +25,10 @@ EAR_X, EAR_Z = 0.072, 0.708
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
     """Of v vertices: part (v,), one of the numbers above; along (v,), from 0 at the shoulder or hip to 1 at the wrist or
-    ankle; side (v,) 1 for the person's left and -1 for the right; scalp (v,), how far inside the hair's edge, m."""
+    ankle; scalp (v,), how far inside the hair's edge, m."""
 
     part: np.ndarray
     along: np.ndarray
-    side: np.ndarray
     scalp: np.ndarray
 
     @classmethod
@@ -52,7 +50,7 @@ class Regions:
         x, y, z = vertices.T
         scalp = np.where(part == HEAD, z - np.interp(y, HAIR_Y, HAIR_Z), -1.0)
         scalp[(abs(x) > EAR_X) & (z < EAR_Z)] = -1.0
-        return cls(part, along, np.where(x >= 0, 1, -1), scalp)
+        return cls(part, along.astype(np.float32), scalp.astype(np.float32))
 
 
 def _along(points: np.ndarray, start: np.ndarray, middle: np.ndarray, end: np.ndarray) -> np.ndarray:

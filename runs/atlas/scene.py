@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-
 from runs.atlas.body import Anatomy, PointMap
 from runs.atlas.dress import Look, Places, draw_look, standoff
 from runs.atlas.fit import root_turn
@@ -28,9 +27,10 @@ FOCUS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dressed:
-    """A person in a scene: vertices (v, 3) with clothes, heads of bones (b, 3), m, and the look."""
+    """A person in a scene: vertices (v, 3) with clothes and their normals, heads of bones (b, 3), m, and the look."""
 
     vertices: np.ndarray
+    normals: np.ndarray
     heads: np.ndarray
     look: Look
     stature: float  # m, of the body at rest
@@ -43,13 +43,12 @@ class Scene:
     people: tuple[Dressed, ...]
     camera: Camera
     surface: Surface
-    normals: np.ndarray
     hits: Hits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """One person's labels: box (x, y, w, h) px of the pixels that show it, and points (n, 3): x, y px and COCO's flag."""
+    """One person's labels: box (x, y, w, h) px of the pixels that show it; points (n, 3): x, y px and COCO's flag."""
 
     box: tuple[float, float, float, float]
     points: np.ndarray
@@ -121,9 +120,8 @@ class Studio:
         look = draw_look(rng, photos, 1 - shape["gender"] if shape["age"] > 0.6 else 0.0)
         stature = float(np.ptp(body.vertices[0][:, 2]))
         off = standoff(look, self._everywhere) * (stature / 1.63)
-        vertices = vertices + off[:, None] * normals_of(vertices, self.anatomy.faces)
-        centre = heads[0]
-        return Dressed((vertices - centre).astype(np.float32), heads - centre, look, stature)
+        vertices = (vertices + off[:, None] * self.anatomy.normals(vertices) - heads[0]).astype(np.float32)
+        return Dressed(vertices, self.anatomy.normals(vertices), heads - heads[0], look, stature)
 
     # ---- the scene
 
@@ -135,16 +133,13 @@ class Studio:
             aside = rng.choice([-1, 1]) * rng.uniform(0.12, 0.6)
             move = np.array([aside, rng.uniform(-0.45, 0.8), rng.normal() * 0.06]) * people[0].stature
             people.append(
-                Dressed(
-                    (other.vertices + move).astype(np.float32), other.heads + move, other.look, other.stature
-                )
+                replace(other, vertices=(other.vertices + move).astype(np.float32), heads=other.heads + move)
             )
         camera = self._camera(rng, people[0])
         faces = np.concatenate([self.anatomy.faces + i * len(people[0].vertices) for i in range(len(people))])
         vertices = np.concatenate([one.vertices for one in people])
         surface = Surface(vertices, faces)
-        normals = np.concatenate([normals_of(one.vertices, self.anatomy.faces) for one in people])
-        return Scene(tuple(people), camera, surface, normals, surface.see(camera))
+        return Scene(tuple(people), camera, surface, surface.see(camera))
 
     def _camera(self, rng: np.random.Generator, person: Dressed) -> Camera:
         size = self.settings.size
@@ -204,21 +199,9 @@ class Studio:
         scale = person.stature / 1.63
         slack = np.where(self.points.room > 0, 1.5 * self.points.room * scale + 0.02, SKIN_SLACK)
         shows = hit.distance >= depth - slack
-        normals = self.points.weights[:, : len(person.vertices)] @ normals_of(
-            person.vertices, self.anatomy.faces
-        )
+        normals = self.points.weights[:, : len(person.vertices)] @ person.normals
         shows &= ~self.points.facing | ((normals * rays).sum(1) < -FACING)
         inside = ((xy >= 0) & (xy < camera.size)).all(1) & ((places - camera.eye) @ camera.axes[2] > 0)
         columns, rows = np.clip(xy, 0, camera.size - 1).astype(int).T
         shows &= ~covered[rows, columns]
         return np.concatenate([xy, np.where(inside, 1 + shows, 0)[:, None]], 1) * inside[:, None]
-
-
-def normals_of(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(v, 3) unit normals of vertices, the mean over their triangles by area."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    flat = np.cross(b - a, c - a)
-    total = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(flat[:, k], 3), len(vertices)) for k in range(3)], 1
-    )
-    return (total / (np.linalg.norm(total, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
