@@ -21,6 +21,7 @@ from rich.progress import track
 from runs.atlas.backdrop import Backdrops
 from runs.atlas.body import Anatomy
 from runs.atlas.fit import pose_bank
+from runs.atlas.people import People
 from runs.atlas.picture import cover, jpeg, lit, photo
 from runs.atlas.points import read_points, skeleton_of, write_skeleton
 from runs.atlas.poses import PoseBank
@@ -39,7 +40,7 @@ class Atlas:
         self.points = read_points(settings.without)
         every = {point.keypoint.name: point for point in read_points()}
         focus = {what: anatomy.locate([every[name] for name in names]) for what, names in FOCUS.items()}
-        self.studio = Studio(anatomy, anatomy.locate(self.points), focus, bank, settings)
+        self.studio = Studio(People(anatomy, bank, settings), anatomy.locate(self.points), focus, settings)
         self.backdrops = Backdrops(Path(settings.lspet), Path(settings.coco))
         rng = np.random.default_rng((settings.seed, 2**32))
         self._cloth = [self.backdrops.patch(rng, 96, 96) for _ in range(CLOTH_PHOTOS)]
@@ -55,7 +56,7 @@ class Atlas:
             if people:
                 break
         image = self.backdrops.draw(rng, size)
-        colour, shown = lit(self.studio, scene, rng)
+        colour, shown = lit(scene, rng)
         image[shown] = colour[shown]
         image[covered] = things[covered]
         low, high = self.settings.quality

@@ -41,6 +41,7 @@ class Anatomy:
     bones:    The names of the b bones; parents: (b,) the index of each one's parent, -1 for none.
     rest:     The average body, on which the points are told.
     skin:     (v, b) sparse, how much each bone moves each vertex.
+    surface:  The skin of the average body, for rays.
     """
 
     def __init__(self) -> None:
@@ -57,12 +58,7 @@ class Anatomy:
         self.skin = sparse.csr_matrix(
             (weights.ravel(), (rows, indices.ravel())), (len(weights), len(self.bones))
         )
-        corners = np.ones(self.faces.size, np.float32)
-        of_face = np.repeat(np.arange(len(self.faces)), 3)
-        self._meet = sparse.csr_matrix(
-            (corners, (self.faces.ravel(), of_face)), (len(weights), len(self.faces))
-        )
-        self._surface = Surface(self.rest.vertices[0], self.faces)
+        self.surface = Surface(self.rest.vertices[0], self.faces)
 
     @property
     def shape_names(self) -> tuple[str, ...]:
@@ -80,17 +76,15 @@ class Anatomy:
     def bone(self, name: str) -> int:
         return self.bones.index(name)
 
-    def posed(
-        self, vertices: np.ndarray, heads: np.ndarray, turns: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Bones turned, and the skin with them (linear blend skinning).
+    def moves(self, heads: np.ndarray, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How each bone moves, and where its head comes to lie.
 
         Args:
-            vertices, heads: Of one body at rest, (v, 3) and (b, 3) m.
+            heads: (b, 3) m, of a body at rest.
             turns: (b, 3, 3) each bone's turn in its parent's frame, axes as at rest.
 
         Returns:
-            Vertices (v, 3) and heads (b, 3), m.
+            (b, 12): turn (9) and shift (3) of each bone in the world, and heads (b, 3) m.
         """
         world, places = np.empty_like(turns), np.empty_like(heads)
         for b, parent in enumerate(self.parents):
@@ -100,15 +94,7 @@ class Anatomy:
             world[b] = world[parent] @ turns[b]
             places[b] = places[parent] + world[parent] @ (heads[b] - heads[parent])
         shifts = places - np.einsum("bij,bj->bi", world, heads)
-        moves = self.skin @ np.concatenate([world.reshape(-1, 9), shifts], 1)
-        skin = np.einsum("vij,vj->vi", moves[:, :9].reshape(-1, 3, 3), vertices) + moves[:, 9:]
-        return skin.astype(np.float32), places
-
-    def normals(self, vertices: np.ndarray) -> np.ndarray:
-        """(v, 3) unit normals, the mean over the triangles that meet in a vertex, by area."""
-        a, b, c = (vertices[self.faces[:, k]] for k in range(3))
-        total = self._meet @ _cross(b - a, c - a)
-        return total / (np.sqrt((total**2).sum(1, keepdims=True)) + 1e-12)
+        return np.concatenate([world.reshape(-1, 9), shifts], 1), places
 
     # ---- points
 
@@ -134,7 +120,7 @@ class Anatomy:
             facing.append(not point.inside and words[0] != "end")
             place = (row @ np.concatenate([self.rest.vertices[0], self.rest.heads[0]]))[0]
             room.append(self._thickness(place) if point.inside else 0.0)
-        return PointMap(sparse.csr_matrix(sparse.vstack(rows)), np.array(facing), np.array(room))
+        return PointMap(sparse.csr_matrix(sparse.vstack(rows)), np.array(facing), np.array(room), v)
 
     def _place(self, words: Sequence[str], mirrored: bool) -> sparse.csr_matrix:
         kind, *rest = words
@@ -204,7 +190,7 @@ class Anatomy:
     def _exit(self, start: np.ndarray, aim: np.ndarray) -> sparse.csr_matrix:
         """The first place of the skin on a ray."""
         aim = aim / np.linalg.norm(aim)
-        hit = self._surface.cast(start[None], aim[None])
+        hit = self.surface.cast(start[None], aim[None])
         if hit.face[0] < 0:
             raise ValueError("the ray leaves no skin")
         columns = self.faces[hit.face[0]]
@@ -213,15 +199,9 @@ class Anatomy:
     def _thickness(self, place: np.ndarray) -> float:
         """How far the skin is from a place inside, m: the median over directions of the thinner half."""
         aims = DIRECTIONS / np.linalg.norm(DIRECTIONS, axis=1, keepdims=True)
-        found = np.sort(self._surface.cast(place[None], aims, THICK).distance)
+        found = np.sort(self.surface.cast(place[None], aims, THICK).distance)
         inside = found[found < FAR]
         return float(np.median(inside[: max(1, len(inside) // 2)])) if len(inside) else THICK
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n, 3) x (n, 3); numpy's own is slower."""
-    (ax, ay, az), (bx, by, bz) = a.T, b.T
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,12 +211,18 @@ class PointMap:
     weights: (n, v + b) sparse: each point is a mean of vertices and of the heads of bones.
     facing:  (n,) bool: points of the skin that show only from their own side.
     room:    (n,) m: how far points inside the body are from the skin around them; 0 for points of the skin.
+    skin:    v, the vertices of a body.
     """
 
     weights: sparse.csr_matrix
     facing: np.ndarray
     room: np.ndarray
+    skin: int
 
     def places(self, vertices: np.ndarray, heads: np.ndarray) -> np.ndarray:
-        """(n, 3) m on a posed body."""
-        return self.weights @ np.concatenate([vertices, heads])
+        """(n, 3) m on a posed body; vertices of clothes may follow those of the body."""
+        return self.weights @ np.concatenate([vertices[: self.skin], heads])
+
+    def directions(self, normals: np.ndarray) -> np.ndarray:
+        """(n, 3) normals of the skin at the points, not of unit length; 0 for points on bones."""
+        return self.weights[:, : self.skin] @ normals[: self.skin]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from runs.atlas.regions import ARM, EYE, FOOT, HAND, HEAD, LEG, TRUNK
+from runs.atlas.regions import ARM, BRIM, EYE, FOOT, HAND, HEAD, LEG, LOCKS, SKIRT, TRUNK
 
 SKIN = np.array(
     [[244, 208, 180], [226, 180, 148], [198, 146, 110], [150, 103, 72], [104, 70, 48], [70, 47, 34]], float
 )
+SKIN_SHARES = (0.22, 0.24, 0.18, 0.14, 0.12, 0.1)
 HAIR = np.array(
     [
         [18, 14, 12],
@@ -102,6 +104,9 @@ class Look:
     shoes: bool
     socks: float
     gloves: bool
+    skirt: tuple[float, float] | None  # hem's height on the average body and flare, m
+    locks: tuple[float, float, float] | None  # end's height, m off the head, radians free of hair
+    brim: tuple[float, float] | None  # width, m, and radians to each side
     hair: float  # how far the hair's edge is moved inwards, m; above 0.2 there is none
     cap: bool
     beard: float
@@ -119,41 +124,41 @@ class Look:
     blotches: Waves
 
 
-def draw_look(rng: np.random.Generator, photos: list[np.ndarray], manly: float) -> Look:
-    """A random look; manly from 0 to 1 makes beards likelier."""
-    skin = SKIN[rng.integers(len(SKIN))] * rng.uniform(0.92, 1.06)
+def draw_look(rng: np.random.Generator, photos: list[np.ndarray], gender: float, grown: bool) -> Look:
+    """A random look. gender as anny's: near 0 beards are likelier, near 1 long hair and skirts."""
+    manly = 1 - gender
+    skin = SKIN[rng.choice(len(SKIN), p=SKIN_SHARES)] * rng.uniform(0.92, 1.06)
     skin = skin + rng.normal(size=3) * 4
     bare_top = rng.random() < 0.06 + 0.06 * manly
-    kind = rng.choice(["none", "short", "elbow", "long"], p=[0.16, 0.36, 0.1, 0.38])
-    sleeves = {
-        "none": rng.uniform(0, 0.08),
-        "short": rng.uniform(0.15, 0.38),
-        "elbow": rng.uniform(0.4, 0.7),
-        "long": rng.uniform(0.88, 1.02),
-    }[kind]
-    kind = rng.choice(["briefs", "shorts", "cropped", "long"], p=[0.1, 0.3, 0.1, 0.5])
-    legs = {
-        "briefs": rng.uniform(0, 0.12),
-        "shorts": rng.uniform(0.2, 0.5),
-        "cropped": rng.uniform(0.55, 0.85),
-        "long": rng.uniform(0.9, 1.05),
-    }[kind]
+    sleeves = _either(rng, {(0, 0.08): 0.16, (0.15, 0.38): 0.36, (0.4, 0.7): 0.1, (0.88, 1.02): 0.38})
+    legs = _either(rng, {(0, 0.12): 0.1, (0.2, 0.5): 0.3, (0.55, 0.85): 0.1, (0.9, 1.05): 0.5})
     waist = WAIST + rng.normal() * 0.03
     same = rng.random() < 0.12
     top = Cloth(rng, photos)
     hat = rng.random() < 0.2
+    skirt = rng.random() < 0.3 * (1 - manly)
+    locks = None
+    if rng.random() < 0.55 * (1 - manly) + 0.05:
+        locks = (
+            float(rng.uniform(0.42, 0.63)),
+            float(rng.uniform(0.008, 0.03)),
+            float(rng.uniform(0.9, 1.5)),
+        )
     return Look(
         sleeves=-1.0 if bare_top else float(sleeves),
-        hem=float(waist - rng.choice([rng.uniform(-0.02, 0.02), rng.uniform(0, 0.12), rng.uniform(-0.12, 0)], p=[0.5, 0.4, 0.1])),
+        hem=float(waist - _either(rng, {(-0.02, 0.02): 0.5, (0, 0.12): 0.4, (-0.12, 0): 0.1})),
         collar=float(COLLAR + rng.uniform(-0.06, 0.03)),
         legs=float(legs),
         waist=float(waist),
         shoes=bool(rng.random() < 0.72),
-        socks=float(rng.choice([0, rng.uniform(0.0, 0.15), rng.uniform(0.15, 0.45)], p=[0.5, 0.35, 0.15])),
+        socks=_either(rng, {(0, 0): 0.5, (0, 0.15): 0.35, (0.15, 0.45): 0.15}),
         gloves=bool(rng.random() < 0.06),
-        hair=float(rng.choice([0.0, rng.uniform(0, 0.03), 1.0], p=[0.55, 0.35, 0.1])),
+        skirt=(float(rng.uniform(-0.65, -0.12)), float(rng.uniform(0, 0.1))) if skirt else None,
+        locks=locks,
+        brim=(float(rng.uniform(0.04, 0.09)), float(rng.choice([0.9, 3.15]))) if hat and rng.random() < 0.6 else None,
+        hair=0.0 if locks else _either(rng, {(0, 0): 0.55, (0, 0.03): 0.35, (1, 1): 0.1}),
         cap=bool(hat),
-        beard=float(rng.random() < 0.3 * manly) * float(rng.uniform(0.3, 0.95)),
+        beard=float(rng.random() < 0.35 * manly * grown) * float(rng.uniform(0.3, 0.95)),
         top=top,
         bottom=top if same else Cloth(rng, photos),
         shoe=rng.choice([rng.uniform(10, 60), rng.uniform(200, 250)]) + rng.normal(size=3) * 25,
@@ -163,10 +168,20 @@ def draw_look(rng: np.random.Generator, photos: list[np.ndarray], manly: float) 
         hair_colour=HAIR[rng.integers(len(HAIR))] * rng.uniform(0.8, 1.2),
         lips=skin * np.array([0.92, 0.68, 0.68]) * rng.uniform(0.85, 1.05),
         iris=np.array([[60, 40, 25], [90, 65, 40], [70, 95, 110], [75, 95, 65]])[rng.integers(4)].astype(float),
-        loose=(float(rng.choice([0.002, rng.uniform(0.004, 0.02)])), float(rng.choice([0.002, rng.uniform(0.004, 0.025)])), float(rng.choice([0.004, rng.uniform(0.005, 0.02), rng.uniform(0.02, 0.06)], p=[0.4, 0.45, 0.15]))),
+        loose=(
+            _either(rng, {(0.002, 0.002): 0.5, (0.004, 0.02): 0.5}),
+            _either(rng, {(0.002, 0.002): 0.5, (0.004, 0.025): 0.5}),
+            _either(rng, {(0.004, 0.004): 0.4, (0.005, 0.02): 0.45, (0.02, 0.06): 0.15}),
+        ),
         waves=Waves(rng, 0.2),
         blotches=Waves(rng, 0.08),
     )  # fmt: skip
+
+
+def _either(rng: np.random.Generator, ranges: dict[tuple[float, float], float]) -> float:
+    """A number from one of some ranges, each of which is as likely as it says."""
+    ends = list(ranges)
+    return float(rng.uniform(*ends[rng.choice(len(ends), p=list(ranges.values()))]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,11 +194,21 @@ class Places:
     scalp: np.ndarray
     rest: np.ndarray
 
+    @classmethod
+    def joined(cls, some: Sequence[Places]) -> Places:
+        """All places of `some`, in order."""
+        names = ("part", "along", "scalp", "rest")
+        return cls(*(np.concatenate([getattr(one, name) for one in some]) for name in names))
+
 
 def worn(look: Look, at: Places) -> dict[str, np.ndarray]:
     """Which places are under the top, the bottom, shoes, socks, gloves, and hair: bool (n,) each."""
     x, y, z = at.rest.T
-    neck = look.collar - np.where(y < -0.03, np.clip(0.05 - abs(x) * 0.7, 0, 0.05), 0)
+    neck = (
+        look.collar
+        - np.where(y < -0.03, np.clip(0.05 - abs(x) * 0.7, 0, 0.05), 0)
+        + 0.8 * np.clip(abs(x) - 0.055, 0, 1)
+    )
     sleeve = (at.part == ARM) & (at.along < look.sleeves)
     above = (np.isin(at.part, (TRUNK, HEAD)) & (z > look.hem) & (z < neck)) | (
         (at.part == LEG) & (z > look.hem)
@@ -229,7 +254,13 @@ def colours(look: Look, at: Places) -> np.ndarray:
     colour[on["shoe"]] = look.shoe
     colour[on["sock"]] = look.sock
     colour[on["glove"]] = look.shoe
-    hair = on["hair"]
+    skirt = at.part == SKIRT
+    if skirt.any():
+        colour[skirt] = look.bottom(at.rest[skirt])
+    brim = at.part == BRIM
+    if brim.any():
+        colour[brim] = look.hat(at.rest[brim])
+    hair = on["hair"] | (at.part == LOCKS)
     if hair.any():
         strands = 1 + 0.25 * look.blotches(at.rest[hair] * (3, 3, 0.6))
         colour[hair] = look.hair_colour * strands[:, None]
@@ -245,8 +276,15 @@ def _face(look: Look, colour: np.ndarray, rest: np.ndarray, part: np.ndarray) ->
     front = y < -0.09
     cheek = np.exp(-((x - 0.045) ** 2 + (z - 0.66) ** 2) / 0.015**2) * front
     colour = colour * (1 - cheek[:, None] * np.array([-0.03, 0.1, 0.08]))
-    beard = front & (z < 0.645) & (z > 0.57) & ~((abs(z - 0.629) < 0.009) & (x < 0.026))
-    beard |= (y > -0.09) & (y < -0.05) & (z < 0.655) & (z > 0.6) & (part == HEAD)
+    beard = front & (z < 0.648 - 0.1 * np.clip(0.03 - x, 0, 1)) & (z > 0.57)
+    beard |= (
+        (y > -0.09)
+        & (y < -0.058)
+        & (z < 0.655 - (0.09 + y) * 0.2)
+        & (z > 0.598 - y * 0.1 - 0.005)
+        & (part == HEAD)
+    )
+    beard &= ~((abs(z - 0.629) < 0.009) & (x < 0.026))
     colour = np.where(beard[:, None], colour * (1 - look.beard) + look.hair_colour * look.beard, colour)
     brow = front & (abs(z - 0.7145 + 0.12 * np.maximum(x - 0.035, 0)) < 0.0042) & (x > 0.011) & (x < 0.052)
     colour[brow] = 0.75 * look.hair_colour + 0.25 * colour[brow]

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from runs.atlas.backdrop import Backdrops
 from runs.atlas.dress import Places, colours
-from runs.atlas.scene import Scene, Studio
+from runs.atlas.scene import Scene
 
 SHADOWED = 0.6  # share of pictures in which people throw shadows on themselves and on each other
 
@@ -40,22 +40,24 @@ def cover(
     return backdrops.patch(rng, size, size), np.asarray(mask)
 
 
-def lit(studio: Studio, scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def lit(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Colours (size, size, 3) of the people, and which pixels they take (size, size)."""
     size = scene.camera.size
     shown = np.flatnonzero(scene.hits.face >= 0)
     colour = np.zeros((size * size, 3), np.float32)
     places = np.empty((len(shown), 3), np.float32)
     normals, base = np.empty_like(places), np.empty_like(places)
-    owner, face = np.divmod(scene.hits.face[shown], len(studio.anatomy.faces))
-    r, rest = studio.regions, studio.anatomy.rest.vertices[0]
     for number, person in enumerate(scene.people):
-        mine = owner == number
-        weights, corners = scene.hits.weights[shown[mine]], studio.anatomy.faces[face[mine]]
+        mine = scene.owner[shown] == number
+        pixels = shown[mine]
+        weights = scene.hits.weights[pixels]
+        corners = person.faces[scene.hits.face[pixels] - scene.first[number]]
         places[mine], normals[mine] = (_mix(weights, v, corners) for v in (person.vertices, person.normals))
-        along, scalp = (_mix(weights, v[:, None], corners)[:, 0] for v in (r.along, r.scalp))
-        at = Places(r.part[corners[:, 0]], along, scalp, _mix(weights, rest, corners))
+        along, scalp = (_mix(weights, v[:, None], corners)[:, 0] for v in (person.at.along, person.at.scalp))
+        at = Places(person.at.part[corners[:, 0]], along, scalp, _mix(weights, person.at.rest, corners))
         base[mine] = colours(person.look, at)
+    # cloth has two sides: the one that is seen looks at the camera
+    normals *= np.where((normals * (places - scene.camera.eye)).sum(1, keepdims=True) > 0, -1, 1)
     normals /= np.sqrt((normals**2).sum(1, keepdims=True)) + 1e-9
     colour[shown] = base * _light(scene, places, normals, rng)
     return colour.reshape(size, size, 3), (scene.hits.face >= 0).reshape(size, size)
@@ -76,10 +78,10 @@ def _light(scene: Scene, places: np.ndarray, normals: np.ndarray, rng: np.random
         starts = places[towards] + 0.006 * normals[towards]
         blocked = scene.surface.cast(starts, np.tile(sun, (len(towards), 1)), 4.0).face >= 0
         falling[towards[blocked]] *= rng.uniform(0.1, 0.5)
-    sky = rng.uniform(0.3, 0.65) * (0.75 + 0.25 * normals[:, 2])
+    sky = rng.uniform(0.35, 0.65) * (0.75 + 0.25 * normals[:, 2])
     shine = np.clip(normals @ (sun - scene.camera.axes[2]) / 1.9, 0, 1) ** 12 * rng.uniform(0, 0.25)
     warm = 1 + rng.normal(size=3) * 0.06
-    strength = rng.uniform(0.4, 0.85)
+    strength = rng.uniform(0.35, 0.75)
     return sky[:, None] * (1 + rng.normal(size=3) * 0.04) + (strength * falling + shine)[:, None] * warm
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from runs.atlas.body import Anatomy
 
-HEAD, TRUNK, ARM, HAND, LEG, FOOT, EYE, GARMENT = range(8)
+HEAD, TRUNK, ARM, HAND, LEG, FOOT, EYE, SKIRT, LOCKS, BRIM = range(10)
 _PREFIXES = (
     (EYE, ("eye",)),
     (HEAD, ("head", "neck02", "neck03")),
@@ -24,8 +24,8 @@ EAR_X, EAR_Z = 0.072, 0.708
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
-    """Of v vertices: part (v,), one of the numbers above; along (v,), from 0 at the shoulder or hip to 1 at the wrist or
-    ankle; scalp (v,), how far inside the hair's edge, m."""
+    """Of v vertices: part (v,), one of the numbers above; along (v,), from 0 at the shoulder or hip to 1 at the wrist
+    or ankle; scalp (v,), how far inside the hair's edge, m."""
 
     part: np.ndarray
     along: np.ndarray
