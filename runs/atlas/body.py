@@ -9,7 +9,7 @@ import anny
 import numpy as np
 import torch
 from runs.atlas.points import AtlasPoint
-from runs.atlas.rays import FAR, Surface
+from runs.atlas.rays import Surface
 from scipy import sparse
 
 from posetalk.errors import PosetalkError
@@ -197,11 +197,10 @@ class Anatomy:
         return sparse.csr_matrix((hit.weights[0], ([0] * 3, columns)), (1, len(self.rest.vertices[0])))
 
     def _thickness(self, place: np.ndarray) -> float:
-        """How far the skin is from a place inside, m: the median over directions of the thinner half."""
+        """How far the skin is from a place inside, m: the median over directions."""
         aims = DIRECTIONS / np.linalg.norm(DIRECTIONS, axis=1, keepdims=True)
-        found = np.sort(self.surface.cast(place[None], aims, THICK).distance)
-        inside = found[found < FAR]
-        return float(np.median(inside[: max(1, len(inside) // 2)])) if len(inside) else THICK
+        found = self.surface.cast(place[None], aims, THICK).distance
+        return float(np.median(np.minimum(found, THICK)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

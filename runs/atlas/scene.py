@@ -122,7 +122,7 @@ class Studio:
         rays = (places - camera.eye) / depth[:, None]
         hit = scene.surface.cast(camera.eye[None], rays)
         scale = person.stature / STATURE
-        slack = np.where(self.points.room > 0, 1.5 * self.points.room * scale + 0.02, SKIN_SLACK)
+        slack = np.where(self.points.room > 0, 1.25 * self.points.room * scale + 0.015, SKIN_SLACK)
         shows = hit.distance >= depth - slack
         normals = self.points.directions(person.normals)
         shows &= ~self.points.facing | ((normals * rays).sum(1) < -FACING)
