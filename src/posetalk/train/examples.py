@@ -20,6 +20,7 @@ from posetalk.skeleton import Skeleton
 from posetalk.train.feature_cache import FeatureCache, VisionFeatures, crop_pixels
 from posetalk.train.interpolated import interpolated_keypoints
 from posetalk.train.packing import CHAIN, PackedSequence, pack
+from posetalk.train.phrasing import mistyped, phrased
 from posetalk.train.target import Target, labelled_targets
 from posetalk.types import Box, Person, PoseImage, PoseSet
 
@@ -161,11 +162,15 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
         if settings.packing == "chain" or limit < len(targets):
             targets = [targets[i] for i in rng.permutation(len(targets))[:limit]]
         name_only = rng.random(len(targets)) < settings.name_only_share
+        between = interpolated_keypoints(labelled_targets(targets), settings.interpolated_keypoints, rng)
         targets = [
-            replace(t, keypoint=replace(t.keypoint, sentence="")) if drop else t
+            replace(t, keypoint=phrased(t.keypoint, bool(drop), rng))
             for t, drop in zip(targets, name_only, strict=True)
         ]
-        targets += interpolated_keypoints(labelled_targets(targets), settings.interpolated_keypoints, rng)
+        targets = [
+            replace(t, keypoint=mistyped(t.keypoint, settings.text_noise_share, rng))
+            for t in targets + between
+        ]
         return pack(self.conversation, targets, settings.packing, self.readout, settings.learn_digits)
 
     def _square(self, example: TrainingExample, rng: np.random.Generator) -> tuple[Square, list[Target]]:
