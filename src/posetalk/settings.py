@@ -288,6 +288,19 @@ class AugmentSettings(Settings):
     """Chance of a mirrored view."""
     shift: float = Field(default=0.0, ge=0, lt=1)
     """The square's centre moves by up to this share of its side (0 in LocLLM)."""
+    half_body: float = Field(default=0.0, ge=0, le=1)
+    """Chance of a square around one half of the person's labelled keypoints, upper or lower, as HRNet's half bodies."""
+    color: float = Field(default=0.0, ge=0, le=1)
+    """Chance of other brightness, contrast, saturation and colour cast."""
+    blur: float = Field(default=0.0, ge=0, le=1)
+    """Chance of blur, lower resolution or noise."""
+    erase: float = Field(default=0.0, ge=0, le=1)
+    """Chance of one to three covered rectangles."""
+
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether a view is more than a square of the image."""
+        return bool(self.color or self.blur or self.erase)
 
 
 class DataSettings(Settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch.utils.data import Dataset
 from posetalk.errors import PosetalkError
 from posetalk.formats.visible_flags import has_visible_flags
 from posetalk.images.affine import Square, clip_box, square_of
-from posetalk.images.augment import augment
+from posetalk.images.augment import augment, half_body
 from posetalk.images.opening import upright_size
+from posetalk.images.photometric import photometric
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout, TrainSettings
 from posetalk.skeleton import Skeleton
@@ -134,7 +136,7 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
         if self.features:
             arrays = self.features.read(example.image, square)
             return VisionFeatures(arrays["tokens"], arrays.get("fine")), self._packed(targets, rng)
-        return crop_pixels(example.image, square, self.crop), self._packed(targets, rng)
+        return self._pixels(number, example, square), self._packed(targets, rng)
 
     def _example_and_rng(self, number: int) -> tuple[TrainingExample, np.random.Generator]:
         epoch, index = divmod(number, len(self.people))
@@ -150,7 +152,16 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
         """View number i as pixels (3, S, S) float32, and all keypoints in it."""
         example, rng = self._example_and_rng(number)
         square, targets = self._square(example, rng)
-        return crop_pixels(example.image, square, self.crop), targets
+        return self._pixels(number, example, square), targets
+
+    def _pixels(self, number: int, example: TrainingExample, square: Square) -> np.ndarray:
+        augmentation = self.settings.augmentation
+        if not augmentation.changes_pixels:
+            return crop_pixels(example.image, square, self.crop)
+        rng = np.random.default_rng((self.settings.seed, number, 1))
+        return crop_pixels(
+            example.image, square, self.crop, partial(photometric, settings=augmentation, rng=rng)
+        )
 
     def _packed(self, targets: list[Target], rng: np.random.Generator) -> PackedSequence:
         settings = self.settings
@@ -176,7 +187,10 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
     def _square(self, example: TrainingExample, rng: np.random.Generator) -> tuple[Square, list[Target]]:
         settings = self.settings
         plain = square_of(example.person.box, self.crop.size, self.crop.padding)
-        square = augment(plain, settings.augmentation, rng)
+        start = plain
+        if settings.augmentation.half_body and rng.random() < settings.augmentation.half_body:
+            start = square_of(half_body(example.person, rng), self.crop.size, self.crop.padding)
+        square = augment(start, settings.augmentation, rng)
         targets = view_targets(example, square, settings.without_keypoints)
         if not labelled_targets(
             targets

@@ -139,6 +139,10 @@ def _fill_feature_cache(
 ) -> FeatureCache:
     """The vision encoder's output for every view of the run."""
     assert settings.feature_cache
+    if settings.augmentation.changes_pixels:
+        raise PosetalkError(
+            "features are kept of images as they are; leave feature_cache out, or augmentation's color, blur and erase"
+        )
     if any(p.requires_grad for p in model.model.vision_tower.parameters()):
         raise PosetalkError(
             "features can only be kept of a frozen vision encoder; set tune_vision_encoder to 'frozen'"
