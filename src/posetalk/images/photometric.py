@@ -45,8 +45,8 @@ def _colored(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     values = grey + (values - grey) * np.float32(saturation)
     mean = values.mean()
     values = mean + (values - mean) * np.float32(rng.uniform(0.7, 1.3))
-    values = values * rng.uniform(0.7, 1.3) * rng.uniform(0.92, 1.08, 3).astype(np.float32)
-    return _whole(values)
+    gain = rng.uniform(0.7, 1.3) * rng.uniform(0.92, 1.08, 3)
+    return _whole(values * gain.astype(np.float32))
 
 
 def _blurred(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -73,4 +73,4 @@ def _erased(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _whole(values: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> Pixels:
-    return np.clip(values, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(values, 0, 255), np.uint8)

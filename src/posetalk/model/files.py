@@ -157,12 +157,13 @@ def set_question_encoder(model: PoseLLM, name: str) -> None:
         )
     encoder = load_part(AutoModel, name, "question encoder", dtype=torch.float32)
     model.config.question, model.config.question_config = name, encoder.config
-    model.model.read_with(encoder)
+    network: Any = model.model
+    network.read_with(encoder)
     model.question_tokenizer = _question_tokenizer(name, "tokenizer.json")
-    for module in model.model.question_reader.modules():
+    for module in network.question_reader.modules():
         model._init_weights(module)
     with torch.no_grad():  # what is read is as long as a word
-        model.model.question_reader[-1].weight.fill_(model.get_input_embeddings().weight.float().std())
+        network.question_reader[-1].weight.fill_(model.get_input_embeddings().weight.float().std())
 
 
 def _mark_quantized(model: PoseLLM, quantization: Bits | None) -> None:

@@ -7,14 +7,15 @@ from inspect import signature
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from tokenizers import Tokenizer
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
     LlavaConfig,
     LlavaForConditionalGeneration,
     PreTrainedConfig,
+    PreTrainedModel,
 )
 from transformers.models.llava.modeling_llava import (
     LlavaCausalLMOutputWithPast,
@@ -85,7 +86,7 @@ class PoseLLMModel(LlavaModel):
             self.multi_modal_projector = LinearConnector(
                 config.vision_config.hidden_size, config.text_config.hidden_size
             )
-        self.question_encoder = None
+        self.question_encoder: QuestionEncoder | None = None
         if config.question_config is not None:
             self.read_with(AutoModel.from_config(config.question_config))
         elif config.reading == "once":
@@ -93,7 +94,7 @@ class PoseLLMModel(LlavaModel):
             self.question_reader = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.post_init()
 
-    def read_with(self, encoder: nn.Module) -> None:
+    def read_with(self, encoder: PreTrainedModel) -> None:
         """Have this text encoder read the questions, and a new reader make words of what it gives."""
         width, size = self.config.text_config.hidden_size, encoder.config.hidden_size
         self.question_encoder = QuestionEncoder(encoder)

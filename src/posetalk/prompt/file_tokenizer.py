@@ -11,7 +11,9 @@ from tokenizers import Tokenizer
 
 from posetalk.errors import PosetalkError
 
-QUESTION_TOKENIZER = "question_tokenizer.json"  # of the text encoder that reads questions, in a model's folder
+QUESTION_TOKENIZER = (
+    "question_tokenizer.json"  # of the text encoder that reads questions, in a model's folder
+)
 
 
 def question_tokenizer(file: str | Path) -> Tokenizer:
