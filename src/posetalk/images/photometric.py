@@ -43,7 +43,7 @@ def _colored(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     grey = (values @ GREY)[..., None]
     saturation = 0.0 if rng.random() < GREY_CHANCE else rng.uniform(0.6, 1.4)
     values = grey + (values - grey) * np.float32(saturation)
-    mean = values.mean()
+    mean = np.float32(values.mean())
     values = mean + (values - mean) * np.float32(rng.uniform(0.7, 1.3))
     gain = rng.uniform(0.7, 1.3) * rng.uniform(0.92, 1.08, 3)
     return _whole(values * gain.astype(np.float32))
