@@ -42,11 +42,10 @@ def _colored(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     values = pixels.astype(np.float32)
     grey = (values @ GREY)[..., None]
     saturation = 0.0 if rng.random() < GREY_CHANCE else rng.uniform(0.6, 1.4)
-    values = grey + (values - grey) * np.float32(saturation)
-    mean = np.float32(values.mean())
-    values = mean + (values - mean) * np.float32(rng.uniform(0.7, 1.3))
+    saturated = grey + (values - grey) * saturation
+    mean = saturated.mean()
     gain = rng.uniform(0.7, 1.3) * rng.uniform(0.92, 1.08, 3)
-    return _whole(values * gain.astype(np.float32))
+    return _whole((mean + (saturated - mean) * rng.uniform(0.7, 1.3)) * gain)
 
 
 def _blurred(pixels: Pixels, rng: np.random.Generator) -> Pixels:
