@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 import numpy as np
 
-from posetalk.detect.detector import Detector
+from posetalk.detect.detector import Detector, check_threads
 from posetalk.errors import PosetalkError, missing_package
 from posetalk.formats.coco import AREA_OF_BOX
 from posetalk.images.affine import Square, crop_square
@@ -164,6 +164,7 @@ class Localizer:
             PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; the
                 engine cannot do what is asked for; torch is needed and not installed; as `Localizer`.
         """
+        check_threads(threads)
         runs: Engine
         match engine or _engine_for(name, device, device_map, dtype, readout):
             case "onnx":
