@@ -59,7 +59,7 @@ class Detector:
         check_selection(min_score, max_people)
         check_threads(threads)
         if network is None:
-            from posetalk.detect.nanodet import NanoDet  # loads ONNX Runtime
+            from posetalk.detect.nanodet import NanoDet
 
             network = NanoDet(threads)
         self.network = network

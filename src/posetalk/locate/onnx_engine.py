@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from posetalk.errors import PosetalkError
 from posetalk.inputs import content_of
-from posetalk.locate.engine import Answers, has_graphs
-from posetalk.model.fingerprint import GRAPHS, check_sums
+from posetalk.locate.engine import Answers
+from posetalk.model.fingerprint import check_sums
+from posetalk.model.graphs import GRAPHS, graphs_of, has_graphs, sessions
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.file_tokenizer import FileTokenizer
 from posetalk.prompt.wording import Wording
@@ -33,10 +33,6 @@ from posetalk.types import Floats
 WEIGHTS = "model.safetensors"
 UNSEEN = -3e4  # added to attention scores
 REFINEMENT_STEPS = 3  # of `settle`
-LEVELS = {  # of graphs that are rewritten for longer than it saves; each question is read once
-    "question.onnx": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "point.onnx": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-}
 Array = npt.NDArray[np.float32]
 R = TypeVar("R")
 
@@ -89,14 +85,14 @@ class OnnxEngine:
             )
         self.source = str(folder)
         self._threads = threads or _cores()
-        with ThreadPoolExecutor(self._threads) as loading:
-            sums = loading.submit(check_sums, folder, "model")
-            sessions = [loading.submit(_session, folder / name) for name in GRAPHS]
-            sums.result()
-        self._pool = ThreadPoolExecutor(self._threads)  # has no threads yet, so that the process may be forked
+        made = sessions(graphs_of(folder))
+        check_sums(folder, "model")
+        self._pool = ThreadPoolExecutor(
+            self._threads
+        )  # has no threads yet, so that the process may be forked
         try:
             config = json.loads((folder / "config.json").read_bytes())
-            self._image, self._question, self._point = (session.result() for session in sessions)
+            self._image, self._question, self._point = (one.result() for one in made)
             made_for = {
                 s.get_modelmeta().custom_metadata_map["weights"]
                 for s in (self._image, self._question, self._point)
@@ -174,14 +170,6 @@ class OnnxEngine:
 def _cores() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _session(graph: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    if graph.name in LEVELS:
-        options.graph_optimization_level = LEVELS[graph.name]
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def settle(logits: Array, visible: Array, scale: Array) -> Answers:

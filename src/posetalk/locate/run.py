@@ -17,9 +17,10 @@ from posetalk.detect.people import People
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
+from posetalk.locate.engine import EngineName
 from posetalk.locate.image_files import ImageFile, find_images
 from posetalk.locate.jobs import LocateJob, image_jobs, people_jobs, run_jobs
-from posetalk.locate.localizer import Decoding, EngineName, Localizer
+from posetalk.locate.localizer import Decoding, Localizer
 from posetalk.locate.people import each_once
 from posetalk.locate.people_file import HOW_RECORDS_NAME_IMAGES, people_of_file
 from posetalk.locate.people_log import as_detections, detect_people, detector_content

@@ -12,7 +12,8 @@ import numpy as np
 
 from posetalk.detect.detector import load_detector
 from posetalk.errors import PosetalkError, shown
-from posetalk.locate.localizer import Decoding, EngineName, Localizer
+from posetalk.locate.engine import EngineName
+from posetalk.locate.localizer import Decoding, Localizer
 from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import Prediction, PredictionLog, each_prediction, predictions_of
 from posetalk.locate.run import check_source, name_of, same_file
