@@ -36,7 +36,7 @@ def locate(
     threads: int | None = None,
     batch: int = 8,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
-    draw: Path | None = None,
+    draw: Annotated[bool | Path | None, Parameter(negative=())] = None,
     out: Path | None = None,
     camera: int | None = None,
     fps: float | None = None,
@@ -85,7 +85,8 @@ def locate(
         batch: How many people are computed at a time.
         json_out: Write the answer to this JSON file.
         draw: Write the image with the answer drawn on it to this file. With --out this is a folder; for a video it
-            is the video to write (.mp4, .mov or .mkv), which keeps the sound.
+            is the video to write (.mp4, .mov or .mkv), which keeps the sound. With --out the name may be left away:
+            then it is `drawn`, or `drawn.mp4` for a video, in the folder of the run.
         out: The folder of a run over several images or a video. It gets predictions.jsonl, and for images
             keypoints.json in the form of COCO results. Run again, the command goes on where it stopped.
         camera: The number of a camera to follow, 0 for the first. Ctrl-C ends it.
@@ -136,6 +137,7 @@ def locate(
             "batch_size": batch,
         }
         video = chosen_video(images or (), camera, fps)
+        drawing = _drawing(draw, out, "drawn" if video is None else "drawn.mp4")
         if video is not None:
             unfit = [
                 option
@@ -154,7 +156,7 @@ def locate(
                 whole_image=whole_image,
                 **selection,
                 **of_model,
-                drawing=draw,
+                drawing=drawing,
                 limbs=limbs,
             )
             return
@@ -187,7 +189,7 @@ def locate(
                 points,
                 limbs,
                 json_out=json_out,
-                drawing=draw,
+                drawing=drawing,
                 whole_image=whole_image,
             )
             if len(poses):
@@ -208,7 +210,7 @@ def locate(
             whole_image=whole_image,
             **selection,
             **of_model,
-            drawings=draw,
+            drawings=drawing,
             limbs=limbs,
         )
         if located.passed_over:
@@ -217,6 +219,17 @@ def locate(
             print(readable(sentence))
         files = f"{out / 'keypoints.json'} and predictions.jsonl"
         print(readable(f"{len(located.predictions)} people in {files}; {len(located.skipped)} skipped"))
+
+
+def _drawing(draw: bool | Path | None, out: Path | None, name: str) -> Path | None:
+    """Where to draw. name: what it is called in the folder of the run where --draw says nothing."""
+    if draw is not True:
+        return draw or None
+    if out is None:
+        raise PosetalkError(
+            "--draw needs the name of a file, such as --draw out.png, or a folder of a run, --out"
+        )
+    return out / name
 
 
 def _box(text: str) -> tuple[float, ...]:

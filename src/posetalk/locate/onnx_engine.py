@@ -87,9 +87,7 @@ class OnnxEngine:
         self._threads = threads or _cores()
         made = sessions(graphs_of(folder))
         check_sums(folder, "model")
-        self._pool = ThreadPoolExecutor(
-            self._threads
-        )  # has no threads yet, so that the process may be forked
+        self._pool = ThreadPoolExecutor(self._threads)
         try:
             config = json.loads((folder / "config.json").read_bytes())
             self._image, self._question, self._point = (one.result() for one in made)

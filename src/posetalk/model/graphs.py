@@ -49,7 +49,7 @@ def sessions(files: Sequence[Path], threads: int | None = 1) -> list[Future[Infe
         pool.submit(_make, file, threads) if one is None else one
         for file, one in zip(files, begun, strict=True)
     ]
-    pool.shutdown(wait=False)  # its threads end with their work, so that the process may be forked later
+    pool.shutdown(wait=False)  # its threads end with their work
     return made
 
 
