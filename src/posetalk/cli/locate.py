@@ -107,7 +107,6 @@ def locate(
     with begun_sessions(graphs), begun_sessions(finders, threads):
         from posetalk.cli.video import chosen_video, locate_people_of_video
         from posetalk.locate.predictions import readable
-        from posetalk.locate.run import NOBODY, locate_images, locate_one
         from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints
 
         limbs: tuple[tuple[int, int], ...] = ()
@@ -172,9 +171,13 @@ def locate(
             from posetalk.cli.people_table import show_people
             from posetalk.detect.detector import load_detector
             from posetalk.locate.localizer import Localizer
-            from posetalk.locate.people_file import people_of_image
+            from posetalk.locate.one_image import NOBODY, locate_one
 
-            people = people_of_image(boxes, image, **selection) if boxes else None
+            people = None
+            if boxes:
+                from posetalk.locate.people_file import people_of_image
+
+                people = people_of_image(boxes, image, **selection)
             localizer = Localizer.from_pretrained(
                 model,
                 **of_model,
@@ -200,6 +203,8 @@ def locate(
         if box or json_out:
             raise PosetalkError("--box and --json go with a single image; with --out leave them away")
         prepare_for_models()
+        from posetalk.locate.run import locate_images
+
         located = locate_images(
             images,
             points,

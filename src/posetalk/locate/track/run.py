@@ -14,9 +14,10 @@ from posetalk.detect.detector import load_detector
 from posetalk.errors import PosetalkError, shown
 from posetalk.locate.engine import EngineName
 from posetalk.locate.localizer import Decoding, Localizer
+from posetalk.locate.one_image import same_file
 from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import Prediction, PredictionLog, each_prediction, predictions_of
-from posetalk.locate.run import check_source, name_of, same_file
+from posetalk.locate.run import check_source, name_of
 from posetalk.locate.track.people import Following, TrackedFrame, follow_people
 from posetalk.locate.track.settings import VideoSettings
 from posetalk.locate.track.source import Source
