@@ -104,7 +104,7 @@ def locate(
     if not (box or boxes or whole_image) and detector in (None, "bundled"):
         finders = [BUNDLED_DETECTOR]
     # they load in threads while this one loads all else
-    with begun_sessions(graphs), begun_sessions(finders, threads):
+    with begun_sessions(graphs), begun_sessions(finders, threads if out is None else 1):
         from posetalk.cli.video import chosen_video, locate_people_of_video
         from posetalk.locate.predictions import readable
         from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints

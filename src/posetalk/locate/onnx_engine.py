@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from posetalk.errors import PosetalkError
 from posetalk.inputs import content_of
 from posetalk.locate.engine import Answers
 from posetalk.model.fingerprint import check_sums
-from posetalk.model.graphs import GRAPHS, graphs_of, has_graphs, sessions
+from posetalk.model.graphs import GRAPHS, cores, graphs_of, has_graphs, sessions
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.file_tokenizer import FileTokenizer
 from posetalk.prompt.wording import Wording
@@ -84,7 +83,7 @@ class OnnxEngine:
                 f"{folder} has no ONNX form ({', '.join(GRAPHS)}), which the engine 'onnx' runs; use engine='torch'"
             )
         self.source = str(folder)
-        self._threads = threads or _cores()
+        self._threads = threads or cores()
         made = sessions(graphs_of(folder))
         check_sums(folder, "model")
         self._pool = ThreadPoolExecutor(self._threads)
@@ -163,11 +162,6 @@ class OnnxEngine:
         """The work on each item, in several threads where there are several of both."""
         alone = min(len(items), self._threads) == 1
         return [*map(work, items)] if alone else [*self._pool.map(work, items)]
-
-
-def _cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settle(logits: Array, visible: Array, scale: Array) -> Answers:

@@ -23,6 +23,7 @@ from posetalk.locate.one_image import NOBODY, Limbs, same_file, write_answer
 from posetalk.locate.people_file import HOW_RECORDS_NAME_IMAGES, people_of_file
 from posetalk.locate.people_log import as_detections, detect_people, detector_content
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, readable, write_results
+from posetalk.model.graphs import cores
 from posetalk.resources import BUNDLED
 from posetalk.settings import Dtype, LocateSettings, Readout
 from posetalk.skeleton import KeypointQuery, parse_keypoints
@@ -157,10 +158,13 @@ def locate_images(
             )
             jobs, source = partial(_jobs_of_file, files.images, people, faults), f"boxes {Path(boxes).name}"
         elif not whole_image:
-            finder = load_detector(detector, threads, min_score, max_people, largest)
+            finder = load_detector(detector, 1, min_score, max_people, largest)
+            together = (
+                (threads or cores()) if str(detector) == "bundled" else 1
+            )  # others have threads of their own
             found = out / "people.jsonl"
             jobs, source = (
-                partial(_jobs_of_people, files.images, finder, found, faults),
+                partial(_jobs_of_people, files.images, finder, found, together, faults),
                 f"detector {detector}",
             )
         predictions, skipped = run_jobs(
@@ -203,12 +207,13 @@ def _jobs_of_people(
     images: Sequence[ImageFile],
     detector: Detector,
     path: Path,
+    threads: int,
     faults: list[str],
     before: Sequence[Prediction],
 ) -> list[LocateJob]:
     """The people found in each image; `faults` gets a sentence for each image that cannot be read or has nobody."""
     pose_images = [job.image for job in image_jobs(images, before)]
-    detections, unread = detect_people(pose_images, detector, path)
+    detections, unread = detect_people(pose_images, detector, path, threads)
     empty = len(pose_images) - len(unread) - len(detections)
     faults += unread
     if len(unread) == len(pose_images):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ _LEVELS = {"question.onnx": "ORT_DISABLE_ALL", "point.onnx": "ORT_ENABLE_BASIC"}
 
 _Key = tuple[Path, int | None]
 _begun: dict[_Key, Future[InferenceSession]] = {}
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def graphs_of(folder: Path) -> list[Path]:

@@ -152,9 +152,7 @@ def locate_video(
                 engine=engine,
                 threads=threads,
                 batch_size=batch_size,
-                detector=None
-                if whole_image
-                else load_detector(detector, threads, min_score, max_people, largest),
+                detector=None if whole_image else load_detector(detector, 1, min_score, max_people, largest),
             )
         model.questions(points)
         found = _follow(model, source, points, settings, out)
