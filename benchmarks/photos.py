@@ -37,6 +37,29 @@ def lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
+Sample = tuple[float, tuple[int, ...], float]  # seconds, lines of the files, MB
+
+
+def watched(words: list[str], *files: Path) -> list[Sample]:
+    """Run a command of posetalk, and look at it from time to time: the lines of some files, and its memory."""
+    samples: list[Sample] = []
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "posetalk", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        if memory := resident(process.pid):
+            samples.append((time.perf_counter() - begun, tuple(map(lines, files)), memory))
+        time.sleep(PAUSE)
+    assert process.returncode == 0, words
+    return [*samples, (time.perf_counter() - begun, tuple(map(lines, files)), samples[-1][2])]
+
+
+def first(samples: list[Sample], column: int, least: float) -> Sample:
+    """The first look at which a file had so many lines."""
+    return next(sample for sample in samples if sample[1][column] >= least)
+
+
 def run(photos: list[Path], engine: str, threads: str) -> dict[str, float]:
     """Locate everybody; seconds, people and MB."""
     with tempfile.TemporaryDirectory() as name:
@@ -44,35 +67,18 @@ def run(photos: list[Path], engine: str, threads: str) -> dict[str, float]:
         folder.mkdir()
         for photo in photos:
             (folder / photo.name).symlink_to(photo.resolve())
-        words = [sys.executable, "-m", "posetalk", "locate", str(folder), "--out", str(out)]
-        words += ["--engine", engine, "--threads", threads]
-        begun, searched = time.perf_counter(), 0.0
-        samples: list[tuple[int, int, float]] = []  # photos searched, lines written, MB
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None:
-            found = lines(out / "people.jsonl")
-            samples.append((found, lines(out / "predictions.jsonl"), resident(process.pid)))
-            if not searched and found >= len(photos):
-                searched = time.perf_counter() - begun
-            time.sleep(PAUSE)
-        seconds = time.perf_counter() - begun
-        assert process.returncode == 0, words
+        words = ["locate", str(folder), "--out", str(out), "--engine", engine, "--threads", threads]
+        samples = watched(words, out / "people.jsonl", out / "predictions.jsonl")
         rows, _ = read_predictions(out / "predictions.jsonl")
-    people = sum(not row.double for row in rows)
-    samples = [sample for sample in samples if sample[2]]
-
-    def at(column: int, least: float) -> float:
-        return next(sample[2] for sample in samples if sample[column] >= least)
-
     return {
         "photos": len(photos),
-        "people": people,
+        "people": sum(not row.double for row in rows),
         "located": len(rows),
-        "seconds": seconds,
-        "seconds_of_search": searched,
-        "mb_tenth_searched": at(0, len(photos) / 10),
-        "mb_searched": at(0, len(photos)),
-        "mb_tenth_located": at(1, len(rows) / 10),
+        "seconds": samples[-1][0],
+        "seconds_of_search": first(samples, 0, len(photos))[0],
+        "mb_tenth_searched": first(samples, 0, len(photos) / 10)[2],
+        "mb_searched": first(samples, 0, len(photos))[2],
+        "mb_tenth_located": first(samples, 1, len(rows) / 10)[2],
         "mb_end": samples[-1][2],
         "mb_most": max(sample[2] for sample in samples),
     }
