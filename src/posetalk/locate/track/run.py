@@ -201,6 +201,10 @@ def _follow(
         notes.append(
             f"{len(video.damaged)} frames of {shown(video.name)} cannot be read, at {some} s; they are left out"
         )
+    if video.left_out:
+        notes.append(
+            f"{video.left_out} frames of {shown(video.name)} came while others were located, and are left out"
+        )
     return LocatedVideo(frames, len(seen), path, tuple(notes))
 
 
