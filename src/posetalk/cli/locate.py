@@ -93,6 +93,40 @@ def locate(
         fps: Take one folder of images as the frames of a video with so many frames a second.
         raw: For a video: leave places as they were located, not smoothed.
     """
+    from posetalk.cli.video import chosen_video, locate_people_of_video
+    from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints
+
+    limbs: tuple[tuple[int, int], ...] = ()
+    points: list[Keypoint] = []
+    if skeleton or not ask:
+        chosen = load_skeleton(skeleton or "coco17")
+        points, limbs = list(chosen.keypoints), chosen.limbs
+    points += parse_keypoints(ask) if ask else []
+    sources = {"--box": box, "--boxes": boxes, "--detector": detector, "--whole-image": whole_image}
+    given = [option for option, value in sources.items() if value]
+    if len(given) > 1:
+        raise PosetalkError(f"{given[0]} and {given[1]} are two ways to say where people are; give one")
+    selection: dict[str, Any] = {"min_score": min_score, "max_people": max_people, "largest": largest}
+    if (box or whole_image) and any(value is not None and value is not False for value in selection.values()):
+        raise PosetalkError(
+            "--min-score, --max-people and --largest choose among the people who are found; leave them or "
+            f"{given[0]} away"
+        )
+    of_model: dict[str, Any] = {"readout": readout, "decoding": decoding, "flip_test": flip_test}
+    of_model |= {
+        "device": device,
+        "dtype": dtype,
+        "engine": engine,
+        "threads": threads,
+        "batch_size": batch,
+    }
+    video = chosen_video(images or (), camera, fps)
+    if video is None and not images:
+        raise PosetalkError("locate needs an image, a folder or a video; see posetalk locate --help")
+    if video is None and raw:
+        raise PosetalkError("--raw goes with a video; leave it away for images")
+    drawing = _drawing(draw, out, "drawn" if video is None else "drawn.mp4")
+
     from posetalk.locate.engine import engine_for
     from posetalk.model.graphs import begun_sessions, graphs_of
     from posetalk.resources import BUNDLED_DETECTOR, model_path
@@ -105,38 +139,8 @@ def locate(
         finders = [BUNDLED_DETECTOR]
     # they load in threads while this one loads all else
     with begun_sessions(graphs), begun_sessions(finders, threads if out is None else 1):
-        from posetalk.cli.video import chosen_video, locate_people_of_video
         from posetalk.locate.predictions import readable
-        from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints
 
-        limbs: tuple[tuple[int, int], ...] = ()
-        points: list[Keypoint] = []
-        if skeleton or not ask:
-            chosen = load_skeleton(skeleton or "coco17")
-            points, limbs = list(chosen.keypoints), chosen.limbs
-        points += parse_keypoints(ask) if ask else []
-        sources = {"--box": box, "--boxes": boxes, "--detector": detector, "--whole-image": whole_image}
-        given = [option for option, value in sources.items() if value]
-        if len(given) > 1:
-            raise PosetalkError(f"{given[0]} and {given[1]} are two ways to say where people are; give one")
-        selection: dict[str, Any] = {"min_score": min_score, "max_people": max_people, "largest": largest}
-        if (box or whole_image) and any(
-            value is not None and value is not False for value in selection.values()
-        ):
-            raise PosetalkError(
-                "--min-score, --max-people and --largest choose among the people who are found; leave them or "
-                f"{given[0]} away"
-            )
-        of_model: dict[str, Any] = {"readout": readout, "decoding": decoding, "flip_test": flip_test}
-        of_model |= {
-            "device": device,
-            "dtype": dtype,
-            "engine": engine,
-            "threads": threads,
-            "batch_size": batch,
-        }
-        video = chosen_video(images or (), camera, fps)
-        drawing = _drawing(draw, out, "drawn" if video is None else "drawn.mp4")
         if video is not None:
             unfit = [
                 option
@@ -159,10 +163,7 @@ def locate(
                 limbs=limbs,
             )
             return
-        if not images:
-            raise PosetalkError("locate needs an image, a folder or a video; see posetalk locate --help")
-        if raw:
-            raise PosetalkError("--raw goes with a video; leave it away for images")
+        assert images
         if out is None:
             if len(images) != 1 or os.path.isdir(images[0]):  # noqa: PTH112  (Path's raises for long names)
                 raise PosetalkError("several images need a folder for their answers; give --out FOLDER")
