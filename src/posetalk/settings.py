@@ -25,7 +25,7 @@ _INPUTS = "inputs.json"
 class Settings(BaseModel):
     """The base of all settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     renamed: ClassVar[Mapping[str, str]] = {}  # keys that had another name before, and the name they have now
 
     @model_validator(mode="before")

@@ -26,8 +26,9 @@ from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's encoder)
 from posetalk.model.adapters import new_modules
-from posetalk.model.fingerprint import GRAPHS, weights_fingerprint, write_sums
+from posetalk.model.fingerprint import weights_fingerprint, write_sums
 from posetalk.model.folders import ADAPTERS, adapters_of, check_config, check_weights, limit_size, load_errors
+from posetalk.model.graphs import GRAPHS
 from posetalk.model.parts import check_language_model, encoder_config
 from posetalk.model.posellm import NEW_MODULES, PoseLLM, PoseLLMConfig, encode
 from posetalk.model.quantization import Bits, quantized
