@@ -22,6 +22,7 @@ SIDES = {
     "up": (0, 0, 1),
     "down": (0, 0, -1),
 }
+FOLD = 0.015  # m: how deep a fold of the skin is
 THICK = 0.35  # m; no limb is thicker
 DIRECTIONS = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if x or y or z])
 
@@ -69,9 +70,14 @@ class Anatomy:
         """The bodies at rest, one for each description."""
         names = self._model.phenotype_labels
         given = {name: torch.tensor([float(one[name]) for one in described]) for name in names}
-        with torch.no_grad():
-            made = self._model(phenotype_kwargs=given)
-        return Shapes(made["rest_vertices"].numpy(), made["rest_bone_heads"].numpy())
+        model = self._model
+        with torch.no_grad():  # its forward would move the skin too, which takes ten times as long
+            blend = model.get_phenotype_blendshape_coefficients(**given)
+            vertices = model.get_rest_vertices(blend)
+            heads = model.template_bone_heads + torch.einsum(
+                "na,abd->nbd", blend, model.bone_heads_blendshapes
+            )
+        return Shapes(vertices.numpy(), heads.numpy())
 
     def bone(self, name: str) -> int:
         return self.bones.index(name)
@@ -117,9 +123,9 @@ class Anatomy:
                 ) from None
             row = row if row.shape[1] == v + b else sparse.hstack([row, sparse.csr_matrix((1, b))])
             rows.append(row)
-            facing.append(not point.inside and words[0] != "end")
+            facing.append(not point.inside and words[0] not in ("end", "near"))
             place = (row @ np.concatenate([self.rest.vertices[0], self.rest.heads[0]]))[0]
-            room.append(self._thickness(place) if point.inside else 0.0)
+            room.append(self._thickness(place) if point.inside else FOLD if words[0] == "near" else 0.0)
         return PointMap(sparse.csr_matrix(sparse.vstack(rows)), np.array(facing), np.array(room), v)
 
     def _place(self, words: Sequence[str], mirrored: bool) -> sparse.csr_matrix:
@@ -209,7 +215,7 @@ class PointMap:
 
     weights: (n, v + b) sparse: each point is a mean of vertices and of the heads of bones.
     facing:  (n,) bool: points of the skin that show only from their own side.
-    room:    (n,) m: how far points inside the body are from the skin around them; 0 for points of the skin.
+    room:    (n,) m: how far points inside the body, or in a fold, are from the skin around them; 0 for others.
     skin:    v, the vertices of a body.
     """
 

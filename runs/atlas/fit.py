@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from runs.atlas.body import Anatomy
+from runs.atlas.contact import overlap
 from runs.atlas.poses import HIGHEST, LOWEST, NAMES, SPREAD, Joints, PoseBank, rotation
 
 from posetalk.formats.dataset import read_people
@@ -19,6 +20,7 @@ ASPECTS = (4 / 3, 3 / 4)  # of COCO's photos, whose labels come without their si
 FEWEST = 12  # labelled keypoints of a person whose pose is read
 STEPS = 150
 RATE = 0.06
+APART = 0.1  # of the longer side, for a metre that limbs go through each other
 CLOSE = 0.035  # of the longer side: the largest mean distance of a pose that is taken
 BONE_OF = {
     **dict.fromkeys(("nose", "left eye", "right eye", "left ear", "right ear", "head top"), "head"),
@@ -121,23 +123,23 @@ def fit_poses(anatomy: Anatomy, layouts: Layouts, seed: int) -> tuple[PoseBank, 
     shift = torch.zeros(n, 2, requires_grad=True)
     optimizer = torch.optim.Adam([view, free, size, shift], lr=RATE)
 
-    def error() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def error() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         angles = LOWEST + (HIGHEST - LOWEST) * free.sigmoid()
         root = root_turn(view)
         world, heads = joints.places(joints.turns(angles), root)
         places = heads[:, bones] + (world[:, bones] @ offsets[..., None])[..., 0]
         seen = torch.stack([places[..., 0], -places[..., 2]], -1) * size.exp()[:, None, None] + shift[:, None]
         off = ((seen - wanted) ** 2).sum(-1).add(1e-8).sqrt()
-        return (off * labelled).sum(1) / labelled.sum(1), angles, root
+        return (off * labelled).sum(1) / labelled.sum(1), overlap(heads, joints.bones), angles, root
 
     for _ in range(STEPS):
-        off, _, _ = error()
+        off, through, _, _ = error()
         usual = (((free - rest) / (2.5 * spread)) ** 2).mean(1) * 0.01 + (view[:, 0] / 0.4) ** 2 * 0.004
         optimizer.zero_grad()
-        (off + usual).sum().backward()
+        (off + usual + APART * through).sum().backward()
         optimizer.step()
     with torch.no_grad():
-        off, angles, root = error()
+        off, _, angles, root = error()
     return PoseBank(angles.numpy(), root.numpy()), off.numpy()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from runs.atlas.body import Anatomy
 from runs.atlas.regions import BRIM, LOCKS, SKIRT
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 ROUND = 30  # vertices of a ring
 ARMS_FROM = 0.3  # m from the body's axis: nearer, at rest, there is no arm
@@ -114,8 +115,7 @@ class Tailor:
 
     def _nearest(self, places: np.ndarray, among: np.ndarray) -> np.ndarray:
         chosen = np.flatnonzero(among)
-        away = ((places[:, None] - self._vertices[chosen][None]) ** 2).sum(-1)
-        return chosen[away.argmin(1)]
+        return chosen[cKDTree(self._vertices[chosen]).query(places)[1]]
 
     def _rigid(self, rest: np.ndarray) -> sparse.csr_matrix:
         """Moves with the head."""

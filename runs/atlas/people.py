@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from runs.atlas.body import Anatomy
+from runs.atlas.contact import overlap
 from runs.atlas.dress import Look, Places, draw_look, standoff
 from runs.atlas.fit import root_turn
 from runs.atlas.garments import Garment, Tailor
@@ -17,6 +18,7 @@ from runs.atlas.settings import AtlasSettings
 from scipy import sparse
 
 GROWN, YOUNGEST = 0.62, 0.13  # of anny's age: 2/3 is grown up, 0 new-born; the youngest here are about three
+DRAWN = 6  # poses of which the one is taken whose limbs go least through each other
 STATURE = 1.63  # m, of the average body
 
 
@@ -57,8 +59,11 @@ class People:
         """Angles (p,) and the root's turn (3, 3)."""
         low, high = LOWEST.numpy(), HIGHEST.numpy()
         if rng.random() < self.settings.free_share:
-            angles = np.clip(SPREAD.numpy() * rng.normal(size=len(NAMES)), low, high)
-            return angles, _root(*rng.normal(size=2) * 0.25, rng.uniform(-np.pi, np.pi))
+            drawn = np.clip(SPREAD.numpy() * rng.normal(size=(DRAWN, len(NAMES))), low, high)
+            angles = torch.from_numpy(drawn).float()
+            _, heads = self._joints.places(self._joints.turns(angles), torch.eye(3).expand(DRAWN, 3, 3))
+            best = int(overlap(heads, self.anatomy.bones).argmin())
+            return drawn[best], _root(*rng.normal(size=2) * 0.25, rng.uniform(-np.pi, np.pi))
         row = rng.integers(len(self.bank.angles))
         angles = np.clip(self.bank.angles[row] + rng.normal(size=len(NAMES)) * 0.08, low, high)
         turned = rng.random() < self.settings.turned_share

@@ -409,7 +409,8 @@ class TrainSettings(Settings):
     name_only_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the questions that leave the description out, so that the model can be asked either way."""
     text_noise_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of the questions typed as people type: in capitals, without hyphens, with a slip of the finger."""
+    """Share of the questions worded as people type: in capitals, without hyphens, with an article, the side behind
+    ("heel, left"), with a slip of the finger."""
     augmentation: AugmentSettings = AugmentSettings()
     """Random views of each person."""
     without_keypoints: tuple[str, ...] = ()

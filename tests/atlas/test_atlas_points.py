@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from runs.atlas.leave_out import labels_without
 from runs.atlas.points import read_points, skeleton_of, write_skeleton
 
 from posetalk.errors import PosetalkError
@@ -80,3 +81,23 @@ def test_a_point_with_other_keys_is_refused(tmp_path: Path) -> None:
     (tmp_path / "points.toml").write_text('[[point]]\nname = "nose"\nplace = "front 0 0"\n')
     with pytest.raises(PosetalkError, match="'nose' has other keys"):
         read_points(file=tmp_path / "points.toml")
+
+
+def test_labels_lose_the_points_that_are_left_out() -> None:
+    names = [point.keypoint.name for point in POINTS]
+    kept = [point.keypoint.name for point in read_points(["knee"])]
+    rows = [v for number, name in enumerate(names) for v in (number, 1, 2 if "knee" in name else number % 3)]
+    labels = {
+        "images": [{"id": 1}, {"id": 2}],
+        "annotations": [{"id": n, "image_id": n, "keypoints": rows} for n in (1, 2)],
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }
+    found = labels_without(labels, kept, 1)
+    (person,) = found["annotations"]
+    assert (
+        [names[number] for number in person["keypoints"][::3]] == kept == found["categories"][0]["keypoints"]
+    )
+    assert person["num_keypoints"] == sum(flag > 0 for flag in person["keypoints"][2::3])
+    assert labels["annotations"][0]["keypoints"] == rows
+    with pytest.raises(PosetalkError, match="no point 'third eye'"):
+        labels_without(labels, ["third eye"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -52,13 +53,29 @@ def test_without_a_description_it_is_asked_by_any_text() -> None:
 
 
 @pytest.mark.parametrize("name", ["back of the left foot", "left eye", "left T-shirt's hem", "toe"])
-def test_slips_of_the_finger_leave_the_side_alone(name: str) -> None:
+def test_typing_leaves_the_side_alone(name: str) -> None:
     rng = np.random.default_rng(0)
-    seen = {mistyped(Keypoint(name, "the left one"), 1.0, rng).name for _ in range(200)}
-    assert len(seen) > 1
+    seen = {mistyped(Keypoint(name, "the left one"), 1.0, rng).name for _ in range(400)}
+    assert len(seen) > 3
     for typed in seen:
-        assert ("left" in typed.lower().split()) is ("left" in name.split())
-        assert typed.strip() and abs(len(typed) - len(name)) <= 2
+        words = re.findall(r"\w+", typed.lower())
+        assert ("left" in words) is ("left" in name.split()) and "right" not in words
+        assert abs(len(typed) - len(name)) <= 4
+
+
+def test_typing_has_each_of_its_kinds() -> None:
+    rng = np.random.default_rng(0)
+    seen = {mistyped(Keypoint("left pinky-toe"), 1.0, rng).name for _ in range(400)}
+    assert {
+        "LEFT PINKY-TOE",
+        "Left pinky-toe",
+        "left pinkytoe",
+        "the left pinky-toe",
+        "pinky-toe (left)",
+        "pinky-toe, left",
+        "pinky-toe left",
+        "left pniky-toe",
+    } <= seen
 
 
 def test_lines_between_keypoints_go_by_any_name_and_held_out_ones_by_none() -> None:

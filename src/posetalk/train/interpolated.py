@@ -2,6 +2,7 @@
 
 A name learned by heart needs no language; "halfway between the left wrist and the nose" does. Some lines are never
 asked for, under any name, so that a model can be tested on them: across the hips and the shoulders, and the thighs.
+A skeleton that labels such a point itself, as the body atlas does, does ask for it.
 """
 
 from __future__ import annotations

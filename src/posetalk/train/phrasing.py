@@ -39,19 +39,27 @@ def phrased(keypoint: Keypoint, name_only: bool, rng: np.random.Generator) -> Ke
 
 
 def mistyped(keypoint: Keypoint, share: float, rng: np.random.Generator) -> Keypoint:
-    """With a chance of `share` the keypoint in capitals, without its hyphens and apostrophes, or with a slip of the
-    finger in its name."""
+    """With a chance of `share` the keypoint as people type it: in capitals, without hyphens and apostrophes, with an
+    article, with the side behind, or with a slip of the finger in its name."""
     if not share or rng.random() >= share:
         return keypoint
-    how = rng.integers(4)
+    name, sentence = keypoint.name, keypoint.sentence
+    how = rng.integers(6)
     if how == 0:
-        return replace(keypoint, name=keypoint.name.upper(), sentence=keypoint.sentence.upper())
+        return replace(keypoint, name=name.upper(), sentence=sentence.upper())
     if how == 1:
-        return replace(keypoint, name=keypoint.name.capitalize(), sentence=keypoint.sentence.capitalize())
+        return replace(keypoint, name=name.capitalize(), sentence=sentence.capitalize())
     if how == 2:
-        name, sentence = (re.sub("['’-]", "", text) for text in (keypoint.name, keypoint.sentence))
+        name, sentence = (re.sub("['’-]", "", text) for text in (name, sentence))
         return replace(keypoint, name=name, sentence=sentence)
-    return replace(keypoint, name=_slip(keypoint.name, rng))
+    if how == 3 and name.split()[0] not in ("the", "where", "what"):
+        return replace(keypoint, name=f"the {name}")
+    side, _, rest = name.partition(" ")
+    if how == 4 and side in SIDES and rest:
+        return replace(
+            keypoint, name=(f"{rest} ({side})", f"{rest}, {side}", f"{rest} {side}")[rng.integers(3)]
+        )
+    return replace(keypoint, name=_slip(name, rng))
 
 
 def _slip(text: str, rng: np.random.Generator) -> str:
