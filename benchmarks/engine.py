@@ -3,17 +3,12 @@
     python -m benchmarks.engine [--rounds 9]
 
 Places of 17 keypoints, of one person and of eight together, with one thread and two, both engines in turns on the same
-crops of noise; seconds and processor time are a person's. And the time from starting Python to the first answer, each
-engine in processes of its own.
+crops of noise; seconds and processor time are a person's. benchmarks/cold_start.py has the time to the first answer.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
-import time
 
 import numpy as np
 from benchmarks.measure import in_turns, ratio, show
@@ -22,12 +17,6 @@ from posetalk import Box, Localizer
 
 NOISE = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
 BOXES = [Box(20 + 80 * n, 30, 150, 400) for n in range(8)]
-START = """
-import numpy as np
-from posetalk import Box, Localizer
-image = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
-Localizer.from_pretrained(engine={engine!r}).set_image(image).locate(Box(20, 30, 150, 400))
-"""
 
 
 def locate(localizer: Localizer, people: int) -> np.ndarray:
@@ -64,13 +53,6 @@ def main() -> None:
                     ]
                 )
                 data[rows[-1][0]] = {"seconds": one.seconds, "processor_seconds": one.work}
-    for name in ("torch", "onnx") * 3:
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", START.format(engine=name)], check=True, env=os.environ)
-        data.setdefault(f"{name}, cold start", []).append(time.perf_counter() - begin)  # type: ignore[attr-defined]
-    for name in ("torch", "onnx"):
-        seconds = sorted(data[f"{name}, cold start"])  # type: ignore[call-overload]
-        rows.append([f"{name}, from start to first answer", f"{1e3 * seconds[1]:.0f}", "", "", ""])
     columns = ["a person, 17 keypoints", "ms", "processor ms", "people a second", "torch /"]
     show("engine", "The bundled model in two engines", columns, rows, data)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -114,11 +116,31 @@ def _nested(model: type[BaseModel], table: str = "") -> list[tuple[str, type[Bas
     return found
 
 
+def described(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each setting in the source of its class.
+
+    pydantic can read it too (`use_attribute_docstrings`), but does so at each import, and doubles its time.
+    """
+    found: dict[str, str] = {}
+    for kind in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
+        for node, after in pairwise(body):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+            ):
+                found[node.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
 def _table(table: str, model: type[BaseModel]) -> list[str]:
     title = f"### `{table}`: {model.__name__}" if table else f"### {model.__name__}"
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    meanings = described(model)
     for name, field in model.model_fields.items():
-        cells = (f"`{name}`", _shown(field), _default(field), " ".join((field.description or "").split()))
+        cells = (f"`{name}`", _shown(field), _default(field), meanings[name])
         rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return [title, "", inspect.getdoc(model) or "", "", *rows, ""]
 

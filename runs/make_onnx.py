@@ -168,7 +168,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     network, tokenizer = load(folder)
     with torch.no_grad(), eager_attention(network):
-        made = graphs(network, conversation(network.config, tokenizer))
+        made = graphs(network, conversation(network.config, tokenizer, network.question_tokenizer))
     for name, graph in made.items():
         fold_padding(graph)
         graph = without_constants(graph)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import posetalk
-from posetalk.settings import TrainSettings
+from posetalk.settings import Settings, TrainSettings
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -37,8 +37,13 @@ def test_every_setting_says_what_it_is(pages: ModuleType) -> None:
     models = [model for place in pages.SETTINGS.values() for _, model in pages._nested(pages.model_of(place))]
     assert len(models) > 8
     for model in models:
-        for name, field in model.model_fields.items():
-            assert re.match('[A-Z`"0]', field.description or ""), f"{model.__name__}.{name}"
+        meanings = pages.described(model)
+        for name in model.model_fields:
+            assert re.match('[A-Z`"0]', meanings.get(name, "")), f"{model.__name__}.{name}"
+
+    shown = [getattr(posetalk, name) for name in posetalk.__all__]
+    for model in (kind for kind in shown if isinstance(kind, type) and issubclass(kind, Settings)):
+        assert set(pages.described(model)) >= set(model.model_fields), model.__name__
 
 
 def steps(file: Path) -> list[dict[str, Any]]:

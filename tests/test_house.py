@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import posetalk
 
@@ -144,6 +145,25 @@ def test_help_loads_no_torch_and_lists_every_command() -> None:
         "matplotlib",
     }
     assert not loaded & heavy
+
+
+def test_locate_loads_only_what_a_photo_needs(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "grey.png")
+    words = ["locate", str(tmp_path / "grey.png")]
+    loaded = loaded_by(f"import posetalk.cli\ntry: posetalk.cli.main({words})\nexcept SystemExit: pass")
+    assert {"nobody", "onnxruntime", "PIL"} <= loaded
+    heavy = {
+        "av",
+        "filelock",
+        "hotcoco",
+        "huggingface_hub",
+        "jinja2",
+        "matplotlib",
+        "pandas",
+        "scipy",
+        "torch",
+    }
+    assert not loaded & {*heavy, "tqdm", "transformers"}
 
 
 def test_importing_posetalk_loads_nothing_of_others() -> None:

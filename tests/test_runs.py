@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from runs.atlas.settings import AtlasSettings
 
 from posetalk.settings import TrainSettings
 from posetalk.skeleton import load_skeleton
@@ -32,6 +33,13 @@ def test_every_recipe_is_known_settings(file: Path) -> None:
     settings = TrainSettings.load(file)
     assert settings.model is not None and settings.model.readout == "point"
     assert "val2017" not in file.read_text() and "held" not in file.read_text()
+
+
+def test_the_atlas_recipe_is_known_settings() -> None:
+    file = RUNS / "atlas.toml"
+    settings = AtlasSettings.load(file)
+    assert settings.pictures and not settings.without
+    assert "val2017" not in file.read_text()
 
 
 def test_every_arm_differs_from_its_partner_in_what_it_says() -> None:

@@ -228,3 +228,33 @@ def test_only_whole_words_are_swapped(word: str) -> None:
     swapped = swap_sides(f"a {word} b")
     expected = {"left": "right", "right": "left", "Left": "Right", "right-hand": "left-hand"}.get(word, word)
     assert swapped == f"a {expected} b"
+
+
+def test_other_texts_of_a_keypoint_are_read_and_mirrored(tmp_path: Path) -> None:
+    file = tmp_path / "feet.toml"
+    file.write_text(
+        '[[keypoint]]\nname = "left heel"\nsynonyms = ["back of the left foot"]\n'
+        'paraphrases = ["what the left shoe\'s heel holds"]\n[[keypoint]]\nname = "right heel"\n'
+    )
+    left, right = Skeleton.from_toml(file).keypoints
+    assert left.synonyms == ("back of the left foot",) and right.synonyms == right.paraphrases == ()
+    mirrored = left.mirrored()
+    assert mirrored.synonyms == ("back of the right foot",)
+    assert mirrored.paraphrases == ("what the right shoe's heel holds",)
+    assert mirrored.mirrored() == left
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('synonyms = "back of the foot"', "synonyms 'back of the foot' are not a list of texts"),
+        ("paraphrases = [1]", "are not a list of texts"),
+        ('synonyms = [" "]', "has an empty synonym or paraphrase"),
+        ('paraphrases = ["a\\nb"]', "has a line break"),
+    ],
+)
+def test_bad_other_texts_get_one_sentence(tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "feet.toml"
+    file.write_text(f'[[keypoint]]\nname = "heel"\n{line}\n')
+    with pytest.raises(PosetalkError, match=told):
+        Skeleton.from_toml(file)

@@ -110,7 +110,7 @@ def _bases(folder: Path) -> Iterator[Path]:
     for name in ("adapter_config.json", "config.json"):
         try:
             config = json.loads((folder / name).read_bytes())
-            bases = [config.get(key) for key in ("base_model_name_or_path", "vision", "text")]
+            bases = [config.get(key) for key in ("base_model_name_or_path", "vision", "text", "question")]
         except (OSError, ValueError, AttributeError, RecursionError):
             continue  # loading the model will report it
         yield from (Path(base).resolve() for base in bases if isinstance(base, str) and os.path.isdir(base))

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from posetalk.errors import PosetalkError
 
 # Seconds: a run that has just ended may still be releasing its lock. Runs that go on are not waited for.
@@ -28,6 +26,8 @@ def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
     Raises:
         PosetalkError: another process, or another thread of this one, has the lock; the lock file cannot be written.
     """
+    from filelock import FileLock, Timeout  # loads slowly
+
     path = Path(path)
     if int(os.environ.get("RANK") or 0) > 0:  # set by torchrun and accelerate
         yield

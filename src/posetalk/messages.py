@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
-from rich.progress import Progress, ProgressColumn
-from rich.progress import track as _track
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 T = TypeVar("T")
 
@@ -39,9 +38,17 @@ def track(items: Iterable[T], description: str, total: int | None = None, quiet:
         total: The number of items, where `items` has no length.
         quiet: Show no bar, even if bars are on.
     """
-    return _track(items, description, total, console=Console(stderr=True), disable=quiet or not _shown)
+    if quiet or not _shown:
+        return items
+    from rich.console import Console  # loads slowly
+    from rich.progress import track as with_bar
+
+    return with_bar(items, description, total, console=Console(stderr=True))
 
 
 def progress(*columns: ProgressColumn, **settings: Any) -> Progress:
     """A progress bar with these columns, hidden while bars are off."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     return Progress(*columns, console=Console(stderr=True), disable=not _shown, **settings)

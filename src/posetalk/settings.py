@@ -25,7 +25,7 @@ _INPUTS = "inputs.json"
 class Settings(BaseModel):
     """The base of all settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     renamed: ClassVar[Mapping[str, str]] = {}  # keys that had another name before, and the name they have now
 
     @model_validator(mode="before")
@@ -249,6 +249,10 @@ class ModelSettings(Settings):
     language_model: ModelName = ""
     """A folder or hub id that `AutoModelForCausalLM` knows. Needed to build a network, not to train a saved one
     further."""
+    question_encoder: ModelName = ""
+    """A folder or hub id of a text encoder that `AutoModel` knows, such as a sentence encoder: it reads the questions
+    in place of the language model, with `reading = "once"`. It stays frozen; what follows it is trained. Empty: the
+    language model reads."""
     connector: Literal["linear", "mlp"] = "mlp"
     """`linear` (LocLLM) or `mlp`, two layers with GELU (PoseLLM). It is always trained."""
     crop: CropSettings = CropSettings()
@@ -284,6 +288,19 @@ class AugmentSettings(Settings):
     """Chance of a mirrored view."""
     shift: float = Field(default=0.0, ge=0, lt=1)
     """The square's centre moves by up to this share of its side (0 in LocLLM)."""
+    half_body: float = Field(default=0.0, ge=0, le=1)
+    """Chance of a square around one half of the person's labelled keypoints, upper or lower, as HRNet's half bodies."""
+    color: float = Field(default=0.0, ge=0, le=1)
+    """Chance of other brightness, contrast, saturation and colour cast."""
+    blur: float = Field(default=0.0, ge=0, le=1)
+    """Chance of blur, lower resolution or noise."""
+    erase: float = Field(default=0.0, ge=0, le=1)
+    """Chance of one to three covered rectangles."""
+
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether a view is more than a square of the image."""
+        return bool(self.color or self.blur or self.erase)
 
 
 class DataSettings(Settings):
@@ -355,6 +372,9 @@ class TrainSettings(Settings):
     """Share of the steps in which the learning rate rises."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Above 0, the exponential moving average of the weights is saved in place of those of the last step; a step keeps
+    this share of it. It does not work with FSDP."""
     bf16: bool | None = None
     """Mixed precision; None where the machine multiplies in bfloat16 itself."""
     language_model_dtype: Literal["float32", "bfloat16"] | None = None
@@ -388,6 +408,9 @@ class TrainSettings(Settings):
     and the nose"), which teach what words mean beyond the names of a data set; 0 for none."""
     name_only_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the questions that leave the description out, so that the model can be asked either way."""
+    text_noise_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the questions worded as people type: in capitals, without hyphens, with an article, the side behind
+    ("heel, left"), with a slip of the finger."""
     augmentation: AugmentSettings = AugmentSettings()
     """Random views of each person."""
     without_keypoints: tuple[str, ...] = ()

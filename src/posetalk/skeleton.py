@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -36,9 +36,11 @@ class Keypoint:
         sigma: The OKS constant of the keypoint (COCO keypoint evaluation); larger is more tolerant.
         mirror: The name of the keypoint on the other side; by default the name with left and right exchanged.
         place: Its average position (x, y) in 0..1 of the person's box, the baseline of evaluation reports.
+        synonyms: Other names of it, for training: each question draws one of all its names.
+        paraphrases: Other descriptions of it, likewise.
 
     Raises:
-        PosetalkError: An empty name, a line break, text that is not UTF-8, a sigma or place out of range.
+        PosetalkError: An empty name or synonym, a line break, text that is not UTF-8, a sigma or place out of range.
     """
 
     name: str
@@ -46,16 +48,23 @@ class Keypoint:
     sigma: float = DEFAULT_SIGMA
     mirror: str = ""
     place: tuple[float, float] | None = None
+    synonyms: tuple[str, ...] = ()
+    paraphrases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise PosetalkError("a keypoint needs a name, such as 'left heel'")
-        if "\n" in self.name or "\n" in self.sentence:
+        texts = (self.name, self.sentence, *self.synonyms, *self.paraphrases)
+        if any("\n" in text for text in texts):
             raise PosetalkError(
                 f"the keypoint {self.name!r} has a line break; name and sentence are one line each"
             )
+        if not all(text.strip() for text in (*self.synonyms, *self.paraphrases)):
+            raise PosetalkError(
+                f"the keypoint {self.name!r} has an empty synonym or paraphrase; leave it out"
+            )
         try:
-            (self.name + self.sentence).encode()
+            "".join(texts).encode()
         except UnicodeEncodeError:
             raise PosetalkError(
                 f"the keypoint {self.name!r} has bytes in its name or sentence that are no text; write it in UTF-8"
@@ -79,7 +88,14 @@ class Keypoint:
 
     def mirrored(self) -> Keypoint:
         """The keypoint with left and right exchanged, as in a mirrored image."""
-        return replace(self, name=self.mirror, sentence=swap_sides(self.sentence), mirror=self.name)
+        return replace(
+            self,
+            name=self.mirror,
+            sentence=swap_sides(self.sentence),
+            mirror=self.name,
+            synonyms=tuple(map(swap_sides, self.synonyms)),
+            paraphrases=tuple(map(swap_sides, self.paraphrases)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +198,7 @@ def _parse(text: str, where: str, default_name: str) -> Skeleton:
 
 
 def _keypoint(row: dict[str, Any], where: str) -> Keypoint:
-    _refuse_unknown_keys(row, {"name", "sentence", "sigma", "mirror", "place"}, where)
+    _refuse_unknown_keys(row, {f.name for f in fields(Keypoint)}, where)
     if "name" not in row:
         raise PosetalkError(f"{where} has no name")
     sigma, place = row.get("sigma", DEFAULT_SIGMA), row.get("place")
@@ -194,8 +210,9 @@ def _keypoint(row: dict[str, Any], where: str) -> Keypoint:
         )
     name, sentence, mirror = (_text(row, key, "", where) for key in ("name", "sentence", "mirror"))
     pair: Any = None if place is None else tuple(float(v) for v in place)
+    synonyms, paraphrases = (_texts(row, key, where) for key in ("synonyms", "paraphrases"))
     try:
-        return Keypoint(name, sentence, float(sigma), mirror, pair)
+        return Keypoint(name, sentence, float(sigma), mirror, pair, synonyms, paraphrases)
     except PosetalkError as error:
         raise PosetalkError(f"{where}: {error}") from None
 
@@ -205,6 +222,13 @@ def _text(table: dict[str, Any], key: str, default: str, where: str) -> str:
     if not isinstance(value, str):
         raise PosetalkError(f"{where}: its {key} {value!r} is not text; put it in quotes")
     return value
+
+
+def _texts(table: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
+    values = table.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise PosetalkError(f"{where}: its {key} {values!r} are not a list of texts")
+    return tuple(values)
 
 
 def _is_number(value: object) -> bool:

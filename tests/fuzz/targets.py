@@ -18,7 +18,7 @@ from posetalk.bench.answers.review import read_answers, read_reviews
 from posetalk.bench.answers.scores import read_scores
 from posetalk.bench.questions.build import read_closed
 from posetalk.bench.questions.openset import read_open
-from posetalk.cli.points import _box
+from posetalk.cli.locate import _box
 from posetalk.errors import PosetalkError, shown
 from posetalk.facts.claims import find_claims
 from posetalk.facts.scene import Scene

@@ -82,8 +82,9 @@ def test_a_folder_is_answered_and_goes_on(
     # a run that lost its last line writes it again
     lines = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
     (out / "predictions.jsonl").write_text("".join(lines[:-1]))
-    run(photos, *FIND, "--out", out)
+    run(photos, *FIND, "--out", out, "--draw")
     assert (out / "predictions.jsonl").read_text() == "".join(lines)
+    assert (out / "drawn" / "2.png").read_bytes() == (tmp_path / "drawn" / "2.png").read_bytes()
     with pytest.raises(SystemExit) as end:
         main(["locate", str(photos), "--ask", "nose", "--out", str(out)])
     assert end.value.code == 2 and "min_score was 0.5 and is not given" in capsys.readouterr().err
@@ -98,6 +99,7 @@ def test_a_folder_is_answered_and_goes_on(
         (["--whole-image", "--boxes", "boxes.json"], "--boxes and --whole-image are two ways"),
         (["--detector", "bundled", "--min-score", "2"], "between 0 and 1"),
         (["--detector", "bundeld"], "bundled"),
+        (["--draw"], "--draw needs the name of a file"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

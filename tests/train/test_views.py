@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from posetalk.formats.dataset import read_people
 from posetalk.model.files import conversation, crop_settings, load
 from posetalk.prompt import coordinate
 from posetalk.settings import AugmentSettings, DataSettings, TrainSettings
-from posetalk.skeleton import load_skeleton
+from posetalk.skeleton import Skeleton, load_skeleton
 from posetalk.train.examples import Views, training_examples
 from posetalk.train.losses import forward_with_loss
 from posetalk.train.packing import PackedSequence, collate
@@ -48,11 +49,11 @@ def network(tiny_model: Path):
     return load(tiny_model)
 
 
-def views(network, labels: DataSettings, **settings: object) -> Views:
+def views(network, labels: DataSettings, skeleton: Skeleton = COCO, **settings: object) -> Views:
     model, tokenizer = network
     chosen = TrainSettings(data=(labels,), **settings)  # type: ignore[arg-type]
     people = read_people(Path(labels.annotations), Path(labels.images))
-    found = training_examples(people, COCO, chosen.without_keypoints)
+    found = training_examples(people, skeleton, chosen.without_keypoints)
     return Views(found, conversation(model.config, tokenizer), crop_settings(model.config), chosen, 12)
 
 
@@ -91,6 +92,33 @@ def test_a_view_follows_from_seed_and_number_alone(network, labels) -> None:
     assert len(pictures) == 12
     other = views(network, labels, **settings, seed=43)
     assert pictures.isdisjoint(other[number][0].tobytes() for number in range(12))
+
+
+def test_synonyms_change_words_alone(network, labels, tmp_path: Path) -> None:
+    """A view of keypoints with other names has the same picture and answers; it follows from its number too."""
+    rich = replace(
+        COCO,
+        keypoints=tuple(replace(k, synonyms=(f"{k.name} of the person",)) for k in COCO.keypoints),
+    )
+    settings = {"name_only_share": 0.5, "augmentation": AugmentSettings(shift=0.1)}
+    plain, once, again = (
+        views(network, labels, skeleton=skeleton, **settings) for skeleton in (COCO, rich, rich)
+    )
+    questions = set()
+    for number in (3, 0, 5):
+        (picture, packed), (other, worded) = plain[number], once[number]
+        np.testing.assert_array_equal(picture, other)
+        assert packed.points == worded.points
+        assert worded == again[number][1]
+        questions |= set(worded.questions) - set(packed.questions)
+    assert questions
+
+
+def test_typed_text_changes_no_answer(network, labels) -> None:
+    plain, typed = (views(network, labels, text_noise_share=share) for share in (0.0, 1.0))
+    for number in range(3):
+        assert plain[number][1].points == typed[number][1].points
+        assert plain[number][1].questions != typed[number][1].questions
 
 
 def test_every_epoch_shows_everyone_once(network, labels) -> None:

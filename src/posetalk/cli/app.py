@@ -38,11 +38,12 @@ def prepare_for_models() -> None:
 
 
 def quiet() -> None:
-    """Keep transformers' own bars and notes off the screen."""
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
-    disable_progress_bars()  # so is this
+    """Keep the bars and notes of transformers and huggingface_hub off the screen."""
+    # they read these when they are imported
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if "huggingface_hub.utils.tqdm" in sys.modules:
+        sys.modules["huggingface_hub.utils.tqdm"].disable_progress_bars()
     if transformers := sys.modules.get("transformers"):
         transformers.utils.logging.set_verbosity_error()
         transformers.utils.logging.disable_progress_bar()

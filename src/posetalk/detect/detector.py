@@ -57,10 +57,9 @@ class Detector:
         threads: int | None = None,
     ) -> None:
         check_selection(min_score, max_people)
-        if threads is not None and (not hasattr(threads, "__index__") or threads < 1):
-            raise PosetalkError(f"threads is a whole number, 1 or more, not {threads!r}")
+        check_threads(threads)
         if network is None:
-            from posetalk.detect.nanodet import NanoDet  # loads ONNX Runtime
+            from posetalk.detect.nanodet import NanoDet
 
             network = NanoDet(threads)
         self.network = network
@@ -122,6 +121,12 @@ def check_selection(min_score: float | None, max_people: int | None) -> None:
         raise PosetalkError(f"min_score is between 0 and 1, not {min_score}")
     if max_people is not None and (not hasattr(max_people, "__index__") or max_people < 1):
         raise PosetalkError(f"max_people is a whole number, 1 or more, not {max_people!r}")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads below 1."""
+    if threads is not None and (not hasattr(threads, "__index__") or threads < 1):
+        raise PosetalkError(f"threads is a whole number, 1 or more, not {threads!r}")
 
 
 def load_detector(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 from posetalk.images.opening import Pixels
+from posetalk.model.graphs import sessions
 from posetalk.resources import BUNDLED_DETECTOR
 from posetalk.types import Floats
 
@@ -20,14 +20,8 @@ class NanoDet:
     min_score = 0.24  # chosen on photos of COCO train2017, see benchmarks/detect.py
 
     def __init__(self, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        # threads that wait for the next image would take the cores from what is done with this one
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(
-            BUNDLED_DETECTOR.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        (made,) = sessions([BUNDLED_DETECTOR], threads)
+        self._session = made.result()
 
     def __call__(self, image: Pixels, min_score: float) -> tuple[Floats, Floats]:
         """Boxes as left, top, right, bottom px of an image (n, 4), and their scores (n,), overlaps and all."""

@@ -100,7 +100,7 @@ def _skeleton_limbs(keypoints: KeypointQuery) -> tuple[tuple[int, int], ...]:
 
 
 def _export(network: PoseNetwork, name: str) -> onnx.ModelProto:
-    apart = ("embed_tokens", "question_reader")  # have done their work
+    apart = ("embed_tokens", "question_encoder", "question_reader")  # have done their work
     numbers = sum(p.numel() for key, p in network.named_parameters() if not any(a in key for a in apart))
     if 4 * numbers > LIMIT:
         raise PosetalkError(

@@ -6,8 +6,11 @@ import numpy as np
 
 from posetalk.images.affine import Square
 from posetalk.settings import AugmentSettings
+from posetalk.types import Box, Person
 
 ROTATION_CHANCE = 0.5  # LocLLM rotates half of its training crops
+HALF_AT_LEAST = 8  # HRNet halves people with more labelled keypoints than this
+ROOM = 0.15  # of the longer side: a box is so much wider than the keypoints in it
 
 
 def augment(square: Square, settings: AugmentSettings, rng: np.random.Generator) -> Square:
@@ -30,3 +33,22 @@ def augment(square: Square, settings: AugmentSettings, rng: np.random.Generator)
         rotation=square.rotation + (angle if is_turned else 0.0),
         flip=square.flip != is_mirrored,
     )
+
+
+def half_body(person: Person, rng: np.random.Generator) -> Box:
+    """A box around the upper or the lower half of a person's labelled keypoints, along the person's longer direction.
+
+    The whole box of a person with few labelled keypoints, or of one whose half is a point.
+    """
+    xy = person.keypoints[person.labelled]
+    if len(xy) <= HALF_AT_LEAST:
+        return person.box
+    away = xy - xy.mean(0)
+    along = away @ np.linalg.svd(away, full_matrices=False)[2][0]
+    half = xy[along <= np.median(along)] if rng.random() < 0.5 else xy[along >= np.median(along)]
+    low, high = half.min(0), half.max(0)
+    room = ROOM * float((high - low).max())
+    if room <= 0:
+        return person.box
+    width, height = high - low + 2 * room
+    return Box(float(low[0] - room), float(low[1] - room), float(width), float(height))

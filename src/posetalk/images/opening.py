@@ -116,6 +116,13 @@ def readable_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN and name not in without)
 
 
+def _open(file: Path | io.BytesIO) -> Image.Image:
+    try:  # what most images are; for others Pillow loads all of its plugins
+        return Image.open(file, formats=FORMATS[:2])
+    except UnidentifiedImageError:
+        return Image.open(file, formats=readable_formats())
+
+
 @contextmanager
 def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image and read its header only.
@@ -138,7 +145,7 @@ def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             # Pillow warns at half of its limit; ours is checked in _decode_upright
             warnings.simplefilter("ignore")
-            image = Image.open(path if data is None else io.BytesIO(data), formats=readable_formats())
+            image = _open(path if data is None else io.BytesIO(data))
     except FileNotFoundError:
         raise PosetalkError(f"there is no image {path}; check the path") from None
     except UnidentifiedImageError:

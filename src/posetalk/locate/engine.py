@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-import numpy as np
-import numpy.typing as npt
+from posetalk.model.graphs import has_graphs
+from posetalk.resources import model_path
 
-from posetalk.model.fingerprint import GRAPHS
-from posetalk.prompt.conversation import Conversation
-from posetalk.settings import CropSettings, Readout
-from posetalk.skeleton import Keypoint
-from posetalk.types import Floats
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from posetalk.prompt.conversation import Conversation
+    from posetalk.settings import CropSettings, Readout
+    from posetalk.skeleton import Keypoint
+    from posetalk.types import Floats
+
+EngineName = Literal["torch", "onnx"]
 
 
-def has_graphs(folder: Path) -> bool:
-    """Whether a model folder holds its ONNX form."""
-    return all((folder / name).is_file() for name in GRAPHS)
+def engine_for(name: str | Path, device: Any, device_map: Any, dtype: Any, readout: str | None) -> EngineName:
+    """What runs a model where nobody says: ONNX Runtime, unless something is asked for that it cannot do."""
+    if device is not None and str(device) != "cpu":
+        return "torch"
+    if device_map is not None or not is_float32(dtype) or readout == "digits":
+        return "torch"
+    return "onnx" if has_graphs(Path(model_path(name))) else "torch"
+
+
+def is_float32(dtype: Any) -> bool:
+    """Whether weights are to be in float32, which they are in ONNX Runtime."""
+    return dtype is None or str(dtype).removeprefix("torch.") == "float32"
 
 
 class EncodedCrops(Protocol):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 import numpy as np
 
-from posetalk.detect.detector import Detector
+from posetalk.detect.detector import Detector, check_threads
 from posetalk.errors import PosetalkError, missing_package
 from posetalk.formats.coco import AREA_OF_BOX
 from posetalk.images.affine import Square, crop_square
 from posetalk.images.opening import Pixels, cut, normalise, read_image
-from posetalk.locate.engine import Answers, EncodedCrops, Engine, has_graphs
+from posetalk.locate.engine import Answers, EncodedCrops, Engine, EngineName, engine_for, is_float32
 from posetalk.locate.found import Found, limbs_of
 from posetalk.locate.known_names import near_misses
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, as_list, checked_boxes
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 Decoding = Literal["greedy", "expected"]
 Score = Literal["locllm"]
-EngineName = Literal["torch", "onnx"]
 N_BRANCHES = 3  # values of each digit that the decoding `expected` follows
 REFINE_MARGIN = 1.25  # a person found without a box is located again in the keypoints' box times this
 
@@ -164,10 +163,11 @@ class Localizer:
             PosetalkError: there is no such model; it is a preset, which has no weights; the device cannot be used; the
                 engine cannot do what is asked for; torch is needed and not installed; as `Localizer`.
         """
+        check_threads(threads)
         runs: Engine
-        match engine or _engine_for(name, device, device_map, dtype, readout):
+        match engine or engine_for(name, device, device_map, dtype, readout):
             case "onnx":
-                if device_map is not None or str(device or "cpu") != "cpu" or not _is_float32(dtype):
+                if device_map is not None or str(device or "cpu") != "cpu" or not is_float32(dtype):
                     raise PosetalkError(
                         "the engine 'onnx' computes on the CPU in float32; use engine='torch' for other devices and "
                         "dtypes"
@@ -616,21 +616,6 @@ def _engine_of(model: PoseLLM | Engine, tokenizer: Any) -> Engine:
     from posetalk.locate.torch_engine import TorchEngine
 
     return TorchEngine(cast("PoseLLM", model), tokenizer)
-
-
-def _engine_for(
-    name: str | Path, device: Any, device_map: Any, dtype: Any, readout: str | None
-) -> EngineName:
-    """What runs a model where nobody says: ONNX Runtime, unless something is asked for that it cannot do."""
-    if device is not None and str(device) != "cpu":
-        return "torch"
-    if device_map is not None or not _is_float32(dtype) or readout == "digits":
-        return "torch"
-    return "onnx" if has_graphs(Path(model_path(name))) else "torch"
-
-
-def _is_float32(dtype: Any) -> bool:
-    return dtype is None or str(dtype).removeprefix("torch.") == "float32"
 
 
 def expected_oks(std: Floats, scale: Floats) -> Floats:

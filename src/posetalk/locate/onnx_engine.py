@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from posetalk.errors import PosetalkError
 from posetalk.inputs import content_of
-from posetalk.locate.engine import Answers, has_graphs
-from posetalk.model.fingerprint import GRAPHS, check_sums
+from posetalk.locate.engine import Answers
+from posetalk.model.fingerprint import check_sums
+from posetalk.model.graphs import GRAPHS, cores, graphs_of, has_graphs, sessions
 from posetalk.prompt.conversation import Conversation
-from posetalk.prompt.file_tokenizer import FileTokenizer
+from posetalk.prompt.file_tokenizer import QUESTION_TOKENIZER, FileTokenizer, question_tokenizer
 from posetalk.prompt.wording import Wording
 from posetalk.settings import CropSettings, Readout
 from posetalk.skeleton import Keypoint
@@ -30,6 +33,7 @@ WEIGHTS = "model.safetensors"
 UNSEEN = -3e4  # added to attention scores
 REFINEMENT_STEPS = 3  # of `settle`
 Array = npt.NDArray[np.float32]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +62,9 @@ class Crops:
 class OnnxEngine:
     """Runs a PoseLLM in ONNX Runtime, see `Engine`.
 
+    Each session computes in the thread that calls it. Several people, or several questions, are shared out among
+    threads, which wait for each other once a batch, where threads within a session would wait once a layer.
+
     Args:
         folder: The model folder.
         threads: How many threads compute; None for one for each core.
@@ -75,17 +82,21 @@ class OnnxEngine:
             raise PosetalkError(
                 f"{folder} has no ONNX form ({', '.join(GRAPHS)}), which the engine 'onnx' runs; use engine='torch'"
             )
-        check_sums(folder, "model")
         self.source = str(folder)
+        self._threads = threads or cores()
+        made = sessions(graphs_of(folder))
+        check_sums(folder, "model")
+        self._pool = ThreadPoolExecutor(self._threads)
         try:
             config = json.loads((folder / "config.json").read_bytes())
-            self._image, self._question, self._point = (_session(folder / name, threads) for name in GRAPHS)
+            self._image, self._question, self._point = (one.result() for one in made)
             made_for = {
                 s.get_modelmeta().custom_metadata_map["weights"]
                 for s in (self._image, self._question, self._point)
             }
             self.readout: Readout = config["readout"]
             self.trained_keypoints = tuple(config["keypoints"] or ())
+            reads_apart = config.get("question_config") is not None
             self.context: int | None = config["text_config"]["max_position_embeddings"]
             image, tokens = config["image_token_index"], config["image_seq_length"]
         except Exception as error:  # ONNX Runtime has errors of many kinds
@@ -96,51 +107,63 @@ class OnnxEngine:
             raise PosetalkError(f"the ONNX form in {folder} was made for other weights; use engine='torch'")
         self.crop = CropSettings.check(config["crop"] or {}, "the model's crop")
         words = Wording.check(config["wording"] or {}, "the model's wording")
-        self.conversation = Conversation(FileTokenizer(folder), words, image, tokens, image + 1)
+        questions = question_tokenizer(folder / QUESTION_TOKENIZER) if reads_apart else None
+        self.conversation = Conversation(FileTokenizer(folder), words, image, tokens, image + 1, questions)
 
     def encode(self, pixels: Array, *, points: bool) -> Crops:
         """See `Engine`."""
-        return Crops(*self._image.run(["layers", "cells"], {"pixels": pixels}))
+
+        def encoded(crop: Array) -> Crops:
+            return Crops(*self._image.run(["layers", "cells"], {"pixels": crop[None]}))
+
+        # one at a time, whose arrays stay in the processor's cache
+        return Crops.concat(self._each(encoded, pixels))
 
     def read(self, keypoints: Sequence[Keypoint]) -> list[Array]:
         """See `Engine`."""
-        questions = [self.conversation.question(keypoint) for keypoint in keypoints]
-        lengths = np.array([len(question) for question in questions])
-        ids = np.zeros((len(questions), lengths.max()), np.int64)
-        for row, question in zip(ids, questions, strict=True):
-            row[: len(question)] = question
-        (readings,) = self._question.run(["readings"], {"ids": ids, "lengths": lengths})
-        return list(readings)
+
+        def readings(part: slice) -> list[Array]:
+            questions = [self.conversation.question(keypoint) for keypoint in keypoints[part]]
+            lengths = np.array([len(question) for question in questions])
+            ids = np.zeros((len(questions), lengths.max()), np.int64)
+            for row, question in zip(ids, questions, strict=True):
+                row[: len(question)] = question
+            return list(self._question.run(["readings"], {"ids": ids, "lengths": lengths})[0])
+
+        return [reading for part in self._each(readings, self._parts(len(keypoints))) for reading in part]
 
     def point(self, crops: Crops, questions: Sequence[Array], scale: Floats) -> Answers:
         """See `Engine`."""
         count, prefix = len(questions), crops.layers.shape[4]
         itself = np.where(np.eye(count), 0, UNSEEN)
-        inputs = {
-            "layers": crops.layers,
-            "cells": crops.cells,
+        asked = {
             "questions": np.stack(questions),
             "unseen": np.concatenate([np.zeros((count, prefix)), itself], 1).astype(np.float32),
             "positions": np.full(count, prefix),
             "ends": np.arange(count),
         }
-        heat, visible = self._point.run(["heat", "visible"], inputs)
-        return settle(heat, visible, scale.astype(np.float32))
+
+        def maps(part: slice) -> list[Array]:
+            people = {"layers": crops.layers[part], "cells": crops.cells[part]}
+            found: list[Array] = self._point.run(["heat", "visible"], people | asked)
+            return found
+
+        heat, visible = zip(*self._each(maps, self._parts(len(crops.layers))), strict=True)
+        return settle(np.concatenate(heat), np.concatenate(visible), scale.astype(np.float32))
 
     def digits(self, crops: Crops, questions: Sequence[Array], branches: int) -> Answers:
         """Raises PosetalkError."""
         raise PosetalkError("the engine 'onnx' has no readout 'digits'; use engine='torch'")
 
+    def _parts(self, count: int) -> list[slice]:
+        """As many parts of `count` rows as there are threads, or as there are rows."""
+        ends = np.linspace(0, count, min(count, self._threads) + 1).astype(int).tolist()
+        return [slice(*part) for part in pairwise(ends)]
 
-def _session(graph: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    # threads that wait for the next image would take the cores from what is done with this one
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    if graph.name != GRAPHS[0]:  # what is rewritten takes longer than what it saves
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    def _each(self, work: Callable[[Any], R], items: Collection[Any]) -> list[R]:
+        """The work on each item, in several threads where there are several of both."""
+        alone = min(len(items), self._threads) == 1
+        return [*map(work, items)] if alone else [*self._pool.map(work, items)]
 
 
 def settle(logits: Array, visible: Array, scale: Array) -> Answers:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -56,7 +59,7 @@ class PeopleLog(LineLog[_PeopleLine]):
 
 
 def detect_people(
-    images: Sequence[PoseImage], detector: Detector, path: Path
+    images: Sequence[PoseImage], detector: Detector, path: Path, threads: int = 1
 ) -> tuple[Detections, list[str]]:
     """The people that a detector finds in images.
 
@@ -64,6 +67,7 @@ def detect_people(
         images: The images. Those that `path` holds already are not searched again.
         detector: What finds the people.
         path: people.jsonl; pictures.jsonl is written beside it, see `ImageLog`.
+        threads: How many images are searched at a time.
 
     Returns:
         The boxes of the images with people, and a sentence for each image that cannot be read.
@@ -75,15 +79,39 @@ def detect_people(
     with ImageLog(path.with_name("pictures.jsonl")) as contents, PeopleLog(path) as log:
         contents.check_unchanged(image for image in images if image.id in log.known)
         found |= log.known
-        for image in track([image for image in images if image.id not in log.known], "finding people"):
-            contents.add(image)
-            try:
-                found[image.id] = detector(image.path)
-            except PosetalkError as error:
-                faults.append(readable(f"skipped: {image.name}: {error}"))
-            else:
-                log.add(image, found[image.id])
+        left = [image for image in images if image.id not in log.known]
+        with closing(_searched(left, detector, contents, threads)) as searched:
+            for image, people in track(searched, "finding people", len(left)):
+                if isinstance(people, PosetalkError):
+                    faults.append(readable(f"skipped: {image.name}: {people}"))
+                else:
+                    found[image.id] = people
+                    log.add(image, people)
     return as_detections({image.id: found[image.id] for image in images if image.id in found}), faults
+
+
+def _searched(
+    images: Sequence[PoseImage], detector: Detector, contents: ImageLog, threads: int
+) -> Generator[tuple[PoseImage, People | PosetalkError], None, None]:
+    """The people of each image, in order; several images are searched at a time."""
+
+    def people(image: PoseImage) -> People | PosetalkError:
+        try:
+            return detector(image.path)
+        except PosetalkError as error:
+            return error
+
+    waiting: deque[tuple[PoseImage, Future[People | PosetalkError]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for image in images:
+            contents.add(image)
+            waiting.append((image, pool.submit(people, image)))
+            if len(waiting) > threads:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
 
 
 def as_detections(found: dict[int, People]) -> Detections:

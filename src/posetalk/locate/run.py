@@ -1,8 +1,7 @@
-"""The work of `posetalk locate`: keypoints in one image or in many, as JSON and as drawings."""
+"""The work of `posetalk locate` on many images: predictions, and drawings."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,73 +10,24 @@ from pathlib import Path
 
 from PIL import Image
 
-from posetalk.atomic_files import whole_file
 from posetalk.detect.detector import Detector, load_detector
 from posetalk.detect.people import People
 from posetalk.draw import draw_pose
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
+from posetalk.locate.engine import EngineName
 from posetalk.locate.image_files import ImageFile, find_images
 from posetalk.locate.jobs import LocateJob, image_jobs, people_jobs, run_jobs
-from posetalk.locate.localizer import Decoding, EngineName, Localizer
-from posetalk.locate.people import each_once
+from posetalk.locate.localizer import Decoding, Localizer
+from posetalk.locate.one_image import NOBODY, Limbs, same_file, write_answer
 from posetalk.locate.people_file import HOW_RECORDS_NAME_IMAGES, people_of_file
 from posetalk.locate.people_log import as_detections, detect_people, detector_content
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction, readable, write_results
+from posetalk.model.graphs import cores
 from posetalk.resources import BUNDLED
 from posetalk.settings import Dtype, LocateSettings, Readout
-from posetalk.skeleton import Keypoint, KeypointQuery, parse_keypoints
+from posetalk.skeleton import KeypointQuery, parse_keypoints
 from posetalk.types import PoseImage, Poses
-
-Limbs = Sequence[tuple[int, int]]
-NOBODY = "lower --min-score, or give --whole-image for one person who is looked for in the whole image"
-
-
-def locate_one(
-    localizer: Localizer,
-    image: Path,
-    boxes: Sequence[Sequence[float]] | People | None,
-    points: Sequence[Keypoint],
-    limbs: Limbs,
-    *,
-    json_out: Path | None,
-    drawing: Path | None,
-    whole_image: bool = False,
-) -> Poses:
-    """Locate keypoints in one image file.
-
-    Args:
-        localizer: The model.
-        image: The image file.
-        boxes: People as (x, y, width, height) in pixels of the full image, origin top left; or a detector's People,
-            each of whom is answered once. None: everybody whom the localizer's detector finds.
-        points: The keypoints to locate.
-        limbs: Pairs of indices into `points`, drawn as lines.
-        json_out: A JSON file to write: the image, and the box and keypoints of each person.
-        drawing: An image file to write, with the keypoints drawn in.
-        whole_image: See `Localizer.locate`.
-
-    Raises:
-        PosetalkError: as `Localizer`; a file cannot be written, or is the image itself.
-    """
-    if json_out and drawing and json_out.absolute() == drawing.absolute():
-        raise PosetalkError(f"{drawing} is given for the answer and for the drawing; choose two places")
-    for path in (json_out, drawing):
-        if path and same_file(path, image):
-            raise PosetalkError(f"{path} is the image itself and would be lost; choose another place")
-    localizer.set_image(image)
-    if isinstance(boxes, People):
-        asked = localizer.with_body(tuple(points))
-        poses = each_once(localizer.locate(boxes.boxes, asked), boxes.scores, asked).keypoints(len(points))
-    else:
-        poses = localizer.locate(boxes, points, whole_image=whole_image)
-    if json_out:
-        (file,) = find_images([image]).images
-        text = json.dumps({"image": file.key, "people": poses.to_dicts()}, indent=1) + "\n"
-        _write(json_out, lambda path: path.write_text(text, encoding="utf-8"))
-    if drawing:
-        _write(drawing, Image.fromarray(draw_pose(localizer.image, poses, limbs)).save)
-    return poses
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +158,13 @@ def locate_images(
             )
             jobs, source = partial(_jobs_of_file, files.images, people, faults), f"boxes {Path(boxes).name}"
         elif not whole_image:
-            finder = load_detector(detector, threads, min_score, max_people, largest)
+            finder = load_detector(detector, 1, min_score, max_people, largest)
+            together = (
+                (threads or cores()) if str(detector) == "bundled" else 1
+            )  # others have threads of their own
             found = out / "people.jsonl"
             jobs, source = (
-                partial(_jobs_of_people, files.images, finder, found, faults),
+                partial(_jobs_of_people, files.images, finder, found, together, faults),
                 f"detector {detector}",
             )
         predictions, skipped = run_jobs(
@@ -254,12 +207,13 @@ def _jobs_of_people(
     images: Sequence[ImageFile],
     detector: Detector,
     path: Path,
+    threads: int,
     faults: list[str],
     before: Sequence[Prediction],
 ) -> list[LocateJob]:
     """The people found in each image; `faults` gets a sentence for each image that cannot be read or has nobody."""
     pose_images = [job.image for job in image_jobs(images, before)]
-    detections, unread = detect_people(pose_images, detector, path)
+    detections, unread = detect_people(pose_images, detector, path, threads)
     empty = len(pose_images) - len(unread) - len(detections)
     faults += unread
     if len(unread) == len(pose_images):
@@ -339,23 +293,7 @@ def _draw(
                 if trained:
                     poses = replace(poses, trained=tuple(name in trained for name in poses.names))
                 drawing = draw_pose(read_image(image.path), poses, limbs)
-                _write(paths[image.key], Image.fromarray(drawing).save)
+                write_answer(paths[image.key], Image.fromarray(drawing).save)
             except PosetalkError as error:
                 skipped.append(readable(f"not drawn: {error}"))
     return skipped
-
-
-def same_file(a: Path, b: Path) -> bool:
-    """Whether two paths lead to one file that exists."""
-    try:
-        return a.samefile(b)
-    except OSError:  # one of them does not exist
-        return False
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    with whole_file(path) as part:
-        try:
-            write(part)
-        except ValueError as error:  # the suffix is not that of an image
-            raise PosetalkError(f"cannot write {path}: {error}; choose another place") from None

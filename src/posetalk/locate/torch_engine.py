@@ -34,7 +34,7 @@ class TorchEngine:
 
     def __init__(self, model: PoseLLM, tokenizer: Any) -> None:
         self.model = model.eval()
-        self.conversation = conversation(model.config, tokenizer)
+        self.conversation = conversation(model.config, tokenizer, model.question_tokenizer)
         self.crop = crop_settings(model.config)
         self.readout: Readout = model.config.readout
         self.points = bool(model.config.cells)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from peft import PeftModel
+from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -21,15 +22,18 @@ from transformers import (
 )
 from transformers.utils import cached_file, logging
 
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.model import movenet as _movenet  # noqa: F401  (makes AutoModel know the bundled model's encoder)
 from posetalk.model.adapters import new_modules
-from posetalk.model.fingerprint import GRAPHS, weights_fingerprint, write_sums
+from posetalk.model.fingerprint import weights_fingerprint, write_sums
 from posetalk.model.folders import ADAPTERS, adapters_of, check_config, check_weights, limit_size, load_errors
+from posetalk.model.graphs import GRAPHS
 from posetalk.model.parts import check_language_model, encoder_config
 from posetalk.model.posellm import NEW_MODULES, PoseLLM, PoseLLMConfig, encode
 from posetalk.model.quantization import Bits, quantized
 from posetalk.prompt.conversation import Conversation
+from posetalk.prompt.file_tokenizer import QUESTION_TOKENIZER, question_tokenizer
 from posetalk.prompt.wording import Wording, wording
 from posetalk.resources import model_path
 from posetalk.settings import CropSettings, ModelSettings
@@ -132,7 +136,35 @@ def build(
         words = model.get_input_embeddings().weight
         with torch.no_grad():
             model.model.question_reader[1].weight.mul_(3**0.5 * words.float().std())
+    if settings.question_encoder:
+        set_question_encoder(model, settings.question_encoder)
     return model, tokenizer
+
+
+def set_question_encoder(model: PoseLLM, name: str) -> None:
+    """Have a text encoder read the questions of a network, whose reader begins anew.
+
+    Args:
+        model: a network whose `reading` is `once`.
+        name: a folder or hub id.
+
+    Raises:
+        PosetalkError: the encoder cannot be loaded, or the network reads questions behind the image.
+    """
+    if model.config.reading != "once":
+        raise PosetalkError(
+            "a question encoder reads questions apart from the image; set reading to 'once', or leave "
+            "question_encoder out"
+        )
+    encoder = load_part(AutoModel, name, "question encoder", dtype=torch.float32)
+    model.config.question, model.config.question_config = name, encoder.config
+    network: Any = model.model
+    network.read_with(encoder)
+    model.question_tokenizer = _question_tokenizer(name, "tokenizer.json")
+    for module in network.question_reader.modules():
+        model._init_weights(module)
+    with torch.no_grad():  # what is read is as long as a word
+        network.question_reader[-1].weight.fill_(model.get_input_embeddings().weight.float().std())
 
 
 def _mark_quantized(model: PoseLLM, quantization: Bits | None) -> None:
@@ -141,11 +173,24 @@ def _mark_quantized(model: PoseLLM, quantization: Bits | None) -> None:
         setattr(model, f"is_loaded_in_{quantization}", True)
 
 
-def conversation(config: PoseLLMConfig, tokenizer: Any) -> Conversation:
-    """The prompts of this network: how it writes questions and answers as token ids."""
+def _question_tokenizer(name: str, file: str) -> Tokenizer:
+    with load_errors("question encoder's tokenizer", name):
+        path = Path(name) / file if Path(name).is_dir() else cached_file(name, file)
+        return question_tokenizer(path)
+
+
+def conversation(
+    config: PoseLLMConfig, tokenizer: Any, question_tokenizer: Tokenizer | None = None
+) -> Conversation:
+    """The prompts of this network: how it writes questions and answers as token ids.
+
+    question_tokenizer: the network's `question_tokenizer`.
+    """
     words = Wording.check(config.wording or {}, "the model's wording")
     once = config.question_token_id if config.reading == "once" else None
-    return Conversation(tokenizer, words, config.image_token_id, config.image_seq_length, once)
+    return Conversation(
+        tokenizer, words, config.image_token_id, config.image_seq_length, once, question_tokenizer
+    )
 
 
 def crop_settings(config: PoseLLMConfig) -> CropSettings:
@@ -174,6 +219,7 @@ def save(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    questions = (model.get_base_model() if isinstance(model, PeftModel) else model).question_tokenizer
     if isinstance(model, PeftModel):
         config = model.get_base_model().config
         if save_format == "adapters":
@@ -187,6 +233,8 @@ def save(
         model.save_pretrained(folder)
     config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    if questions is not None:
+        write_text(folder / QUESTION_TOKENIZER, questions.to_str())
     for graph in GRAPHS:  # of other weights
         (folder / graph).unlink(missing_ok=True)
     write_sums(folder)
@@ -225,7 +273,7 @@ def load(
     options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
     if not _has_file(folder, ADAPTERS):
         options |= (
-            quantized(quantization, dtype, ["vision_tower", *NEW_MODULES, "lm_head"])
+            quantized(quantization, dtype, ["vision_tower", "question_encoder", *NEW_MODULES, "lm_head"])
             if quantization
             else {"dtype": dtype}
         )
@@ -244,6 +292,8 @@ def load(
             )
         model = with_adapters(build(settings, dtype, **options)[0], folder)
         model.config = config
+    if config.question_config is not None:
+        model.question_tokenizer = _question_tokenizer(folder, QUESTION_TOKENIZER)
     if any(parameter.is_meta for parameter in model.parameters()):
         raise PosetalkError(
             f"{name} does not fit on the devices that are here; give a smaller dtype, more of them, or the CPU"
@@ -265,7 +315,7 @@ def _check_settings(config: PoseLLMConfig, name: str) -> ModelSettings:
         PosetalkError: its configuration is not what `make_config` writes.
     """
     keys = {"connector": "connector", "readout": "readout", "reading": "reading", "crop": "crop"}
-    keys |= {"vision_encoder": "vision", "language_model": "text"}
+    keys |= {"vision_encoder": "vision", "language_model": "text", "question_encoder": "question"}
     values = {name: value for name, key in keys.items() if (value := getattr(config, key)) is not None}
     if config.cells:
         values["cells"] = config.cells

@@ -8,13 +8,9 @@ from pathlib import Path
 from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.inputs import content_of, contents_of, mark_of, model_files
+from posetalk.model.graphs import GRAPHS
 
 SUMS = "SHA256SUMS"  # as `sha256sum --check` reads it
-GRAPHS = (
-    "image.onnx",
-    "question.onnx",
-    "point.onnx",
-)  # a model's ONNX form, which reads the weights beside it
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+\.(?:safetensors|onnx))")
 
 

@@ -72,6 +72,9 @@ class QuestionReader(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids (K, L), padded on the right with any id, and how many count (K,) -> readings (K, width)."""
         model = self.network.model
+        if model.question_encoder is not None:
+            encoded: Tensor = model.question_reader(model.question_encoder.encode(ids, lengths))
+            return encoded
         length = ids.shape[1]
         unseen = torch.full((1, 1, length, length), UNSEEN).triu(1)
         hidden = model.language_model(

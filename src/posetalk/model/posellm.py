@@ -7,8 +7,16 @@ from inspect import signature
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, LlavaConfig, LlavaForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.models.llava.modeling_llava import (
     LlavaCausalLMOutputWithPast,
     LlavaModel,
@@ -20,6 +28,7 @@ from posetalk.model.block import NAME, blocks_of
 from posetalk.model.connector import LinearConnector
 from posetalk.model.movenet import VisionOutput
 from posetalk.model.point import PointHead
+from posetalk.model.question_encoder import QuestionEncoder
 
 QUESTIONS_AT_ONCE = 32
 CONNECTOR = "multi_modal_projector"
@@ -32,11 +41,13 @@ class PoseLLMConfig(LlavaConfig):
     connector:    `linear` or `mlp`.
     crop:         CropSettings as a dict: how a person was cut out in training.
     wording:      Wording as a dict: how it was asked.
-    vision, text: where vision encoder and language model came from, for models that are saved as adapters alone.
+    vision, text, question: where vision encoder, language model and text encoder came from, for models that are saved
+                  as adapters alone.
     keypoints:    names of the keypoints it was trained on.
     readout:      `digits` or `point`, how it answers unless told otherwise.
     reading:      `inline`: a question's words stand behind the image; `once`: they are read without it, and the
                   mean of their last hidden states stands behind the image as one word.
+    question_config: the configuration of the text encoder that reads questions once; None: the language model does.
     cells:        each image token is cut into cells x cells for `point`; 0 for a model that has only `digits`.
     """
 
@@ -46,10 +57,17 @@ class PoseLLMConfig(LlavaConfig):
     wording: dict[str, Any] | None = None
     vision: str | None = None
     text: str | None = None
+    question: str | None = None
+    question_config: dict[str, Any] | PreTrainedConfig | None = None
     keypoints: list[str] | None = None
     readout: str = "digits"
     reading: str = "inline"
     cells: int = 0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if isinstance(self.question_config, dict):
+            self.question_config = AutoConfig.for_model(**self.question_config)
 
     @property
     def question_token_id(self) -> int:
@@ -68,10 +86,25 @@ class PoseLLMModel(LlavaModel):
             self.multi_modal_projector = LinearConnector(
                 config.vision_config.hidden_size, config.text_config.hidden_size
             )
-        if config.reading == "once":
+        self.question_encoder: QuestionEncoder | None = None
+        if config.question_config is not None:
+            self.read_with(AutoModel.from_config(config.question_config))
+        elif config.reading == "once":
             width = config.text_config.hidden_size
             self.question_reader = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.post_init()
+
+    def read_with(self, encoder: PreTrainedModel) -> None:
+        """Have this text encoder read the questions, and a new reader make words of what it gives."""
+        width, size = self.config.text_config.hidden_size, encoder.config.hidden_size
+        self.question_encoder = QuestionEncoder(encoder)
+        self.question_reader = nn.Sequential(
+            nn.LayerNorm(size),
+            nn.Linear(size, 2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, width),
+            nn.LayerNorm(width),
+        )
 
     def vision_output(self, pixel_values: Tensor) -> VisionOutput:
         """(B, 3, S, S) -> the vision encoder's `last_hidden_state` (B, n, vision width), and its `fine` maps.
@@ -125,8 +158,12 @@ class PoseLLMModel(LlavaModel):
     def read(self, questions: Tensor, lengths: Tensor) -> Tensor:
         """Read questions without the image: (Q, L) ids, padded on the right, and their lengths (Q,) -> (Q, width).
 
-        They stand in one row, and words with which all of them begin stand there once, as the image does elsewhere.
+        In the language model they stand in one row, and words with which all of them begin stand there once, as the
+        image does elsewhere.
         """
+        if self.question_encoder is not None:
+            reading: Tensor = self.question_reader(self.question_encoder(questions, lengths))
+            return reading.to(self.get_input_embeddings().weight.dtype)
         order, means = lengths.argsort(), []
         for rows in torch.split(order, QUESTIONS_AT_ONCE):  # of like length, so that little is padded
             ids, sizes = questions[rows], lengths[rows]
@@ -188,12 +225,17 @@ class PoseLLMOutput(LlavaCausalLMOutputWithPast):
 
 
 class PoseLLM(LlavaForConditionalGeneration):
-    """`generate` works as in every LLaVA; the losses that it is trained with are in `train.losses`."""
+    """`generate` works as in every LLaVA; the losses that it is trained with are in `train.losses`.
+
+    question_tokenizer: of the text encoder that reads questions; None where the language model does.
+    """
+
+    question_tokenizer: Tokenizer | None = None
 
     config_class = PoseLLMConfig
     # Of a model in bfloat16 the language model alone is, as in LocLLM's evaluation: the others are small, and places
     # are read off them.
-    _keep_in_fp32_modules_strict = ("vision_tower", *NEW_MODULES)
+    _keep_in_fp32_modules_strict = ("vision_tower", "question_encoder", *NEW_MODULES)
 
     def __init__(self, config: PoseLLMConfig) -> None:
         super(LlavaForConditionalGeneration, self).__init__(config)

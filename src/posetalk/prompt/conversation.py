@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from posetalk.errors import PosetalkError
 from posetalk.prompt import coordinate
 from posetalk.prompt.wording import Wording
@@ -44,6 +46,8 @@ class Conversation:
     prefix: `Image: ` and the image tokens. The image token's id is one past the vocabulary: it is never looked up, its
     place is taken by what the connector makes of the image (as in LocLLM).
     question_token: stands for a question that is read apart from the image; None where its words stand behind it.
+    question_tokenizer: of the text encoder that reads questions, without marks of its wording's lines; None where the
+    language model reads them.
     """
 
     def __init__(
@@ -53,8 +57,10 @@ class Conversation:
         image_token: int,
         image_tokens: int,
         question_token: int | None = None,
+        question_tokenizer: Tokenizer | None = None,
     ) -> None:
         self.question_token = question_token
+        self.question_tokenizer = question_tokenizer
         self.tokenizer = tokenizer
         self.words = image_token  # of the language model's vocabulary
         self.wording = wording
@@ -65,6 +71,8 @@ class Conversation:
 
     def question(self, keypoint: Keypoint, *, first: bool = True) -> tuple[int, ...]:
         """Token ids from the end of the image, or of the answer before, to `Answer:`."""
+        if self.question_tokenizer is not None:
+            return tuple(self.question_tokenizer.encode(self.wording.describe(keypoint)).ids)
         text = self.wording.ask(keypoint, first=first)
         if self.wording.whitespace == "keep":
             return tuple(self._encode(text))

@@ -11,6 +11,25 @@ from tokenizers import Tokenizer
 
 from posetalk.errors import PosetalkError
 
+QUESTION_TOKENIZER = (
+    "question_tokenizer.json"  # of the text encoder that reads questions, in a model's folder
+)
+
+
+def question_tokenizer(file: str | Path) -> Tokenizer:
+    """The tokenizer of a text encoder, which neither pads nor cuts.
+
+    Raises:
+        PosetalkError: The file is missing or damaged.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises Exception itself
+        raise PosetalkError(f"cannot load the tokenizer {file}: {error}; get the model again") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
 
 class FileTokenizer:
     """Reads tokenizer.json and tokenizer_config.json, and has of transformers' tokenizers what `Conversation` needs.

@@ -39,6 +39,11 @@ class Wording(Settings):
             raise ValueError(f"{text!r} may hold only the fields {{name}} and {{sentence}}") from None
         return text
 
+    def describe(self, keypoint: Keypoint) -> str:
+        """The name and the description alone, for a text encoder: `left heel: the back of the left foot`."""
+        sentence = keypoint.sentence and self.sentences.get(keypoint.name, keypoint.sentence)
+        return f"{keypoint.name}: {sentence}" if sentence else keypoint.name
+
     def ask(self, keypoint: Keypoint, *, first: bool = True) -> str:
         """The text from the end of the image (or of the answer before, with `first=False`) to `Answer:`."""
         sentence = keypoint.sentence and self.sentences.get(keypoint.name, keypoint.sentence)

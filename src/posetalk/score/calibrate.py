@@ -157,7 +157,7 @@ class _Predicted(NamedTuple):
 
 @torch.no_grad()
 def _predict(model: PoseLLM, tokenizer: Any, truth: PoseSet, points: Skeleton) -> _Predicted:
-    talk, crop = conversation(model.config, tokenizer), crop_settings(model.config)
+    talk, crop = conversation(model.config, tokenizer, model.question_tokenizer), crop_settings(model.config)
     if truth.name != "coco":
         crop = crop.model_copy(update={"clip_box": False})
     questions = read(model, talk, points.keypoints)

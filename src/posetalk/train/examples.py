@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,16 @@ from torch.utils.data import Dataset
 from posetalk.errors import PosetalkError
 from posetalk.formats.visible_flags import has_visible_flags
 from posetalk.images.affine import Square, clip_box, square_of
-from posetalk.images.augment import augment
+from posetalk.images.augment import augment, half_body
 from posetalk.images.opening import upright_size
+from posetalk.images.photometric import photometric
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings, Readout, TrainSettings
 from posetalk.skeleton import Skeleton
 from posetalk.train.feature_cache import FeatureCache, VisionFeatures, crop_pixels
 from posetalk.train.interpolated import interpolated_keypoints
 from posetalk.train.packing import CHAIN, PackedSequence, pack
+from posetalk.train.phrasing import mistyped, phrased
 from posetalk.train.target import Target, labelled_targets
 from posetalk.types import Box, Person, PoseImage, PoseSet
 
@@ -133,7 +136,7 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
         if self.features:
             arrays = self.features.read(example.image, square)
             return VisionFeatures(arrays["tokens"], arrays.get("fine")), self._packed(targets, rng)
-        return crop_pixels(example.image, square, self.crop), self._packed(targets, rng)
+        return self._pixels(number, example, square), self._packed(targets, rng)
 
     def _example_and_rng(self, number: int) -> tuple[TrainingExample, np.random.Generator]:
         epoch, index = divmod(number, len(self.people))
@@ -149,7 +152,16 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
         """View number i as pixels (3, S, S) float32, and all keypoints in it."""
         example, rng = self._example_and_rng(number)
         square, targets = self._square(example, rng)
-        return crop_pixels(example.image, square, self.crop), targets
+        return self._pixels(number, example, square), targets
+
+    def _pixels(self, number: int, example: TrainingExample, square: Square) -> np.ndarray:
+        augmentation = self.settings.augmentation
+        if not augmentation.changes_pixels:
+            return crop_pixels(example.image, square, self.crop)
+        rng = np.random.default_rng((self.settings.seed, number, 1))
+        return crop_pixels(
+            example.image, square, self.crop, partial(photometric, settings=augmentation, rng=rng)
+        )
 
     def _packed(self, targets: list[Target], rng: np.random.Generator) -> PackedSequence:
         settings = self.settings
@@ -161,17 +173,24 @@ class Views(Dataset[tuple[np.ndarray | VisionFeatures, PackedSequence]]):
         if settings.packing == "chain" or limit < len(targets):
             targets = [targets[i] for i in rng.permutation(len(targets))[:limit]]
         name_only = rng.random(len(targets)) < settings.name_only_share
+        between = interpolated_keypoints(labelled_targets(targets), settings.interpolated_keypoints, rng)
         targets = [
-            replace(t, keypoint=replace(t.keypoint, sentence="")) if drop else t
+            replace(t, keypoint=phrased(t.keypoint, bool(drop), rng))
             for t, drop in zip(targets, name_only, strict=True)
         ]
-        targets += interpolated_keypoints(labelled_targets(targets), settings.interpolated_keypoints, rng)
+        targets = [
+            replace(t, keypoint=mistyped(t.keypoint, settings.text_noise_share, rng))
+            for t in targets + between
+        ]
         return pack(self.conversation, targets, settings.packing, self.readout, settings.learn_digits)
 
     def _square(self, example: TrainingExample, rng: np.random.Generator) -> tuple[Square, list[Target]]:
         settings = self.settings
         plain = square_of(example.person.box, self.crop.size, self.crop.padding)
-        square = augment(plain, settings.augmentation, rng)
+        start = plain
+        if settings.augmentation.half_body and rng.random() < settings.augmentation.half_body:
+            start = square_of(half_body(example.person, rng), self.crop.size, self.crop.padding)
+        square = augment(start, settings.augmentation, rng)
         targets = view_targets(example, square, settings.without_keypoints)
         if not labelled_targets(
             targets

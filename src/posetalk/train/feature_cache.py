@@ -129,6 +129,15 @@ def vision_features(
     return {"tokens": output.last_hidden_state} | ({} if output.fine is None else {"fine": output.fine})
 
 
-def crop_pixels(image: Path, square: Square, crop: CropSettings) -> np.ndarray:
-    """The square of the image as the vision encoder takes it: (3, S, S) float32."""
-    return normalise(cut(read_image(image), square), crop.pixels)
+def crop_pixels(
+    image: Path,
+    square: Square,
+    crop: CropSettings,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """The square of the image as the vision encoder takes it: (3, S, S) float32.
+
+    change: of the crop's pixels, (S, S, 3) uint8, before they are normalised.
+    """
+    pixels = cut(read_image(image), square)
+    return normalise(change(pixels) if change else pixels, crop.pixels)

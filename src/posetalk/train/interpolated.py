@@ -2,6 +2,7 @@
 
 A name learned by heart needs no language; "halfway between the left wrist and the nose" does. Some lines are never
 asked for, under any name, so that a model can be tested on them: across the hips and the shoulders, and the thighs.
+A skeleton that labels such a point itself, as the body atlas does, does ask for it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from posetalk.skeleton import Keypoint
+from posetalk.train.phrasing import phrased
 from posetalk.train.target import Target
 
 # Names of lines between two keypoints of one side; the others are asked for by their ends alone.
@@ -35,7 +37,7 @@ FRACTIONS = {
 def interpolated_keypoints(targets: Sequence[Target], count: int, rng: np.random.Generator) -> list[Target]:
     """`count` questions about points on lines between labelled targets; none where there are fewer than two.
 
-    A point can be seen where both its ends can.
+    A point can be seen where both its ends can. An end goes by any of its names.
     """
     if len(targets) < 2 or not count:
         return []
@@ -48,7 +50,8 @@ def interpolated_keypoints(targets: Sequence[Target], count: int, rng: np.random
             continue
         assert first.xy is not None and second.xy is not None
         forms = FRACTIONS[fraction]
-        line = forms[rng.integers(len(forms))].format(*names)
+        form = forms[rng.integers(len(forms))]
+        line = form.format(*(phrased(end.keypoint, False, rng).name for end in (first, second)))
         keypoint = Keypoint(line)
         words = [tuple(name.split()) for name in names]
         if fraction == 0.5 and all(len(p) == 2 for p in words) and words[0][0] == words[1][0]:

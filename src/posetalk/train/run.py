@@ -22,6 +22,7 @@ from posetalk.model.quantization import Bits
 from posetalk.settings import CropSettings, DataSettings, ModelSettings, TrainSettings
 from posetalk.skeleton import load_skeleton
 from posetalk.train.align import align
+from posetalk.train.averaging import AverageCallback
 from posetalk.train.card import KnownKeypoints, write_card
 from posetalk.train.examples import TrainingExample, Views, training_examples, view_targets
 from posetalk.train.feature_cache import FeatureCache, vision_features
@@ -67,7 +68,7 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     if learned.again and arguments.process_index == 0:
         log.warning("note: %s", learned.warning)
     model.config.keypoints = learned.known
-    talk = conversation(model.config, tokenizer)
+    talk = conversation(model.config, tokenizer, model.question_tokenizer)
     losses = LossSettings(
         digit_ids=talk.answer.digits,
         digit_sigma=settings.digit_sigma,
@@ -93,6 +94,7 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     readout = model.config.readout
     views = Views(people, talk, crop, settings, steps * settings.batch_size, readout)
     progress, stop = ProgressCallback(out / "log.jsonl", steps, settings.batch_size, "people"), StopCallback()
+    average = AverageCallback(network, settings.ema_decay) if settings.ema_decay else None
     with recheck_after_error(checked_images):
         if settings.feature_cache:
             views.features = _fill_feature_cache(settings, model, views, arguments)
@@ -101,7 +103,7 @@ def _run(settings: TrainSettings, out: Path) -> Path:
             arguments,
             train_dataset=views,
             data_collator=partial(collate, pad=tokenizer.eos_token_id or 0, readout=readout),
-            callbacks=[progress, stop],
+            callbacks=[progress, stop, *([average] if average else [])],
             losses=losses,
             lr_scales={
                 "language_model": settings.language_lr_scale,
@@ -117,6 +119,8 @@ def _run(settings: TrainSettings, out: Path) -> Path:
             run_trainer(trainer, checkpoint, stop)
         finally:
             progress.progress.stop()
+    if average:
+        average.use()
     gathered = trainer.accelerator.get_state_dict(network) if trainer.is_fsdp_enabled else None
     if trainer.is_world_process_zero():
         if gathered is not None:  # a sharded network cannot be taken apart, an equal one in one piece can
@@ -135,6 +139,10 @@ def _fill_feature_cache(
 ) -> FeatureCache:
     """The vision encoder's output for every view of the run."""
     assert settings.feature_cache
+    if settings.augmentation.changes_pixels:
+        raise PosetalkError(
+            "features are kept of images as they are; leave feature_cache out, or augmentation's color, blur and erase"
+        )
     if any(p.requires_grad for p in model.model.vision_tower.parameters()):
         raise PosetalkError(
             "features can only be kept of a frozen vision encoder; set tune_vision_encoder to 'frozen'"

@@ -14,6 +14,7 @@ from PIL import Image
 from tests.locate.track.clips import write_clip
 
 from posetalk import Detector, Localizer, PosetalkError, load_skeleton, locate_video, read_predictions
+from posetalk.cli import main
 from posetalk.locate.track.video import Video
 
 CLIPS = Path(os.environ.get("POSETALK_DATA", "absent")) / "video_sample"
@@ -59,6 +60,15 @@ def test_a_person_is_followed_and_drawn_with_sound(localizer: Localizer, clip: P
     frames = [f.image for f in Video(tmp_path / "drawn.mp4")]
     assert frames[0].shape == (256, 256, 3)
     assert np.abs(frames[0].astype(int) - next(iter(Video(clip))).image).max() > 100  # drawn on
+
+
+def test_the_command_draws_into_the_folder_of_the_run(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["locate", str(clip), "--ask", "nose", "--largest", "--out", str(tmp_path / "out"), "--draw"])
+    assert end.value.code == 0 and "1 people in 10 frames" in " ".join(capsys.readouterr().out.split())
+    assert len(list(Video(tmp_path / "out" / "drawn.mp4"))) == 10
 
 
 def test_the_generator_gives_the_same(localizer: Localizer, clip: Path, tmp_path: Path) -> None:

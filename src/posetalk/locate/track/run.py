@@ -12,10 +12,12 @@ import numpy as np
 
 from posetalk.detect.detector import load_detector
 from posetalk.errors import PosetalkError, shown
-from posetalk.locate.localizer import Decoding, EngineName, Localizer
+from posetalk.locate.engine import EngineName
+from posetalk.locate.localizer import Decoding, Localizer
+from posetalk.locate.one_image import same_file
 from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import Prediction, PredictionLog, each_prediction, predictions_of
-from posetalk.locate.run import check_source, name_of, same_file
+from posetalk.locate.run import check_source, name_of
 from posetalk.locate.track.people import Following, TrackedFrame, follow_people
 from posetalk.locate.track.settings import VideoSettings
 from posetalk.locate.track.source import Source
@@ -150,9 +152,7 @@ def locate_video(
                 engine=engine,
                 threads=threads,
                 batch_size=batch_size,
-                detector=None
-                if whole_image
-                else load_detector(detector, threads, min_score, max_people, largest),
+                detector=None if whole_image else load_detector(detector, 1, min_score, max_people, largest),
             )
         model.questions(points)
         found = _follow(model, source, points, settings, out)
@@ -200,6 +200,10 @@ def _follow(
         some = ", ".join(f"{time:.2f}" for time in video.damaged[:5]) + " ..." * (len(video.damaged) > 5)
         notes.append(
             f"{len(video.damaged)} frames of {shown(video.name)} cannot be read, at {some} s; they are left out"
+        )
+    if video.left_out:
+        notes.append(
+            f"{video.left_out} frames of {shown(video.name)} came while others were located, and are left out"
         )
     return LocatedVideo(frames, len(seen), path, tuple(notes))
 

@@ -17,7 +17,8 @@ from av.error import FFmpegError
 from posetalk.errors import PosetalkError, shown
 from posetalk.images.opening import Pixels, read_image
 from posetalk.locate.image_files import find_images
-from posetalk.locate.track.source import ADDRESS, Source
+from posetalk.locate.track.newest import Newest
+from posetalk.locate.track.source import ADDRESS, Source, waits
 
 USUAL_RATE = 25  # frames a second, where a video does not say
 
@@ -47,6 +48,7 @@ class Video:
     Attributes:
         live: Whether it is a camera or an address, which goes on until somebody stops it.
         damaged: After reading: the seconds at which frames could not be read. They are left out.
+        left_out: While reading: how many frames of a camera or stream nobody asked for in time.
         start: Once the first frame was read: its time in the file, from which times are counted.
 
     Raises:
@@ -57,6 +59,7 @@ class Video:
         self.source = source
         self.live = isinstance(source, int) or bool(ADDRESS.match(str(source)))
         self.damaged: list[float] = []
+        self.left_out = 0
         self.start = 0.0
         self._images: list[Path] | None = None
         self._fps = fps
@@ -127,10 +130,12 @@ class Video:
         Raises:
             PosetalkError: No frame could be read.
         """
-        self.damaged = []
-        index = 0
-        for index, (time, image) in enumerate(self._of_images() if self._images else self._of_stream(), 1):
+        self.damaged, self.left_out = [], 0
+        index, frames = 0, self._of_images() if self._images else self._of_stream()
+        keeping_up = None if waits(self.source) else Newest(frames)
+        for index, (time, image) in enumerate(keeping_up or frames, 1):
             yield VideoFrame(index - 1, time, image)
+            self.left_out = keeping_up.left_out if keeping_up else 0
         if not index:
             raise PosetalkError(f"no frame of {shown(self.name)} can be read; it is damaged or empty")
 
