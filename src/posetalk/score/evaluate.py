@@ -12,6 +12,8 @@ from posetalk.formats.visible_flags import has_visible_flags
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, readable, scored_people
 from posetalk.score.bootstrap import interval, resample
 from posetalk.score.calibration import reliability
+from posetalk.score.cases import best_first, worst_by_cause
+from posetalk.score.causes import causes
 from posetalk.score.metrics import (
     Labels,
     Metrics,
@@ -19,12 +21,10 @@ from posetalk.score.metrics import (
     keypoint_rows,
     keypoint_similarity,
     metrics_of,
-    person_scores,
     ratio,
 )
 from posetalk.score.oks import coco_ap
 from posetalk.score.pck import head_lengths, torso_lengths
-from posetalk.score.qualitative import MIN_LARGE, QualitativeCase
 from posetalk.score.report import EvaluationReport
 from posetalk.skeleton import Skeleton
 from posetalk.types import Box, Floats, PoseSet, frozen_array
@@ -124,10 +124,12 @@ def evaluate(
         intervals=_intervals(our_metrics, {"baseline": baseline_metrics, **other_metrics}),
         reliability=bins,
         calibration_error=error,
-        notes=(*report.notes, *_visible_notes(labels, visible)),
+        notes=(*report.notes, *_visible_notes(labels, visible), *_neighbour_notes(labels)),
         visible=_visible(labels, visible),
         per_keypoint=keypoint_rows(labels, xy, baseline_xy, seen),
-        qualitative_cases=_qualitative_cases(labels, xy, predictions),
+        causes=causes(labels, xy),
+        qualitative_cases=best_first(labels, xy, predictions),
+        cause_cases=worst_by_cause(labels, xy, predictions),
     )
 
 
@@ -253,17 +255,10 @@ def _visible_notes(labels: Labels, predicted: Floats) -> list[str]:
     ]
 
 
-def _qualitative_cases(
-    labels: Labels, xy: Floats, predictions: Sequence[Prediction]
-) -> tuple[QualitativeCase, ...]:
-    """The people that have a prediction, the best first; only large ones if there are enough."""
-    by_key = {p.key: p for p in predictions}
-    scores = person_scores(labels, xy)
-    eligible = labels.large > 0 if labels.large.sum() >= MIN_LARGE else np.ones(len(scores), bool)
-    order = sorted(np.flatnonzero(eligible), key=lambda i: -scores[i])
-    cases = []
-    for i in order:
-        image, person = labels.people[i]
-        if (image.id, person.id) in by_key:
-            cases.append(QualitativeCase(image, person, by_key[image.id, person.id], float(scores[i])))
-    return tuple(cases)
+def _neighbour_notes(labels: Labels) -> list[str]:
+    images = [image.id for image, _ in labels.people]
+    if not images or len(set(images)) < len(images):
+        return []
+    return [
+        "one person is labelled in each image: among the causes a neighbour's joint counts as miss, not swap"
+    ]

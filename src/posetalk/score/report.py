@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from posetalk.errors import MissingPackage, PosetalkError
 from posetalk.score.calibration import Bin, draw_reliability
+from posetalk.score.causes import Causes
 from posetalk.score.metrics import KeypointRow, Protocol
-from posetalk.score.qualitative import MIN_LARGE, QualitativeCase, draw_qualitative_cases
+from posetalk.score.qualitative import MIN_LARGE, QualitativeCase, draw_cause, draw_qualitative_cases
+from posetalk.score.tables import number, rounded, span, table
 
 METRICS_TEXT = {
     "oks": "AP and AR over object keypoint similarity (OKS) .50:.95 as COCO has them; mean_oks over people, "
@@ -42,8 +46,10 @@ class EvaluationReport:
         visible: the share of keypoints whose visibility is predicted rightly, and the share that is visible; None where
             the model or the labels do not tell.
         per_keypoint: one row a keypoint.
+        causes: why keypoints are wrong; None on a detector's boxes.
         notes, skipped: what a reader must know, and the records of the labels that were left out.
         qualitative_cases: people with a prediction, the best first.
+        cause_cases: by cause the people with a prediction who lost most by it, the worst first.
         limbs: pairs of keypoint indices to draw.
     """
 
@@ -63,9 +69,11 @@ class EvaluationReport:
     calibration_error: float | None = None
     visible: tuple[float, float] | None = None
     per_keypoint: tuple[KeypointRow, ...] = ()
+    causes: Causes | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     qualitative_cases: tuple[QualitativeCase, ...] = ()
+    cause_cases: Mapping[str, tuple[QualitativeCase, ...]] = field(default_factory=dict)
     limbs: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,15 +87,16 @@ class EvaluationReport:
             "missing": self.missing,
             "skipped": len(self.skipped),
             "box_source": self.box_source,
-            **_rounded(self.numbers),
-            "baseline": _rounded(self.baseline),
-            "beside": {name: _rounded(numbers) for name, numbers in self.compared.items()},
+            **rounded(self.numbers),
+            "baseline": rounded(self.baseline),
+            "beside": {name: rounded(numbers) for name, numbers in self.compared.items()},
             "calibration_error": self.calibration_error and round(self.calibration_error, 6),
-            "reliability": [_rounded(asdict(b)) for b in self.reliability],
+            "reliability": [rounded(asdict(b)) for b in self.reliability],
             "visible": self.visible
             and {"right": round(self.visible[0], 6), "seen": round(self.visible[1], 6)},
-            "intervals": _rounded(self.intervals or {}),
-            "per_keypoint": [_rounded(asdict(row)) for row in self.per_keypoint],
+            "intervals": rounded(self.intervals or {}),
+            "per_keypoint": [rounded(asdict(row)) for row in self.per_keypoint],
+            "causes": self.causes and rounded(asdict(self.causes)),
             "notes": list(self.notes),
         }
 
@@ -105,7 +114,7 @@ class EvaluationReport:
             lines.append(f"- {len(self.skipped)} records of the labels were left out: {self.skipped[0]} ...")
         header = ["number", "model", "95 %", "average place", "lead, 95 %"]
         header += [cell for name in self.compared for cell in (name, "lead, 95 %")]
-        lines += ["", *_table([*header, "boxes"], self._rows())]
+        lines += ["", *table([*header, "boxes"], self._rows())]
         lines += ["", METRICS_TEXT[self.protocol]]
         lines.append(
             "95 %: percentile bootstrap over people, 1,000 draws; lead: model minus average place on the "
@@ -123,14 +132,17 @@ class EvaluationReport:
             )
         for title, rows in self._keypoint_tables():
             header = ["keypoint", "similarity", "near", "average: similarity", "near", "labels", "boxes"]
-            lines += ["", f"## {title}", "", *_table(header, rows)]
+            lines += ["", f"## {title}", "", *table(header, rows)]
         if self.per_keypoint:
             lines += ["", "similarity: mean of exp(-d²/2s²k²), the terms of OKS; "]
             lines[-1] += "near: within 0.1 of the longer side of the box."
+        if self.causes:
+            lines += ["", *self.causes.to_markdown(boxes)]
         return "\n".join(lines) + "\n"
 
     def save(self, folder: str | Path) -> list[str]:
-        """Write report.json, report.md and, where people were matched to labels, reliability.png and cases.png.
+        """Write report.json, report.md and, where people were matched to labels, reliability.png, cases.png and
+        cause_CAUSE.png for each cause that anybody with a prediction lost by.
 
         Returns:
             A sentence for each image that could not be drawn, and for the diagram where matplotlib is missing.
@@ -150,31 +162,38 @@ class EvaluationReport:
                     draw_reliability(self.reliability, self.calibration_error, folder / "reliability.png")
                 except MissingPackage as error:
                     notes.append(f"reliability.png is not drawn: {error}")
+            pages: dict[str, tuple[str, Image.Image]] = {}
+            group = "large people" if self.people_large >= MIN_LARGE else "people"
             if self.qualitative_cases:
                 page, not_drawn = draw_qualitative_cases(self.qualitative_cases, self.limbs)
+                heading = f"The best and the worst by OKS, of {len(self.qualitative_cases)} {group}"
+                pages["cases"] = heading, page
                 notes += not_drawn
-                page.save(folder / "cases.png")
-                group = "large people" if self.people_large >= MIN_LARGE else "people"
-                text += f"\n## The best and the worst by OKS, of {len(self.qualitative_cases)} {group}\n\n"
-                text += "![best and worst cases](cases.png)\n"
-                (folder / "report.md").write_text(text, encoding="utf-8")
+            for cause, cases in self.cause_cases.items():
+                page, not_drawn = draw_cause(cause, cases, self.limbs)
+                pages[f"cause_{cause}"] = f"Who lost most by {cause}, of the {group}", page
+                notes += not_drawn
+            for name, (heading, page) in pages.items():
+                page.save(folder / f"{name}.png")
+                text += f"\n## {heading}\n\n![{heading}]({name}.png)\n"
+            (folder / "report.md").write_text(text, encoding="utf-8")
         except OSError as error:
             raise PosetalkError(f"cannot write the report into {folder}: {error.strerror or error}") from None
-        return notes
+        return list(dict.fromkeys(notes))
 
     def _rows(self) -> list[list[str]]:
         intervals = self.intervals or {}
         return [
             [
                 name,
-                _number(value),
-                _interval(intervals.get(name)),
-                _number(self.baseline.get(name)),
-                _interval(intervals.get(f"{name}_over_baseline")),
+                number(value),
+                span(intervals.get(name)),
+                number(self.baseline.get(name)),
+                span(intervals.get(f"{name}_over_baseline")),
                 *(
                     cell
                     for other, numbers in self.compared.items()
-                    for cell in (_number(numbers.get(name)), _interval(intervals.get(f"{name}_over_{other}")))
+                    for cell in (number(numbers.get(name)), span(intervals.get(f"{name}_over_{other}")))
                 ),
                 self.box_source,
             ]
@@ -188,7 +207,7 @@ class EvaluationReport:
             rows = [
                 [
                     r.name,
-                    *map(_number, (r.similarity, r.near, r.baseline_similarity, r.baseline_near)),
+                    *map(number, (r.similarity, r.near, r.baseline_similarity, r.baseline_near)),
                     str(r.n),
                     self.box_source,
                 ]
@@ -198,30 +217,3 @@ class EvaluationReport:
             if rows:
                 tables.append((title, rows))
         return tables
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A markdown table whose columns are aligned in plain text too."""
-    widths = [max(len(row[j]) for row in (head, *rows)) for j in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
-
-    return [line(head), "|" + "|".join("-" * (w + 2) for w in widths) + "|", *map(line, rows)]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _interval(pair: tuple[float, float] | None) -> str:
-    return "" if pair is None else f"{pair[0]:.3f} to {pair[1]:.3f}"
-
-
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    def short(value: Any) -> Any:
-        if isinstance(value, float):
-            return round(value, 6)
-        return [short(v) for v in value] if isinstance(value, tuple) else value
-
-    return {name: short(value) for name, value in values.items()}
