@@ -83,7 +83,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     peaks = []
     gc.collect()
     gc.freeze()  # the more there is, the later the collector comes, and other tests leave much
-    for number, pictures in enumerate((3000, 300, 3000)):  # the first enlarges Python's table of interned names
+    # the first enlarges Python's table of interned names
+    for number, pictures in enumerate((3000, 300, 3000)):
         (folder := tmp_path / str(number)).mkdir()
         people, captions, objects = files(folder, pictures)
         tracemalloc.start()
