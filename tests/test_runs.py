@@ -10,6 +10,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from runs import limb_points
+from runs.atlas.points import read_points
 from runs.atlas.settings import AtlasSettings
 
 from posetalk.settings import TrainSettings
@@ -117,3 +119,30 @@ def test_held_out_labels_are_not_trained_on() -> None:
         inside["images"][0]["file_name"] == "folder/7.jpg"
         and len(inside["annotations"][0]["keypoints"]) == 51
     )
+
+
+def test_points_along_limbs_lie_between_their_joints() -> None:
+    coco, added = load_skeleton("coco17"), limb_points.lines()
+    points = np.zeros((17, 3))
+    places = {"left hip": (10, 20, 2), "left knee": (30, 60, 1), "right hip": (14, 20, 2)}
+    for name, place in places.items():
+        points[coco.names.index(name)] = place
+    labels = {"annotations": [{"keypoints": points.ravel().tolist()}], "images": []}
+    richer = limb_points.with_points(labels, coco.names, added)
+    words = limb_points.with_words(coco, added)
+    assert richer["categories"][0]["keypoints"] == list(words.names)
+    (person,) = richer["annotations"]
+    found = dict(zip(words.names, np.array(person["keypoints"]).reshape(-1, 3).tolist(), strict=True))
+    assert found["upper part of the left thigh"] == [15, 30, 1]
+    assert found["lower part of the left thigh"] == [25, 50, 1]
+    assert found["pelvis"] == [12, 20, 2]
+    assert found["middle of the right thigh"] == found["middle of the left forearm"] == [0, 0, 0]
+    assert person["num_keypoints"] == 3 + 4
+    assert all(point.synonyms and point.paraphrases for point in words.keypoints)
+    assert words.keypoints[: len(coco)][5].sentence == coco.keypoints[5].sentence
+
+
+def test_points_along_limbs_are_the_atlas_s() -> None:
+    places = {point.keypoint.name: point.at for point in read_points()}
+    for name, (_, _, share) in limb_points.lines().items():
+        assert places[name].startswith("inside") and float(places[name].split()[3]) == share

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -147,3 +149,17 @@ def test_a_users_script_says_nothing_of_itself(engine: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "") and int(done.stdout) >= 1
+
+
+def test_other_names_of_training_are_known_too(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"keypoints": ["left wrist", "navel"], "synonyms": ["belly button"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    localizer = Localizer.from_pretrained(folder)
+    assert localizer.trained_keypoints == ("left wrist", "navel")
+    assert localizer.trained_on(["navel", "belly button", "left heel"]) == (True, True, False)
+    with pytest.raises(PosetalkError, match="did you mean belly button"):
+        localizer.questions(["bely button"])
+    assert localizer.questions(["belly button"])

@@ -150,6 +150,15 @@ def test_keypoints_along_a_models_history(
     assert (learned.known, learned.again) == (known, again)
 
 
+def test_other_names_are_known_by_themselves() -> None:
+    data = DataSettings(annotations="a", images="b")
+    settings = TrainSettings(data=(data,), model=ModelSettings(), without_keypoints=("nose",))
+    keypoints = (Keypoint("navel", synonyms=("belly button", "chin")), Keypoint("chin"))
+    nose = Keypoint("nose", synonyms=("snout",))
+    learned = KnownKeypoints.of(settings, None, [Skeleton("s", (*keypoints, nose), ())] * 2)
+    assert (learned.names, learned.synonyms) == (("chin", "navel"), ("belly button",))
+
+
 @pytest.mark.parametrize(
     ("given", "trained"),
     [

@@ -75,6 +75,7 @@ class Engine(Protocol):
         readout: The model's own readout.
         points: Whether it has the readout `point`.
         trained_keypoints: Names of the keypoints that it was trained on.
+        synonyms: Their other names in training.
         context: How many tokens a question may take with its image and answer; None where there is no limit.
     """
 
@@ -85,6 +86,7 @@ class Engine(Protocol):
     readout: Readout
     points: bool
     trained_keypoints: tuple[str, ...]
+    synonyms: tuple[str, ...]
     context: int | None
 
     def encode(self, pixels: npt.NDArray[np.float32], *, points: bool) -> Any:

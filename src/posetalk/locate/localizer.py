@@ -239,6 +239,11 @@ class Localizer:
         """The names of the keypoints that the model was trained on."""
         return self._engine.trained_keypoints
 
+    def trained_on(self, names: Sequence[str]) -> tuple[bool, ...] | None:
+        """For each name whether training asked for a keypoint by it; None where that is not known."""
+        known = {*self.trained_keypoints, *self._engine.synonyms}
+        return tuple(name in known for name in names) if known else None
+
     def set_image(self, image: ImageSource) -> Self:
         """Set the image that `locate` uses in this thread, in place of the one before.
 
@@ -415,9 +420,8 @@ class Localizer:
         return points
 
     def _check(self, point: Keypoint) -> None:
-        known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints} | set(
-            self.trained_keypoints
-        )
+        known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints}
+        known |= {*self.trained_keypoints, *self._engine.synonyms}
         if not point.sentence and point.name not in known and (similar := near_misses(point.name, known)):
             raise PosetalkError(
                 f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(similar)}? "
@@ -527,8 +531,7 @@ class Localizer:
         crops = [image.crops() for image in opened]
         all_crops = [crop for image_crops in crops for crop in image_crops]
         names = tuple(p.name for p in points)
-        known = set(self.trained_keypoints)
-        trained = tuple(name in known for name in names) if known else None
+        trained = self.trained_on(names)
         poses = Poses(np.zeros((0, len(points), 2)), np.zeros((0, len(points))), names, (), trained=trained)
         if all_crops:
             batches = range(0, len(all_crops), self.batch_size)

@@ -96,6 +96,7 @@ class OnnxEngine:
             }
             self.readout: Readout = config["readout"]
             self.trained_keypoints = tuple(config["keypoints"] or ())
+            self.synonyms: tuple[str, ...] = tuple(config.get("synonyms") or ())
             reads_apart = config.get("question_config") is not None
             self.context: int | None = config["text_config"]["max_position_embeddings"]
             image, tokens = config["image_token_index"], config["image_seq_length"]

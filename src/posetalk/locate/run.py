@@ -186,7 +186,7 @@ def locate_images(
             )
             predictions = [p for p in predictions if p.file_name not in ambiguous]
         write_results(predictions, out / "keypoints.json")
-        skipped += _draw(files.images, predictions, limbs, drawing_paths, model.trained_keypoints)
+        skipped += _draw(files.images, predictions, limbs, drawing_paths, model)
     return LocatedImages(tuple(predictions), tuple(skipped), files.passed_over)
 
 
@@ -279,7 +279,7 @@ def _draw(
     predictions: Sequence[Prediction],
     limbs: Limbs,
     paths: Mapping[str, Path],
-    trained: Sequence[str],
+    model: Localizer,
 ) -> list[str]:
     """Write the drawings; returns a sentence for each that could not be made."""
     skipped: list[str] = []
@@ -290,8 +290,7 @@ def _draw(
         if people := by_key.get(image.key):
             try:
                 poses = Poses.concat(people)
-                if trained:
-                    poses = replace(poses, trained=tuple(name in trained for name in poses.names))
+                poses = replace(poses, trained=model.trained_on(poses.names))
                 drawing = draw_pose(read_image(image.path), poses, limbs)
                 write_answer(paths[image.key], Image.fromarray(drawing).save)
             except PosetalkError as error:

@@ -40,6 +40,7 @@ class TorchEngine:
         self.points = bool(model.config.cells)
         self.source = str(model.config._name_or_path)
         self.trained_keypoints: tuple[str, ...] = tuple(model.config.keypoints or ())
+        self.synonyms: tuple[str, ...] = tuple(model.config.synonyms or ())
         self.context = context_size(model.config.text_config)
 
     @classmethod

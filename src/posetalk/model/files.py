@@ -319,9 +319,10 @@ def _check_settings(config: PoseLLMConfig, name: str) -> ModelSettings:
     values = {name: value for name, key in keys.items() if (value := getattr(config, key)) is not None}
     if config.cells:
         values["cells"] = config.cells
-    names: Any = config.keypoints
-    if names is not None and not all(isinstance(point, str) for point in names):
-        raise PosetalkError(f"{name}: config.json: keypoints are names or nothing; get the model again")
+    for key in ("keypoints", "synonyms"):
+        names: Any = getattr(config, key)
+        if names is not None and not all(isinstance(point, str) for point in names):
+            raise PosetalkError(f"{name}: config.json: {key} are names or nothing; get the model again")
     settings = ModelSettings.check(values, f"{name}: config.json")
     vision, tokens = config.vision_config, config.image_seq_length
     patch, expected = getattr(vision, "patch_size", None), tokens

@@ -43,7 +43,7 @@ class PoseLLMConfig(LlavaConfig):
     wording:      Wording as a dict: how it was asked.
     vision, text, question: where vision encoder, language model and text encoder came from, for models that are saved
                   as adapters alone.
-    keypoints:    names of the keypoints it was trained on.
+    keypoints:    names of the keypoints it was trained on; synonyms: their other names in training.
     readout:      `digits` or `point`, how it answers unless told otherwise.
     reading:      `inline`: a question's words stand behind the image; `once`: they are read without it, and the
                   mean of their last hidden states stands behind the image as one word.
@@ -60,6 +60,7 @@ class PoseLLMConfig(LlavaConfig):
     question: str | None = None
     question_config: dict[str, Any] | PreTrainedConfig | None = None
     keypoints: list[str] | None = None
+    synonyms: list[str] | None = None
     readout: str = "digits"
     reading: str = "inline"
     cells: int = 0

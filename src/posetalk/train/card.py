@@ -16,11 +16,14 @@ from posetalk.skeleton import Skeleton
 
 @dataclass(frozen=True, slots=True)
 class KnownKeypoints:
-    """names: the keypoints of this run. before: those of the model that it started from, None where nobody knows.
+    """names: the keypoints of this run; synonyms: their other names.
+
+    before: the keypoints of the model that it started from, None where nobody knows.
     start: which model that was, None for a network built from parts. again: left out of this run, but known before.
     """
 
     names: tuple[str, ...]
+    synonyms: tuple[str, ...]
     before: tuple[str, ...] | None
     start: str | None
     again: tuple[str, ...]
@@ -29,12 +32,15 @@ class KnownKeypoints:
     def of(cls, settings: TrainSettings, before: Sequence[str] | None, skeletons: Iterable[Skeleton]) -> Self:
         """before: `PoseLLMConfig.keypoints` of the model that the run starts with."""
         without = set(settings.without_keypoints)
-        names = {point.name for skeleton in skeletons for point in skeleton.keypoints} - without
+        different = {id(skeleton): skeleton for skeleton in skeletons}.values()  # one of each data set
+        points = [p for skeleton in different for p in skeleton.keypoints if p.name not in without]
+        names, synonyms = {p.name for p in points}, {name for p in points for name in p.synonyms}
         start = named_weights(settings.start) if settings.start else None
         if not settings.start:
             before = ()
         again = sorted(without & set(before or ()))
-        return cls(tuple(sorted(names)), None if before is None else tuple(before), start, tuple(again))
+        earlier = None if before is None else tuple(before)
+        return cls(tuple(sorted(names)), tuple(sorted(synonyms - names)), earlier, start, tuple(again))
 
     @property
     def known(self) -> list[str] | None:

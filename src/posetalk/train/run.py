@@ -68,6 +68,7 @@ def _run(settings: TrainSettings, out: Path) -> Path:
     if learned.again and arguments.process_index == 0:
         log.warning("note: %s", learned.warning)
     model.config.keypoints = learned.known
+    model.config.synonyms = sorted({*(model.config.synonyms or ()), *learned.synonyms}) or None
     talk = conversation(model.config, tokenizer, model.question_tokenizer)
     losses = LossSettings(
         digit_ids=talk.answer.digits,
@@ -269,5 +270,5 @@ def _save(network: Any, tokenizer: Any, settings: TrainSettings, out: Path) -> N
         return
     save(network, tokenizer, out / "adapters", "adapters")
     model = with_adapters(_model(settings)[0], str(out / "adapters"))
-    model.config.keypoints = network.config.keypoints
+    model.config.keypoints, model.config.synonyms = network.config.keypoints, network.config.synonyms
     save(model, tokenizer, out)
