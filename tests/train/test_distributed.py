@@ -22,6 +22,8 @@ from posetalk.train import run
 from posetalk.train.progress import StopCallback
 from posetalk.train.run import train_model
 
+LAYERS = {"FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer,Dinov2Layer"}  # that FSDP2 shares
+
 
 def write_people(folder: Path) -> DataSettings:
     """Three pictures with one person each, whose numbers of labelled keypoints differ."""
@@ -62,10 +64,10 @@ def train_together(settings: TrainSettings, out: Path, *, sharded: bool = False)
     """The run in two processes of the CPU. sharded: by FSDP2, see `sharded_on_cpu`."""
     settings.save(out.parent / "run.toml")
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
-    program = [str(Path(__file__).with_name("sharded_on_cpu.py"))] if sharded else ["-m", "posetalk"]
+    program = [str(Path(__file__).parents[1] / "sharded_on_cpu.py")] if sharded else ["-m", "posetalk"]
     done = subprocess.run(
         [sys.executable, *launch, *program, "train", str(out.parent / "run.toml"), "--out", str(out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **LAYERS},
         capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -109,4 +111,15 @@ def test_a_run_goes_on_in_another_number_of_processes(
     train_together(often, out)
     shutil.rmtree(out / "checkpoints" / "checkpoint-3")  # as if it had been stopped after the second step
     train_model(often, out)
+    assert_equal_runs(tmp_path / "undisturbed", out)
+
+
+def test_a_shared_network_goes_on_from_its_checkpoint(settings: TrainSettings, tmp_path: Path) -> None:
+    often, out = settings.model_copy(update={"save_steps": 1}), tmp_path / "out"
+    train_together(often, out, sharded=True)
+    shutil.rmtree(out / "checkpoints" / "checkpoint-3")  # as if it had been stopped after the second step
+    for file in ("model.safetensors", "README.md"):
+        (out / file).unlink()
+    train_together(often, out, sharded=True)
+    train_model(settings, tmp_path / "undisturbed")
     assert_equal_runs(tmp_path / "undisturbed", out)

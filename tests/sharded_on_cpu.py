@@ -1,7 +1,7 @@
 """posetalk by FSDP2 in processes of the CPU.
 
 accelerate shards networks on GPUs alone: on a CPU its state says MULTI_CPU, whatever is asked for. FSDP2 itself runs on
-CPUs too, so that here the state says FSDP.
+CPUs too, so that here the state says FSDP. The layers to share are named in FSDP_TRANSFORMER_CLS_TO_WRAP.
 """
 
 import os
@@ -16,7 +16,6 @@ SETTINGS = {
     "ACCELERATE_USE_FSDP": "true",
     "FSDP_VERSION": "2",
     "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
-    "FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer,Dinov2Layer",
     "FSDP_RESHARD_AFTER_FORWARD": "true",
     "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
 }
