@@ -39,20 +39,29 @@ LLAVA = "llava-hf/llava-1.5-7b-hf"
 _MORE_TOKENS = 795 / 739
 
 
+NOT_COUNTED = (
+    "plan does not count a question_encoder; count the network without it, and add the encoder's weights"
+)
+
+
 def posellm_config(settings: TrainSettings) -> PoseLLMConfig:
     """The configuration of the network of a training run.
 
     Raises:
-        PosetalkError: a model or part that is not there.
+        PosetalkError: a model or part that is not there, or that is not counted: a text encoder that reads questions.
     """
+    model = settings.model or ModelSettings()
+    if model.question_encoder:
+        raise PosetalkError(NOT_COUNTED)
     if settings.start:
         config = load_part(AutoConfig, model_path(settings.start), "model")
         if not isinstance(config, PoseLLMConfig):
             raise PosetalkError(
                 f"{settings.start} is a {config.model_type} model, not a PoseLLM; build one with posetalk train"
             )
+        if config.question_config is not None:
+            raise PosetalkError(NOT_COUNTED)
         return config
-    model = settings.model or ModelSettings()
     if not (model.vision_encoder and model.language_model):
         raise PosetalkError("a network has a vision encoder and a language model; name both, or a model")
     return make_config(model, part_config(model.vision_encoder), part_config(model.language_model))

@@ -46,8 +46,8 @@ class Conversation:
     prefix: `Image: ` and the image tokens. The image token's id is one past the vocabulary: it is never looked up, its
     place is taken by what the connector makes of the image (as in LocLLM).
     question_token: stands for a question that is read apart from the image; None where its words stand behind it.
-    question_tokenizer: of the text encoder that reads questions, without marks of its wording's lines; None where the
-    language model reads them.
+    question_tokenizer: of the text encoder that reads questions, which are then name and description alone; None
+    where the language model reads them.
     """
 
     def __init__(
