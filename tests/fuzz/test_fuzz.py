@@ -75,7 +75,8 @@ def test_time_that_grows_faster_than_the_text_is_found(
 ) -> None:
     monkeypatch.setattr(run, "SHORT", 3000)
     monkeypatch.setitem(PARSERS, "planted", Parser(re.compile(pattern).search, ["a"]))
-    found = tried("1:planted:growth-1")
+    # a process that is interrupted may measure anything once
+    found = next(filter(None, (tried("1:planted:growth-1") for _ in range(3))), None)
     assert bool(found) == steep and (not found or "growth: " in found.what)
 
 
