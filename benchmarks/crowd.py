@@ -10,7 +10,6 @@ over parts of the folder; both in ONNX Runtime, and `locate_all` in torch. Memor
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -21,19 +20,13 @@ from typing import Any
 import cv2
 import numpy as np
 import skimage
-from benchmarks.measure import in_turns, show
+from benchmarks.measure import in_turns, resident, show
 
 from posetalk.images.opening import read_image
 from posetalk.locate.localizer import Localizer
 from posetalk.types import Box
 
 PART = 50
-
-
-def resident() -> float:
-    """MB of memory the process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 def crowd(photo: np.ndarray) -> tuple[list[list[str]], dict[str, object]]:

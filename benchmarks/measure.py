@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import resource
 import statistics
 import subprocess
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -19,6 +20,15 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 OUT = Path(__file__).parents[1] / "benchmarks" / "out"
+
+
+def resident(process: int | Literal["self"] = "self") -> float:
+    """MB of memory that a process holds now; 0 where it has ended."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * resource.getpagesize() / 1e6
 
 
 @dataclass(frozen=True, slots=True)

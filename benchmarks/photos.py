@@ -10,27 +10,17 @@ tenth of the photos was searched for people, when all were, when a tenth of the 
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import show
+from benchmarks.measure import resident, show
 
 from posetalk import read_predictions
 
 PAUSE = 0.1  # seconds between two looks at a process
-
-
-def resident(process: int) -> float:
-    """MB of memory that a process holds now; 0 where it has ended."""
-    try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0.0
-    return pages * resource.getpagesize() / 1e6
 
 
 def lines(file: Path) -> int:

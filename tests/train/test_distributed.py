@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +12,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.two_processes import run_in_two
 
 from posetalk.settings import DataSettings, ModelSettings, TrainSettings
 from posetalk.train import run
 from posetalk.train.progress import StopCallback
 from posetalk.train.run import train_model
 
-LAYERS = {"FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer,Dinov2Layer"}  # that FSDP2 shares
+LAYERS = "LlamaDecoderLayer,Dinov2Layer"  # that FSDP2 shares
 
 
 def write_people(folder: Path) -> DataSettings:
@@ -42,12 +39,6 @@ def write_people(folder: Path) -> DataSettings:
     return DataSettings(annotations=str(labels), images=str(folder))
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def logged(out: Path, key: str) -> list[float]:
     return [json.loads(line)[key] for line in (out / "log.jsonl").read_text().splitlines()]
 
@@ -61,16 +52,9 @@ def settings(tiny_settings: ModelSettings, tmp_path: Path) -> TrainSettings:
 
 
 def train_together(settings: TrainSettings, out: Path, *, sharded: bool = False) -> None:
-    """The run in two processes of the CPU. sharded: by FSDP2, see `sharded_on_cpu`."""
+    """The run in two processes."""
     settings.save(out.parent / "run.toml")
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
-    program = [str(Path(__file__).parents[1] / "sharded_on_cpu.py")] if sharded else ["-m", "posetalk"]
-    done = subprocess.run(
-        [sys.executable, *launch, *program, "train", str(out.parent / "run.toml"), "--out", str(out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **LAYERS},
-        capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_in_two("train", out.parent / "run.toml", "--out", out, sharded_layers=LAYERS if sharded else None)
 
 
 def assert_equal_runs(first: Path, second: Path) -> None:

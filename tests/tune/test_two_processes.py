@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.tune.conftest import tiny
 from tests.tune.test_tune_run import same
+from tests.two_processes import run_in_two
 
 from posetalk.tune.run import tune_model
 from posetalk.tune.settings import Source
 
-LAYERS = {"FSDP_TRANSFORMER_CLS_TO_WRAP": "LlamaDecoderLayer,CLIPEncoderLayer"}  # that FSDP2 shares
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+LAYERS = "LlamaDecoderLayer,CLIPEncoderLayer"  # that FSDP2 shares
 
 
 @pytest.mark.parametrize("sharded", [False, True], ids=["DDP", "FSDP2"])
@@ -37,17 +28,8 @@ def test_two_processes_tune_as_one(
         gradient_checkpointing=True, feature_cache=None if sharded else str(tmp_path / "kept"),
     )  # fmt: skip
     settings.save(tmp_path / "run.toml")
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
-    program = [str(Path(__file__).parents[1] / "sharded_on_cpu.py")] if sharded else ["-m", "posetalk"]
-    command = [*program, "tune", "--settings", str(tmp_path / "run.toml"), "--out", str(tmp_path / "two")]
-    done = subprocess.run(
-        [sys.executable, *launch, *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **LAYERS},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
+    words = ("tune", "--settings", tmp_path / "run.toml", "--out", tmp_path / "two")
+    run_in_two(*words, sharded_layers=LAYERS if sharded else None)
     if not sharded:  # each picture, by one or the other
         assert len(list((tmp_path / "kept").rglob("*.safetensors"))) == 10
     tune_model(settings, tmp_path / "one")

@@ -30,7 +30,7 @@ from posetalk.model.fingerprint import weights_fingerprint, write_sums
 from posetalk.model.folders import ADAPTERS, adapters_of, check_config, check_weights, limit_size, load_errors
 from posetalk.model.graphs import GRAPHS
 from posetalk.model.parts import check_language_model, encoder_config
-from posetalk.model.posellm import NEW_MODULES, PoseLLM, PoseLLMConfig, encode
+from posetalk.model.posellm import IN_FLOAT32, PoseLLM, PoseLLMConfig, encode
 from posetalk.model.quantization import Bits, quantized
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.file_tokenizer import QUESTION_TOKENIZER, question_tokenizer
@@ -273,9 +273,7 @@ def load(
     options: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
     if not _has_file(folder, ADAPTERS):
         options |= (
-            quantized(quantization, dtype, ["vision_tower", "question_encoder", *NEW_MODULES, "lm_head"])
-            if quantization
-            else {"dtype": dtype}
+            quantized(quantization, dtype, [*IN_FLOAT32, "lm_head"]) if quantization else {"dtype": dtype}
         )
         model = load_part(PoseLLM, folder, "model", **options)
     else:

@@ -33,6 +33,7 @@ from posetalk.model.question_encoder import QuestionEncoder
 QUESTIONS_AT_ONCE = 32
 CONNECTOR = "multi_modal_projector"
 NEW_MODULES = (CONNECTOR, "question_reader", "point")  # not pre-trained, so always trained in full
+IN_FLOAT32 = ("vision_tower", "question_encoder", *NEW_MODULES)  # whatever the language model's dtype is
 
 
 class PoseLLMConfig(LlavaConfig):
@@ -236,7 +237,7 @@ class PoseLLM(LlavaForConditionalGeneration):
     config_class = PoseLLMConfig
     # Of a model in bfloat16 the language model alone is, as in LocLLM's evaluation: the others are small, and places
     # are read off them.
-    _keep_in_fp32_modules_strict = ("vision_tower", "question_encoder", *NEW_MODULES)
+    _keep_in_fp32_modules_strict = IN_FLOAT32
 
     def __init__(self, config: PoseLLMConfig) -> None:
         super(LlavaForConditionalGeneration, self).__init__(config)

@@ -23,9 +23,13 @@ def question_tokenizer(file: str | Path) -> Tokenizer:
         PosetalkError: The file is missing or damaged.
     """
     try:
-        tokenizer = Tokenizer.from_file(str(file))
+        return _without_limits(Path(file))
     except Exception as error:  # tokenizers raises Exception itself
         raise PosetalkError(f"cannot load the tokenizer {file}: {error}; get the model again") from None
+
+
+def _without_limits(file: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
@@ -45,13 +49,11 @@ class FileTokenizer:
         self.name_or_path = str(folder)
         try:
             config = json.loads((Path(folder) / "tokenizer_config.json").read_bytes())
-            self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+            self._tokenizer = _without_limits(Path(folder) / "tokenizer.json")
         except Exception as error:  # tokenizers raises Exception itself
             raise PosetalkError(
                 f"cannot load the tokenizer from {folder}: {error}; get the model again"
             ) from None
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
         self.bos_token_id, self.eos_token_id, self.unk_token_id = (
             self._id(config.get(name)) for name in ("bos_token", "eos_token", "unk_token")
         )

@@ -41,15 +41,18 @@ class Wording(Settings):
 
     def describe(self, keypoint: Keypoint) -> str:
         """The name and the description alone, for a text encoder: `left heel: the back of the left foot`."""
-        sentence = keypoint.sentence and self.sentences.get(keypoint.name, keypoint.sentence)
+        sentence = self._sentence(keypoint)
         return f"{keypoint.name}: {sentence}" if sentence else keypoint.name
 
     def ask(self, keypoint: Keypoint, *, first: bool = True) -> str:
         """The text from the end of the image (or of the answer before, with `first=False`) to `Answer:`."""
-        sentence = keypoint.sentence and self.sentences.get(keypoint.name, keypoint.sentence)
+        sentence = self._sentence(keypoint)
         lines = [self.keypoint.format(sentence=sentence, name=keypoint.name)] if sentence else []
         lines += [self.question.format(name=keypoint.name, sentence=sentence), self.answer]
         return ("\n" if first else "") + "\n".join(lines)
+
+    def _sentence(self, keypoint: Keypoint) -> str:
+        return keypoint.sentence and self.sentences.get(keypoint.name, keypoint.sentence)
 
 
 def wording(name: str | Path) -> Wording:
