@@ -121,3 +121,16 @@ def test_a_folder_without_the_tokenizer_is_told(settings: ModelSettings, tmp_pat
 def test_it_reads_apart_from_the_image_alone(settings: ModelSettings) -> None:
     with pytest.raises(PosetalkError, match="set reading to 'once'"):
         build(settings.model_copy(update={"reading": "inline"}))
+
+
+def test_names_as_people_type_them(settings: ModelSettings, tmp_path: Path) -> None:
+    model, tokenizer = build(settings)
+    model.config.keypoints = ["left knee", "nose"]
+    localizer = Localizer(model, tokenizer)
+    asked = ["left knee", "LEFT KNEE", "Left knee", "left knees", "left kne", "chin"]
+    assert [point.name for point in localizer.questions(asked)] == asked
+    capitals = talk_of(model, tokenizer).ignores_case
+    assert localizer.trained_on(asked) == (True, capitals, capitals, False, False, False)
+    for name in ("lft knee", "L_knee", "kneeLeft"):
+        with pytest.raises(PosetalkError, match="did you mean left knee"):
+            localizer.questions([name])

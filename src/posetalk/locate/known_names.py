@@ -33,6 +33,12 @@ def near_misses(name: str, known: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(similar))[:2]
 
 
+def has_same_sides(name: str, other: str) -> bool:
+    """Whether both name the same sides, each as a word of its own: `lft knee`, `left_knee` and `kneeLeft` name none."""
+    sides = [set(re.findall(r"\b(?:left|right)\b", text.lower())) for text in (name, other)]
+    return sides[0] == sides[1]
+
+
 def _plain(name: str) -> str:
     """The words in lower case, with single blanks, and with the side in full and first."""
     words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\b[LR])(?=[A-Z][a-z])", " ", name))

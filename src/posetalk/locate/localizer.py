@@ -19,7 +19,7 @@ from posetalk.images.affine import Square, crop_square
 from posetalk.images.opening import Pixels, cut, normalise, read_image
 from posetalk.locate.engine import Answers, EncodedCrops, Engine, EngineName, engine_for, is_float32
 from posetalk.locate.found import Found, limbs_of
-from posetalk.locate.known_names import near_misses
+from posetalk.locate.known_names import has_same_sides, near_misses
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, as_list, checked_boxes
 from posetalk.locate.people import each_once, with_people
 from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
@@ -242,7 +242,11 @@ class Localizer:
     def trained_on(self, names: Sequence[str]) -> tuple[bool, ...] | None:
         """For each name whether training asked for a keypoint by it; None where that is not known."""
         known = {*self.trained_keypoints, *self._engine.synonyms}
-        return tuple(name in known for name in names) if known else None
+        if not known:
+            return None
+        if self.conversation.ignores_case:
+            known, names = {name.lower() for name in known}, [name.lower() for name in names]
+        return tuple(name in known for name in names)
 
     def set_image(self, image: ImageSource) -> Self:
         """Set the image that `locate` uses in this thread, in place of the one before.
@@ -422,7 +426,10 @@ class Localizer:
     def _check(self, point: Keypoint) -> None:
         known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints}
         known |= {*self.trained_keypoints, *self._engine.synonyms}
-        if not point.sentence and point.name not in known and (similar := near_misses(point.name, known)):
+        similar = [] if point.sentence or point.name in known else near_misses(point.name, known)
+        if self.conversation.question_tokenizer is not None:  # slips are understood, but for those in the side
+            similar = [name for name in similar if not has_same_sides(point.name, name)]
+        if similar:
             raise PosetalkError(
                 f"the keypoint {point.name!r} is not known by that name; did you mean {' or '.join(similar)}? "
                 f"What is another one needs a description: '{point.name}: ...'"

@@ -69,6 +69,12 @@ class Conversation:
         self.prefix = tuple(start + self._encode(before) + [image_token] * image_tokens)
         self.answer = self._answer()
 
+    @property
+    def ignores_case(self) -> bool:
+        """Whether a question in capitals is the same question."""
+        reader = self.question_tokenizer
+        return reader is not None and reader.encode("LEFT KNEE").ids == reader.encode("left knee").ids
+
     def question(self, keypoint: Keypoint, *, first: bool = True) -> tuple[int, ...]:
         """Token ids from the end of the image, or of the answer before, to `Answer:`."""
         if self.question_tokenizer is not None:

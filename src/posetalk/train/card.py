@@ -34,18 +34,19 @@ class KnownKeypoints:
         without = set(settings.without_keypoints)
         different = {id(skeleton): skeleton for skeleton in skeletons}.values()  # one of each data set
         points = [p for skeleton in different for p in skeleton.keypoints if p.name not in without]
-        names, synonyms = {p.name for p in points}, {name for p in points for name in p.synonyms}
+        names = tuple(dict.fromkeys(p.name for p in points))
+        synonyms = {name for p in points for name in p.synonyms}
         start = named_weights(settings.start) if settings.start else None
         if not settings.start:
             before = ()
         again = sorted(without & set(before or ()))
         earlier = None if before is None else tuple(before)
-        return cls(tuple(sorted(names)), tuple(sorted(synonyms - names)), earlier, start, tuple(again))
+        return cls(names, tuple(sorted(synonyms.difference(names))), earlier, start, tuple(again))
 
     @property
     def known(self) -> list[str] | None:
-        """All that the model has been asked for in training, along its history; None where nobody knows."""
-        return None if self.before is None else sorted({*self.before, *self.names})
+        """All that the model has been asked for in training, in its history's order; None where nobody knows."""
+        return None if self.before is None else list(dict.fromkeys((*self.before, *self.names)))
 
     @property
     def warning(self) -> str:
