@@ -142,7 +142,9 @@ class Frame:
         up = np.where((ends[0][1] & ends[1][1])[:, None], neck - hips, (0.0, -1.0))
         length = np.linalg.norm(up, axis=1, keepdims=True)
         up = np.where(length > 1e-6, up / np.maximum(length, 1e-6), (0.0, -1.0))
-        return cls((low + high) / 2, np.maximum((high - low).max(1), 1e-3), np.stack([-up[:, 1], up[:, 0]], 1))
+        return cls(
+            (low + high) / 2, np.maximum((high - low).max(1), 1e-3), np.stack([-up[:, 1], up[:, 0]], 1)
+        )
 
     def normalise(self, xy: Array) -> Array:
         return _turned(xy - self.middle[:, None], self.turn * (1, -1)) / self.size[:, None, None]
@@ -192,10 +194,16 @@ def lift_of(atlas: dict[str, Any], given: Sequence[int], order: Sequence[int], s
     data = torch.from_numpy(labels[enough]).float()
     lift, rng = Lift(len(given), data.shape[1]), torch.Generator().manual_seed(0)
     learn = torch.optim.AdamW(
-        [{"params": list(lift.layers.parameters())}, {"params": [lift.weights], "lr": 0.1, "weight_decay": 0.0}], lr=2e-3
+        [
+            {"params": list(lift.layers.parameters())},
+            {"params": [lift.weights], "lr": 0.1, "weight_decay": 0.0},
+        ],
+        lr=2e-3,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(learn, [2e-3, 0.1], total_steps=steps)
-    groups = torch.tensor([[place < 5 for place in range(len(given))]])  # the face is labelled as a whole, or not
+    groups = torch.tensor(
+        [[place < 5 for place in range(len(given))]]
+    )  # the face is labelled as a whole, or not
     for _ in track(range(steps), description="points from joints"):
         rows = data[torch.randint(len(data), (256,), generator=rng)]
         if torch.rand((), generator=rng) < 0.5:
@@ -213,7 +221,9 @@ def lift_of(atlas: dict[str, Any], given: Sequence[int], order: Sequence[int], s
         there = rows[..., 2] > 0
         off = (places - uv).norm(dim=2)
         nll = off / spread.exp() + 2 * spread  # Laplace's density in the plane
-        loss = nll[there].mean() + F.binary_cross_entropy_with_logits(seen[there], (rows[..., 2] > 1)[there].float())
+        loss = nll[there].mean() + F.binary_cross_entropy_with_logits(
+            seen[there], (rows[..., 2] > 1)[there].float()
+        )
         learn.zero_grad()
         loss.backward()
         learn.step()
@@ -234,7 +244,9 @@ def lifted(lift: Lift, known: Array) -> tuple[Array, Array, Array]:
     return frame.denormalise(places.double().numpy()), 2 * spread.exp().numpy(), seen.sigmoid().numpy()
 
 
-def landmarks_of(labels: dict[str, Any], folder: Path, network: BlazePose, names: Sequence[str]) -> dict[str, Any]:
+def landmarks_of(
+    labels: dict[str, Any], folder: Path, network: BlazePose, names: Sequence[str]
+) -> dict[str, Any]:
     """The id of a person as text -> BlazePose's landmarks, rows of x, y px of the image and how visible in 0..1."""
     files = {image["id"]: folder / image["file_name"] for image in labels["images"]}
     found = {}
@@ -283,7 +295,11 @@ def with_words(skeleton: Skeleton) -> Skeleton:
     """The skeleton with the atlas's names and descriptions of its keypoints."""
     atlas = {point.keypoint.name: point.keypoint for point in read_points()}
     keypoints = [
-        replace(k, synonyms=atlas[k.name].synonyms, paraphrases=(atlas[k.name].sentence, *atlas[k.name].paraphrases))
+        replace(
+            k,
+            synonyms=atlas[k.name].synonyms,
+            paraphrases=(atlas[k.name].sentence, *atlas[k.name].paraphrases),
+        )
         for k in skeleton.keypoints
     ]
     return Skeleton(f"{skeleton.name}_words", tuple(keypoints), skeleton.limbs)
@@ -299,7 +315,9 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     photos = {"lspet": given.data / "lspet" / "images", "coco": given.data / "coco_people" / "train2017"}
     skeletons = {"lspet": load_skeleton(str(HERE / "people19.toml")), "coco": load_skeleton("coco17")}
-    labels = {file: json.loads((given.labels / f"{file}.json").read_text(encoding="utf-8")) for file in photos}
+    labels = {
+        file: json.loads((given.labels / f"{file}.json").read_text(encoding="utf-8")) for file in photos
+    }
     network = BlazePose(given.blazepose)
     for file, folder in photos.items():
         if not (cache := given.out / f"{file}_blazepose.json").is_file():
@@ -315,7 +333,9 @@ def main() -> None:
         words = with_words(skeleton)
         write_skeleton(words, given.out / f"{words.name}.toml")
         share = np.mean([p["num_keypoints"] for p in richer["annotations"]]) / len(body)
-        print(f"{given.out}/{file}_body.json: {len(richer['annotations'])} people, {share:.0%} of {len(body)} points")
+        print(
+            f"{given.out}/{file}_body.json: {len(richer['annotations'])} people, {share:.0%} of {len(body)} points"
+        )
 
 
 if __name__ == "__main__":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.conftest import byte_tokenizer
 from tests.plan.conftest import real
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
-from transformers import LlavaConfig
+from transformers import BertConfig, LlavaConfig
 
 from posetalk.locate.decode import decode, heat_maps, prefill, read
 from posetalk.model.posellm import PoseLLMConfig
@@ -172,3 +174,35 @@ def test_locating_is_counted_as_it_runs(config: PoseLLMConfig, readout: Any) -> 
     assert_near(count.peak, peak_bytes(locate))
     tokens = len(talk.prefix) + sum(len(talk.question(point)) for point in POINTS)
     assert count.cache >= people * tokens * 5 * 2 * 64 * 4
+
+
+def test_a_text_encoder_is_counted_as_if_every_question_were_new(
+    train_settings: TrainSettings, config: PoseLLMConfig, tmp_path: Path
+) -> None:
+    """Vectors of known questions are kept in a run: the count is the first step's."""
+    words = byte_tokenizer()
+    words.save_pretrained(tmp_path)
+    encoder = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
+    encoder.save_pretrained(tmp_path)
+    model = train_settings.model.model_copy(update={"question_encoder": str(tmp_path), "reading": "once"})
+    made = {"reading": "once", "readout": "point", "cells": 4}
+    found = {"question": str(tmp_path), "question_config": encoder.to_dict()}
+    apart = PoseLLMConfig.from_dict(config.to_dict() | made | found)
+    settings = train_settings.model_copy(update={"model": model})
+    network, forward, batch = train_step(settings, apart)
+
+    def step() -> None:
+        network.get_base_model().model.question_encoder._known.clear()
+        forward().backward()
+
+    count = jobs.training_count(settings, apart, batch)
+    assert count.flops == flops(step)
+    assert_near(count.peak, peak_bytes(step))
+    without = jobs.training_count(settings, PoseLLMConfig.from_dict(config.to_dict() | made), batch)
+    assert without.flops != count.flops

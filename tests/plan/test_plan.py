@@ -20,7 +20,7 @@ from posetalk.plan.memory import CONTEXT, GB, memory_of
 from posetalk.plan.network import for_training, posellm_config, shortened
 from posetalk.plan.run import plan_run
 from posetalk.resources import BUNDLED
-from posetalk.settings import DataSettings, ModelSettings, TrainSettings
+from posetalk.settings import TrainSettings
 from posetalk.tune.settings import TuneSettings
 
 
@@ -152,10 +152,3 @@ def test_models_of_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2_vl"}))
     with pytest.raises(PosetalkError, match="built as LLaVA"):
         plan_run(TuneSettings.check({"data": [{"file": "n", "images": "n"}], "model": str(tmp_path)}, "t"))
-
-
-def test_a_question_encoder_is_not_counted_in_silence() -> None:
-    data = DataSettings(annotations="a", images="b")
-    model = ModelSettings(question_encoder="some/encoder", reading="once", readout="point")
-    with pytest.raises(PosetalkError, match="plan does not count a question_encoder"):
-        posellm_config(TrainSettings(data=(data,), model=model))

@@ -427,7 +427,9 @@ class Localizer:
         known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints}
         known |= {*self.trained_keypoints, *self._engine.synonyms}
         similar = [] if point.sentence or point.name in known else near_misses(point.name, known)
-        if self.conversation.question_tokenizer is not None:  # slips are understood, but for those in the side
+        if (
+            self.conversation.question_tokenizer is not None
+        ):  # slips are understood, but for those in the side
             similar = [name for name in similar if not has_same_sides(point.name, name)]
         if similar:
             raise PosetalkError(

@@ -33,6 +33,8 @@ class QuestionEncoder(nn.Module):
 
     def forward(self, questions: Tensor, lengths: Tensor) -> Tensor:
         """Token ids (Q, L), padded on the right with any id, and how many count (Q,) -> (Q, width)."""
+        if questions.is_meta:  # counted, not computed
+            return self.encode(questions, lengths)
         rows = [tuple(row[:n]) for row, n in zip(questions.tolist(), lengths.tolist(), strict=True)]
         if len(self._known) + len(rows) > KNOWN:
             self._known.clear()

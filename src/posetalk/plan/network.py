@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -26,6 +27,7 @@ from posetalk.model.machine import frozen_dtype
 from posetalk.model.parts import part_config
 from posetalk.model.posellm import PoseLLM, PoseLLMConfig
 from posetalk.prompt.conversation import Conversation
+from posetalk.prompt.file_tokenizer import QUESTION_TOKENIZER, question_tokenizer
 from posetalk.resources import BUNDLED, model_path
 from posetalk.settings import ModelSettings, TrainSettings
 from posetalk.skeleton import Keypoint
@@ -39,32 +41,26 @@ LLAVA = "llava-hf/llava-1.5-7b-hf"
 _MORE_TOKENS = 795 / 739
 
 
-NOT_COUNTED = (
-    "plan does not count a question_encoder; count the network without it, and add the encoder's weights"
-)
-
-
 def posellm_config(settings: TrainSettings) -> PoseLLMConfig:
     """The configuration of the network of a training run.
 
     Raises:
-        PosetalkError: a model or part that is not there, or that is not counted: a text encoder that reads questions.
+        PosetalkError: a model or part that is not there.
     """
     model = settings.model or ModelSettings()
-    if model.question_encoder:
-        raise PosetalkError(NOT_COUNTED)
     if settings.start:
         config = load_part(AutoConfig, model_path(settings.start), "model")
         if not isinstance(config, PoseLLMConfig):
             raise PosetalkError(
                 f"{settings.start} is a {config.model_type} model, not a PoseLLM; build one with posetalk train"
             )
-        if config.question_config is not None:
-            raise PosetalkError(NOT_COUNTED)
         return config
     if not (model.vision_encoder and model.language_model):
         raise PosetalkError("a network has a vision encoder and a language model; name both, or a model")
-    return make_config(model, part_config(model.vision_encoder), part_config(model.language_model))
+    config = make_config(model, part_config(model.vision_encoder), part_config(model.language_model))
+    if model.question_encoder:
+        config.question, config.question_config = model.question_encoder, part_config(model.question_encoder)
+    return config
 
 
 def llava_config(settings: TuneSettings) -> Any:
@@ -181,16 +177,27 @@ class _Longer(Conversation):
 
     def question(self, keypoint: Keypoint, *, first: bool = True) -> tuple[int, ...]:
         words = super().question(keypoint, first=first)
+        if self.question_tokenizer is not None:
+            return words
         return words + words[:1] * (round(len(words) * _MORE_TOKENS) - len(words))
 
 
 def words_of(config: PoseLLMConfig, name: str | None) -> Conversation:
     """How the network is asked. name: a folder with its tokenizer; else the bundled model's words stand in for it."""
+    reader = None if config.question_config is None else _reader_words(config, name)
     if name and Path(name).is_dir():
-        return conversation(config, load_part(AutoTokenizer, name, "tokenizer"))
-    talk = conversation(config, load_part(AutoTokenizer, str(BUNDLED), "tokenizer"))
+        return conversation(config, load_part(AutoTokenizer, name, "tokenizer"), reader)
+    talk = conversation(config, load_part(AutoTokenizer, str(BUNDLED), "tokenizer"), reader)
     talk.__class__ = _Longer
     return talk
+
+
+def _reader_words(config: PoseLLMConfig, name: str | None) -> Tokenizer:
+    """Of the text encoder that reads questions: the network's own, the encoder's folder's, or the bundled model's."""
+    own, part = Path(name or "", QUESTION_TOKENIZER), Path(config.question or "", "tokenizer.json")
+    return question_tokenizer(
+        next((file for file in (own, part) if file.is_file()), BUNDLED / QUESTION_TOKENIZER)
+    )
 
 
 def kind_of(folder: Path) -> str:
