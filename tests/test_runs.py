@@ -10,8 +10,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from runs import limb_points
-from runs.atlas.points import read_points
+from runs import body_points
+from runs.atlas.points import read_points, skeleton_of
 from runs.atlas.settings import AtlasSettings
 
 from posetalk.settings import TrainSettings
@@ -121,28 +121,87 @@ def test_held_out_labels_are_not_trained_on() -> None:
     )
 
 
-def test_points_along_limbs_lie_between_their_joints() -> None:
-    coco, added = load_skeleton("coco17"), limb_points.lines()
-    points = np.zeros((17, 3))
-    places = {"left hip": (10, 20, 2), "left knee": (30, 60, 1), "right hip": (14, 20, 2)}
-    for name, place in places.items():
-        points[coco.names.index(name)] = place
-    labels = {"annotations": [{"keypoints": points.ravel().tolist()}], "images": []}
-    richer = limb_points.with_points(labels, coco.names, added)
-    words = limb_points.with_words(coco, added)
-    assert richer["categories"][0]["keypoints"] == list(words.names)
-    (person,) = richer["annotations"]
-    found = dict(zip(words.names, np.array(person["keypoints"]).reshape(-1, 3).tolist(), strict=True))
-    assert found["upper part of the left thigh"] == [15, 30, 1]
-    assert found["lower part of the left thigh"] == [25, 50, 1]
-    assert found["pelvis"] == [12, 20, 2]
-    assert found["middle of the right thigh"] == found["middle of the left forearm"] == [0, 0, 0]
-    assert person["num_keypoints"] == 3 + 4
+def test_what_a_skeleton_gets_from_the_atlas_are_words() -> None:
+    coco = load_skeleton("coco17")
+    words = body_points.with_words(coco)
+    assert words.names == coco.names and words.flip_order == coco.flip_order and words.limbs == coco.limbs
+    assert [k.sentence for k in words.keypoints] == [k.sentence for k in coco.keypoints]
     assert all(point.synonyms and point.paraphrases for point in words.keypoints)
-    assert words.keypoints[: len(coco)][5].sentence == coco.keypoints[5].sentence
 
 
-def test_points_along_limbs_are_the_atlas_s() -> None:
-    places = {point.keypoint.name: point.at for point in read_points()}
-    for name, (_, _, share) in limb_points.lines().items():
-        assert places[name].startswith("inside") and float(places[name].split()[3]) == share
+def people_at_random(count: int) -> np.ndarray:
+    """All points of the atlas at fixed places of a body that is moved, turned and scaled."""
+    rng = np.random.default_rng(0)
+    body = rng.normal(size=(len(read_points()), 2))
+    turns = rng.normal(scale=0.5, size=count)
+    sizes = rng.uniform(20, 60, count)
+    turned = np.stack([np.cos(turns), -np.sin(turns), np.sin(turns), np.cos(turns)], 1).reshape(-1, 2, 2)
+    xy = np.einsum("nij,pj->npi", turned, body) * sizes[:, None, None] + rng.uniform(200, 400, (count, 1, 2))
+    return np.concatenate([xy, np.full((count, len(body), 1), 2.0)], 2)
+
+
+def test_a_person_is_seen_upright_and_set_back() -> None:
+    names = skeleton_of(read_points()).names
+    given = [names.index(name) for name in body_points.given_points()]
+    people = people_at_random(9)
+    frame = body_points.Frame.of(people[:, given])
+    uv = frame.normalise(people[..., :2])
+    np.testing.assert_allclose(
+        uv, np.broadcast_to(uv[:1], uv.shape), atol=0.3
+    )  # the box turns with the person
+    np.testing.assert_allclose(frame.denormalise(uv), people[..., :2], atol=1e-9)
+    of = {name: uv[:, names.index(name)] for name in names}
+    up = of["left hip"] + of["right hip"] - of["left shoulder"] - of["right shoulder"]
+    assert (up[:, 1] > 0).all() and np.abs(up[:, 0]).max() < 1e-9
+
+
+def test_points_of_a_body_are_told_from_its_joints() -> None:
+    body = skeleton_of(read_points())
+    given = [body.names.index(name) for name in body_points.given_points()]
+    people = people_at_random(40)
+    atlas = {"annotations": [{"keypoints": person.ravel().tolist()} for person in people[8:]]}
+    lift = body_points.lift_of(atlas, given, range(len(body)), steps=150)
+    held = people[:8]
+    xy, spread, seen = body_points.lifted(lift, held[:, given])
+    off = np.linalg.norm(xy - held[..., :2], axis=2) / body_points.Frame.of(held[:, given]).size[:, None]
+    assert off.mean() < 0.1 and seen.min() > 0.5
+    assert 0.2 < off.mean() / spread.mean() < 5
+
+
+def test_feet_come_from_blazepose_where_it_agrees_with_the_labels() -> None:
+    joints = load_skeleton("coco17")
+    points = {name: np.array([10.0 * k, 100.0 + k, 2.0]) for k, name in enumerate(joints.names)}
+    landmarks = np.zeros((39, 3))
+    for landmark, name in ((25, "left knee"), (26, "right knee"), (27, "left ankle"), (28, "right ankle")):
+        landmarks[landmark] = [*(points[name][:2] + 1), 1]
+    for landmark in (29, 30, 31, 32):
+        landmarks[landmark] = [*(landmarks[27 + (landmark - 1) % 2, :2] + (3, 5)), 0.9]
+    landmarks[32, 2] = 0.1  # not sure
+    landmarks[26, :2] += 500  # the right leg is elsewhere
+    found = body_points.feet_and_hands(landmarks, points)
+    assert set(found) == {"left heel", "left big toe"}
+    np.testing.assert_allclose(found["left heel"], points["left ankle"] + (3, 5, 0))
+    assert body_points.feet_and_hands(landmarks, points | {"left knee": np.zeros(3)}) == {}
+
+
+@pytest.mark.parametrize("turn", [0, 90, -135, 180])
+def test_blazepose_sees_people_upright(turn: float) -> None:
+    angle = np.radians(turn)
+    cos, sin = np.cos(angle), np.sin(angle)
+    places = {
+        "left hip": (5, 0),
+        "right hip": (-5, 0),
+        "left shoulder": (8, -50),
+        "right shoulder": (-8, -50),
+    }
+    points = {
+        n: np.array([300 + cos * x - sin * y, 200 + sin * x + cos * y, 2.0]) for n, (x, y) in places.items()
+    }
+    square = body_points.upright(points)
+    assert square is not None
+    crop = {name: square.to_crop(point[:2]) for name, point in points.items()}
+    np.testing.assert_allclose((crop["left hip"] + crop["right hip"]) / 2, (128, 128))
+    top = (crop["left shoulder"] + crop["right shoulder"]) / 2
+    np.testing.assert_allclose(top[0], 128)
+    assert 0 < top[1] < 128 and crop["left hip"][0] > crop["right hip"][0]
+    assert body_points.upright(points | {"left hip": np.zeros(3), "right hip": np.zeros(3)}) is None
