@@ -14,8 +14,9 @@ from posetalk.model.files import load, save
 
 model, tokenizer = load(Path(sys.argv[1]).resolve())
 out = Path(sys.argv[2])
-model.config.vision = model.config.text = None  # the folders it was made from
-for config in (model.config, model.config.vision_config, model.config.text_config):
+model.config.vision = model.config.text = model.config.question = None  # the folders it was made from
+parts = (model.config.vision_config, model.config.text_config, model.config.question_config)
+for config in (model.config, *filter(None, parts)):
     config._name_or_path = ""
 save(model.to(torch.float16), tokenizer, out)
 (out / "model.safetensors").chmod(0o644)

@@ -41,7 +41,7 @@ class Atlas:
         every = {point.keypoint.name: point for point in read_points()}
         focus = {what: anatomy.locate([every[name] for name in names]) for what, names in FOCUS.items()}
         self.studio = Studio(People(anatomy, bank, settings), anatomy.locate(self.points), focus, settings)
-        self.backdrops = Backdrops(Path(settings.lspet), Path(settings.coco))
+        self.backdrops = Backdrops(settings.athletes, Path(settings.coco))
         rng = np.random.default_rng((settings.seed, 2**32))
         self._cloth = [self.backdrops.patch(rng, 96, 96) for _ in range(CLOTH_PHOTOS)]
 
@@ -85,7 +85,7 @@ def rows_of(number: int, size: int, people: list[Labels]) -> tuple[dict[str, Any
 
 def _bank(settings: AtlasSettings, anatomy: Anatomy, file: Path) -> PoseBank:
     if not file.exists():
-        bank = pose_bank(anatomy, Path(settings.lspet), Path(settings.layouts), settings.poses, settings.seed)
+        bank = pose_bank(anatomy, settings.athletes, Path(settings.layouts), settings.poses, settings.seed)
         np.savez(file.with_suffix(".part.npz"), angles=bank.angles, roots=bank.roots)
         file.with_suffix(".part.npz").replace(file)
     with np.load(file) as data:

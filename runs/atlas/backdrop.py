@@ -16,16 +16,12 @@ class Backdrops:
     """Parts of training photos, which are read when they are needed.
 
     Args:
-        lspet: The folder of LSPET. People are in all of its photos: they are blurred until no joint can be seen.
+        lspet: The folder of LSPET; None: COCO's photos stand in for its. People are in all of them: they are blurred
+            until no joint can be seen.
         coco: A folder with `train2017` and `annotations`: parts without a labelled person stay sharp.
     """
 
-    def __init__(self, lspet: Path, coco: Path) -> None:
-        self._lspet = [
-            path
-            for path in sorted((lspet / "images").glob("im*.jpg"))
-            if int(path.stem.removeprefix("im")) <= LSPET_TRAINED
-        ]
+    def __init__(self, lspet: Path | None, coco: Path) -> None:
         labels = json.loads((coco / "annotations" / "instances_train2017.json").read_text())
         persons = {c["id"] for c in labels["categories"] if c["name"] == "person"}
         boxes: dict[int, list[list[float]]] = {image["id"]: [] for image in labels["images"]}
@@ -36,6 +32,7 @@ class Backdrops:
             (coco / "train2017" / image["file_name"], image["width"], image["height"], boxes[image["id"]])
             for image in labels["images"]
         ]
+        self._with_people = [path for path, *_ in self._coco] if lspet is None else _athletes(lspet)
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """A background (size, size, 3), 0 to 255."""
@@ -52,7 +49,11 @@ class Backdrops:
             return np.asarray(Image.fromarray(noise.astype(np.uint8)).resize((size, size), int(how)), float)
         if kind == "sharp":
             return self.patch(rng, size, size)
-        image = Image.open(self._lspet[rng.integers(len(self._lspet))]).convert("RGB").resize((size, size))
+        image = (
+            Image.open(self._with_people[rng.integers(len(self._with_people))])
+            .convert("RGB")
+            .resize((size, size))
+        )
         return np.asarray(image.filter(ImageFilter.GaussianBlur(rng.uniform(0.03, 0.07) * size)), float)
 
     def patch(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
@@ -73,3 +74,8 @@ class Backdrops:
             colour = np.asarray(found, np.float32)
             return colour[:, ::-1] if rng.random() < 0.5 else colour
         return rng.uniform(0, 255, 3) + np.zeros((height, width, 3))
+
+
+def _athletes(lspet: Path) -> list[Path]:
+    photos = sorted((lspet / "images").glob("im*.jpg"))
+    return [path for path in photos if int(path.stem.removeprefix("im")) <= LSPET_TRAINED]

@@ -154,25 +154,20 @@ def root_turn(view: torch.Tensor) -> torch.Tensor:
     )
 
 
-def pose_bank(anatomy: Anatomy, lspet: Path, coco: Path, count: int, seed: int) -> PoseBank:
-    """About `count` poses, half of them LSPET's athletes', half of COCO's people; those that fit the labels badly are
-    left out."""
+def pose_bank(anatomy: Anatomy, lspet: Path | None, coco: Path, count: int, seed: int) -> PoseBank:
+    """About `count` poses, half of them LSPET's athletes' if it is there, the others COCO's people's; those that fit
+    the labels badly are left out."""
     rng = np.random.default_rng(seed)
-    athletes = fit_poses(anatomy, lspet_layouts(lspet, count // 2, rng), seed)
-    wide, tall = (fit_poses(anatomy, one, seed + 1) for one in coco_layouts(coco, count // 2, rng))
-    better = wide[1] <= tall[1]
-    pick = better[:, None]
-    everyday = PoseBank(
+    fitted = [fit_poses(anatomy, lspet_layouts(lspet, count // 2, rng), seed)] if lspet else []
+    everyday = count - count // 2 * len(fitted)
+    wide, tall = (fit_poses(anatomy, one, seed + 1) for one in coco_layouts(coco, everyday, rng))
+    pick = (wide[1] <= tall[1])[:, None]
+    better = PoseBank(
         np.where(pick, wide[0].angles, tall[0].angles),
         np.where(pick[..., None], wide[0].roots, tall[0].roots),
     )
-    angles, roots, off = (
-        np.concatenate(both)
-        for both in (
-            (athletes[0].angles, everyday.angles),
-            (athletes[0].roots, everyday.roots),
-            (athletes[1], np.minimum(wide[1], tall[1])),
-        )
-    )
-    kept = off < CLOSE
+    fitted.append((better, np.minimum(wide[1], tall[1])))
+    kept = np.concatenate([off for _, off in fitted]) < CLOSE
+    banks = [bank for bank, _ in fitted]
+    angles, roots = (np.concatenate(rows) for rows in zip(*((b.angles, b.roots) for b in banks), strict=True))
     return PoseBank(angles[kept], roots[kept])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from posetalk.inputs import LocalPath
@@ -21,8 +23,9 @@ class AtlasSettings(Settings):
     """Bounds of the JPEG quality."""
     without: tuple[str, ...] = ()
     """Words that begin no word of any text: `knee` leaves out knees and kneecaps, and each text that names one."""
-    lspet: LocalPath
-    """Leeds Sports Pose Extended (images/, joints.mat): poses and backgrounds; images from 8,301 on are not read."""
+    lspet: LocalPath | None = None
+    """Leeds Sports Pose Extended (images/, joints.mat): poses and backgrounds; images from 8,301 on are not read. None:
+    those of COCO alone, whose labels are free."""
     coco: LocalPath
     """`train2017` photos of COCO and their `person_keypoints` file, in one folder: backgrounds."""
     layouts: LocalPath
@@ -39,3 +42,7 @@ class AtlasSettings(Settings):
     """Shares of pictures of the whole person, the upper body, head and chest, and the legs."""
     covered_share: float = Field(default=0.2, ge=0, le=1)
     """Share of pictures with a thing in front of the person."""
+
+    @property
+    def athletes(self) -> Path | None:
+        return Path(self.lspet) if self.lspet else None

@@ -6,6 +6,7 @@ import json
 import sys
 from io import BytesIO
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ pytest.importorskip("anny", reason="pip install anny==0.6.2")
 
 from runs.atlas import __main__ as command
 from runs.atlas.body import Anatomy
+from runs.atlas.fit import pose_bank
 from runs.atlas.points import read_points
 from runs.atlas.poses import NAMES, PoseBank
 from runs.atlas.settings import AtlasSettings
@@ -109,3 +111,27 @@ def test_a_picture_follows_from_seed_and_number_alone(anatomy: Anatomy, settings
     with Image.open(BytesIO(file)) as picture:
         assert picture.format == "JPEG"
     assert len(people) == 1
+
+
+def test_without_lspet_its_folder_is_not_needed(anatomy: Anatomy, settings: Path, tmp_path: Path) -> None:
+    rmtree(tmp_path / "lspet")
+    text = settings.read_text().replace(f'lspet = "{tmp_path}/lspet"\n', "")
+    settings.write_text(text)
+    chosen = AtlasSettings.load(settings)
+    assert chosen.athletes is None
+    atlas = command.Atlas(chosen, bank(), anatomy)
+    for kind in range(8):  # sharp, blurred, drawn
+        assert atlas.backdrops.draw(np.random.default_rng(kind), 40).shape == (40, 40, 3)
+    layouts = {"is_val": np.zeros(12, bool), "keypoints_norm_xyv": standing_people(12)}
+    np.savez(tmp_path / "layouts.npz", **layouts)
+    assert len(pose_bank(anatomy, None, tmp_path / "layouts.npz", 4, 0).angles) <= 4
+
+
+def standing_people(count: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    heights = [0.1, 0.08, 0.08, 0.09, 0.09, 0.2, 0.2, 0.35, 0.35, 0.5, 0.5, 0.5, 0.5, 0.7, 0.7, 0.9, 0.9]
+    across = [0, 1, -1, 2, -2, 4, -4, 4.5, -4.5, 4.5, -4.5, 3, -3, 3, -3, 3, -3]
+    people = np.stack([0.5 + 0.02 * np.array(across), np.array(heights), np.full(17, 2.0)], 1)
+    people = np.tile(people, (count, 1, 1))
+    people[..., :2] += rng.normal(scale=0.01, size=(count, 17, 2))
+    return people.reshape(count, 51)
