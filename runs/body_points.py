@@ -29,13 +29,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.progress import track
-from runs.atlas.points import read_points, skeleton_of, write_skeleton
+from runs.atlas.points import holds, read_points, skeleton_of, write_skeleton
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from posetalk.images.affine import Square
 from posetalk.images.opening import cut, read_image
-from posetalk.skeleton import Skeleton, load_skeleton
+from posetalk.skeleton import Keypoint, Skeleton, load_skeleton
 
 HERE = Path(__file__).parent
 # the landmark that BlazePose has of a point, and of the two joints that must agree with the labels
@@ -291,18 +291,21 @@ def with_body(
     return {**labels, "annotations": people, "categories": [category]}
 
 
-def with_words(skeleton: Skeleton) -> Skeleton:
-    """The skeleton with the atlas's names and descriptions of its keypoints."""
-    atlas = {point.keypoint.name: point.keypoint for point in read_points()}
-    keypoints = [
-        replace(
-            k,
-            synonyms=atlas[k.name].synonyms,
-            paraphrases=(atlas[k.name].sentence, *atlas[k.name].paraphrases),
-        )
-        for k in skeleton.keypoints
-    ]
-    return Skeleton(f"{skeleton.name}_words", tuple(keypoints), skeleton.limbs)
+def with_words(skeleton: Skeleton, without: Sequence[str] = ()) -> Skeleton:
+    """The skeleton with the atlas's names and descriptions of its keypoints.
+
+    without: As for `read_points`; the names of the skeleton's own keypoints stay.
+    """
+    atlas = {point.keypoint.name: point.keypoint for point in read_points(without)}
+
+    def worded(keypoint: Keypoint) -> Keypoint:
+        own = () if holds(keypoint.sentence, without) else (keypoint.sentence,)
+        words = atlas.get(keypoint.name, Keypoint(keypoint.name))
+        first, *others = (*own, *filter(None, (words.sentence, *words.paraphrases))) or ("",)
+        return replace(keypoint, sentence=first, synonyms=words.synonyms, paraphrases=tuple(others))
+
+    keypoints = tuple(map(worded, skeleton.keypoints))
+    return Skeleton(f"{skeleton.name}_words", keypoints, skeleton.limbs)
 
 
 def main() -> None:

@@ -127,6 +127,12 @@ def test_what_a_skeleton_gets_from_the_atlas_are_words() -> None:
     assert words.names == coco.names and words.flip_order == coco.flip_order and words.limbs == coco.limbs
     assert [k.sentence for k in words.keypoints] == [k.sentence for k in coco.keypoints]
     assert all(point.synonyms and point.paraphrases for point in words.keypoints)
+    fewer = body_points.with_words(coco, ("knee", "shin"))
+    texts = [
+        t for k in fewer.keypoints if "knee" not in k.name for t in (k.sentence, *k.synonyms, *k.paraphrases)
+    ]
+    assert len(texts) > 100 and not any("knee" in text or "shin" in text for text in texts)
+    assert fewer.keypoints[15].sentence and fewer.keypoints[13].synonyms == ()
 
 
 def people_at_random(count: int) -> np.ndarray:

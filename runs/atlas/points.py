@@ -49,13 +49,13 @@ def read_points(without: Sequence[str] = (), file: Path = FILE) -> tuple[AtlasPo
     for row in tomllib.loads(file.read_text(encoding="utf-8"))["point"]:
         if set(row) != {"name", "sentence", "at", "synonyms", "paraphrases"}:
             raise PosetalkError(f"{file}: {row.get('name')!r} has other keys than a point of the atlas")
-        if _holds(row["name"], without):
+        if holds(row["name"], without):
             continue
         kept = {
-            key: tuple(text for text in row[key] if not _holds(text, without))
+            key: tuple(text for text in row[key] if not holds(text, without))
             for key in ("synonyms", "paraphrases")
         }
-        sentence = "" if _holds(row["sentence"], without) else row["sentence"]
+        sentence = "" if holds(row["sentence"], without) else row["sentence"]
         if not sentence and kept["paraphrases"]:
             sentence, *others = kept["paraphrases"]
             kept["paraphrases"] = tuple(others)
@@ -66,7 +66,8 @@ def read_points(without: Sequence[str] = (), file: Path = FILE) -> tuple[AtlasPo
     return tuple(points)
 
 
-def _holds(text: str, without: Sequence[str]) -> bool:
+def holds(text: str, without: Sequence[str]) -> bool:
+    """Whether a word of the text begins with one of `without`, in capitals or not."""
     return any(re.search(rf"\b{re.escape(word)}", text, re.IGNORECASE) for word in without)
 
 
