@@ -33,7 +33,7 @@ from posetalk.model.question_encoder import QuestionEncoder
 QUESTIONS_AT_ONCE = 32
 CONNECTOR = "multi_modal_projector"
 NEW_MODULES = (CONNECTOR, "question_reader", "point")  # not pre-trained, so always trained in full
-# Share of what a text encoder gives that training leaves out. A reader of text alone placed the points of the body atlas
+# Share of what a text encoder gives that training leaves out. A reader of text alone placed the points of the atlas
 # within 0.1 of the person's size for 0.88 of the names and descriptions it had not seen, and for 0.84 without dropout.
 QUESTION_DROPOUT = 0.1
 IN_FLOAT32 = ("vision_tower", "question_encoder", *NEW_MODULES)  # whatever the language model's dtype is
