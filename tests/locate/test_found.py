@@ -31,6 +31,12 @@ def looking() -> Localizer:
     return Localizer.from_pretrained("bundled").set_image(ASTRONAUT)
 
 
+@pytest.fixture(scope="module")
+def word_by_word(tiny_model: Path) -> Localizer:
+    """A model without text encoder."""
+    return Localizer.from_pretrained(tiny_model)
+
+
 def test_what_was_found_shows_itself(looking: Localizer) -> None:
     found = looking.locate(BOX, "coco17")
     assert isinstance(found, Found) and found.image is looking.image
@@ -62,7 +68,7 @@ def test_limbs_are_those_of_what_was_asked() -> None:
 def test_names_that_were_never_trained_are_told(
     looking: Localizer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ["nose", "left heel: the back of the left foot"]
+    asked = ["nose", "left earring: what hangs from the lobe of the left ear"]
     found = looking.locate(BOX, asked)
     assert found.trained == (True, False)
     assert [point["trained"] for point in found.to_dicts()[0]["keypoints"]] == [True, False]
@@ -77,8 +83,8 @@ def test_names_that_were_never_trained_are_told(
         assert end.value.code == 0 and note.startswith("* a name that the model was not trained on")
         assert "English" in note and "trained on left and right ankle" in note
         assert max(map(len, table)) <= int(width)
-        (heel,), (nose,) = ([row for row in table if name in row] for name in ("left heel", "nose"))
-        assert "left heel *" in heel and "*" not in nose
+        (earring,), (nose,) = ([row for row in table if name in row] for name in ("left earring", "nose"))
+        assert "left earring *" in earring and "*" not in nose
 
 
 @pytest.mark.parametrize(
@@ -100,13 +106,26 @@ def test_names_that_were_never_trained_are_told(
         ("", []),
     ],
 )
-def test_what_was_probably_meant(asked: str, meant: list[str], looking: Localizer) -> None:
+def test_what_was_probably_meant(asked: str, meant: list[str], word_by_word: Localizer) -> None:
     known = {point.name for name in BUILT_IN for point in load_skeleton(name).keypoints}
     assert near_misses(asked, known) == meant
     if meant:
         with pytest.raises(PosetalkError, match=f"did you mean {meant[0]}"):
-            looking.questions([asked])
-        assert looking.questions([f"{asked}: with words of its own"])
+            word_by_word.questions([asked])
+        assert word_by_word.questions([f"{asked}: with words of its own"])
+
+
+@pytest.mark.parametrize(
+    "asked", ["left shoulde", "Left  Shoulder", "shoulder (right)", "NOSE", "left wrists"]
+)
+def test_the_bundled_model_reads_what_people_type(asked: str, looking: Localizer) -> None:
+    assert looking.locate(BOX, [asked]).names == (asked,)
+
+
+@pytest.mark.parametrize("asked", ["l_shoulder", "R-knee", "LKnee", "kneeLeft", "lft knee", "left_knee"])
+def test_the_side_is_to_be_a_word(asked: str, looking: Localizer) -> None:
+    with pytest.raises(PosetalkError, match=r"did you mean (left|right)"):
+        looking.questions([asked])
 
 
 def test_what_a_model_was_trained_on_in_few_words() -> None:
