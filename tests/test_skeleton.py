@@ -134,7 +134,7 @@ def test_a_users_own_file(tmp_path: Path) -> None:
     assert points["left heel"] == Keypoint(
         "left heel", "the back of the person's own left foot", sigma=0.05, place=(0.6, 0.95)
     )
-    assert points["right heel"].sigma == 0.079
+    assert points["right heel"].sigma is None and points.sigmas == (0.05, *[0.079] * 4)
     assert points.flip_order == (1, 0, 3, 2, 4)
     assert points.limbs == ((0, 2), (1, 3))
 

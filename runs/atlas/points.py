@@ -82,7 +82,7 @@ def write_skeleton(skeleton: Skeleton, file: Path) -> None:
         {
             "name": k.name,
             "sentence": k.sentence,
-            "sigma": k.sigma,
+            **({} if k.sigma is None else {"sigma": k.sigma}),
             "mirror": k.mirror,
             "synonyms": list(k.synonyms),
             "paraphrases": list(k.paraphrases),

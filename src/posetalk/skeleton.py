@@ -33,7 +33,8 @@ class Keypoint:
     Args:
         name: One line, such as `left heel`.
         sentence: Where it is, one line; may be empty.
-        sigma: The OKS constant of the keypoint (COCO keypoint evaluation); larger is more tolerant.
+        sigma: The OKS constant of the keypoint (COCO keypoint evaluation); larger is more tolerant. None: nobody has
+            measured it. OKS then takes DEFAULT_SIGMA, and scores do not get stricter in narrow boxes.
         mirror: The name of the keypoint on the other side; by default the name with left and right exchanged.
         place: Its average position (x, y) in 0..1 of the person's box, the baseline of evaluation reports.
         synonyms: Other names of it, for training: each question draws one of all its names.
@@ -45,7 +46,7 @@ class Keypoint:
 
     name: str
     sentence: str = ""
-    sigma: float = DEFAULT_SIGMA
+    sigma: float | None = None
     mirror: str = ""
     place: tuple[float, float] | None = None
     synonyms: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Keypoint:
             raise PosetalkError(
                 f"the keypoint {self.name!r} has bytes in its name or sentence that are no text; write it in UTF-8"
             ) from None
-        if not 0 < self.sigma < 10:
+        if self.sigma is not None and not 0 < self.sigma < 10:
             raise PosetalkError(
                 f"the keypoint {self.name!r} has sigma {self.sigma}; give a number between 0 and 10"
             )
@@ -96,6 +97,11 @@ class Keypoint:
             synonyms=tuple(map(swap_sides, self.synonyms)),
             paraphrases=tuple(map(swap_sides, self.paraphrases)),
         )
+
+
+def sigmas_of(keypoints: Iterable[Keypoint]) -> tuple[float, ...]:
+    """The OKS constants of keypoints, in order: DEFAULT_SIGMA for those that nobody has measured."""
+    return tuple(DEFAULT_SIGMA if p.sigma is None else p.sigma for p in keypoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ class Skeleton:
     @property
     def sigmas(self) -> tuple[float, ...]:
         """The OKS constants of the keypoints, in order."""
-        return tuple(p.sigma for p in self.keypoints)
+        return sigmas_of(self.keypoints)
 
     @property
     def flip_order(self) -> tuple[int, ...]:
@@ -201,8 +207,8 @@ def _keypoint(row: dict[str, Any], where: str) -> Keypoint:
     _refuse_unknown_keys(row, {f.name for f in fields(Keypoint)}, where)
     if "name" not in row:
         raise PosetalkError(f"{where} has no name")
-    sigma, place = row.get("sigma", DEFAULT_SIGMA), row.get("place")
-    if not _is_number(sigma):
+    sigma, place = row.get("sigma"), row.get("place")
+    if "sigma" in row and not _is_number(sigma):
         raise PosetalkError(f"{where}: its sigma {sigma!r} is not a number")
     if place is not None and not (isinstance(place, list) and all(_is_number(v) for v in place)):
         raise PosetalkError(
@@ -212,7 +218,9 @@ def _keypoint(row: dict[str, Any], where: str) -> Keypoint:
     pair: Any = None if place is None else tuple(float(v) for v in place)
     synonyms, paraphrases = (_texts(row, key, where) for key in ("synonyms", "paraphrases"))
     try:
-        return Keypoint(name, sentence, float(sigma), mirror, pair, synonyms, paraphrases)
+        return Keypoint(
+            name, sentence, None if sigma is None else float(sigma), mirror, pair, synonyms, paraphrases
+        )
     except PosetalkError as error:
         raise PosetalkError(f"{where}: {error}") from None
 

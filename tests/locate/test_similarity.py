@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posetalk.locate.localizer import oks_scale
 from posetalk.locate.similarity import similarity, without_doubles
-from posetalk.skeleton import load_skeleton
+from posetalk.skeleton import Keypoint, load_skeleton
 from posetalk.types import Box, Poses
 
 BODY = load_skeleton("coco17")
@@ -102,3 +103,10 @@ def test_who_stays_are_not_alike_and_who_goes_is_like_a_better_one(
     again = without_doubles(people(*[persons[n] for n in order]), SIGMAS, limit)
     assert sorted(order[again].tolist()) == kept  # whatever the order
     assert without_doubles(people(*[persons[n] for n in kept]), SIGMAS, limit) == list(range(len(kept)))
+
+
+@pytest.mark.parametrize("box", [Box(0, 0, 100, 400), Box(5, 9, 400, 100), Box(0, 0, 400, 400)])
+def test_scores_of_keypoints_without_sigma_do_not_depend_on_how_narrow_a_box_is(box: Box) -> None:
+    measured, unmeasured = oks_scale([box], [Keypoint("left shoulder", sigma=0.079), Keypoint("navel")])[0]
+    np.testing.assert_allclose(measured, 2 * 0.079 * (0.53 * box.area) ** 0.5)
+    np.testing.assert_allclose(unmeasured, 2 * 0.079 * (0.53 * 400**2) ** 0.5)

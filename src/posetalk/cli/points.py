@@ -301,5 +301,7 @@ def skeletons(name: str | None = None, /) -> None:
     else:
         table = Table("keypoint", "description", "sigma")
         for point in load_skeleton(name).keypoints:
-            table.add_row(shown(point.name), shown(point.sentence), f"{point.sigma:g}")
+            table.add_row(
+                shown(point.name), shown(point.sentence), "" if point.sigma is None else f"{point.sigma:g}"
+            )
     show(table)

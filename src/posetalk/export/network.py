@@ -14,7 +14,7 @@ from posetalk.locate.decode import read, settle
 from posetalk.model.posellm import PoseLLM, block_mask
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import CropSettings
-from posetalk.skeleton import Keypoint
+from posetalk.skeleton import Keypoint, sigmas_of
 
 
 class PoseNetwork(nn.Module):
@@ -36,6 +36,7 @@ class PoseNetwork(nn.Module):
     positions: Tensor
     ends: Tensor
     sigmas: Tensor
+    measured: Tensor
     mean: Tensor
     std: Tensor
 
@@ -60,7 +61,8 @@ class PoseNetwork(nn.Module):
             "mask": block_mask(segments[None], before.dtype),
             "positions": torch.cat(positions)[None],
             "ends": len(ids) + lengths.cumsum(0) - 1,
-            "sigmas": torch.tensor([point.sigma for point in keypoints]),
+            "sigmas": torch.tensor(sigmas_of(keypoints)),
+            "measured": torch.tensor([point.sigma is not None for point in keypoints]),
             "mean": mean,
             "std": std,
         }
@@ -94,8 +96,9 @@ class PoseNetwork(nn.Module):
         ).last_hidden_state
         keys = self.point.keys(hidden[:, self.start : self.start + seen.pooler_output.shape[1]], seen.fine)
         heat, visible = self.point(hidden[:, self.ends], keys)
-        area = AREA_OF_BOX * box.prod(1, keepdim=True)
-        found = settle(heat, visible, 2 * self.sigmas * area.sqrt() / self.size)
+        side = torch.where(self.measured, box.prod(1, keepdim=True).sqrt(), box.amax(1, keepdim=True))
+        scale = 2 * self.sigmas * AREA_OF_BOX**0.5 * side  # as `oks_scale`
+        found = settle(heat, visible, scale / self.size)
         assert found.std is not None and found.visible is not None
         return found.xy * self.size, found.score, found.std * self.size, found.visible
 

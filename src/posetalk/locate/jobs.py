@@ -24,7 +24,7 @@ from posetalk.locate.predictions import (
 )
 from posetalk.locate.similarity import without_doubles
 from posetalk.messages import track
-from posetalk.skeleton import Keypoint
+from posetalk.skeleton import Keypoint, sigmas_of
 from posetalk.types import Box, PoseImage, PoseSet
 
 
@@ -160,7 +160,7 @@ def run_jobs(
                     kept = set(range(len(job.ids)))
                     if each_once and job.scores is not None:
                         scored = replace(answer, box_scores=np.array(job.scores))
-                        kept = set(without_doubles(scored, [point.sigma for point in asked]))
+                        kept = set(without_doubles(scored, sigmas_of(asked)))
                     answer = answer.keypoints(len(points))
                     located = predictions_of(job.image, job.ids, answer, box_source, job.scores)
                     new = [

@@ -8,7 +8,7 @@ from dataclasses import replace
 from posetalk.detect.detector import Detector
 from posetalk.locate.opened_image import OpenedImage
 from posetalk.locate.similarity import without_doubles
-from posetalk.skeleton import Keypoint
+from posetalk.skeleton import Keypoint, sigmas_of
 from posetalk.types import Floats, Poses
 
 
@@ -25,5 +25,5 @@ def each_once(poses: Poses, box_scores: Floats | None, points: Sequence[Keypoint
     if box_scores is None:
         return poses
     poses = replace(poses, box_scores=box_scores)
-    kept = without_doubles(poses, [point.sigma for point in points])
+    kept = without_doubles(poses, sigmas_of(points))
     return poses if len(kept) == len(poses) else poses.some(kept)

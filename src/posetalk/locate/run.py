@@ -135,7 +135,9 @@ def locate_images(
         )
     files = find_images(paths, [out, *([drawings] if drawings else [])])
     drawing_paths = _drawing_paths(files.images, drawings) if drawings else {}
-    sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
+    sigmas = " ".join(
+        "none" if p.sigma is None else f"{p.sigma:g}" for p in points
+    )  # the scores depend on them
     also = {"sigma of the keypoints": sigmas, **detector_content(settings.detector)}
     with settings.claim(out, also=also):
         if not isinstance(model, Localizer):

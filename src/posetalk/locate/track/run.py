@@ -139,7 +139,9 @@ def locate_video(
         dtype=dtype,
         engine=engine,
     )
-    sigmas = " ".join(f"{point.sigma:g}" for point in points)  # the scores depend on them
+    sigmas = " ".join(
+        "none" if p.sigma is None else f"{p.sigma:g}" for p in points
+    )  # the scores depend on them
     with settings.claim(out, also={"sigma of the keypoints": sigmas, **detector_content(settings.detector)}):
         if not isinstance(model, Localizer):
             model = Localizer.from_pretrained(
