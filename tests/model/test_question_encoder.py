@@ -64,15 +64,13 @@ def test_questions_read_together_are_those_read_alone(settings: ModelSettings) -
     assert len({tuple(q.flatten().tolist()) for q in together}) == 40
 
 
-def test_training_leaves_out_some_of_what_the_encoder_gives(settings: ModelSettings) -> None:
+def test_training_mode_reads_the_same(settings: ModelSettings) -> None:
     model, tokenizer = build(settings)
     talk = talk_of(model, tokenizer)
     expected = torch.cat(read(model.eval(), talk, KEYPOINTS))
     fresh, _ = build(settings)
     fresh.load_state_dict(model.state_dict())
-    first, second = (torch.cat(read(fresh.train(), talk, KEYPOINTS)) for _ in range(2))
-    assert not torch.equal(first, second)
-    torch.testing.assert_close(torch.cat(read(fresh.eval(), talk, KEYPOINTS)), expected)
+    torch.testing.assert_close(torch.cat(read(fresh.train(), talk, KEYPOINTS)), expected)
 
 
 @pytest.mark.parametrize("tuning", ["layers", "lora"])
