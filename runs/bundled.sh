@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The model in src/posetalk/bundled, from packages and a data folder, in about 155 minutes of computing on two cores.
+# The model in src/posetalk/bundled, from packages and a data folder, in about five hours of computing on two cores.
 #
 #     runs/bundled.sh DATA WORK
 #
@@ -50,9 +50,10 @@ export PYTHONPATH="$repository:$PWD/tools"
 "$python" -m runs.atlas "$repository/runs/atlas.toml" --out atlas
 [ -f labels/coco_body.json ] || "$python" -m runs.body_points --labels labels --data data --atlas atlas \
   --blazepose blazepose/package/pose_landmark_heavy.tflite --out labels
-for stage in 5 6 7; do # the same views as one process, half of them each: faster than two threads
+[ -d atlas_points ] || "$python" -m runs.atlas.leave_out atlas --joints people19.toml --out atlas_points
+for stage in 5 6 7 8; do # the same views as one process, half of them each: faster than two threads
   OMP_NUM_THREADS=1 "$(dirname "$python")/torchrun" --nproc-per-node 2 -m posetalk train \
     "$repository/runs/bundled-$stage.toml" --out run-$stage
 done
-[ -d calibrated ] || "$python" -m posetalk calibrate run-7 calibrated --annotations labels/held.json --images data
+[ -d calibrated ] || "$python" -m posetalk calibrate run-8 calibrated --annotations labels/held.json --images data
 "$python" "$repository/runs/bundle.py" calibrated "$repository/src/posetalk/bundled"

@@ -3,7 +3,8 @@
     python -m runs.atlas.leave_out atlas --without knee --out atlas-without-knees
 
 OUT/atlas.json and OUT/atlas.toml hold what `without = ["knee"]` in the settings gives; the pictures stay in the atlas'
-own folder. `--pictures` takes the first so many.
+own folder. `--pictures` takes the first so many. `--joints people19.toml` leaves out the keypoints of a skeleton, whose
+places people label a little otherwise than anny has them; texts that name them stay.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from runs.atlas.points import read_points, skeleton_of, write_skeleton
 from runs.atlas.shards import write_json
 
 from posetalk.errors import PosetalkError
+from posetalk.skeleton import load_skeleton
 
 
 def labels_without(
@@ -55,11 +57,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("atlas", type=Path)
-    parser.add_argument("--without", nargs="+", required=True)
+    parser.add_argument("--without", nargs="+", default=())
+    parser.add_argument("--joints", help="a skeleton")
     parser.add_argument("--pictures", type=int)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    points = read_points(given.without)
+    joints = load_skeleton(given.joints).names if given.joints else ()
+    points = [point for point in read_points(given.without) if point.keypoint.name not in joints]
     labels = json.loads((given.atlas / "atlas.json").read_text(encoding="utf-8"))
     found = labels_without(labels, [point.keypoint.name for point in points], given.pictures)
     write_json(given.out / "atlas.json", found)
