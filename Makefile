@@ -7,8 +7,8 @@ BIN = .venv/bin
 demo: .venv/demo
 	@mkdir -p demo
 	$(BIN)/posetalk locate "$$($(BIN)/python -c 'import skimage; print(skimage.__path__[0])')/data/camera.png" \
-	    --box 0,60,345,452 --skeleton coco17 --ask "head top: the highest point of the head" \
-	    --ask "middle of the left forearm" --ask "middle of the left thigh: halfway between hip and knee" \
+	    --box 0,60,345,452 --skeleton coco17 --ask "chin" \
+	    --ask "back of the neck" --ask "right shoulder blade: the flat bone of the upper back" \
 	    --json demo/pose.json --draw demo/pose.png
 	@echo "The picture is demo/pose.png, the numbers are demo/pose.json."
 
