@@ -32,7 +32,7 @@ def bundled() -> Localizer:
     return Localizer.from_pretrained("bundled", device="cpu")
 
 
-@pytest.mark.parametrize("asked", DESCRIBED)
+@pytest.mark.parametrize("asked", DESCRIBED[:3])  # his feet are out of the photo
 def test_one_described_point_is_found_without_a_box_as_with_one(bundled: Localizer, asked: str) -> None:
     boxed = bundled.set_image(CAMERA).locate([BOX], [asked])
     (alone,) = bundled.locate_all([(CAMERA, None)], [asked], whole_image=True)
