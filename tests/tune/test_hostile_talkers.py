@@ -16,7 +16,8 @@ ROWS: list[tuple[str, Spoil, str]] = [
     ("template long", lambda f: write(f, "chat_template.jinja", "{{ 'a' * 10**7 }}"), "100,000 characters"),
     ("template of terabytes", lambda f: write(f, "chat_template.jinja", "{{ 'a' * 10**12 }}"), "512 MB"),
     ("template that doubles", lambda f: write(f, "chat_template.jinja",
-        "{% set n = namespace(x='a') %}{% for a in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}"), "cannot be used: it "),  # too large, or on a busy machine too slow
+        "{% set n = namespace(x='a') %}{% for a in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}"),
+     "cannot be used: it "),  # too large, or on a busy machine too slow
     ("template a tower", lambda f: write(f, "chat_template.jinja", "{{ 9**(9**(9**9)) }}"), "does not end"),
     ("template calls itself", lambda f: write(f, "chat_template.jinja",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "chat template"),
