@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
@@ -241,12 +241,14 @@ class Localizer:
 
     def trained_on(self, names: Sequence[str]) -> tuple[bool, ...] | None:
         """For each name whether training asked for a keypoint by it; None where that is not known."""
-        known = {*self.trained_keypoints, *self._engine.synonyms}
-        if not known:
-            return None
-        if self.conversation.ignores_case:
-            known, names = {name.lower() for name in known}, [name.lower() for name in names]
-        return tuple(name in known for name in names)
+        known, plain = self._trained_names
+        return tuple(plain(name) in known for name in names) if known else None
+
+    @cached_property
+    def _trained_names(self) -> tuple[frozenset[str], Callable[[str], str]]:
+        """All names of the training, and what makes a name comparable with them."""
+        plain = str.lower if self.conversation.ignores_case else str
+        return frozenset(map(plain, (*self.trained_keypoints, *self._engine.synonyms))), plain
 
     def set_image(self, image: ImageSource) -> Self:
         """Set the image that `locate` uses in this thread, in place of the one before.
@@ -427,9 +429,8 @@ class Localizer:
         known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints}
         known |= {*self.trained_keypoints, *self._engine.synonyms}
         similar = [] if point.sentence or point.name in known else near_misses(point.name, known)
-        if (
-            self.conversation.question_tokenizer is not None
-        ):  # slips are understood, but for those in the side
+        if self.conversation.question_tokenizer is not None:
+            # slips are understood, but for those in the side
             similar = [name for name in similar if not has_same_sides(point.name, name)]
         if similar:
             raise PosetalkError(
