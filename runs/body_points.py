@@ -11,6 +11,8 @@ with how far off that may be: points that the joints do not tell well enough are
 which say how feet and hands lie, come from BlazePose, where its own ankle and knee, or wrist and elbow, are at the
 labelled ones. Joints that people labelled stay as they are. All others are a teacher's labels.
 
+lspet_ends.json and coco_ends.json have the joints, heels, toes and knuckles of these alone (ends.toml).
+
 OUT also gets the skeletons people19_words.toml and coco17_words.toml: their joints with the atlas's names and
 descriptions.
 """
@@ -291,6 +293,20 @@ def with_body(
     return {**labels, "annotations": people, "categories": [category]}
 
 
+def ends_of(labels: dict[str, Any], body: Skeleton) -> tuple[dict[str, Any], Skeleton]:
+    """Of labels in the atlas's order, those of joints, heels, toes and knuckles, and their skeleton."""
+    names = given_points()
+    columns = [body.names.index(name) for name in names]
+    people = []
+    for person in labels["annotations"]:
+        rows = np.array(person["keypoints"]).reshape(-1, 3)[columns]
+        counted = {"keypoints": rows.reshape(-1).tolist(), "num_keypoints": int((rows[:, 2] > 0).sum())}
+        people.append({**person, **counted})
+    category = {"id": 1, "name": "person", "keypoints": list(names)}
+    ends = Skeleton("ends", tuple(body.keypoints[column] for column in columns))
+    return {**labels, "annotations": people, "categories": [category]}, ends
+
+
 def with_words(skeleton: Skeleton, without: Sequence[str] = ()) -> Skeleton:
     """The skeleton with the atlas's names and descriptions of its keypoints.
 
@@ -333,6 +349,9 @@ def main() -> None:
         landmarks = json.loads((given.out / f"{file}_blazepose.json").read_text(encoding="utf-8"))
         richer = with_body(labels[file], landmarks, lift, skeleton.names, body)
         (given.out / f"{file}_body.json").write_text(json.dumps(richer), encoding="utf-8")
+        labelled, ends = ends_of(richer, body)
+        (given.out / f"{file}_ends.json").write_text(json.dumps(labelled), encoding="utf-8")
+        write_skeleton(ends, given.out / "ends.toml")
         words = with_words(skeleton)
         write_skeleton(words, given.out / f"{words.name}.toml")
         share = np.mean([p["num_keypoints"] for p in richer["annotations"]]) / len(body)

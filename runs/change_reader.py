@@ -59,7 +59,7 @@ def main() -> None:
     vectors = new.model.question_encoder(questions, torch.tensor([len(row) for row in rows]))
     reader = new.model.question_reader.train()
     with torch.no_grad():
-        reader[-1].weight.fill_(wanted.std())
+        reader.out_norm.weight.fill_(wanted.std())
     optimizer = torch.optim.AdamW(reader.parameters(), RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, STEPS, pct_start=0.05)
     for step in range(STEPS):

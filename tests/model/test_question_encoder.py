@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import torch
 from tests.conftest import byte_tokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
 from posetalk.errors import PosetalkError
@@ -16,6 +20,7 @@ from posetalk.locate.localizer import Localizer
 from posetalk.model.adapters import set_trainable, trainable_parameters
 from posetalk.model.files import build, conversation, load, save
 from posetalk.model.posellm import PoseLLM
+from posetalk.model.question_encoder import QuestionEncoder, side_tokens
 from posetalk.prompt.conversation import Conversation
 from posetalk.settings import ModelSettings
 from posetalk.skeleton import Keypoint
@@ -64,13 +69,54 @@ def test_questions_read_together_are_those_read_alone(settings: ModelSettings) -
     assert len({tuple(q.flatten().tolist()) for q in together}) == 40
 
 
-def test_training_mode_reads_the_same(settings: ModelSettings) -> None:
+def test_training_leaves_out_what_the_encoder_gives_not_what_it_reads(settings: ModelSettings) -> None:
     model, tokenizer = build(settings)
     talk = talk_of(model, tokenizer)
-    expected = torch.cat(read(model.eval(), talk, KEYPOINTS))
-    fresh, _ = build(settings)
-    fresh.load_state_dict(model.state_dict())
-    torch.testing.assert_close(torch.cat(read(fresh.train(), talk, KEYPOINTS)), expected)
+    rows = [torch.tensor(talk.question(keypoint)) for keypoint in KEYPOINTS]
+    questions = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows])
+    encoder, reader = model.model.question_encoder, model.model.question_reader
+    vectors = encoder.eval().encode(questions, lengths)
+    torch.testing.assert_close(encoder.train().encode(questions, lengths), vectors)
+    reader.train()
+    assert not torch.equal(reader(vectors), reader(vectors))
+    reader.eval()
+    torch.testing.assert_close(reader(vectors), reader(vectors))
+
+
+def words_tokenizer() -> Tokenizer:
+    words = ["[UNK]", "left", "right", "heel", "the", "of"]
+    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = Lowercase(), Whitespace()
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("question", "sides"),
+    [
+        ("left heel", (1, 0)),
+        ("the heel, RIGHT", (0, 1)),
+        ("heel", (0, 0)),
+        ("the left of the right heel", (1, 1)),
+        ("the cleft of the heel", (0, 0)),
+    ],
+)
+def test_sides_are_told_apart(question: str, sides: tuple[int, int]) -> None:
+    """Beside the encoder's vector, whatever stands behind a question's end."""
+    tokenizer = words_tokenizer()
+    config = BertConfig(vocab_size=6, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
+    encoder = QuestionEncoder(BertModel(config, add_pooling_layer=False), side_tokens(tokenizer)).eval()
+    ids = tokenizer.encode(question).ids
+    padded = torch.tensor([ids, [*ids[:-1], 1]])[:, : len(ids)]
+    found = encoder(torch.cat([padded, torch.full((2, 2), 2)], 1), torch.tensor([len(ids), len(ids)]))
+    assert found.shape == (2, 10)
+    assert tuple(found[0, -2:].int().tolist()) == sides
+
+
+def test_tokens_of_sides_are_found_in_every_vocabulary() -> None:
+    tokens = {"\u0120left": 0, "left": 1, "\u2581right": 2, "Right": 3, "##left": 4, "leftover": 5}
+    vocabulary = Tokenizer(WordLevel(tokens, unk_token="left"))
+    assert side_tokens(vocabulary) == [[0, 1], [2, 3]]
 
 
 @pytest.mark.parametrize("tuning", ["layers", "lora"])

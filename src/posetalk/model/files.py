@@ -32,6 +32,7 @@ from posetalk.model.graphs import GRAPHS
 from posetalk.model.parts import check_language_model, encoder_config
 from posetalk.model.posellm import IN_FLOAT32, PoseLLM, PoseLLMConfig, encode
 from posetalk.model.quantization import Bits, quantized
+from posetalk.model.question_encoder import side_tokens
 from posetalk.prompt.conversation import Conversation
 from posetalk.prompt.file_tokenizer import QUESTION_TOKENIZER, question_tokenizer
 from posetalk.prompt.wording import Wording, wording
@@ -159,12 +160,13 @@ def set_question_encoder(model: PoseLLM, name: str) -> None:
     encoder = load_part(AutoModel, name, "question encoder", dtype=torch.float32)
     model.config.question, model.config.question_config = name, encoder.config
     network: Any = model.model
-    network.read_with(encoder)
     model.question_tokenizer = _question_tokenizer(name, "tokenizer.json")
+    model.config.side_tokens = side_tokens(model.question_tokenizer)
+    network.read_with(encoder)
     for module in network.question_reader.modules():
         model._init_weights(module)
     with torch.no_grad():  # what is read is as long as a word
-        network.question_reader[-1].weight.fill_(model.get_input_embeddings().weight.float().std())
+        network.question_reader.out_norm.weight.fill_(model.get_input_embeddings().weight.float().std())
 
 
 def _mark_quantized(model: PoseLLM, quantization: Bits | None) -> None:

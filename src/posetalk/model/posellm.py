@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
@@ -28,7 +28,7 @@ from posetalk.model.block import NAME, blocks_of
 from posetalk.model.connector import LinearConnector
 from posetalk.model.movenet import VisionOutput
 from posetalk.model.point import PointHead
-from posetalk.model.question_encoder import QuestionEncoder
+from posetalk.model.question_encoder import QuestionEncoder, QuestionReader
 
 QUESTIONS_AT_ONCE = 32
 CONNECTOR = "multi_modal_projector"
@@ -49,6 +49,7 @@ class PoseLLMConfig(LlavaConfig):
     reading:      `inline`: a question's words stand behind the image; `once`: they are read without it, and the
                   mean of their last hidden states stands behind the image as one word.
     question_config: the configuration of the text encoder that reads questions once; None: the language model does.
+    side_tokens:  the text encoder's tokens for the words left and right, see `QuestionEncoder`.
     cells:        each image token is cut into cells x cells for `point`; 0 for a model that has only `digits`.
     """
 
@@ -60,6 +61,7 @@ class PoseLLMConfig(LlavaConfig):
     text: str | None = None
     question: str | None = None
     question_config: dict[str, Any] | PreTrainedConfig | None = None
+    side_tokens: list[list[int]] = field(default_factory=lambda: [[], []])
     keypoints: list[str] | None = None
     synonyms: list[str] | None = None
     readout: str = "digits"
@@ -89,6 +91,7 @@ class PoseLLMModel(LlavaModel):
                 config.vision_config.hidden_size, config.text_config.hidden_size
             )
         self.question_encoder: QuestionEncoder | None = None
+        self.question_reader: nn.Module
         if config.question_config is not None:
             self.read_with(AutoModel.from_config(config.question_config))
         elif config.reading == "once":
@@ -99,14 +102,8 @@ class PoseLLMModel(LlavaModel):
     def read_with(self, encoder: PreTrainedModel) -> None:
         """Have this text encoder read the questions, and a new reader make words of what it gives."""
         width, size = self.config.text_config.hidden_size, encoder.config.hidden_size
-        self.question_encoder = QuestionEncoder(encoder)
-        self.question_reader = nn.Sequential(
-            nn.LayerNorm(size),
-            nn.Linear(size, 2 * width),
-            nn.GELU(),
-            nn.Linear(2 * width, width),
-            nn.LayerNorm(width),
-        )
+        self.question_encoder = QuestionEncoder(encoder, self.config.side_tokens)
+        self.question_reader = QuestionReader(size, width)
 
     def vision_output(self, pixel_values: Tensor) -> VisionOutput:
         """(B, 3, S, S) -> the vision encoder's `last_hidden_state` (B, n, vision width), and its `fine` maps.
