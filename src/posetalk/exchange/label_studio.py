@@ -222,8 +222,8 @@ def write(labels: LabelSet, folder: Path) -> None:
     boxes = ElementTree.SubElement(view, "RectangleLabels", name="box", toName="image")
     ElementTree.SubElement(boxes, "Label", value="person")
     keypoints = ElementTree.SubElement(view, "KeyPointLabels", name="keypoint", toName="image")
-    for name in labels.skeleton.names:
-        ElementTree.SubElement(keypoints, "Label", value=name)
+    for index, name in enumerate(labels.skeleton.names):  # in this order Label Studio exports them
+        ElementTree.SubElement(keypoints, "Label", value=name, model_index=str(index))
     seen = ElementTree.SubElement(view, "Choices", name="visibility", toName="image", perRegion="true")
     ElementTree.SubElement(seen, "Choice", value=HIDDEN)
     ElementTree.indent(view)

@@ -206,7 +206,6 @@ def write(labels: LabelSet, folder: Path) -> list[str]:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (folder / "images" / "train").mkdir(parents=True, exist_ok=True)
     data = {
-        "path": ".",
         "train": "images/train",
         "val": "images/train",
         "kpt_shape": [len(skeleton), 3],

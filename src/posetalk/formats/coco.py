@@ -106,6 +106,16 @@ def decode_coco(path: Path) -> CocoFile:
         return CocoFile(**lists)
 
 
+class _Info(msgspec.Struct):
+    info: Any = None
+
+
+def is_predicted(path: Path) -> bool:
+    """Whether a COCO file says of itself that a model predicted it, as `posetalk label` writes it."""
+    info = decode_file(path, _Info, "a COCO-style keypoint file").info
+    return isinstance(info, dict) and info.get("predicted") is True
+
+
 def pose_images(
     image_records: Iterable[msgspec.Raw], person_records: Iterable[msgspec.Raw], reading: Reading
 ) -> tuple[PoseImage, ...]:
