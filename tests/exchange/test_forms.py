@@ -20,17 +20,9 @@ from pycocotools.coco import COCO
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.exchange.form_names import FormName
-from posetalk.exchange.forms import (
-    FORMS,
-    Form,
-    by_doubt,
-    convert_labels,
-    fitted,
-    form_named,
-    read_labels_of,
-    write_labels,
-)
+from posetalk.exchange.forms import FORMS, Form, convert_labels, form_named, read_labels_of, write_labels
 from posetalk.exchange.labels import LabelSet
+from posetalk.exchange.matching import by_doubt, fitted
 from posetalk.formats.dataset import read_people
 from posetalk.formats.names import partners, skeleton_named
 from posetalk.skeleton import BUILT_IN, Keypoint, Skeleton, load_skeleton
@@ -383,7 +375,7 @@ def test_the_most_doubtful_comes_first(photos: Path, tmp_path: Path) -> None:
         ]
         return replace(image, id=number, file_name=f"{number}.jpg", people=tuple(people))
 
-    images = (scored(1, 0.9), scored(2, 0.8, 0.3), scored(3, 0.5))
+    images = (scored(1, 0.9), scored(2, 0.8, 0.1), scored(3, 0.5))
     ordered = by_doubt(replace(labels, data=replace(labels.data, images=images)))
     assert [i.id for i in ordered.data.images] == [2, 3, 1]
     write_labels(ordered, tmp_path / "ls", "label-studio")
@@ -406,6 +398,7 @@ def test_the_commands(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         "--images",
         str(photos),
     ]
+    assert read_labels_of(tmp_path / "labels.json").skeleton == load_skeleton("coco17")
     for code, says in ((0, "1 people of 1 images"), (2, "is there already")):
         with pytest.raises(SystemExit) as stop:
             main(words)
@@ -415,6 +408,8 @@ def test_the_commands(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         convert_labels(
             tmp_path / "labels.json", tmp_path / "x", to="halpe", to_skeleton=load_skeleton("coco17")
         )
+    with pytest.raises(PosetalkError, match="halpe holds the keypoints of halpe26 alone, not coco17's"):
+        write_labels(example(form_named("coco"), photos), tmp_path / "x", "halpe")
     with pytest.raises(PosetalkError, match="has a skeleton of its own"):
         read_labels_of(tmp_path / "labels.json", "halpe", skeleton=load_skeleton("coco17"))
 

@@ -62,8 +62,8 @@ def convert_labels(
         skeleton: The keypoints of the source where it does not name them: a built-in skeleton or a TOML file.
         to_skeleton: The keypoints to write: a built-in skeleton or a TOML file. The default is that of the format, or
             else that of the source.
-        order: The order of the images: as in the `file`, or by `doubt`: the image of the person with the lowest mean
-            score first. The latter is for labels with scores.
+        order: The order of the images: as in the `file`, or by `doubt`: that with the lowest mean score of
+            its people first. The latter is for labels with scores.
     """
     from posetalk.exchange.forms import convert_labels as run
     from posetalk.skeleton import load_skeleton

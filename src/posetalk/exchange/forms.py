@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
-
 from posetalk.atomic_files import check_free, whole_file, whole_folder
 from posetalk.errors import PosetalkError
 from posetalk.exchange import (
@@ -25,11 +23,12 @@ from posetalk.exchange import (
 )
 from posetalk.exchange.form_names import FormName
 from posetalk.exchange.labels import LabelSet, stem_of
+from posetalk.exchange.matching import by_doubt, fitted
 from posetalk.formats.dataset import labelled_skeleton, read_people
-from posetalk.formats.names import partners
+from posetalk.formats.files import read_start
 from posetalk.formats.paths import leads_out
 from posetalk.skeleton import Skeleton, load_skeleton
-from posetalk.types import Person, PoseImage, frozen_array
+from posetalk.types import Person, PoseImage
 
 Kept = Literal["box", "hidden", "scores", "score", "track", "crowd", "size", "image ids", "person ids"]
 
@@ -134,6 +133,8 @@ def read_labels_of(
         raise PosetalkError(f"{form} has a skeleton of its own, {fixed}; leave the skeleton away")
     match form:
         case None:
+            if path.is_file() and read_start(path).startswith(b"{"):
+                return coco_family.read(path, folder, "coco", skeleton)
             data = read_people(path, folder, skeleton=skeleton)
             return LabelSet(data, skeleton or labelled_skeleton(data))
         case "coco" | "wholebody" | "halpe" | "crowdpose" | "posetrack":
@@ -169,10 +170,15 @@ def write_labels(labels: LabelSet, out: str | Path, form: FormName) -> list[str]
         Sentences on what the format could not hold.
 
     Raises:
-        PosetalkError: `out` is there already or cannot be written, an image's size is needed and not known, two
-            images have the same name but for the suffix in a format that names images without it.
+        PosetalkError: Another skeleton than the format's, `out` is there already or cannot be written, an image's size
+            is needed and not known, two images have the same name but for the suffix in a format that names images
+            without it.
     """
     out, kind = Path(out), form_named(form)
+    if kind.skeleton and labels.skeleton.names != load_skeleton(kind.skeleton).names:
+        raise PosetalkError(
+            f"{form} holds the keypoints of {kind.skeleton} alone, not {labels.skeleton.name}'s"
+        )
     _check_names(labels.data.images, form)
     labels, notes = _without_what_it_cannot_hold(labels, kind)
     if kind.folder:
@@ -240,63 +246,6 @@ def _without_what_it_cannot_hold(labels: LabelSet, form: Form) -> tuple[LabelSet
 
     images = tuple(replace(i, people=tuple(filter(holds, i.people))) for i in labels.data.images)
     return replace(labels, data=replace(labels.data, images=images)), notes
-
-
-def fitted(labels: LabelSet, skeleton: Skeleton) -> tuple[LabelSet, list[str]]:
-    """Labels with the keypoints of another skeleton, matched by name.
-
-    Returns:
-        The labels, and sentences on the keypoints that have no partner: those of the labels are dropped, those of
-        `skeleton` are not labelled.
-    """
-    source = labels.skeleton
-    found = partners(source, skeleton)
-    if found == list(range(len(source))):
-        return replace(labels, skeleton=skeleton), []
-    if all(index is None for index in found):
-        raise PosetalkError(f"no keypoint of {source.name} has the name of one of {skeleton.name}")
-    lost = [name for index, name in enumerate(source.names) if index not in found]
-    empty = [name for index, name in zip(found, skeleton.names, strict=True) if index is None]
-    notes = []
-    if lost:
-        notes.append(f"{skeleton.name} has no {_listed(lost)}; left out ({len(lost)} of {len(source)})")
-    if empty:
-        notes.append(f"{source.name} has no {_listed(empty)}; not labelled ({len(empty)} of {len(skeleton)})")
-    order = np.array([len(source) if index is None else index for index in found])
-
-    def of(person: Person) -> Person:
-        keypoints = np.vstack([person.keypoints, np.zeros((1, 2))])[order]
-        visible = np.append(person.visible, 0)[order]
-        scores = None if person.scores is None else frozen_array(np.append(person.scores, 0)[order])
-        return replace(
-            person, keypoints=frozen_array(keypoints), visible=frozen_array(visible), scores=scores
-        )
-
-    images = tuple(replace(i, people=tuple(map(of, i.people))) for i in labels.data.images)
-    data = replace(labels.data, images=images, keypoint_names=skeleton.names)
-    return LabelSet(data, skeleton), notes
-
-
-def _listed(names: Sequence[str], limit: int = 8) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
-def by_doubt(labels: LabelSet) -> LabelSet:
-    """The images with the most doubtful person first: the one whose located keypoints have the lowest mean score.
-
-    Raises:
-        PosetalkError: Nobody has scores.
-    """
-    people = [person for _, person in labels.data.people()]
-    if not any(person.scores is not None for person in people):
-        raise PosetalkError("these labels have no scores to order them by; `posetalk label` writes some")
-
-    def surety(image: PoseImage) -> float:
-        return min((float(p.scores.mean()) for p in image.people if p.scores is not None), default=np.inf)
-
-    images = tuple(sorted(labels.data.images, key=surety))
-    return replace(labels, data=replace(labels.data, images=images))
 
 
 def convert_labels(
