@@ -128,10 +128,10 @@ def check_same(given: LabelSet, found: LabelSet, form: Form) -> None:
             np.testing.assert_allclose(b.keypoints, a.keypoints, atol=0.006)
             if "box" in keeps:
                 np.testing.assert_allclose(b.box.xywh, a.box.xywh, atol=0.011)
-            if "scores" in keeps and a.scores is not None:
+            if "keypoint scores" in keeps and a.scores is not None:
                 assert b.scores is not None
                 np.testing.assert_allclose(b.scores, a.scores)
-            if "score" in keeps and a.score is not None:
+            if "person score" in keeps and a.score is not None:
                 assert b.score == pytest.approx(a.score)
             if "track" in keeps:
                 assert b.track_id == a.track_id

@@ -295,9 +295,9 @@ def skeletons(name: str | None = None, /) -> None:
     if name is None:
         table = Table("skeleton", "keypoints", "names")
         for built_in in BUILT_IN:
-            table.add_row(
-                built_in, str(len(load_skeleton(built_in))), ", ".join(load_skeleton(built_in).names)
-            )
+            names = load_skeleton(built_in).names
+            more = f" and {len(names) - 33} more" if len(names) > 33 else ""
+            table.add_row(built_in, str(len(names)), ", ".join(names[:33]) + more)
     else:
         table = Table("keypoint", "description", "sigma")
         for point in load_skeleton(name).keypoints:

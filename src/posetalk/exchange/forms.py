@@ -30,7 +30,9 @@ from posetalk.formats.paths import leads_out
 from posetalk.skeleton import Skeleton, load_skeleton
 from posetalk.types import Person, PoseImage
 
-Kept = Literal["box", "hidden", "scores", "score", "track", "crowd", "size", "image ids", "person ids"]
+Kept = Literal[
+    "box", "hidden", "keypoint scores", "person score", "track", "crowd", "size", "image ids", "person ids"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def _kept(*kept: Kept) -> frozenset[Kept]:
     return frozenset(kept)
 
 
-_COCO = _kept("box", "hidden", "scores", "score", "track", "crowd", "size", "image ids", "person ids")
+_COCO = _kept(
+    "box", "hidden", "keypoint scores", "person score", "track", "crowd", "size", "image ids", "person ids"
+)
 FORMS = (
     Form("coco", "COCO keypoints", "one JSON file", _COCO),
     Form("wholebody", "COCO-WholeBody", "one JSON file", _COCO, "wholebody133"),
@@ -72,13 +76,20 @@ FORMS = (
     Form("aic", "AI Challenger", "one JSON file", _kept("box", "hidden"), "aic14"),
     Form("posetrack", "PoseTrack 2018", "one JSON file", _COCO - {"hidden"}, "posetrack17"),
     Form("yolo", "YOLO-pose", "data.yaml, labels/*.txt", _kept("box", "hidden", "size"), folder=True),
-    Form("openpose", "OpenPose", "NAME_keypoints.json", _kept("scores", "track"), "body25", folder=True),
-    Form("alphapose", "AlphaPose", "one JSON file", _kept("box", "scores", "score", "track")),
+    Form(
+        "openpose",
+        "OpenPose",
+        "NAME_keypoints.json",
+        _kept("keypoint scores", "track"),
+        "body25",
+        folder=True,
+    ),
+    Form("alphapose", "AlphaPose", "one JSON file", _kept("box", "keypoint scores", "person score", "track")),
     Form(
         "mediapipe",
         "MediaPipe pose landmarks",
         "NAME.json",
-        _kept("hidden", "scores", "size"),
+        _kept("hidden", "keypoint scores", "size"),
         "mediapipe33",
         folder=True,
     ),
