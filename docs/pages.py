@@ -28,7 +28,7 @@ GROUPS = {
     "Words to points": ("detect", "locate", "export", "model", "prompt"),
     "Training and scoring": ("train", "score", "plan"),
     "Points to words": ("facts", "write", "llm", "tune", "bench"),
-    "Data": ("types", "skeleton", "formats", "images", "draw", "hub"),
+    "Data": ("types", "skeleton", "formats", "exchange", "images", "draw", "hub"),
     "Settings, messages and errors": ("settings", "messages", "errors"),
 }
 # The settings that a TOML file may have, by the command that reads it.

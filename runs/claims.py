@@ -22,7 +22,7 @@ import numpy as np
 import tomli_w
 from scipy.stats import t as student
 
-from posetalk.skeleton import BUILT_IN, load_skeleton
+from posetalk.skeleton import BODIES, load_skeleton
 
 HERE = Path(__file__).parent
 KNEES = ("left knee", "right knee")
@@ -99,7 +99,7 @@ def run(work: Path, arm: str, seed: int, steps: int | None) -> dict[str, float]:
 def write_names(path: Path) -> None:
     """The wording without any description, in training and when it is asked."""
     wording = tomllib.loads((HERE / "bundled_wording.toml").read_text())
-    known = {name for built_in in BUILT_IN for name in load_skeleton(built_in).names}
+    known = {name for built_in in BODIES for name in load_skeleton(built_in).names}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(tomli_w.dumps(wording | {"sentences": dict.fromkeys(sorted(known), "")}))
 

@@ -28,7 +28,7 @@ ORDER = [
         "settings",
         "draw",
     ),
-    *("pages", "hub", "formats", "images"),
+    *("pages", "hub", "formats", "images", "exchange"),
     *(
         "prompt",
         "model",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from posetalk.errors import PosetalkError
 from posetalk.skeleton import BUILT_IN, Keypoint, Skeleton, load_skeleton, swap_sides
 
-SIZES = {"coco17": 17, "mpii16": 16, "lsp14": 14, "h36m17": 17, "humanart21": 21}
+SIZES = {name: int("".join(filter(str.isdigit, name.replace("h36m", "")))) for name in BUILT_IN}
 # COCO keypoint evaluation's constants, in COCO's order.
 COCO_SIGMAS = (
     *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
@@ -36,7 +36,7 @@ def test_mirror_is_an_involution(points: Skeleton) -> None:
     order = points.flip_order
     assert [order[i] for i in order] == list(range(len(points)))
     for point in points.keypoints:
-        sided = point.name.startswith(("left ", "right "))
+        sided = swap_sides(point.name) != point.name
         assert (points[point.name].mirror == point.name) is not sided
 
 

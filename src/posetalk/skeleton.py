@@ -15,7 +15,11 @@ from posetalk.errors import PosetalkError
 from posetalk.resources import resource_text
 from posetalk.types import NoSuchKeypoint
 
-BUILT_IN = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")
+BODIES = ("coco17", "mpii16", "lsp14", "h36m17", "humanart21")  # whose names a typed one is compared with
+BUILT_IN = (
+    *BODIES,
+    *("wholebody133", "halpe26", "body25", "crowdpose14", "aic14", "ochuman19", "posetrack17", "mediapipe33"),
+)
 DEFAULT_SIGMA = 0.079  # of keypoints without a measured sigma: COCO's shoulder
 
 _SIDES = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
@@ -255,7 +259,7 @@ def load_skeleton(name: str | Path) -> Skeleton:
     """A built-in skeleton or one from a file.
 
     Args:
-        name: `coco17`, `mpii16`, `lsp14`, `h36m17`, `humanart21`, or the path of a TOML file.
+        name: One of `BUILT_IN`, such as `coco17`, or the path of a TOML file.
 
     Returns:
         The skeleton: its keypoints in order, and its limbs.

@@ -119,6 +119,9 @@ class Person:
     area:      px^2, the scale of OKS.
     is_crowd:  Whether this is a crowd (COCO's iscrowd).
     head_size: px, MPII's reference length of PCKh; None where it is not known.
+    scores:    (k,) the confidence of each keypoint, of people whom a model found; None for people's labels.
+    score:     The confidence of the person, likewise.
+    track_id:  The person's id in all frames of a video; None where there is none.
     """
 
     id: int
@@ -128,6 +131,9 @@ class Person:
     area: float
     is_crowd: bool = False
     head_size: float | None = None
+    scores: Floats | None = None
+    score: float | None = None
+    track_id: int | None = None
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from posetalk.errors import PosetalkError
 from posetalk.locate.found import Found, limbs_of
 from posetalk.locate.known_names import near_misses, trained_on
 from posetalk.locate.localizer import Localizer
-from posetalk.skeleton import BUILT_IN, Skeleton, load_skeleton
+from posetalk.skeleton import BODIES, Skeleton, load_skeleton
 
 ASTRONAUT = Path(skimage.__path__[0]) / "data" / "astronaut.png"
 BOX = (14, 14, 350, 490)
@@ -107,7 +107,7 @@ def test_names_that_were_never_trained_are_told(
     ],
 )
 def test_what_was_probably_meant(asked: str, meant: list[str], word_by_word: Localizer) -> None:
-    known = {point.name for name in BUILT_IN for point in load_skeleton(name).keypoints}
+    known = {point.name for name in BODIES for point in load_skeleton(name).keypoints}
     assert near_misses(asked, known) == meant
     if meant:
         with pytest.raises(PosetalkError, match=f"did you mean {meant[0]}"):

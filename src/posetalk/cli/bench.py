@@ -54,8 +54,8 @@ def build(
         objects: COCO's instances file of the same images, for questions about what people sit on, ride and
             hold.
         images: The folder of the images. Only images that are in it are asked about.
-        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
-            coco17.
+        skeleton: The keypoints that a COCO-style file labels: a built-in skeleton or a TOML file. The default is
+            the built-in one that the file names, else coco17.
         first: The number of the first image to use, counted from 1. For LSP labels alone.
         last: The number of the last image to use, itself included. For LSP labels alone; the default is the
             last of the file.

@@ -50,8 +50,8 @@ def evaluate(
         images: The folder of the images.
         out: The folder for predictions and report. Run again, the command goes on where it stopped.
         model: The model to score: `bundled`, a model folder, or a hub id.
-        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
-            coco17.
+        skeleton: The keypoints that a COCO-style file labels: a built-in skeleton or a TOML file. The default is
+            the built-in one that the file names, else coco17.
         boxes: A detector's boxes as COCO results, for COCO-style labels alone. By default people are looked for
             in their labelled boxes.
         detector: Find the people with a detector instead, for COCO-style labels alone: `bundled`, or a folder or hub
@@ -211,8 +211,8 @@ def calibrate(
         annotations: The label file of people that the model has not learned from and is not tested on:
             COCO-style JSON, MPII JSON, or LSP's joints.mat.
         images: The folder of the images.
-        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
-            coco17.
+        skeleton: The keypoints that a COCO-style file labels: a built-in skeleton or a TOML file. The default is
+            the built-in one that the file names, else coco17.
         first: The number of the first image to use, counted from 1. For LSP labels alone.
         last: The number of the last image to use, itself included. For LSP labels alone; the default is the
             last of the file.
@@ -295,9 +295,9 @@ def skeletons(name: str | None = None, /) -> None:
     if name is None:
         table = Table("skeleton", "keypoints", "names")
         for built_in in BUILT_IN:
-            table.add_row(
-                built_in, str(len(load_skeleton(built_in))), ", ".join(load_skeleton(built_in).names)
-            )
+            names = load_skeleton(built_in).names
+            more = f" and {len(names) - 33} more" if len(names) > 33 else ""
+            table.add_row(built_in, str(len(names)), ", ".join(names[:33]) + more)
     else:
         table = Table("keypoint", "description", "sigma")
         for point in load_skeleton(name).keypoints:

@@ -34,8 +34,8 @@ def facts(
         images: The folder of the images. They are compared with the labels; only --draw reads them whole.
         objects: COCO's instances file of the same images, for what people sit on, ride and hold.
         image: The id of an image to look at. Repeat the option for more. By default all are looked at.
-        skeleton: The keypoints that a COCO-style file labels: coco17, humanart21 or a TOML file. The default is
-            coco17.
+        skeleton: The keypoints that a COCO-style file labels: a built-in skeleton or a TOML file. The default is
+            the built-in one that the file names, else coco17.
         json_out: Write every fact with the numbers it was decided by to this file, one line of JSON an image.
             Angles are in degrees, distances in trunk lengths.
         draw: Write the images with poses and facts to this folder.
@@ -71,8 +71,8 @@ def facts(
 def write(
     annotations: Path,
     *,
-    captions: Path,
     out: Path,
+    captions: Path | None = None,
     objects: Path | None = None,
     images: Path | None = None,
     writer: Literal["facts", "openai", "batch"] = "facts",
@@ -97,9 +97,10 @@ def write(
 
     Args:
         annotations: COCO's person keypoints, as JSON.
-        captions: COCO's captions of the same images, as JSON.
         out: The folder of the run. Run again, the command goes on where it stopped and asks nothing that was
             answered.
+        captions: COCO's captions of the same images, as JSON. By default samples say what follows from poses and
+            objects alone.
         objects: COCO's instances file of the same images, for what people sit on, ride and hold.
         images: The folder of the images. The report shows them; samples are written without it all the same.
         writer: Who writes: `facts` (no model; what it says follows from the labels), `openai` (a server with
@@ -135,13 +136,17 @@ def write(
         raise PosetalkError(
             "the facts writer asks no model; leave the model's options away, or choose --writer openai"
         )
+    if captions is None and writer != "facts" and recipe == "paper":
+        raise PosetalkError(
+            "the recipe paper tells a model the captions; give --captions, or --recipe grounded"
+        )
     if (answers is not None) and writer != "batch":
         raise PosetalkError("--answers goes with --writer batch")
     model_server = None if writer == "facts" else server.asks(model)
     settings = WriteSettings(
         writer=model_server.model if model_server else "facts",
         annotations=str(annotations),
-        captions=str(captions),
+        captions=str(captions) if captions else None,
         objects=str(objects) if objects else None,
         kinds=tuple(kind for kind in KINDS if kind in named),
         recipe=recipe if model_server else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,9 +39,13 @@ class Annotation(msgspec.Struct, gc=False):
     area: float | None = None
     iscrowd: int | bool | None = 0
     category_id: int = 1
+    # of files of predictions, and PoseTrack's; anything, as COCO has no such keys
+    score: Any = None
+    keypoint_scores: Any = None
+    track_id: Any = None
 
 
-class _File(msgspec.Struct):
+class CocoFile(msgspec.Struct):
     images: list[msgspec.Raw]  # raw: polygons are not decoded, and a bad record only affects itself
     annotations: list[msgspec.Raw]
     categories: list[msgspec.Raw] | None = None
@@ -53,7 +58,8 @@ def read_coco(annotations: str | Path, images: str | Path, *, skeleton: Skeleton
         annotations: The JSON file. Only people are read: the category named `person`, or category 1.
         images: The folder that `file_name` is relative to. If an image is not there, leading folders of `file_name`
             are dropped (Human-Art's begin with HumanArt/images/). No image is opened.
-        skeleton: Whose keypoints these are, coco17 by default; humanart21 reads Human-Art's `keypoints_21`.
+        skeleton: Whose keypoints these are; by default those of the built-in skeleton that the file names, else coco17.
+            humanart21 reads Human-Art's `keypoints_21`.
 
     Returns:
         All images, with or without people (false detections on empty images count), and all people: crowds have
@@ -67,29 +73,47 @@ def read_coco(annotations: str | Path, images: str | Path, *, skeleton: Skeleton
     """
     annotations, images = Path(annotations), Path(images)
     need_folder(images)
-    file = _read(annotations)
+    file = decode_coco(annotations)
     reading = start_reading(annotations, images, skeleton, file.categories or [])
-    all_images = pose_images(file.images, file.annotations, reading)
+    return pose_set(file.images, file.annotations, reading)
+
+
+def pose_set(
+    image_records: Iterable[msgspec.Raw], person_records: Iterable[msgspec.Raw], reading: Reading
+) -> PoseSet:
+    """The data set of some records, checked as `read_coco` says; bad records become sentences in `skipped`."""
+    all_images = pose_images(image_records, person_records, reading)
     images_outside = {image_id for image_id, _ in reading.outside}
     sample = evenly_spaced([image for image in all_images if image.people or image.id in images_outside])
     sampled_ids = {image.id for image in sample}
     outside = [points for (image_id, _), points in reading.outside.items() if image_id in sampled_ids]
-    notes = (*reading.notes(), *check_labels(sample, annotations, outside=outside))
+    notes = (*reading.notes(), *check_labels(sample, reading.path, outside=outside))
     if not any(image.people for image in all_images):
         raise reading.no_people_error()
     return PoseSet(
-        "coco", annotations, reading.skeleton.names, all_images, tuple(reading.skipped), notes=notes
+        "coco", reading.path, reading.skeleton.names, all_images, tuple(reading.skipped), notes=notes
     )
 
 
-def _read(path: Path) -> _File:
+def decode_coco(path: Path) -> CocoFile:
+    """The undecoded records of a COCO-style file. Raises as `decode_file`."""
     try:
-        return decode_file(path, _File, "a COCO-style keypoint file")
+        return decode_file(path, CocoFile, "a COCO-style keypoint file")
     except TooDeep:  # perhaps of one record only
         lists: dict[str, list[msgspec.Raw]] = {"images": [], "annotations": [], "categories": []}
         for key, raw in records(path):
             lists.get(key, []).append(raw)
-        return _File(**lists)
+        return CocoFile(**lists)
+
+
+class _Info(msgspec.Struct):
+    info: Any = None
+
+
+def is_predicted(path: Path) -> bool:
+    """Whether a COCO file says of itself that a model predicted it, as `posetalk label` writes it."""
+    info = decode_file(path, _Info, "a COCO-style keypoint file").info
+    return isinstance(info, dict) and info.get("predicted") is True
 
 
 def pose_images(
@@ -155,7 +179,17 @@ def _decode_people(
             if fault := _outside_image(box, images[record.image_id]):
                 reading.outside[record.image_id, record.id] = int((visible > 0).sum())
                 raise PosetalkError(fault)
-            person = Person(record.id, box, keypoints, visible, _area(record, box), bool(record.iscrowd))
+            person = Person(
+                record.id,
+                box,
+                keypoints,
+                visible,
+                _area(record, box),
+                bool(record.iscrowd),
+                scores=_scores(record.keypoint_scores, k),
+                score=float(record.score) if _is_number(record.score) else None,
+                track_id=record.track_id if type(record.track_id) is int else None,
+            )
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: annotation {record_id(raw, number)}: {error}")
             continue
@@ -191,6 +225,17 @@ def _area(record: Annotation, box: Box) -> float:
     if area <= 0:
         raise PosetalkError(f"its area is {area}")
     return area
+
+
+def _scores(values: object, k: int) -> Floats | None:
+    """The scores of k keypoints; None for anything else."""
+    if not isinstance(values, list) or len(values) != k or not all(map(_is_number, values)):
+        return None
+    return frozen_array(values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _keypoint_numbers(record: Annotation, k: int, declared: int) -> list[float | None]:

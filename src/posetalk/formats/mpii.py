@@ -80,7 +80,7 @@ def read_mpii(annotations: str | Path, images: str | Path, *, heads: str | Path 
         people.setdefault(record.image, []).append(person)
     if not people:
         raise none_left(annotations, skipped, "people")
-    ids = _image_ids(list(people))
+    ids = image_ids(list(people))
     pose_images = tuple(
         PoseImage(ids[name], paths[name], None, None, tuple(people_of_image))
         for name, people_of_image in people.items()
@@ -170,7 +170,7 @@ def _read_heads(path: Path, records: int, annotations: Path) -> _Heads:
     )
 
 
-def _image_ids(names: list[str]) -> dict[str, int]:
+def image_ids(names: list[str]) -> dict[str, int]:
     """005808361.jpg -> 5808361 if all names are such numbers, else 1, 2, 3 ..."""
     stems = [Path(name).stem for name in names]
     if all(s.isascii() and s.isdigit() for s in stems) and len({int(s) for s in stems}) == len(stems):

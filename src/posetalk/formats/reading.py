@@ -10,6 +10,7 @@ import msgspec
 
 from posetalk.errors import PosetalkError
 from posetalk.formats.files import decode_record, none_left, record_id
+from posetalk.formats.names import built_in_with
 from posetalk.skeleton import Skeleton, load_skeleton
 
 # For files without boxes: the keypoints of a COCO person span 0.83 of the box's height, and 1 / 0.83 is 1.2.
@@ -72,7 +73,7 @@ def start_reading(
     """Start reading a file with its categories.
 
     Raises:
-        PosetalkError: The file labels other keypoints than coco17. Not checked if the caller gives a skeleton.
+        PosetalkError: The file names keypoints that are no built-in skeleton's. Not checked if the caller gives one.
     """
     decoder = msgspec.json.Decoder(Category)
     reading = Reading(path, images, skeleton or load_skeleton("coco17"), [], 0)
@@ -87,6 +88,9 @@ def start_reading(
             continue
         if names[: len(reading.skeleton)] == reading.skeleton.names:
             reading.declared = len(names)
+            break
+        if skeleton is None and (named := built_in_with(category.keypoints)):
+            reading.skeleton, reading.declared = named, len(names)
             break
         if skeleton is None:
             raise PosetalkError(

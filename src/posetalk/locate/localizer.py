@@ -26,7 +26,15 @@ from posetalk.locate.read_ahead import ImageSource, ReadTask, read_ahead
 from posetalk.prompt.conversation import Conversation
 from posetalk.resources import model_path
 from posetalk.settings import Dtype, Readout
-from posetalk.skeleton import BUILT_IN, Keypoint, KeypointQuery, load_skeleton, parse_keypoints, sigmas_of
+from posetalk.skeleton import (
+    BODIES,
+    BUILT_IN,
+    Keypoint,
+    KeypointQuery,
+    load_skeleton,
+    parse_keypoints,
+    sigmas_of,
+)
 from posetalk.types import Box, Floats, Poses, frozen_array
 
 if TYPE_CHECKING:
@@ -426,7 +434,7 @@ class Localizer:
         return points
 
     def _check(self, point: Keypoint) -> None:
-        known = {p.name for name in BUILT_IN for p in load_skeleton(name).keypoints}
+        known = {p.name for name in BODIES for p in load_skeleton(name).keypoints}
         known |= {*self.trained_keypoints, *self._engine.synonyms}
         similar = [] if point.sentence or point.name in known else near_misses(point.name, known)
         if self.conversation.question_tokenizer is not None:

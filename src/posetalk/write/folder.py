@@ -10,6 +10,7 @@ from pathlib import Path
 
 from posetalk.atomic_files import whole_file
 from posetalk.formats.annotated import AnnotatedImages
+from posetalk.formats.coco import is_predicted
 from posetalk.llm.fault import Fault, Reason
 from posetalk.llm.request_state import RunReport
 from posetalk.write.report.page import write_page
@@ -122,4 +123,7 @@ def provenance_of(folder: Path) -> Provenance | None:
     settings = WriteSettings.load(folder / "run.toml")
     sources = [Path(path) for path in (settings.annotations, settings.captions, settings.objects) if path]
     recipe = settings.writer if settings.recipe is None else f"{settings.writer}, recipe {settings.recipe}"
+    recipe += "" if settings.captions else ", without captions"
+    labels = Path(settings.annotations)
+    recipe += ", from poses that a model predicted" if labels.is_file() and is_predicted(labels) else ""
     return Provenance(recipe, settings.seed, tuple(path for path in sources if path.is_file()))

@@ -23,8 +23,8 @@ class WriteSettings(Settings):
     """`facts`, or the name of a model."""
     annotations: LocalPath
     """COCO's person keypoints."""
-    captions: LocalPath
-    """COCO's captions of the same images."""
+    captions: LocalPath | None = None
+    """COCO's captions of the same images; None to write from facts and objects alone."""
     objects: LocalPath | None = None
     """COCO's instances of the same images."""
     kinds: tuple[Kind, ...]

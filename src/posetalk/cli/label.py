@@ -1,0 +1,82 @@
+"""The command that makes labels of photos: label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from posetalk.cli.app import app, prepare_for_models, tell
+
+
+@app.command
+def label(
+    images: Annotated[list[Path], Parameter(consume_multiple=True)],
+    /,
+    *,
+    out: Path,
+    captions: Path | None = None,
+    skeleton: str = "coco17",
+    min_keypoint_score: float = 0.5,
+    model: str = "bundled",
+    detector: str = "bundled",
+    min_score: float | None = None,
+    max_people: int | None = None,
+    flip_test: bool = False,
+    device: str | None = None,
+    engine: Literal["torch", "onnx"] | None = None,
+    threads: int | None = None,
+    batch: int = 8,
+) -> None:
+    """Make labels of photos: people are found and located, and written as COCO person keypoints.
+
+    labels.json is an ordinary label file, which `facts`, `write` and other programs read. It says of each person that a
+    model predicted it.
+
+    Example: `posetalk label photos --out labelled`
+
+    Args:
+        images: Images, folders (searched with all the folders in them), or quoted patterns such as "party/*.jpg".
+        out: The folder of the run. Run again, the command goes on where it stopped.
+        captions: What people wrote of the images: COCO's captions file, or a JSON object of file names and captions.
+            It becomes captions.json, with the ids of labels.json.
+        skeleton: The keypoints to locate: a built-in skeleton (see `posetalk skeletons`) or a TOML file.
+        min_keypoint_score: The lowest score of a keypoint that is labelled, 0 to 1.
+        model: The model to ask: `bundled`, a model folder, or a hub id.
+        detector: What finds the people: `bundled`, or a folder or hub id of a model for object detection with a class
+            that is called person.
+        min_score: The lowest score of a person, 0 to 1. The default is 0.24 for the bundled detector, 0.5 for others.
+        max_people: At most so many people an image, the surest ones.
+        flip_test: Look at the mirrored image too, and average both answers. It takes twice the time.
+        device: Where the model runs: `cpu`, `cuda`, `cuda:1` or `mps`. The default is a GPU where there is one.
+        engine: What runs the model: `onnx` (ONNX Runtime, on the CPU) or `torch`. The default is ONNX Runtime where
+            the model has that form.
+        threads: How many threads compute on the CPU. The default is one for each core.
+        batch: How many people are computed at a time.
+    """
+    prepare_for_models()
+    from posetalk.locate.label import CAPTIONS, LABELS, label_images
+
+    result = label_images(
+        images,
+        out=out,
+        skeleton=skeleton,
+        captions=captions,
+        min_keypoint_score=min_keypoint_score,
+        model=model,
+        detector=detector,
+        min_score=min_score,
+        max_people=max_people,
+        flip_test=flip_test,
+        device=device,
+        engine=engine,
+        threads=threads,
+        batch_size=batch,
+    )
+    if result.passed_over:
+        print(result.passed_over)
+    print(f"{out / LABELS}: {result.people:,} people of {result.images:,} images")
+    if result.captions is not None:
+        print(f"{out / CAPTIONS}: {result.captions:,} captions")
+    tell("skipped", result.skipped)

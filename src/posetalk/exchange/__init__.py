@@ -1,0 +1,1 @@
+"""Labels of other programs and data sets, read and written."""
