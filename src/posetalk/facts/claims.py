@@ -72,6 +72,8 @@ _COUNT = re.compile(
     r"(?! (?:that|who|which|\w+ing)\b)",  # there may be more who do something else
     re.IGNORECASE,
 )
+_MEANS = frozenset(["after", "before", "by", "for", "from", "of", "through", "without"])
+_ADJECTIVES = frozenset(["akimbo", "close", "hidden", "level", "open", "spread", "straight", "upright"])
 _WINDOW = 60  # characters before a word in which a negation or a hedge counts
 
 
@@ -139,7 +141,19 @@ def _is_hedged(words: Sequence[TaggedWord], statement: Statement) -> bool:
     after = statement.head + 1
     if after < len(words) and words[after].form in ("area", "room", "place"):
         return True
+    if statement.is_limb and _is_wish(words, statement.first):
+        return True
     return any("hedge" in word.senses for word in _before(words, statement.first))
+
+
+def _is_wish(words: Sequence[TaggedWord], i: int) -> bool:
+    """Whether a verb before a part is an order, an infinitive or a means: "raise an arm", "by raising the arm"."""
+    form, lemma = words[i].form, words[i].senses.get("state")
+    if form.endswith("ing"):
+        begins = i > 0 and words[i - 1].form == "and" and (i < 2 or words[i - 2].clause < words[i].clause)
+        return begins or (i > 0 and words[i - 1].form in _MEANS)
+    is_base = form in (lemma, "straighten", "lift") and form not in _ADJECTIVES
+    return is_base and not (i and {"person", "pronoun"} & words[i - 1].senses.keys())
 
 
 def _is_negated(words: Sequence[TaggedWord], first: int, last: int) -> bool:

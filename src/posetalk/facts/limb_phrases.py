@@ -162,7 +162,7 @@ class LimbReader(PhraseReader):
         is_place = {
             "hand": relation in ("in", "with"),
             "arm": self.words[i].form in ("under", "beneath"),
-            "shoulder": relation in ("at", "above"),
+            "shoulder": relation in ("at", "near", "above"),
         }
         if not is_place[limb.subject]:
             return

@@ -76,7 +76,7 @@ def meanings(statement: Statement) -> list[Meaning]:
         found += made
     if not found and statement.subject in _DOING and not statement.is_limb:
         found.append(Meaning(f"action: {_DOING[statement.subject]}", True, statement.head))
-    return found
+    return list({meaning.key: meaning for meaning in found}.values())
 
 
 def _taken(

@@ -149,8 +149,11 @@ class PhraseReader:
                 statement.features.setdefault(own, i)
                 return i + 1 if found is None else found.after
             if found is not None:
+                relation = senses["relation"]
+                if relation == "near" and found.noun != "hip":
+                    relation = "at"  # only of hips it matters: hands near the hips are not on them
                 if found.noun:
-                    statement.add(f"{senses['relation']} {found.noun}", found)
+                    statement.add(f"{relation} {found.noun}", found)
                 return found.after
         if direction is None:
             return i
