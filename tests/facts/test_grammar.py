@@ -123,7 +123,7 @@ def test_doings_are_read(text: str, said: tuple[str, set[str]]) -> None:
         ("A giraffe with legs spread", []),
         ("The standing lamp is on.", []),
         ("Her right hand is on her left shoulder.", ["right hand: at the shoulder"]),
-        ("The man holds a racket in both hands.", ["tennis racket: at the left hand", "tennis racket: at the right hand"]),
+        ("She holds a cup in both hands.", ["cup: at the left hand", "cup: at the right hand"]),
         ("He rides a wave.", ["action: riding a wave"]),
         ("He is walking and smiling.", ["action: walking", "action: smiling"]),
         ("There are two people sitting.", ["body: sitting"]),
@@ -133,10 +133,8 @@ def test_claims_are_found(text: str, keys: list[str]) -> None:
     assert [("" if claim.value else "not ") + claim.key for claim in find_claims(text)] == keys
 
 
-WORDS = (
-    "his her the both left right arm arms knee of in on above with raised bent is not man woman racket holding and , . "
-    "which one 's head looking down sitting statue to"
-).split()
+TEXT = "his her the both left right arm arms knee of in on above with raised bent is not man racket holding and , ."
+WORDS = [*TEXT.split(), "which", "one", "'s", "head", "looking", "down", "sitting", "statue", "to"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,9 +1,9 @@
 """Claims of a text about bodies, checked against the facts: agrees, contradicts or cannot tell.
 
-English only, with rules from claims.toml. A claim is only taken from wording that means exactly one fact, so that
-"contradicts" can be relied on; other wording is ignored. Hedged words (might, about to, perhaps) claim nothing; a
-negation inverts a claim; what an object does (a bus standing at a stop) is no claim about people. References such as
-`person 2`, `the person on the left` and `the third person from the left` say whom a claim is about.
+English only. Words are tagged (lexicon), a small grammar finds statements (grammar), and rules say what they claim
+(meanings). Hedged words (might, about to, perhaps) claim nothing; a negation inverts a claim; what an object does (a
+bus standing at a stop) is no claim about people. References such as `person 2`, `the person on the left` and `the third
+person from the left` say whom a claim is about. A claim of a key that no fact has can neither agree nor contradict.
 """
 
 from __future__ import annotations
