@@ -27,8 +27,23 @@ class LimbReader(PhraseReader):
                 continue
             limb = self._limb(i, part)
             if limb is not None:
+                if found:
+                    self._share(found[-1], limb)
                 found.append(limb)
         return found
+
+    def _share(self, first: Statement, second: Statement) -> None:
+        """What is said of "left arm and leg" is said of both, and on the same side."""
+        i = second.head
+        if (
+            not first.features
+            and first.head == i - 2
+            and second.first == i
+            and self.words[i - 1].form == "and"
+        ):
+            first.features = dict(second.features)
+            if second.side == "one":
+                second.side = first.side
 
     def _limb(self, i: int, part: str) -> Statement | None:
         """The statement about the part at a word; None if it is not a person's."""

@@ -95,11 +95,12 @@ def _taken(
 
 
 def _made(rule: _Rule, statement: Statement, taken: frozenset[str], last: int) -> Iterator[Meaning]:
-    thing = next((statement.things[f] for f in taken if f in statement.things), "")
-    at_side = next((statement.sides[f] for f in taken if f in statement.sides), "one")
+    thing = next((statement.things[f] for f in sorted(taken) if f in statement.things), "")
+    at_side = next((statement.sides[f] for f in sorted(taken) if f in statement.sides), "one")
     is_both = statement.side == "both"
     for key in rule.both if rule.both and is_both else rule.means:
-        sides = SIDES if is_both and "{side}" in key else (statement.side,)
+        spread = (is_both and "{side}" in key) or (at_side == "both" and "{at side}" in key)
+        sides = SIDES if spread else (statement.side,)
         if "{joint}" in key and statement.form not in _JOINTS:
             continue
         if "{sure side}" in key and at_side not in SIDES:
@@ -109,7 +110,7 @@ def _made(rule: _Rule, statement: Statement, taken: frozenset[str], last: int) -
             name = key.removeprefix("not ").format_map(
                 {
                     "side": side,
-                    "at side": at_side,
+                    "at side": side if at_side == "both" else at_side,
                     "sure side": at_side,
                     "thing": thing,
                     "joint": statement.form,
