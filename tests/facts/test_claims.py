@@ -278,6 +278,10 @@ def test_ordinals_in_words_and_figures() -> None:
         "person 1 sits ",
         "x",
         "no ",
+        "arm of ",
+        "the racket in his left hand ",
+        "and which is ",
+        "'s ",
     ],
 )
 def test_long_texts_are_read_at_once(piece: str) -> None:

@@ -18,7 +18,7 @@ from posetalk.facts.body import SIDES, either
 from posetalk.facts.grammar import statements
 from posetalk.facts.lexicon import TaggedWord, tagged_words
 from posetalk.facts.meanings import meanings
-from posetalk.facts.noun_phrases import Statement
+from posetalk.facts.noun_phrases import BodyStatement
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.facts.subject import of_a_person
 from posetalk.facts.who import Mentions, people_meant
@@ -137,7 +137,7 @@ def _before(words: Sequence[TaggedWord], i: int) -> Iterator[TaggedWord]:
         yield words[i]
 
 
-def _is_hedged(words: Sequence[TaggedWord], statement: Statement) -> bool:
+def _is_hedged(words: Sequence[TaggedWord], statement: BodyStatement) -> bool:
     after = statement.head + 1
     if after < len(words) and words[after].form in ("area", "room", "place"):
         return True
@@ -168,7 +168,7 @@ def _is_negated(words: Sequence[TaggedWord], first: int, last: int) -> bool:
 
 
 def _is_of_a_person(
-    text: str, words: Sequence[TaggedWord], statement: Statement, persons: Mapping[int, bool]
+    text: str, words: Sequence[TaggedWord], statement: BodyStatement, persons: Mapping[int, bool]
 ) -> bool:
     """Whether the subject of a statement is a person: animals have legs, buses stand, and statues of people sit."""
     if any("depiction" in word.senses for word in _before(words, statement.first)):

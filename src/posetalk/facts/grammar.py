@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 
 from posetalk.facts.lexicon import TaggedWord
 from posetalk.facts.limb_phrases import LimbReader
-from posetalk.facts.noun_phrases import PhraseReader, Statement
+from posetalk.facts.noun_phrases import BodyStatement, PhraseReader
 
 _END_OF_VERB = ("verb", "hold", "stop", "conjunction", "be", "phrase", "relative")
 
 
-def statements(words: Sequence[TaggedWord]) -> list[Statement]:
+def statements(words: Sequence[TaggedWord]) -> list[BodyStatement]:
     """The statements of a text about bodies; each word is part of one at most.
 
     Args:
@@ -39,24 +39,24 @@ class _DoingReader(PhraseReader):
         super().__init__(words)
         self.used = used
 
-    def read(self) -> Iterator[Statement]:
+    def read(self) -> Iterator[BodyStatement]:
         for i, word in enumerate(self.words):
             senses = word.senses
             if self.used[i] or not self.has(i, "verb", "hold", "phrase"):
                 continue
             if "phrase" in senses:
                 if not self._is_adjective(i):
-                    yield Statement(senses["phrase"], False, i, i)
+                    yield BodyStatement(senses["phrase"], False, i, i)
             elif self._is_noun(i):
                 continue
             elif "hold" in senses:
                 held = self.thing(i + 1)
                 if held is not None:
-                    doing = Statement("hold", False, i, i)
+                    doing = BodyStatement("hold", False, i, i)
                     doing.add(held.noun, held)
                     yield doing
             else:
-                doing = Statement(senses["verb"], False, i, i)
+                doing = BodyStatement(senses["verb"], False, i, i)
                 self._objects(doing, i + 1)
                 yield doing
 
@@ -82,7 +82,7 @@ class _DoingReader(PhraseReader):
             return is_determined and not self.has(i + 1, "person", "stop", "relation")
         return is_determined
 
-    def _objects(self, doing: Statement, i: int) -> None:
+    def _objects(self, doing: BodyStatement, i: int) -> None:
         """Adds the directions, states and noun phrases behind a verb."""
         words, clause, end = self.words, self.words[doing.head].clause, min(len(self.words), i + 9)
         while i < end and words[i].clause == clause:

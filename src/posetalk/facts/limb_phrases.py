@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posetalk.facts.noun_phrases import PLURAL, PhraseReader, Statement
+from posetalk.facts.noun_phrases import PLURAL, BodyStatement, PhraseReader
 
 _BACK, _AHEAD = 8, 16  # words that are looked at before and behind the head of a statement
 _HOLDER = 10  # words before a hand in which what it holds is named
@@ -18,8 +18,9 @@ _VERBS_TOO = frozenset(["heads", "backs", "faces", "shoulders"])
 class LimbReader(PhraseReader):
     """Statements whose subject is a part of a body."""
 
-    def read(self) -> list[Statement]:
-        found, part = [], ""
+    def read(self) -> list[BodyStatement]:
+        found: list[BodyStatement] = []
+        part = ""
         for i, word in enumerate(self.words):
             if "part" in word.senses and not self.used[i]:
                 part = word.senses["part"]
@@ -32,7 +33,7 @@ class LimbReader(PhraseReader):
                 found.append(limb)
         return found
 
-    def _share(self, first: Statement, second: Statement) -> None:
+    def _share(self, first: BodyStatement, second: BodyStatement) -> None:
         """What is said of "left arm and leg" is said of both, and on the same side."""
         i = second.head
         if (
@@ -45,10 +46,10 @@ class LimbReader(PhraseReader):
             if second.side == "one":
                 second.side = first.side
 
-    def _limb(self, i: int, part: str) -> Statement | None:
+    def _limb(self, i: int, part: str) -> BodyStatement | None:
         """The statement about the part at a word; None if it is not a person's."""
         form = self.words[i].form
-        limb = Statement(part, True, i, i, form)
+        limb = BodyStatement(part, True, i, i, form)
         sides, marks, is_own = self._before(limb)
         after, owner_sides = self._owner(i + 1)
         if (
@@ -72,7 +73,7 @@ class LimbReader(PhraseReader):
             self.used[k] = 1
         return limb
 
-    def _is_no_part(self, limb: Statement) -> bool:
+    def _is_no_part(self, limb: BodyStatement) -> bool:
         """Whether a part that belongs to nobody is another word: heads down the street, leaning back, backs up."""
         i, form = limb.head, limb.form
         if form in ("face", "faces") and limb.first == i and not self.has(i - 1, "relation"):
@@ -83,7 +84,7 @@ class LimbReader(PhraseReader):
         starts = before < 0 or self.has(before, "stop") or self.words[before].clause != self.words[i].clause
         return form == "back" and limb.first == i and not starts and not self.has(before, "relation")
 
-    def _before(self, limb: Statement) -> tuple[set[str], set[str], bool | None]:
+    def _before(self, limb: BodyStatement) -> tuple[set[str], set[str], bool | None]:
         """Sides and marks (`both`, `one`) before a part, and whose it is: a person's, nobody's or not known (None)."""
         sides: set[str] = set()
         marks: set[str] = set()
@@ -133,7 +134,7 @@ class LimbReader(PhraseReader):
             j -= 1
         return is_person, j
 
-    def _grades(self, limb: Statement, j: int) -> int:
+    def _grades(self, limb: BodyStatement, j: int) -> int:
         """Adds the grades before a state; returns the first of them."""
         while j and (self.has(j - 1, "grade") or self.is_adverb(j - 1)):
             j -= 1
@@ -141,7 +142,7 @@ class LimbReader(PhraseReader):
                 limb.features.setdefault(self.words[j].senses["grade"], j)
         return j
 
-    def _noun_of_state(self, limb: Statement) -> None:
+    def _noun_of_state(self, limb: BodyStatement) -> None:
         """A noun that says how a part is: "a slight bend in his left elbow"."""
         i = limb.first - 2
         if i >= 0 and self.words[i + 1].form in ("in", "of") and self.words[i].form in _NOUNS_TOO:
@@ -168,7 +169,7 @@ class LimbReader(PhraseReader):
                 break
         return -1, set()
 
-    def _held_before(self, limb: Statement) -> None:
+    def _held_before(self, limb: BodyStatement) -> None:
         """What is said to be in the hand before it: "the racket is in his right hand", "a bat over his shoulder"."""
         i = limb.first - 1
         if not self.has(i, "relation"):
@@ -198,7 +199,7 @@ class LimbReader(PhraseReader):
             limb.features[feature], limb.things[feature], limb.first = limb.head, senses["thing"], j
             return
 
-    def _predicate(self, limb: Statement, i: int) -> None:
+    def _predicate(self, limb: BodyStatement, i: int) -> None:
         """Adds what is said behind a part."""
         words, clause, end = self.words, self.words[limb.head].clause, min(len(self.words), i + _AHEAD)
         while i < end and words[i].clause == clause and not self.used[i]:
@@ -207,7 +208,7 @@ class LimbReader(PhraseReader):
                 return
             i = after
 
-    def _said_at(self, limb: Statement, i: int) -> int:
+    def _said_at(self, limb: BodyStatement, i: int) -> int:
         """Adds what a word says of a part; returns the next word to read, i if the predicate ends."""
         word, senses = self.words[i], self.words[i].senses
         if self.has(i, "relation", "direction"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from posetalk.facts.body import SIDES
-from posetalk.facts.noun_phrases import Statement
+from posetalk.facts.noun_phrases import BodyStatement
 from posetalk.resources import resource_toml
 
 _FILE: dict[str, Any] = resource_toml("facts/claims.toml")
@@ -32,22 +32,22 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _MeaningRule:
     says: tuple[frozenset[str], ...]
     also: str
     means: tuple[str, ...]
     both: tuple[str, ...]
 
 
-def _rules() -> dict[str, list[_Rule]]:
-    rules: dict[str, list[_Rule]] = defaultdict(list)
+def _rules() -> dict[str, list[_MeaningRule]]:
+    rules: dict[str, list[_MeaningRule]] = defaultdict(list)
     for row in (*_FILE["limbs"], *_FILE["doings"]):
         says = tuple(frozenset(one.split(" + ")) for one in row["says"])
-        rule = _Rule(says, row.get("also", ""), tuple(row["means"]), tuple(row.get("both", ())))
+        rule = _MeaningRule(says, row.get("also", ""), tuple(row["means"]), tuple(row.get("both", ())))
         for subject in row["of"].split():
             rules[subject].append(rule)
     for subject, keys in _FILE["always"].items():
-        rules[subject].append(_Rule((frozenset(),), "", tuple(keys), ()))
+        rules[subject].append(_MeaningRule((frozenset(),), "", tuple(keys), ()))
     return rules
 
 
@@ -55,7 +55,7 @@ _JOINTS = frozenset(["shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye"
 _RULES = _rules()
 
 
-def meanings(statement: Statement) -> list[Meaning]:
+def meanings(statement: BodyStatement) -> list[Meaning]:
     """What a statement claims; empty if no rule knows it."""
     left = dict(statement.features)
     found: list[Meaning] = []
@@ -94,7 +94,9 @@ def _taken(
     return None
 
 
-def _made(rule: _Rule, statement: Statement, taken: frozenset[str], last: int) -> Iterator[Meaning]:
+def _made(
+    rule: _MeaningRule, statement: BodyStatement, taken: frozenset[str], last: int
+) -> Iterator[Meaning]:
     thing = next((statement.things[f] for f in sorted(taken) if f in statement.things), "")
     at_side = next((statement.sides[f] for f in sorted(taken) if f in statement.sides), "one")
     is_both = statement.side == "both"
@@ -125,7 +127,7 @@ def _a(thing: str) -> str:
     return f"{'an' if thing[:1] in 'aeiou' else 'a'} {thing}"
 
 
-def _held(statement: Statement, thing: str, last: int) -> Iterator[Meaning]:
+def _held(statement: BodyStatement, thing: str, last: int) -> Iterator[Meaning]:
     """What is claimed of a thing in a hand, or held."""
     if not statement.is_limb:
         sides = next(

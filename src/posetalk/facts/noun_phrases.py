@@ -16,7 +16,7 @@ _UPRIGHT = ("relation", "direction")
 
 
 @dataclass(slots=True)
-class Statement:
+class BodyStatement:
     """What is said of a part of a body, or of a person.
 
     subject:    the lemma of the part, or of the verb or phrase that is said of a person.
@@ -138,7 +138,7 @@ class PhraseReader:
                 return None
         return None
 
-    def complement(self, statement: Statement, i: int) -> int:
+    def complement(self, statement: BodyStatement, i: int) -> int:
         """Adds a direction, or a relation with its noun phrase; returns the word after it, i if there is none."""
         senses = self.words[i].senses
         direction = senses.get("direction")
