@@ -39,10 +39,10 @@ SAID: list[tuple[str, list[str]]] = [
     ("A woman bends over a stove", ["body: bending over"]),
     ("The surfer is crouching on his board.", ["body: squatting"]),
     ("He faces the camera.", ["body: facing the camera"]),
-    ("With his back to the camera he waits.", ["body: facing away", "not body: facing the camera"]),
+    ("With his back to the camera he waits.", ["body: facing away", "not body: facing the camera", "action: waiting"]),
     ("The man is not facing away.", ["not body: facing away"]),
-    ("The player, facing left, waits.", ["body: facing left"]),
-    ("Facing to the right of the picture, she runs.", ["body: facing right"]),
+    ("The player, facing left, waits.", ["body: facing left", "action: waiting"]),
+    ("Facing to the right of the picture, she runs.", ["body: facing right", "action: running"]),
     ("His left arm is straight.", ["left elbow: straight"]),
     ("Her right elbow is bent at a right angle.", ["right elbow: bent at a right angle"]),
     ("Her right knee is bent.", ["not right knee: straight"]),
@@ -62,7 +62,7 @@ SAID: list[tuple[str, list[str]]] = [
     ("Her right foot is off the ground.", ["right foot: lifted"]),
     ("with legs apart", ["legs: apart"]),
     ("His feet are together.", ["legs: together"]),
-    ("A skier upside down in the air", ["trunk: upside down"]),
+    ("A skier upside down in the air", ["trunk: upside down", "body: airborne"]),
     ("An upside down umbrella", []),
     ("The left wrist is hidden.", ["left wrist: hidden"]),
     ("Her head is turned to her left.", ["head: turned to the left"]),
@@ -245,7 +245,7 @@ def test_whom_a_claim_is_held_against(
     text: str, poses: list[dict[str, object]], unlabelled: int, verdict: str
 ) -> None:
     """Who may be nobody of the labelled is not held against anybody else."""
-    [claim] = find_claims(text)
+    claim = find_claims(text)[-1]
     assert check_claim(claim, scene(*poses, unlabelled=unlabelled)) == verdict
 
 
@@ -278,6 +278,10 @@ def test_ordinals_in_words_and_figures() -> None:
         "person 1 sits ",
         "x",
         "no ",
+        "arm of ",
+        "the racket in his left hand ",
+        "and which is ",
+        "'s ",
     ],
 )
 def test_long_texts_are_read_at_once(piece: str) -> None:

@@ -1,32 +1,30 @@
 """Claims of a text about bodies, checked against the facts: agrees, contradicts or cannot tell.
 
-English only, with rules from claims.toml. A claim is only taken from wording that means exactly one fact, so that
-"contradicts" can be relied on; other wording is ignored. Hedged words (might, about to, perhaps) claim nothing; a
-negation inverts a claim; what an object does (a bus standing at a stop) is no claim about people. References such as
-`person 2`, `the person on the left` and `the third person from the left` say whom a claim is about.
+English only. Words are tagged (lexicon), a small grammar finds statements (grammar), and rules say what they claim
+(meanings). Hedged words (might, about to, perhaps) claim nothing; a negation inverts a claim; what an object does (a
+bus standing at a stop) is no claim about people. References such as `person 2`, `the person on the left` and `the third
+person from the left` say whom a claim is about. A claim of a key that no fact has can neither agree nor contradict.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from posetalk.facts.body import SIDES, either
+from posetalk.facts.grammar import statements
+from posetalk.facts.lexicon import TaggedWord, tagged_words
+from posetalk.facts.meanings import meanings
+from posetalk.facts.noun_phrases import BodyStatement
 from posetalk.facts.scene import Scene, ScenePerson
-from posetalk.facts.subject import PERSONS, of_a_person
+from posetalk.facts.subject import of_a_person
 from posetalk.facts.who import Mentions, people_meant
 from posetalk.resources import resource_toml
 
 ClaimVerdict = Literal["agrees", "contradicts", "cannot tell"]
-_SIDE = r"(?P<side>left|right)"
-_POSSESSIVE = r"(?:(?:his|her|their|its|the|one's)\s+(?:own\s+)?)?"
-_TO_BE = (
-    r"(?:\s+(?:is|are|was|were|being|held|kept|remains?|stays?))?"
-    r"(?:\s+(?:almost|nearly|fully|completely|quite|also|both|visibly|clearly|held|kept))*"
-)
-_ARTICLE = r"(?:(?:a|an|the|his|her|their|its|one of the)\s+)(?:\w+\s+)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +49,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class _ClaimRule:
-    """Wording and the claims it makes.
-
-    words: the pattern. means: fact keys, with {side} and {thing} to fill in, and the value claimed of each. subject:
-    whether the words only count with a person as their subject.
-    """
-
-    words: re.Pattern[str]
-    means: tuple[tuple[str, bool], ...]
-    subject: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Doubt:
     """A false fact contradicts a claim only if its number is outside of low..high."""
 
@@ -74,59 +59,21 @@ class _Doubt:
 
 
 _FILE: dict[str, Any] = resource_toml("facts/claims.toml")
-_THING_NAMES: dict[str, str] = _FILE["things_called"]
-
-
-def _pattern(words: list[str], things: str = "") -> re.Pattern[str]:
-    return re.compile(
-        "|".join(words).format(side=_SIDE, be=_TO_BE, his=_POSSESSIVE, a=_ARTICLE, thing=things),
-        re.IGNORECASE,
-    )
-
-
-_THING_RULES = [
-    _ClaimRule(
-        _pattern(row["words"], f"(?P<thing>{'|'.join(row['things'])})"),
-        ((f"{{thing}}: {row['does']}", True),),
-        True,
-    )
-    for row in _FILE["doing"]
-]
-_RULES = [
-    _ClaimRule(
-        _pattern(claim["words"]),
-        tuple((key.removeprefix("not "), not key.startswith("not ")) for key in claim["means"]),
-        claim.get("subject", False),
-    )
-    for claim in _FILE["claim"]
-]
 _DOUBTS = [
     _Doubt(re.compile(row["fact"]), row["number"], row.get("to", -math.inf), row.get("from", math.inf))
     for row in _FILE["doubt"]
 ]
-_NEGATED = re.compile(
-    r"\b(?:not|never|neither|nor|without|cannot|nobody|none|no one|rather than|instead of|no longer)\b|n't\b"
-    rf"|\bno (?:{'|'.join(sorted(PERSONS))})\b",
-    re.IGNORECASE,
-)
-_HEDGED = re.compile(
-    r"\b(?:might|may|could|would|perhaps|possibly|probably|maybe|likely|about to|going to|ready to|preparing to|"
-    r"prepares to|trying to|tries to|starting to|starts to|beginning to|begins to|getting|attempting to|if|whether|"
-    r"as if|as though|before|after|used to|able to|allows?|easier to|wants? to|gets? (?:up )?to|area|room|place|"
-    r"seems? to|appears? to)\b",
-    re.IGNORECASE,
-)
 _NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
 }  # fmt: skip
 _COUNT = re.compile(
     rf"\b(?:there (?:is|are)|shows?|depicts?|picture of|photo of|image of) (?:exactly |only )?"
-    rf"(?P<number>{'|'.join(_NUMBERS)}|\d+) (?P<of>person|people|men|women|children|individuals)\b",
+    rf"(?P<number>{'|'.join(_NUMBERS)}|\d+) (?P<of>person|people|men|women|children|individuals)\b"
+    r"(?! (?:that|who|which|\w+ing)\b)",  # there may be more who do something else
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(
-    r"[.;:!?]|,(?= (?:and|but|while|with|his|her|their|the)\b)|\b(?:while|whereas|but)\b", re.IGNORECASE
-)
+_MEANS = frozenset(["after", "before", "by", "for", "from", "of", "through", "without"])
+_ADJECTIVES = frozenset(["akimbo", "close", "hidden", "level", "open", "spread", "straight", "upright"])
 _WINDOW = 60  # characters before a word in which a negation or a hedge counts
 
 
@@ -138,46 +85,111 @@ def find_claims(text: str) -> list[Claim]:
 
     Returns:
         The claims in the order of the text; a claim that is repeated occurs twice. Empty where the text says nothing
-        that keypoints could decide.
+        about bodies that is understood. A claim need not have a fact: nobody knows `action: talking` from keypoints.
     """
-    claims: list[tuple[int, Claim]] = []
-    mentions = Mentions(text)
-    for start, clause in _clauses(text):
-        for rules in (_THING_RULES, _RULES):
-            used = bytearray(len(clause))
-            for rule in rules:
-                for match in rule.words.finditer(clause):
-                    if any(used[match.start() : match.end()]):
-                        continue  # a more specific rule before this one has used these words
-                    position = start + match.start()
-                    matched = _claims_of_match(rule, match, clause, mentions.before(position))
-                    if matched:
-                        used[match.start() : match.end()] = b"1" * len(match[0])
-                        claims += [(position, claim) for claim in matched]
-        for match in _COUNT.finditer(clause):
-            word = match["number"].lower()
-            number = _NUMBERS.get(word) or int(word)
-            claims.append((start + match.start(), Claim("picture: people", True, match[0], None, number)))
-    return [claim for _, claim in sorted(claims, key=lambda pair: pair[0])]
+    words = tagged_words(text)
+    found: list[tuple[int, Claim]] = []
+    mentions: Mentions | None = None
+    persons: dict[int, bool] = {}  # number of a verb -> whether its subject is a person
+    for statement in statements(words):
+        said = meanings(statement)
+        if not said or _is_hedged(words, statement):
+            continue
+        persons[statement.head] = _is_of_a_person(text, words, statement, persons)
+        if not persons[statement.head]:
+            continue
+        mentions = mentions or Mentions(text)
+        first = statement.first
+        while first < statement.head and {"possessive", "determiner"} & words[first].senses.keys():
+            first += 1
+        start = words[first].start
+        who = mentions.before(start)
+        for meaning in said:
+            last = max(statement.head, meaning.last)
+            is_affirmed = not _is_negated(words, statement.first, last)
+            if is_affirmed or meaning.value:  # "not facing away" does not claim that someone faces the camera
+                words_said = text[start : words[last].end]
+                found.append(
+                    (
+                        start,
+                        Claim(
+                            meaning.key,
+                            meaning.value == is_affirmed,
+                            words_said,
+                            who,
+                            None,
+                            meaning.thing or None,
+                        ),
+                    )
+                )
+    for match in _COUNT.finditer(text):
+        word = match["number"].lower()
+        number = _NUMBERS.get(word) or int(word)
+        found.append((match.start(), Claim("picture: people", True, match[0], None, number)))
+    return [claim for _, claim in sorted(found, key=lambda pair: pair[0])]
 
 
-def _claims_of_match(rule: _ClaimRule, match: re.Match[str], clause: str, who: str | None) -> list[Claim]:
-    """The claims of a rule's match; none if the words are hedged or not about a person."""
-    before = clause[max(0, match.start() - _WINDOW) : match.start()]
-    if _HEDGED.search(before) or _HEDGED.match(clause[match.end() :][:_WINDOW].lstrip()):
-        return []
-    if rule.subject and not of_a_person(before, match[0]):
-        return []
-    is_affirmed = not _NEGATED.search(before)
-    groups = {name: word.lower() for name, word in match.groupdict().items() if word}
-    thing = groups.get("thing")
-    if thing:
-        thing = groups["thing"] = _THING_NAMES.get(thing, thing)
-    return [
-        Claim(key.format(**groups), value == is_affirmed, match[0], who, None, thing)
-        for key, value in rule.means
-        if is_affirmed or value  # "not facing away" does not claim that someone faces the camera
-    ]
+def _before(words: Sequence[TaggedWord], i: int) -> Iterator[TaggedWord]:
+    """The words before one in its clause, the nearest first."""
+    start, clause = words[i].start, words[i].clause
+    while i and words[i - 1].clause == clause and start - words[i - 1].end < _WINDOW:
+        i -= 1
+        yield words[i]
+
+
+def _is_hedged(words: Sequence[TaggedWord], statement: BodyStatement) -> bool:
+    after = statement.head + 1
+    if after < len(words) and words[after].form in ("area", "room", "place"):
+        return True
+    if statement.is_limb and _is_wish(words, statement.first):
+        return True
+    return any("hedge" in word.senses for word in _before(words, statement.first))
+
+
+def _is_wish(words: Sequence[TaggedWord], i: int) -> bool:
+    """Whether a verb before a part is an order, an infinitive or a means: "raise an arm", "by raising the arm"."""
+    form, lemma = words[i].form, words[i].senses.get("state")
+    if form.endswith("ing"):
+        begins = i > 0 and words[i - 1].form == "and" and (i < 2 or words[i - 2].clause < words[i].clause)
+        return begins or (i > 0 and words[i - 1].form in _MEANS)
+    is_base = form in (lemma, "straighten", "lift") and form not in _ADJECTIVES
+    return is_base and not (i and {"person", "pronoun"} & words[i - 1].senses.keys())
+
+
+def _is_negated(words: Sequence[TaggedWord], first: int, last: int) -> bool:
+    if any("negation" in word.senses for word in (*_before(words, first), *words[first:last])):
+        return True
+    after = words[first]
+    for word in _before(words, first):
+        if word.form == "no" and ("person" in after.senses or "part" in after.senses):
+            return True
+        after = word
+    return False
+
+
+def _is_of_a_person(
+    text: str, words: Sequence[TaggedWord], statement: BodyStatement, persons: Mapping[int, bool]
+) -> bool:
+    """Whether the subject of a statement is a person: animals have legs, buses stand, and statues of people sit."""
+    if any("depiction" in word.senses for word in _before(words, statement.first)):
+        return False
+    if statement.is_limb:
+        for word in _before(words, statement.first):
+            if "person" in word.senses or "possessive" in word.senses or "pronoun" in word.senses:
+                return True
+            if "animal" in word.senses:
+                return False
+        return True
+    head = words[statement.head]
+    if statement.head and words[statement.head - 1].form == "and" and head.form.endswith("ing"):
+        for i in range(statement.head - 2, max(-1, statement.head - 12), -1):
+            if i in persons and words[i].form.endswith("ing") and words[i].clause == head.clause:
+                return persons[i]  # "looking at the camera and smiling"
+    first = head
+    for word in _before(words, statement.head):
+        first = word
+    before = text[max(first.start, head.start - _WINDOW) : head.start]
+    return of_a_person(before, head.form)
 
 
 def check_claim(claim: Claim, scene: Scene) -> ClaimVerdict:
@@ -234,6 +246,9 @@ def check_text(text: str, scene: Scene) -> list[tuple[Claim, ClaimVerdict]]:
 
 def _agrees_for(person: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
     """Whether a claim is true of a person; None where that is unknown."""
+    if claim.key.startswith("one "):  # one of the two sides is enough
+        sides = [replace(claim, key=side + claim.key.removeprefix("one")) for side in SIDES]
+        return either(*(_agrees_for(person, one, scene) for one in sides))
     if claim.thing is not None:
         fact_value = scene.facts.value(f"{person.name}, {claim.key}")
         return None if fact_value is None else fact_value == claim.value
@@ -247,13 +262,3 @@ def _agrees_for(person: ScenePerson, claim: Claim, scene: Scene) -> bool | None:
             if doubt.fact.fullmatch(claim.key) and (number is None or doubt.low < number < doubt.high):
                 return None
     return value == claim.value
-
-
-def _clauses(text: str) -> Iterator[tuple[int, str]]:
-    """The clauses of a text, within which negations and hedges apply, with their positions."""
-    start = 0
-    for match in _CLAUSE.finditer(text):
-        if match.start() - start > 2:  # shorter clauses claim nothing, and some texts are punctuation only
-            yield start, text[start : match.start()]
-        start = match.end() if not match[0].isalpha() else match.start()
-    yield start, text[start:]

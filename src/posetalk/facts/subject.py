@@ -6,7 +6,7 @@ import re
 
 from posetalk.resources import resource_toml
 
-_FILE = resource_toml("facts/claims.toml")
+_FILE = resource_toml("facts/lexicon.toml")
 _PEOPLE, _THINGS, _BARE = (frozenset(_FILE[name].split()) for name in ("people", "things", "bare"))
 # Nouns for one person, who can have a position from left to right: no pronouns, parts of bodies or groups.
 PERSONS = _PEOPLE - frozenset(_FILE["nobody_in_particular"].split())
