@@ -102,11 +102,14 @@ def said_of_people(
     said = {name: Said(len(captions)) for name in boxes}
     readings = [read_caption(text) for text in captions]
     main = _main(readings, boxes)
+    shared: set[tuple[str, str]] = set()
     for reading in readings:
         met: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for doing in reading.doings:
             for name in _meant(doing.who, doing, reading, boxes, others, using, main):
                 met[name] |= set(_meanings(doing))
+            if doing.who.number == len(boxes) > 1 and not others:
+                shared |= {(kind, what) for kind, what in _meanings(doing) if kind != "action"}
         for mention in reading.people:
             for name in _meant(mention, None, reading, boxes, others, using, main):
                 met[name] |= set()
@@ -120,6 +123,13 @@ def said_of_people(
                     said[name].postures[what] += 1
                 else:
                     said[name].things[what, kind] += 1
+    # "two women play" may mean one of the two labelled and one who is not: alone it makes nothing true
+    for kind, what in shared:
+        for of_person in said.values():
+            counter, key = (
+                (of_person.postures, what) if kind == "posture" else (of_person.things, (what, kind))
+            )
+            counter[key] = max(counter[key], 1)  # type: ignore[index]
     return said
 
 
@@ -151,7 +161,7 @@ def _meant(
 ) -> Iterable[str]:
     """The names of the people whom words mean; none where it may be somebody else."""
     if who.number != 1:
-        return boxes if who.number == len(boxes) and not others else ()
+        return ()
     if len(boxes) == 1 and not others:
         return (
             boxes

@@ -49,7 +49,21 @@ def _tilt(body: Body, side: str) -> float | None:
 
 
 def _beside_leg(body: Body, side: str) -> bool:
-    """Whether the leg of this side reaches straight down, so that an arm along it hangs."""
+    """Whether the leg of this side is straight below an upright trunk with the hand on its outer side."""
+    wrist, hip, shoulder, other, size = (
+        body[f"{side} wrist"], body[f"{side} hip"], body[f"{side} shoulder"], body[f"{OTHER[side]} shoulder"], body.size
+    )  # fmt: skip
+    if wrist is None or hip is None or shoulder is None or size is None or not judge(body.lean, 12, 12.1):
+        return False
+    if other is not None and abs(shoulder[0] - other[0]) > 0.4 * size:
+        outward = np.sign(shoulder[0] - other[0])
+        if float((wrist - hip)[0] * outward) < -0.05 * size:
+            return False
+    return leg_is_straight(body, side)
+
+
+def leg_is_straight(body: Body, side: str) -> bool:
+    """Whether the leg of this side reaches straight down."""
     thigh = body.drop(f"{side} hip", f"{side} knee")
     knee = body.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
     return bool(judge(thigh, 0.6, 0.59) and (knee is None or knee > 150))
@@ -101,10 +115,10 @@ def on_hip(body: Body, side: str) -> bool | None:
         return False
     if hand is None or hip is None or elbow is None or wrist is None or shoulder is None or other is None:
         return None
-    if size is None or abs(shoulder[0] - other[0]) < 0.4 * size or body.lean is None or body.lean > 35:
+    if size is None or abs(shoulder[0] - other[0]) < 0.4 * size or body.lean is None or body.lean > 15:
         return None
-    if not judge(body.drop(f"{side} hip", f"{side} knee"), 0.5, 0.49):
-        return None  # a hand in the lap
+    if not all(leg_is_straight(body, either_side) for either_side in SIDES):
+        return None  # a hand in the lap, or swung by a runner
     outward = np.sign(shoulder[0] - other[0])
     elbow_out = min(float((elbow - joint)[0] * outward) for joint in (shoulder, wrist)) / size
     above = float(hip[1] - wrist[1]) / size

@@ -127,7 +127,7 @@ class Body:
             lean < 15
             and np.linalg.norm(trunk) > 0.85 * size
             and abs(float(left[1] - right[1])) < 0.12 * size
-            and 0.15 < gap < 0.8
+            and 0.22 < gap < 0.8
             and near - 0.15 * size < hips[0] < far + 0.15 * size
             and min(float(left[1]), float(right[1])) - float(hips[1]) > 1.2 * size
             and not self.looks_striding

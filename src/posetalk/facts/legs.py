@@ -56,14 +56,7 @@ def _legs(body: Body) -> Iterator[Fact]:
     yield make_fact("legs", "together", near, gap=gap)
     apart = both(judge(gap, 0.7, 0.45), judge(order, 0.7, 0.4), frontal, straight)
     yield make_fact("legs", "apart", True if apart else False if both(near, straight) else None, gap=gap)
-    # hips that are not level look wide from the side too
-    seen = (
-        True if not any(f"{side} {j}" in body.hidden for side in SIDES for j in ("knee", "ankle")) else None
-    )
-    crossed = both(judge(order, -0.15, 0.0), frontal, _looks_broad(body), seen)
-    yield make_fact(
-        "legs", "crossed", True if crossed else False if body.stands_on_feet else None, order=order
-    )
+    yield make_fact("legs", "crossed", _crossed(body, order, knees), order=order)
     bends = both(*(judge(knee, 100, 99) for knee in knees))
     stride = both(judge(gap, 0.7, 0.45), judge(wide, 0.15, 0.3), bends)
     yield make_fact(
@@ -81,6 +74,21 @@ def _ankles(body: Body) -> tuple[float | None, float | None]:
     if hips[0] is None or hips[1] is None:
         return abs(across), None
     return abs(across), across * float(np.sign(hips[0][0] - hips[1][0]))
+
+
+def _crossed(body: Body, order: float | None, knees: list[float | None]) -> bool | None:
+    """Ankles on each other's side: of folded legs, or of straight ones that stand. A stride crosses them as well."""
+    if body.stands_on_feet:
+        return False
+    if any(f"{side} {joint}" in body.hidden for side in SIDES for joint in ("knee", "ankle")):
+        return None
+    folded = both(judge(order, -0.3, -0.29), *(judge(knee, 110, 111) for knee in knees))
+    feet = body.drop("left ankle", "right ankle")
+    level = judge(None if feet is None else abs(feet), 0.1, 0.11)
+    upright = both(
+        judge(order, -0.2, -0.19), *(judge(k, 165, 164) for k in knees), level, judge(body.lean, 10, 11)
+    )
+    return True if either(folded, upright) and _looks_broad(body) else None
 
 
 def _looks_broad(body: Body) -> bool | None:
