@@ -83,7 +83,7 @@ def head_facts(body: Body) -> Iterator[Fact]:
     Measured along the line of the ears or eyes, so that a tilted head is not read as a turned one. Of a body seen from
     behind or from the side nothing is known: there the nose points elsewhere, or the head goes with the body.
     """
-    turn = _turn(body) if _chest_visible(body) else None
+    turn = _turn(body) if _chest_visible(body) and not body.is_bowed else None
     yield make_fact("head", "turned to the left", judge(turn, 0.7, 0.3), turn=turn)
     yield make_fact("head", "turned to the right", judge(turn, -0.7, -0.3), turn=turn)
     straight = None if turn is None else judge(abs(turn), 0.3, 0.7)

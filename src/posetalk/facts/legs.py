@@ -23,7 +23,7 @@ def _feet(body: Body) -> Iterator[Fact]:
     """
     higher = body.drop("left ankle", "right ankle")  # above 0: the left is higher
     lean = body.lean
-    if lean is None or lean > 60:
+    if lean is None or lean > 30:
         higher = None
     for side, sign in (("left", 1), ("right", -1)):
         above = None if higher is None else sign * higher
@@ -53,7 +53,9 @@ def _legs(body: Body) -> Iterator[Fact]:
     frontal = judge(wide, 0.3, 0.15)
     near = judge(gap, 0.2, 0.4)
     straight = both(*(judge(knee, 140, 120) for knee in knees))
-    yield make_fact("legs", "together", near, gap=gap)
+    knees_apart = body.apart("left knee", "right knee")
+    together = both(near, straight, judge(knees_apart, 0.3, 0.5))
+    yield make_fact("legs", "together", together if near is not False else False, gap=gap)
     apart = both(judge(gap, 0.7, 0.45), judge(order, 0.7, 0.4), frontal, straight)
     yield make_fact("legs", "apart", True if apart else False if both(near, straight) else None, gap=gap)
     yield make_fact("legs", "crossed", _crossed(body, order, knees), order=order)

@@ -144,8 +144,7 @@ def _shown_not(body: Body, support: Support) -> dict[str, bool | None]:
     )
     if folded and not support.votes("standing"):
         shown["standing"] = False
-    trunk, size = body.trunk, body.size
-    if trunk is not None and size is not None and lean is not None and np.linalg.norm(trunk) > FULL * size:
+    if lean is not None and body.trunk_share > FULL:
         if lean < 15 and not support.votes("bending over"):
             shown["bending over"] = False
         if lean < 20 and not support.votes("lying") and all((leg.drop or 0) > 0.6 for leg in legs) and legs:

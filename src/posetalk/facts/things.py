@@ -25,7 +25,7 @@ CARRIED = (
 WORN = frozenset({"baseball glove"})
 # What is seldom near a hand without being in it, so that boxes alone tell; of all others a caption must say it too.
 IN_HAND_ALONE = frozenset({
-    "umbrella", "handbag", "frisbee", "baseball bat", "baseball glove", "tennis racket", "wine glass", "cell phone",
+    "handbag", "frisbee", "baseball bat", "baseball glove", "tennis racket", "wine glass", "cell phone",
     "remote", "banana", "sandwich", "hot dog", "toothbrush", "hair drier", "skateboard", "surfboard", "snowboard",
 })  # fmt: skip
 LONG = (
@@ -92,10 +92,6 @@ def _tells_alone(body: Body, thing: Thing) -> bool:
     """Whether a thing near a hand is held, for all that boxes show."""
     if thing.name not in IN_HAND_ALONE:
         return False
-    size = body.size or 1.0
-    if thing.name == "umbrella":  # held by its stick: a parasol behind somebody has its cloth at the hands
-        hands = [p for side in SIDES if (p := body[f"{side} wrist"]) is not None]
-        return any(p[1] > thing.box.center[1] for p in hands) and thing.box.h < 3 * size
     if thing.name in BOARDS:  # one stands on it
         feet = [_distance_to_box(body, f"{side} ankle", thing.box) for side in SIDES]
         return all(distance is None or distance > 0.5 for distance in feet)
