@@ -34,8 +34,10 @@ def facing_facts(body: Body) -> Iterator[Fact]:
         ("away", 1, negated(face_visible)),
     ):
         turned = None if across is None else direction * across
-        # a hand or a book hides a face, and a head looks back over the shoulder: only the trunk denies
-        denied = judge(turned, -ROUGHLY, -0.25) or any(sideways.values())
+        # a hand or a book hides a face, a head looks back over the shoulder, and labels get left and right wrong:
+        # the trunk and the face must both deny it
+        turned_off = judge(turned, -ROUGHLY, -0.25) and visible is False
+        denied = turned_off or any(sideways.values())
         full = both(judge(turned, FRONTAL, 0.25), visible)
         yield make_fact("body", f"facing {target}", True if full else False if denied else None, numbers)
         roughly = both(judge(turned, ROUGHLY, 0.25), visible)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from posetalk.facts.body import SIDES, Body, both, either, judge
+from posetalk.facts.body import OTHER, SIDES, Body, both, either, judge
 from posetalk.facts.fact import Fact, make_fact
 
 
@@ -30,7 +30,12 @@ def _feet(body: Body) -> Iterator[Fact]:
         shin = body.drop(f"{side} knee", f"{side} ankle")
         knee = body.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
         drawn_up = either(judge(shin, 0.45, 0.46), both(judge(above, 0.7, 0.69), judge(knee, 120, 121)))
-        lifted = True if both(judge(above, 0.4, 0.15), judge(knee, 140, 141), drawn_up) else None
+        # the other leg reaches down: a foot of somebody who sits may be on a step
+        other = body.angle(f"{OTHER[side]} hip", f"{OTHER[side]} knee", f"{OTHER[side]} ankle")
+        reaches = both(
+            judge(other, 130, 129), judge(body.drop(f"{OTHER[side]} hip", f"{OTHER[side]} ankle"), 1.0, 0.9)
+        )
+        lifted = True if both(judge(above, 0.4, 0.15), judge(knee, 140, 141), drawn_up, reaches) else None
         yield make_fact(
             f"{side} foot",
             "lifted",
