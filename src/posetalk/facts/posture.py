@@ -83,7 +83,8 @@ def posture_facts(body: Body, support: Support = UNSUPPORTED) -> Iterator[Fact]:
     true = [posture for posture in POSTURES if _is_supported(posture, fits, body, support)]
     if len(true) == 1:
         posture = true[0]
-        from_joints = ("joints",) if fits.get(posture) else ()
+        shown = fits.get(posture) or (posture == "standing" and stands_on_one_line(body))
+        from_joints = ("joints",) if shown else ()
         evidence[posture] = (*from_joints, *support.evidence(posture))
         values |= {posture: True} | dict.fromkeys(EXCLUDED[posture], False)
         evidence |= dict.fromkeys(EXCLUDED[posture], evidence[posture])
@@ -100,12 +101,20 @@ def looks_standing(body: Body) -> bool | None:
 
 
 def stands_on_one_line(body: Body) -> bool:
-    """Whether the joints look like standing with both feet labelled, level and not in a stride, the trunk upright."""
-    left, right = body["left ankle"], body["right ankle"]
-    if left is None or right is None or body.size is None or body.lean is None or body.looks_striding:
+    """Whether straight legs reach down from an upright trunk to level feet, near each other; of one leg if one is seen.
+
+    Whoever hangs or leaps may look the same, so that more evidence is needed.
+    """
+    if body.lean is None or body.lean > 12 or body.trunk_share < FULL or body.looks_striding:
         return False
-    level = abs(float(left[1] - right[1])) < 0.12 * body.size
-    return level and body.lean < 12 and body.trunk_share > FULL and bool(looks_standing(body))
+    if _feet_far_apart(body):
+        return False
+    legs = [leg for leg in _legs_of(body) if leg.drop is not None]
+    feet = body.drop("left ankle", "right ankle")
+    level = feet is None or abs(feet) < 0.15
+    return (
+        bool(legs) and level and all(judge(leg.drop, 1.0, 0.9) and judge(leg.knee, 155, 125) for leg in legs)
+    )
 
 
 def _legs_of(body: Body) -> list[_Leg]:
@@ -152,7 +161,7 @@ def _is_supported(
 ) -> bool:
     """Whether a posture is true: fitting joints with other evidence, or enough captions that nothing opposes."""
     carries, lean = body.stands_on_feet, body.lean
-    stands_level = fits.get("standing") and stands_on_one_line(body)
+    stands_level = stands_on_one_line(body)
     votes = support.votes(posture)
     rivals = max((support.votes(other) for other in EXCLUDED[posture]), default=0)
     if rivals and votes < 2 * rivals:
@@ -162,7 +171,9 @@ def _is_supported(
     others = votes or posture in support.objects or support.fits_a_caption(posture)
     if posture == "standing" and not votes and _feet_far_apart(body):
         others = False  # somebody stands, but this one may walk
-    if fit and others and len(met) == 1:
+    if posture == "standing" and fit is None and not met:
+        fit = stands_level
+    if fit and others and len(met) <= 1:
         return posture != "standing" or not support.moves
     if (
         posture == "standing"

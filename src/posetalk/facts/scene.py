@@ -155,7 +155,7 @@ def _person_facts(
 
 
 def _on_the_same_ground(bodies: Mapping[str, Body]) -> frozenset[str]:
-    """The names of those who look like standing beside somebody of about their size who does too, feet level."""
+    """The names of those who look like standing, as somebody of about their size does with the feet not far off."""
     rows = [
         (name, float(max(left[1], right[1])), body.size)
         for name, body in bodies.items()
@@ -168,7 +168,7 @@ def _on_the_same_ground(bodies: Mapping[str, Body]) -> frozenset[str]:
         name
         for name, feet, size in rows
         if any(
-            other != name and abs(feet - level) < 0.4 * size and 0.75 < size / width < 1.33
+            other != name and abs(feet - level) < size and 0.6 < size / width < 1.7
             for other, level, width in rows
         )
     )
