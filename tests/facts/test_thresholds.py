@@ -229,7 +229,8 @@ def test_how_far_from_the_wrist_a_thing_is_held(away: float, wanted: bool | None
     ("name", "long", "wanted"),
     [
         ("frisbee", 1.15, True), ("frisbee", 1.25, None), ("frisbee", 1.75, None), ("frisbee", 1.85, False),
-        ("tennis racket", 4.4, True), ("tennis racket", 4.6, None), ("tennis racket", 5.9, None), ("tennis racket", 6.1, False),
+        ("tennis racket", 4.4, True), ("tennis racket", 4.6, None), ("tennis racket", 5.9, None),
+        ("tennis racket", 6.1, False),
     ],
 )  # fmt: skip
 def test_how_long_a_thing_in_a_hand_looks(name: str, long: float, wanted: bool | None) -> None:
