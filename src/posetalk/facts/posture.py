@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
-from posetalk.facts.body import OTHER, SIDES, Body, Numbers, both, either, judge, negated
+from posetalk.facts.body import FULL, OTHER, SIDES, Body, Numbers, both, either, judge, negated
 from posetalk.facts.fact import Fact, make_fact
 
 POSTURES = ("standing", "sitting", "squatting", "kneeling", "lying", "bending over")
@@ -23,19 +25,117 @@ EXCLUDED = {
 }
 
 
-def posture_facts(body: Body) -> Iterator[Fact]:
-    """The facts of all postures; all unknown without trunk or thighs."""
-    legs = [leg for side in SIDES if (leg := _Leg(side, body)).thigh is not None]
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What is known of how a person is supported, beside the joints.
+
+    captions: How many captions the image has.
+    said:     Posture -> how many of them say it of this person.
+    objects:  Posture -> the object that would carry the person in it, as evidence (`object chair at 3,40 60x80`).
+    moves:    Whether captions say that the person walks, runs, jumps or rides, which is no standing.
+    anybody:  Posture -> how many captions say it of somebody in the image.
+    everybody: Posture -> how many captions say it of all the people they speak of.
+    calm:     Whether there are captions, and nobody moves in them or does a sport.
+    ground:   Whether somebody else stands as this person would, with the feet on about the same line of the image.
+    """
+
+    captions: int = 0
+    said: Mapping[str, int] = field(default_factory=dict)
+    objects: Mapping[str, str] = field(default_factory=dict)
+    moves: bool = False
+    anybody: Mapping[str, int] = field(default_factory=dict)
+    everybody: Mapping[str, int] = field(default_factory=dict)
+    calm: bool = False
+    ground: bool = False
+
+    def votes(self, posture: str) -> int:
+        return self.said.get(posture, 0)
+
+    def evidence(self, posture: str) -> tuple[str, ...]:
+        votes = self.votes(posture) or self.everybody.get(posture, 0) or self.anybody.get(posture, 0)
+        said = (f"captions {votes} of {self.captions}",) if votes else ()
+        ground = ("people on the same ground",) if posture == "standing" and self.ground else ()
+        return (*said, *ground, *([self.objects[posture]] if posture in self.objects else ()))
+
+    def fits_a_caption(self, posture: str) -> bool:
+        """Whether captions say it of somebody, and no other posture that a body like this might be in."""
+        rivals = sum(self.anybody.get(other, 0) for other in EXCLUDED[posture])
+        return self.anybody.get(posture, 0) > rivals
+
+
+UNSUPPORTED = Support()
+
+
+def posture_facts(body: Body, support: Support = UNSUPPORTED) -> Iterator[Fact]:
+    """The facts of all postures.
+
+    A projection alone does not tell a leap from a kneel. A posture is true where two captions say it and the joints do
+    not show another one; or where the joints fit it and a caption or an object under the body supports it. Standing is
+    also true on straight legs with both feet level below the hips: feet that carry.
+    """
+    fits = _fitting(body)
     lean = body.lean
     numbers: Numbers = {} if lean is None else {"lean": lean}
-    if lean is None or not legs:
-        for posture in POSTURES:
-            yield make_fact("body", posture, None, numbers)
-        return
-    for leg in legs:
+    for leg in _legs_of(body):
         numbers |= {f"{leg.side} {name}": value for name, value in leg.numbers().items()}
+    values: dict[str, bool | None] = dict.fromkeys(POSTURES)
+    evidence: dict[str, tuple[str, ...]] = {}
+    true = [posture for posture in POSTURES if _is_supported(posture, fits, body, support)]
+    if len(true) == 1:
+        posture = true[0]
+        shown = fits.get(posture) or (posture == "standing" and stands_on_one_line(body))
+        from_joints = ("joints",) if shown else ()
+        evidence[posture] = (*from_joints, *support.evidence(posture))
+        values |= {posture: True} | dict.fromkeys(EXCLUDED[posture], False)
+        evidence |= dict.fromkeys(EXCLUDED[posture], evidence[posture])
+    elif not true:
+        values |= _shown_not(body, support)
+    for posture, value in values.items():
+        fact = make_fact("body", posture, value, numbers)
+        yield replace(fact, evidence=evidence[posture]) if posture in evidence else fact
+
+
+def looks_standing(body: Body) -> bool | None:
+    """Whether the trunk is upright above legs that are straight and reach down: also of a jump, or of a rider."""
+    return _fitting(body).get("standing")
+
+
+def stands_on_one_line(body: Body) -> bool:
+    """Whether straight legs reach down from an upright trunk to level feet, near each other; of one leg if one is seen.
+
+    Whoever hangs or leaps may look the same, so that more evidence is needed.
+    """
+    if body.lean is None or body.lean > 12 or body.trunk_share < FULL or body.looks_striding:
+        return False
+    if _feet_far_apart(body):
+        return False
+    legs = [leg for leg in _legs_of(body) if leg.drop is not None]
+    feet = body.drop("left ankle", "right ankle")
+    level = feet is None or abs(feet) < 0.15
+    return (
+        bool(legs) and level and all(judge(leg.drop, 1.0, 0.9) and judge(leg.knee, 155, 125) for leg in legs)
+    )
+
+
+def _legs_of(body: Body) -> list[_Leg]:
+    return [leg for side in SIDES if (leg := _Leg(side, body)).thigh is not None]
+
+
+def _feet_far_apart(body: Body) -> bool:
+    left, right = body["left ankle"], body["right ankle"]
+    if left is None or right is None or body.size is None:
+        return False
+    return abs(float(left[0] - right[0])) > 0.5 * body.size
+
+
+@lru_cache(maxsize=256)
+def _fitting(body: Body) -> dict[str, bool | None]:
+    """Which postures the projection fits; empty without trunk or thighs."""
+    legs, lean = _legs_of(body), body.lean
+    if lean is None or not legs:
+        return {}
     is_level = _is_level(body)
-    conditions = {
+    return {
         "standing": both(judge(lean, 35, 55), _for_both_legs([leg.stands for leg in legs], legs)),
         "sitting": both(judge(lean, 20, 60), _for_both_legs([leg.sits for leg in legs], legs)),
         "squatting": both(judge(lean, 60, 75), len(legs) == 2, *(leg.squats for leg in legs)),
@@ -51,25 +151,65 @@ def posture_facts(body: Body) -> Iterator[Fact]:
             either(*(leg.stands for leg in legs)),
         ),
     }
-    met = [posture for posture, value in conditions.items() if value]
-    # if two postures fit, the geometry does not tell which it is
-    values: dict[str, bool | None] = dict.fromkeys(POSTURES)
-    if len(met) == 1:
-        values |= {met[0]: True} | dict.fromkeys(EXCLUDED[met[0]], False)
-        if _looks_striding(body):  # walking is not standing
-            values["standing"] = None if values["standing"] else values["standing"]
-    elif not met:
-        folded = len(legs) == 2 and all(
-            both(judge(leg.thigh, 0.3, 0.31), judge(leg.knee, 100, 101)) for leg in legs
-        )
-        values["standing"] = False if folded else None
-    has_full_trunk = (
-        body.trunk is not None and body.size is not None and np.linalg.norm(body.trunk) > 0.75 * body.size
+
+
+def _is_supported(
+    posture: str,
+    fits: dict[str, bool | None],
+    body: Body,
+    support: Support,
+) -> bool:
+    """Whether a posture is true: fitting joints with other evidence, or enough captions that nothing opposes."""
+    carries, lean = body.stands_on_feet, body.lean
+    stands_level = stands_on_one_line(body)
+    votes = support.votes(posture)
+    rivals = max((support.votes(other) for other in EXCLUDED[posture]), default=0)
+    if rivals and votes < 2 * rivals:
+        return False
+    fit = fits.get(posture)
+    met = [other for other in POSTURES if fits.get(other)]
+    others = votes or posture in support.objects or support.fits_a_caption(posture)
+    if posture == "standing" and not votes and _feet_far_apart(body):
+        others = False  # somebody stands, but this one may walk
+    if posture == "standing" and fit is None and not met:
+        fit = stands_level
+    if fit and others and len(met) <= 1:
+        return posture != "standing" or not support.moves
+    if (
+        posture == "standing"
+        and not support.moves
+        and (carries or (stands_level and (support.calm or support.ground)))
+    ):
+        return True
+    everybody = support.everybody.get(posture, 0)
+    if everybody and everybody == sum(support.anybody.values()):
+        votes = max(votes, everybody)
+        if (posture != "sitting" and posture != "standing") or support.moves:
+            return False
+    if votes < min(2, max(1, support.captions)):
+        return False
+    if posture in ("sitting", "kneeling", "squatting", "lying") and carries:
+        return False
+    if posture == "lying" and lean is not None and lean < 25:
+        return False  # or the photo was taken from above
+    return not (posture == "standing" and (support.moves or fits.get("sitting") or fits.get("lying")))
+
+
+def _shown_not(body: Body, support: Support) -> dict[str, bool | None]:
+    """The postures that the joints show a body not to be in, where none is known to be true."""
+    lean, legs = body.lean, _legs_of(body)
+    shown: dict[str, bool | None] = {}
+    folded = len(legs) == 2 and all(
+        both(judge(leg.thigh, 0.3, 0.31), judge(leg.knee, 100, 101)) for leg in legs
     )
-    if has_full_trunk and lean < 15 and values["bending over"] is None:
-        values["bending over"] = False
-    for posture, value in values.items():
-        yield make_fact("body", posture, value, numbers)
+    if folded and not support.votes("standing"):
+        shown["standing"] = False
+    if lean is not None and body.trunk_share > FULL:
+        if lean < 15 and not support.votes("bending over"):
+            shown["bending over"] = False
+        if lean < 20 and not support.votes("lying") and all((leg.drop or 0) > 0.6 for leg in legs) and legs:
+            shown["lying"] = False
+    return shown
 
 
 class _Leg:
@@ -128,16 +268,6 @@ def _for_both_legs(values: list[bool | None], legs: list[_Leg]) -> bool | None:
     if len(legs) == 2 or result is False:
         return result
     return result if (legs[0].thigh or 0) < 0.1 else None
-
-
-def _looks_striding(body: Body) -> bool:
-    """Whether the feet are far apart while the hips look narrow, as for a person who walks past the camera."""
-    hips, ankles = ([body[f"{side} {joint}"] for side in SIDES] for joint in ("hip", "ankle"))
-    size = body.size
-    if hips[0] is None or hips[1] is None or ankles[0] is None or ankles[1] is None or size is None:
-        return False
-    hip_width, foot_gap = (abs(float(left[0] - right[0])) / size for left, right in (hips, ankles))  # type: ignore[index]
-    return hip_width < 0.25 and foot_gap > 0.6
 
 
 def _other_foot_not_lower(body: Body, side: str) -> bool | None:

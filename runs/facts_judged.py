@@ -1,0 +1,96 @@
+"""The facts of people whose photos were looked at: how many are right.
+
+    python runs/facts_judged.py --data shared/data
+
+--data has coco_people and lspet. The judgements are in tests/facts/judged.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from posetalk.facts.posture import POSTURES
+from posetalk.facts.scene import Scene, scene_facts
+from posetalk.formats.annotated import AnnotatedImages
+from posetalk.formats.lsp import read_lsp
+
+JUDGED = Path(__file__).parents[1] / "tests" / "facts" / "judged.toml"
+VERDICTS = ("right", "wrong", "misleading", "unclear")
+
+
+def scenes_of(data: Path) -> Iterator[tuple[str, Scene]]:
+    """The scenes of the judged images, each with its set: `coco` or `lspet`."""
+    rows = tomllib.loads(JUDGED.read_text())["person"]
+    wanted = {(row["set"], row["image"]) for row in rows}
+    for split in ("train2017", "val2017"):
+        folder = data / "coco_people" / "annotations"
+        files = (folder / f"{kind}_{split}.json" for kind in ("person_keypoints", "captions", "instances"))
+        images = AnnotatedImages(*files)
+        for record in images:
+            if ("coco", record.image.id) in wanted:
+                yield (
+                    "coco",
+                    scene_facts(record.image, images.keypoint_names, record.things, record.captions),
+                )
+    people = read_lsp(data / "lspet" / "joints.mat", data / "lspet" / "images")
+    for image in people.images:
+        if ("lspet", image.id) in wanted:
+            yield "lspet", scene_facts(image, people.keypoint_names)
+
+
+def count_verdicts(data: Path) -> tuple[Counter[tuple[str, str]], Counter[bool]]:
+    """Of what is stated today: (set, verdict) -> how many, `not judged` for what is new; and obvious postures found."""
+    scenes = {(name, scene.image_id): scene for name, scene in scenes_of(data)}
+    counts: Counter[tuple[str, str]] = Counter()
+    found: Counter[bool] = Counter()
+    for row in tomllib.loads(JUDGED.read_text())["person"]:
+        scene = scenes[row["set"], row["image"]]
+        verdict_of = {key: verdict for verdict in VERDICTS for key in row.get(verdict, ())}
+        for key in _stated(scene, row):
+            counts[row["set"], verdict_of.get(key, "not judged")] += 1
+        if "obvious" in row:
+            facts = next(p.facts for p in scene.people if p.name == f"person {row['number']}")
+            said = [posture for posture in POSTURES if facts.value(f"body: {posture}")]
+            found[said == [row["obvious"]]] += 1
+    return counts, found
+
+
+def _stated(scene: Scene, row: dict[str, Any]) -> Iterator[str]:
+    name = f"person {row['number']}"
+    [person] = [person for person in scene.people if person.name == name]
+    for fact in person.facts:
+        skipped = fact.value is False and any(
+            words in fact.key for words in ("hand: at", "below the hip", "bent", "straight")
+        )
+        if fact.value is not None and fact.predicate != "hidden" and not skipped:
+            key = fact.key if fact.value else f"not {fact.key}"
+            if row.get("only", key) == key:
+                yield key
+    for fact in scene.facts.true if "only" not in row else ():
+        own, _, thing = fact.part.partition(", ")
+        if (
+            own == name
+            and "person" not in thing
+            and (fact.predicate != "carried" or "joints" not in fact.evidence)
+        ):
+            yield f"{thing}: {fact.predicate}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    counts, found = count_verdicts(parser.parse_args().data)
+    for name in ("coco", "lspet"):
+        print(name, {verdict: counts[name, verdict] for verdict in (*VERDICTS, "not judged")})
+    print(f"obvious postures stated: {found[True]} of {found.total()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""What was said of people in real photos, against judgements made by looking at them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from runs.facts_judged import count_verdicts
+
+
+@pytest.mark.realdata
+def test_facts_of_people_who_were_looked_at() -> None:
+    if "POSETALK_DATA" not in os.environ:
+        pytest.skip("POSETALK_DATA is not set")
+    counts, found = count_verdicts(Path(os.environ["POSETALK_DATA"]))
+    of = {
+        verdict: sum(n for (_, v), n in counts.items() if v == verdict)
+        for verdict in ("right", "wrong", "misleading", "not judged")
+    }
+    decided = of["right"] + of["wrong"] + of["misleading"]
+    assert decided > 700 and of["not judged"] < 0.05 * decided
+    assert of["right"] + of["misleading"] >= 0.97 * decided and of["right"] >= 0.93 * decided
+    assert found[True] >= 0.6 * found.total()
