@@ -16,6 +16,7 @@ from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.resources import resource_toml
 from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
+from posetalk.types import Box
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.speaker import article, subjects
 
@@ -45,12 +46,13 @@ class _Subject:
     """Whom a question is about.
 
     id: `p1`, or `p1-p2` for a pair. words: values of {S}, {T} and {thing}. find_fact: key -> whose fact it is, and the
-    fact.
+    fact. marks: the people and objects, with their boxes in px of the full image.
     """
 
     id: str
     words: dict[str, str]
     find_fact: Callable[[str], tuple[str, Fact | None]]
+    marks: tuple[tuple[str, Box], ...] = ()
 
 
 def _load_templates() -> dict[str, list[_Template]]:
@@ -164,6 +166,8 @@ def _question(
         choices,
         answer,
         tuple(evidence.values()),
+        subject.marks,
+        (image.width, image.height) if image.width and image.height else None,
     )
 
 
@@ -219,13 +223,15 @@ def _subjects(scene: Scene) -> dict[str, list[_Subject]]:
     things = sorted({thing.name for thing in scene.things} - {*NOT_ASKED})
     return {
         "person": [
-            _Subject(ids[figure.name], {"S": names[figure.name]}, of_person(figure)) for figure in people
+            _Subject(ids[figure.name], {"S": names[figure.name]}, of_person(figure), _marks(figure))
+            for figure in people
         ],
         "pair": [
             _Subject(
                 f"{ids[first.name]}-{ids[second.name]}",
                 {"S": names[first.name], "T": names[second.name]},
                 of_pair(first, second),
+                _marks(first, second),
             )
             for first, second in combinations(people, 2)
         ],
@@ -234,12 +240,17 @@ def _subjects(scene: Scene) -> dict[str, list[_Subject]]:
                 f"{ids[figure.name]}-{thing.replace(' ', '-')}",
                 {"S": names[figure.name], "thing": article(thing)},
                 of_object(figure.name, thing),
+                (*_marks(figure), *((t.name, t.box) for t in scene.things if t.name == thing)),
             )
             for figure in people
             for thing in things
         ],
         "picture": [_Subject(_ALL, {}, lambda key: ("picture", people_counts.get(key) or facts.get(key)))],
     }
+
+
+def _marks(*people: ScenePerson) -> tuple[tuple[str, Box], ...]:
+    return tuple((figure.name, figure.box) for figure in people)
 
 
 def _fill(text: str, words: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.errors import PosetalkError
+from posetalk.types import Box
 
 Kind = Literal["posture", "facing", "arms", "legs", "hands", "head", "people", "objects"]
 KINDS: tuple[Kind, ...] = ("posture", "facing", "arms", "legs", "hands", "head", "people", "objects")
@@ -52,6 +53,8 @@ class Question:
         choices: Four choices, or none where the answer is yes or no.
         answer: `yes`, `no`, or a letter from `A` to `D`.
         evidence: The facts that make the answer right and the other choices wrong.
+        marks: Whom and what it is about: `person 1` or an object's name, and its box in px of the full image.
+        size: Width and height of the full image in px, by its labels; None where they do not say it.
     """
 
     id: str
@@ -63,6 +66,8 @@ class Question:
     choices: tuple[str, ...]
     answer: str
     evidence: tuple[Evidence, ...]
+    marks: tuple[tuple[str, Box], ...] = ()
+    size: tuple[int, int] | None = None
 
     @property
     def chance(self) -> float:
@@ -95,6 +100,8 @@ class Question:
             "choices": list(self.choices),
             "answer": self.answer,
             "evidence": [evidence.row() for evidence in self.evidence],
+            "marks": [{"who": who, "box": list(box.xywh)} for who, box in self.marks],
+            "size": list(self.size) if self.size else None,
         }
 
     @classmethod
@@ -123,8 +130,20 @@ class Question:
         )
         kind = cast(Kind, row["category"])
         form, text, image = str(row["form"]), str(row["question"]), str(row["image"])
+        marks = tuple((str(mark["who"]), Box(*map(float, mark["box"]))) for mark in row.get("marks", ()))
+        width, height = row.get("size") or (0, 0)
         return cls(
-            str(row["question_id"]), int(row["image_id"]), image, kind, form, text, choices, answer, evidence
+            str(row["question_id"]),
+            int(row["image_id"]),
+            image,
+            kind,
+            form,
+            text,
+            choices,
+            answer,
+            evidence,
+            marks,
+            (int(width), int(height)) if width and height else None,
         )
 
 
