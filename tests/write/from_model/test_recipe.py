@@ -249,4 +249,4 @@ def test_prompts_come_with_the_package() -> None:
     from importlib.resources import files
 
     found = {file.name for file in files("posetalk.write.from_model").joinpath("prompts").iterdir()}
-    assert found == {f"{recipe}_{kind}.md" for recipe, kind in EVERY}
+    assert found == {f"{recipe}_{kind}.md" for recipe, kind in EVERY} | {"seeing.md", "verify.md"}

@@ -82,7 +82,7 @@ def paper(image: PoseImage, scene: Scene, names: Sequence[str], things: Iterable
     return "\n".join(lines)
 
 
-def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
+def grounded(image: PoseImage, scene: Scene, captions: Sequence[str], joints: bool = True) -> str:
     """Describe an image by captions, joints by name, and facts: those that are true, surely false, and not known.
 
     Of more than PEOPLE people the largest are described and the others counted. A person's name in quotation marks is
@@ -92,6 +92,7 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
         image: The labelled image.
         scene: The scene of the image.
         captions: The image's captions.
+        joints: Give the joints of each person, and say which are not labelled.
 
     Returns:
         Lines of text, with coordinates as in the module's description.
@@ -104,7 +105,7 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
     shown = sorted(range(len(person_subjects)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     lines.append(f"people: {_count(image, scene, len(shown))}")
     for i in sorted(shown):
-        lines += _person(frame, conservatively_true(scene.people[i], captions), person_subjects[i])
+        lines += _person(frame, conservatively_true(scene.people[i], captions), person_subjects[i], joints)
     described = replace(scene, people=tuple(scene.people[i] for i in sorted(shown)))
     described_subjects = [person_subjects[i] for i in sorted(shown)]
     lines += [f"so: {sentence}" for sentence in relation_sentences(described, described_subjects)]
@@ -114,22 +115,21 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _person(frame: Frame, person: ScenePerson, subject: Subject) -> list[str]:
+def _person(frame: Frame, person: ScenePerson, subject: Subject, joints: bool) -> list[str]:
     body = person.body
     points = {name: frame.point(xy) for name, xy in body.points.items()}
-    joints = [
+    placed = [
         f"{name} ({point}{', hidden' if name in body.hidden else ''})"
         for name, point in points.items()
         if point is not None
     ]
     missing = sorted(body.missing | {name for name, point in points.items() if point is None})
     true, false, unknown = _sorted_facts(person.facts)
-    lines = [
-        f'{person.name}, called "{subject.name}": box {frame.box(person.box)}',
-        f"  joints: {', '.join(joints) or 'none'}",
-    ]
+    lines = [f'{person.name}, called "{subject.name}": box {frame.box(person.box)}']
+    if joints:
+        lines.append(f"  joints: {', '.join(placed) or 'none'}")
     for title, entries in (
-        ("not labelled", missing),
+        ("not labelled", missing if joints else []),
         ("so", true),
         ("not so", false),
         ("not known", unknown),
