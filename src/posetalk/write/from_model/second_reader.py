@@ -36,6 +36,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 _JSON = re.compile(r'"supported"\s*:\s*"?(yes|no|true|false)\b', re.IGNORECASE)
+_SAYS = re.compile(r"\bsentence (?:is|was) (?P<no>not |un)?supported\b", re.IGNORECASE)
 _BARE = re.compile(r"\W{0,20}(yes|no|supported|not supported|unsupported)\b", re.IGNORECASE)
 _SHORT = 2  # words up to which a sentence ("No.") is read together with the next one
 LabelsOf = Callable[[int], tuple[AnnotatedImage, Scene]]
@@ -112,7 +113,7 @@ class SecondReader:
         struck, reasons = list[Sentence](), list[str]()
         unread = 0
         for (sentence, _), (_, said) in zip(asked, answers, strict=True):
-            verdict, why = _verdict_of(said)
+            verdict, why = verdict_of(said)
             self.counts[verdict] += 1
             if verdict == "not read":
                 unread += 1
@@ -175,7 +176,7 @@ def verify_request(name: str, job: ChatRequest, context: str, question: str, sen
 
 
 def accept_verdict(request: ChatRequest, reply: str) -> Turns:
-    """Read a reply of the reader: JSON anywhere in it, else a yes or no at its beginning.
+    """Read a reply of the reader: JSON anywhere in it, else a yes or no at its beginning, else "the sentence is".
 
     Returns:
         One pair: `yes` or `no`, and why.
@@ -187,6 +188,8 @@ def accept_verdict(request: ChatRequest, reply: str) -> Turns:
     said = {word.lower() in ("yes", "true") for word in _JSON.findall(text)}
     if not said and (bare := _BARE.match(text)):
         said = {bare[1].lower() in ("yes", "supported")}
+    if not said:
+        said = {match["no"] is None for match in _SAYS.finditer(text)}
     if len(said) != 1:
         raise Rejected(
             (Fault("unreadable", "it is not the JSON that was asked for, with supported: yes or no"),)
@@ -202,7 +205,8 @@ def _why(text: str) -> str:
         return ""
 
 
-def _verdict_of(outcome: Outcome) -> tuple[Verdict, str]:
+def verdict_of(outcome: Outcome) -> tuple[Verdict, str]:
+    """What the reader said of a sentence, and why; a refusal counts as a reply that cannot be read."""
     if outcome.turns:
         ((word, why),) = outcome.turns
         return ("supported" if word == "yes" else "not supported"), why
