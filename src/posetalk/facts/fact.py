@@ -18,12 +18,20 @@ class Fact:
     value:     True, False, or None where the keypoints do not tell.
     numbers:   (name, value) pairs of the measurements that decided: degrees in the image for `angle` and `lean`,
                trunk lengths for all others.
+    evidence:  What the fact rests on, one entry a kind: `joints` (the numbers say which), `captions 3 of 5`,
+               `object horse at 12,40 200x180` (left, top, width x height, px), `people` (what is known of the others).
     """
 
     part: str
     predicate: str
     value: bool | None
     numbers: tuple[tuple[str, float], ...] = ()
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of its evidence: of `joints`, `captions`, `object`, `people`."""
+        return frozenset(entry.split()[0] for entry in self.evidence)
 
     @property
     def key(self) -> str:
@@ -31,8 +39,14 @@ class Fact:
         return f"{self.part}: {self.predicate}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The fact as JSON-ready data: of (part), says (predicate), holds (value) and numbers."""
-        return {"of": self.part, "says": self.predicate, "holds": self.value, "numbers": dict(self.numbers)}
+        """The fact as JSON-ready data: of (part), says (predicate), holds (value), numbers and evidence."""
+        return {
+            "of": self.part,
+            "says": self.predicate,
+            "holds": self.value,
+            "numbers": dict(self.numbers),
+            "evidence": list(self.evidence),
+        }
 
 
 class Facts:
@@ -76,4 +90,7 @@ def make_fact(
 ) -> Fact:
     """A fact with its numbers rounded; extra numbers that are None are left out."""
     known = (numbers or {}) | {name: number for name, number in extra.items() if number is not None}
-    return Fact(part, predicate, value, tuple((name, round(number, 3)) for name, number in known.items()))
+    evidence = () if value is None or not known else ("joints",)
+    return Fact(
+        part, predicate, value, tuple((name, round(number, 3)) for name, number in known.items()), evidence
+    )

@@ -18,7 +18,7 @@ from posetalk.facts.body import OTHER as OTHER
 from posetalk.facts.body import SIDES, Body, Numbers, both, judge
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.limbs import limb_facts
-from posetalk.facts.posture import posture_facts
+from posetalk.facts.posture import UNSUPPORTED, Support, posture_facts
 
 # Apparent width of shoulders and hips as a share of their true width: the body is turned from the camera by at most
 # 41 degrees, and by at most 56 degrees.
@@ -73,10 +73,15 @@ def pose_facts(keypoints: npt.ArrayLike, names: Sequence[str], visible: npt.Arra
     return body_facts(Body.from_keypoints(points, flags, names))
 
 
-def body_facts(body: Body) -> Facts:
-    """All facts of one person; see `pose_facts`."""
-    parts = (posture_facts, _trunk, _facing, _head, limb_facts, _visibility)
-    return Facts(fact for part in parts for fact in part(body))
+def body_facts(body: Body, support: Support = UNSUPPORTED) -> Facts:
+    """All facts of one person; see `pose_facts`.
+
+    Args:
+        body: The joints.
+        support: What captions and objects say of the posture.
+    """
+    parts = (_trunk, _facing, _head, limb_facts, _visibility)
+    return Facts([*posture_facts(body, support), *(fact for part in parts for fact in part(body))])
 
 
 def _trunk(body: Body) -> Iterator[Fact]:

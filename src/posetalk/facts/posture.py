@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from posetalk.facts.body import OTHER, SIDES, Body, Numbers, both, either, judge, negated
 from posetalk.facts.fact import Fact, make_fact
 
+FULL = 0.75  # apparent share of its length from which a part of the body counts as not foreshortened
 POSTURES = ("standing", "sitting", "squatting", "kneeling", "lying", "bending over")
 # The postures that each one rules out. The others stay unknown: people call a deep crouch standing, squatting or
 # kneeling, and a body bent towards the camera or seen from above may look like another posture.
@@ -23,19 +25,77 @@ EXCLUDED = {
 }
 
 
-def posture_facts(body: Body) -> Iterator[Fact]:
-    """The facts of all postures; all unknown without trunk or thighs."""
-    legs = [leg for side in SIDES if (leg := _Leg(side, body)).thigh is not None]
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What is known of how a person is supported, beside the joints.
+
+    captions: How many captions the image has.
+    said:     Posture -> how many of them say it of this person.
+    objects:  Posture -> the object that would carry the person in it, as evidence (`object chair at 3,40 60x80`).
+    moves:    Whether captions say that the person walks, runs, jumps or rides, which is no standing.
+    """
+
+    captions: int = 0
+    said: Mapping[str, int] = field(default_factory=dict)
+    objects: Mapping[str, str] = field(default_factory=dict)
+    moves: bool = False
+
+    def votes(self, posture: str) -> int:
+        return self.said.get(posture, 0)
+
+    def evidence(self, posture: str) -> tuple[str, ...]:
+        said = (f"captions {self.votes(posture)} of {self.captions}",) if self.votes(posture) else ()
+        return (*said, self.objects[posture]) if posture in self.objects else said
+
+
+UNSUPPORTED = Support()
+
+
+def posture_facts(body: Body, support: Support = UNSUPPORTED) -> Iterator[Fact]:
+    """The facts of all postures.
+
+    A projection alone does not tell a leap from a kneel. A posture is true where two captions say it and the joints do
+    not show another one; or where the joints fit it and a caption or an object under the body supports it. Standing is
+    also true on straight legs with both feet level below the hips: feet that carry.
+    """
+    fits = _fitting(body)
     lean = body.lean
+    carries = _feet_carry(body)
     numbers: Numbers = {} if lean is None else {"lean": lean}
-    if lean is None or not legs:
-        for posture in POSTURES:
-            yield make_fact("body", posture, None, numbers)
-        return
-    for leg in legs:
+    for leg in _legs_of(body):
         numbers |= {f"{leg.side} {name}": value for name, value in leg.numbers().items()}
+    values: dict[str, bool | None] = dict.fromkeys(POSTURES)
+    evidence: dict[str, tuple[str, ...]] = {}
+    true = [posture for posture in POSTURES if _is_supported(posture, fits, carries, lean, support)]
+    if len(true) == 1:
+        posture = true[0]
+        from_joints = ("joints",) if fits.get(posture) else ()
+        evidence[posture] = (*from_joints, *support.evidence(posture))
+        values |= {posture: True} | dict.fromkeys(EXCLUDED[posture], False)
+        evidence |= dict.fromkeys(EXCLUDED[posture], evidence[posture])
+    elif not true:
+        values |= _shown_not(body, support)
+    for posture, value in values.items():
+        fact = make_fact("body", posture, value, numbers)
+        yield replace(fact, evidence=evidence[posture]) if posture in evidence else fact
+
+
+def looks_standing(body: Body) -> bool | None:
+    """Whether the trunk is upright above legs that are straight and reach down: also of a jump, or of a rider."""
+    return _fitting(body).get("standing")
+
+
+def _legs_of(body: Body) -> list[_Leg]:
+    return [leg for side in SIDES if (leg := _Leg(side, body)).thigh is not None]
+
+
+def _fitting(body: Body) -> dict[str, bool | None]:
+    """Which postures the projection fits; empty without trunk or thighs."""
+    legs, lean = _legs_of(body), body.lean
+    if lean is None or not legs:
+        return {}
     is_level = _is_level(body)
-    conditions = {
+    return {
         "standing": both(judge(lean, 35, 55), _for_both_legs([leg.stands for leg in legs], legs)),
         "sitting": both(judge(lean, 20, 60), _for_both_legs([leg.sits for leg in legs], legs)),
         "squatting": both(judge(lean, 60, 75), len(legs) == 2, *(leg.squats for leg in legs)),
@@ -51,25 +111,68 @@ def posture_facts(body: Body) -> Iterator[Fact]:
             either(*(leg.stands for leg in legs)),
         ),
     }
-    met = [posture for posture, value in conditions.items() if value]
-    # if two postures fit, the geometry does not tell which it is
-    values: dict[str, bool | None] = dict.fromkeys(POSTURES)
-    if len(met) == 1:
-        values |= {met[0]: True} | dict.fromkeys(EXCLUDED[met[0]], False)
-        if _looks_striding(body):  # walking is not standing
-            values["standing"] = None if values["standing"] else values["standing"]
-    elif not met:
-        folded = len(legs) == 2 and all(
-            both(judge(leg.thigh, 0.3, 0.31), judge(leg.knee, 100, 101)) for leg in legs
-        )
-        values["standing"] = False if folded else None
-    has_full_trunk = (
-        body.trunk is not None and body.size is not None and np.linalg.norm(body.trunk) > 0.75 * body.size
+
+
+def _is_supported(
+    posture: str, fits: dict[str, bool | None], carries: bool, lean: float | None, support: Support
+) -> bool:
+    """Whether a posture is true: fitting joints with other evidence, or enough captions that nothing opposes."""
+    votes = support.votes(posture)
+    rivals = max((support.votes(other) for other in EXCLUDED[posture]), default=0)
+    if rivals and votes < 2 * rivals:
+        return False
+    fit = fits.get(posture)
+    met = [other for other in POSTURES if fits.get(other)]
+    if fit and (votes or posture in support.objects) and len(met) == 1:
+        return posture != "standing" or not support.moves
+    if posture == "standing" and carries and not support.moves:
+        return True
+    if votes < min(2, max(1, support.captions)):
+        return False
+    if posture in ("sitting", "kneeling", "squatting", "lying") and carries:
+        return False
+    if posture == "lying" and lean is not None and lean < 25:
+        return False  # or the photo was taken from above
+    return not (posture == "standing" and (support.moves or fits.get("sitting") or fits.get("lying")))
+
+
+def _feet_carry(body: Body) -> bool:
+    """Whether both legs are straight, in the image plane and below an upright trunk, the feet level around the hips."""
+    hips, lean, size = body.middle("hip"), body.lean, body.size
+    ankles = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
+    if hips is None or lean is None or size is None or len(ankles) < 2:
+        return False
+    straight = [judge(body.angle(f"{s} hip", f"{s} knee", f"{s} ankle"), 160, 159) for s in SIDES]
+    full = [
+        length is not None and length >= FULL
+        for s in SIDES
+        for length in (body.length(f"{s} hip", f"{s} knee"), body.length(f"{s} knee", f"{s} ankle"))
+    ]
+    level = abs(float(ankles[0][1] - ankles[1][1])) < 0.12 * size
+    left, right = sorted(float(a[0]) for a in ankles)
+    above = left - 0.2 * size < hips[0] < right + 0.2 * size
+    below = all(float(a[1] - hips[1]) > 1.2 * size for a in ankles)
+    return bool(
+        all(straight) and all(full) and level and above and below and lean < 20 and not _looks_striding(body)
     )
-    if has_full_trunk and lean < 15 and values["bending over"] is None:
-        values["bending over"] = False
-    for posture, value in values.items():
-        yield make_fact("body", posture, value, numbers)
+
+
+def _shown_not(body: Body, support: Support) -> dict[str, bool | None]:
+    """The postures that the joints show a body not to be in, where none is known to be true."""
+    lean, legs = body.lean, _legs_of(body)
+    shown: dict[str, bool | None] = {}
+    folded = len(legs) == 2 and all(
+        both(judge(leg.thigh, 0.3, 0.31), judge(leg.knee, 100, 101)) for leg in legs
+    )
+    if folded and not support.votes("standing"):
+        shown["standing"] = False
+    trunk, size = body.trunk, body.size
+    if trunk is not None and size is not None and lean is not None and np.linalg.norm(trunk) > FULL * size:
+        if lean < 15 and not support.votes("bending over"):
+            shown["bending over"] = False
+        if lean < 20 and not support.votes("lying") and all((leg.drop or 0) > 0.6 for leg in legs) and legs:
+            shown["lying"] = False
+    return shown
 
 
 class _Leg:

@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 
-from posetalk.facts.body import SIDES, Body, both, either, judge, negated
+from posetalk.facts.actions import MOVES, Said, said_of_people, with_captions
+from posetalk.facts.body import SIDES, Body, both, judge
+from posetalk.facts.caption import Mention
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.person import body_facts
+from posetalk.facts.posture import Support
+from posetalk.facts.things import merged, sat_on, supports, use_facts
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 
-# Objects to ride, to sit on, and to hold; COCO's category names.
-MOUNTS = ("horse", "motorcycle", "bicycle", "elephant", "cow")
-SEATS = ("chair", "couch", "bench", "bed", "toilet")
-CARRIED = (
-    "umbrella", "handbag", "suitcase", "frisbee", "skis", "snowboard", "sports ball",
-    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork",
-    "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "hot dog", "pizza", "donut", "cake", "laptop",
-    "remote", "cell phone", "book", "teddy bear", "hair drier", "toothbrush", "scissors", "tie", "dog", "cat",
-)  # fmt: skip
-WORN = frozenset({"tie", "baseball glove"})
-LONG = (
-    "umbrella",
-    "skis",
-    "snowboard",
-    "skateboard",
-    "surfboard",
-    "tennis racket",
-    "baseball bat",
-    "suitcase",
-    "dog",
-)
-_OF_FEET = ("body: standing", "body: sitting")
 TOUCH_DISTANCE = 0.2  # trunk lengths
 # With more people than MANY each is compared with the NEAREST only; all pairs would be thousands.
 MANY, NEAREST = 50, 8
 # Distance of two box centres in mean box widths: from which one is certainly on the left, and below which not.
 LEFT_OF = 0.3, 0.15
-# Length in trunk lengths up to which an object certainly, and at most, fits in a hand.
-IN_HAND, IN_HAND_LONG = (1.2, 1.8), (4.5, 6.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +33,15 @@ class ScenePerson:
     name:  `person 1`, counted from the left of the image.
     box:   px of the full image.
     body:  the person's joints.
-    facts: the facts of this person alone.
+    facts: the facts of this person alone; what captions say that the person does is `action: running`.
+    mentions: the captions' words for this person, of each caption that certainly means this person.
     """
 
     name: str
     box: Box
     body: Body
     facts: Facts
+    mentions: tuple[Mention, ...] = ()
 
     @cached_property
     def joints(self) -> Floats:
@@ -85,14 +67,28 @@ class Scene:
     things: tuple[Thing, ...]
     facts: Facts
 
+    @property
+    def main(self) -> str | None:
+        """The name of the person whom most captions mean, or else the largest; None without people."""
+        if not self.people:
+            return None
+        return max(self.people, key=lambda person: (len(person.mentions), person.box.area)).name
 
-def scene_facts(image: PoseImage, keypoint_names: tuple[str, ...], things: Sequence[Thing] = ()) -> Scene:
+
+def scene_facts(
+    image: PoseImage,
+    keypoint_names: tuple[str, ...],
+    things: Sequence[Thing] = (),
+    captions: Sequence[str] = (),
+) -> Scene:
     """The facts of an image: of each person, between people, and with objects.
 
     Args:
         image: The image and its labelled people. The file itself is not opened.
         keypoint_names: The names of the people's keypoints, as in `PoseSet.keypoint_names`.
         things: The objects of the image, as `read_objects` gives them.
+        captions: What people wrote about the image. They are evidence of postures, actions and objects where they
+            certainly mean a labelled person.
 
     Returns:
         The scene. People are named `person 1`, `person 2` from left to right by the centres of their boxes, so that
@@ -100,40 +96,46 @@ def scene_facts(image: PoseImage, keypoint_names: tuple[str, ...], things: Seque
     """
     people = [p for p in image.people if not p.is_crowd]
     labelled = sorted((p for p in people if p.labelled.any()), key=lambda p: (p.box.center, p.id))
-    scene_people = []
-    for number, person in enumerate(labelled, 1):
-        body = Body.from_keypoints(person.keypoints, person.visible, keypoint_names)
-        person_facts = body_facts(body)
-        if any(thing.name in MOUNTS and _hips_above(body, thing.box) for thing in things):
-            # a rider's legs hang down like those of a person who stands
-            person_facts = Facts([replace(f, value=None) if f.key in _OF_FEET else f for f in person_facts])
-        scene_people.append(ScenePerson(f"person {number}", person.box, body, person_facts))
+    bodies = {
+        f"person {number}": (p.box, Body.from_keypoints(p.keypoints, p.visible, keypoint_names))
+        for number, p in enumerate(labelled, 1)
+    }
+    others = len(people) - len(bodies)
+    uses = use_facts(bodies, things)
+    using: dict[str, set[str]] = {}
+    for fact in uses:
+        if fact.value and fact.predicate in ("carried", "ridden"):
+            name, _, thing = fact.part.partition(", ")
+            using.setdefault(thing, set()).add(name)
+    boxes = {name: box for name, (box, _) in bodies.items()}
+    said = said_of_people(captions, boxes, others, {thing: frozenset(who) for thing, who in using.items()})
+    scene_people = tuple(
+        _person(
+            name, box, body, said[name], things, {f.part for f in uses if f.value and f.predicate == "ridden"}
+        )
+        for name, (box, body) in bodies.items()
+    )
     facts = [
         make_fact("picture", "one person", len(people) == 1),
         make_fact("picture", "several people", len(people) > 1),
     ]
     for first, second in _pairs(scene_people):
         facts += _pair_facts(first, second)
-    sorted_things = sorted(things, key=lambda t: (t.name, t.box.xywh))
-    largest_overlap = [
-        max((_overlap_area(scene_person.box, thing.box) for scene_person in scene_people), default=0.0)
-        for thing in sorted_things
-    ]
-    for scene_person in scene_people:
-        for thing, share in zip(sorted_things, largest_overlap, strict=True):
-            # an object that overlaps another person's box more may belong to that person
-            facts += _thing_facts(
-                scene_person, thing, True if _overlap_area(scene_person.box, thing.box) >= share else None
-            )
-    facts = _one_thing_per_hand(facts)
-    merged: dict[str, Fact] = {}
-    for fact in facts:
-        earlier = merged.get(fact.key)
-        if earlier is None or (earlier.value is not True and either(earlier.value, fact.value) == fact.value):
-            merged[fact.key] = fact
-    return Scene(
-        image.id, tuple(scene_people), len(people) - len(scene_people), tuple(things), Facts(merged.values())
-    )
+    facts += uses
+    for person in scene_people:
+        facts += sat_on(person.name, person.body, person.facts.value("body: sitting"), things)
+    joined = with_captions(merged(facts), said)
+    return Scene(image.id, scene_people, others, tuple(things), Facts(joined.values()))
+
+
+def _person(
+    name: str, box: Box, body: Body, said: Said, things: Sequence[Thing], ridden: Collection[str]
+) -> ScenePerson:
+    rides = any(part.startswith(f"{name}, ") for part in ridden)
+    moves = rides or any(said.actions.get(action) for action in MOVES)
+    support = Support(said.captions, said.postures, supports(body, things), moves)
+    facts = Facts([*body_facts(body, support), *said.facts()])
+    return ScenePerson(name, box, body, facts, tuple(said.mentions))
 
 
 def people_in_order(scene: Scene) -> frozenset[str]:
@@ -217,83 +219,3 @@ def _hand_distance(a: ScenePerson, b: ScenePerson) -> float | None:
             if wrist is not None and smaller_size is not None and other.body.points:
                 distances.append(float(np.linalg.norm(other.joints - wrist, axis=1).min()) / smaller_size)
     return min(distances) if distances else None
-
-
-def _thing_facts(person: ScenePerson, thing: Thing, is_closest: bool | None) -> list[Fact]:
-    body, part = person.body, f"{person.name}, {thing.name}"
-    facts = []
-    if thing.name in CARRIED:
-        at_hands = []
-        longest = None if body.size is None else max(thing.box.w, thing.box.h) / body.size
-        fits = judge(longest, *(IN_HAND_LONG if thing.name in LONG else IN_HAND))
-        for side in SIDES:
-            distance = _distance_to_box(body, f"{side} wrist", thing.box)
-            # a hand is a quarter of a trunk beyond the wrist
-            value = both(judge(distance, 0.25, 0.6), fits, is_closest)
-            at_hands.append(value)
-            facts.append(make_fact(part, f"at the {side} hand", value, near=distance))
-        facts.append(make_fact(part, "carried", either(*at_hands)))
-    hips, size = body.middle("hip"), body.size
-    if hips is None or size is None:
-        return facts
-    left, top, right, bottom = thing.box.xyxy
-    if thing.name in SEATS:
-        beside_seat = left - 0.2 * size < hips[0] < right + 0.2 * size
-        over_seat = bool(beside_seat and top - 0.3 * size < hips[1] < bottom + 0.1 * size)
-        facts.append(make_fact(part, "sat on", both(person.facts.value("body: sitting"), over_seat)))
-    if thing.name in MOUNTS:
-        feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
-        below = None if not feet else negated(judge((max(p[1] for p in feet) - bottom) / size, 0.3, 0.1))
-        # with straight legs the person may be on the animal or stand beside it
-        bent = None if body_facts(body).value("body: standing") else True
-        ridden = both(_hips_above(body, thing.box), below, bent, is_closest)
-        facts.append(make_fact(part, "ridden", ridden))
-    return facts
-
-
-def _one_thing_per_hand(facts: Sequence[Fact]) -> list[Fact]:
-    """Facts in which a hand at several kinds of objects holds each of them with the value None."""
-    things_at_hand: dict[tuple[str, str], set[str]] = {}
-    for fact in facts:
-        if fact.value and fact.predicate.startswith("at the "):
-            person, _, thing = fact.part.partition(", ")
-            things_at_hand.setdefault((person, fact.predicate), set()).add(thing)
-    ambiguous = {
-        (person, thing)
-        for (person, _), things in things_at_hand.items()
-        if len(things - WORN) > 1
-        for thing in things - WORN
-    }
-    return [
-        replace(fact, value=None)
-        if fact.value
-        and (fact.predicate == "carried" or fact.predicate.startswith("at the "))
-        and tuple(fact.part.split(", ")) in ambiguous
-        else fact
-        for fact in facts
-    ]
-
-
-def _hips_above(body: Body, box: Box) -> bool | None:
-    """Whether the hips are above the upper half of a box."""
-    hips, size = body.middle("hip"), body.size
-    if hips is None or size is None:
-        return None
-    left, _, right, _ = box.xyxy
-    over = bool(left - 0.2 * size < hips[0] < right + 0.2 * size)
-    return both(over, judge(float(box.center[1] - hips[1]) / size, -0.1, -0.5))
-
-
-def _distance_to_box(body: Body, joint: str, box: Box) -> float | None:
-    """The distance of a joint to a box, in trunk lengths; 0 inside."""
-    point, size = body[joint], body.size
-    if point is None or size is None:
-        return None
-    left, top, right, bottom = box.xyxy
-    dx, dy = max(left - point[0], 0, point[0] - right), max(top - point[1], 0, point[1] - bottom)
-    return float(np.hypot(dx, dy)) / size
-
-
-def _overlap_area(a: Box, b: Box) -> float:
-    (ax, ay, bx, by), (cx, cy, dx, dy) = a.xyxy, b.xyxy
-    return max(0.0, min(bx, dx) - max(ax, cx)) * max(0.0, min(by, dy) - max(ay, cy))

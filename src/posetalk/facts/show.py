@@ -28,7 +28,10 @@ IMAGE_SIDE = 720  # px, of the longer side of the drawn image
 
 
 def iter_scenes(
-    data: PoseSet, things: Mapping[int, Sequence[Thing]], image_ids: Collection[int] = ()
+    data: PoseSet,
+    things: Mapping[int, Sequence[Thing]],
+    image_ids: Collection[int] = (),
+    captions: Mapping[int, Sequence[str]] | None = None,
 ) -> Iterable[tuple[PoseImage, Scene]]:
     """The images with people and their scenes.
 
@@ -36,12 +39,17 @@ def iter_scenes(
         data: The labelled people.
         things: Objects by image id.
         image_ids: Only these images, if any are given.
+        captions: Captions by image id, if there are any.
 
     Raises:
         PosetalkError: An id that the data set does not have.
     """
+    written = captions or {}
     for image in _selected_images(data, image_ids):
-        yield image, scene_facts(image, data.keypoint_names, things.get(image.id, ()))
+        yield (
+            image,
+            scene_facts(image, data.keypoint_names, things.get(image.id, ()), written.get(image.id, ())),
+        )
 
 
 def drawable_images(data: PoseSet, image_ids: Collection[int] = ()) -> PoseSet:
@@ -145,7 +153,8 @@ def draw_scenes(scenes: Iterable[tuple[PoseImage, Scene]], skeleton: Skeleton, f
 
 def _true_facts_in_words(facts: Facts) -> str:
     words = [
-        fact.predicate if fact.part == "body" else f"{fact.part} {fact.predicate}" for fact in facts.true
+        fact.predicate if fact.part in ("body", "action") else f"{fact.part} {fact.predicate}"
+        for fact in facts.true
     ]
     return ", ".join(words or ["nothing known"])
 

@@ -1,0 +1,217 @@
+"""What captions say that people do: whom they mean, how many say it, and the facts that follow."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from posetalk.facts.caption import Doing, Mention, Reading, read_caption
+from posetalk.facts.fact import Fact
+from posetalk.resources import resource_toml
+from posetalk.types import Box
+
+_FILE = resource_toml("facts/captions.toml")
+_MASS = frozenset(_FILE["mass"].split())
+_PREPOSITIONS = frozenset(_FILE["prepositions"].split())
+_ON = frozenset(["on", "onto", "in", "at"])
+# Area of the largest person's box, in the next one's, from which captions of one person mean the largest.
+MAIN_AREA = 3.0
+ENOUGH = 2  # captions that say the same
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """A row of captions.toml: its predicate, and for each way to say it the verb and the word that must follow."""
+
+    does: str
+    says: tuple[tuple[str, str, str], ...]
+    relation: str
+    posture: bool
+
+
+def _says(text: str) -> tuple[str, str, str]:
+    """Verb, preposition and thing of `sit on *`, `ride wave`, `stand`; each may be empty."""
+    verb, _, rest = text.partition(" ")
+    first, _, more = rest.partition(" ")
+    return (verb, first, more) if more and (first in _PREPOSITIONS) else (verb, "", rest)
+
+
+_ACTIONS: dict[str, list[tuple[_Action, str, str]]] = defaultdict(list)
+for _row in _FILE["action"]:
+    _made = _Action(
+        _row["does"], tuple(map(_says, _row["say"])), _row.get("relation", ""), _row.get("posture", False)
+    )
+    for _verb, _first, _thing in _made.says:
+        _ACTIONS[_verb].append((_made, _first, _thing))
+POSTURE_WORDS = frozenset(row["does"] for row in _FILE["action"] if row.get("posture"))
+
+
+MOVES = frozenset(_FILE["moves"])
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the captions of an image say of one person.
+
+    captions: How many captions the image has.
+    actions:  Predicate -> how many captions say it: `running`, `holding a surfboard`.
+    postures: Posture -> how many captions say it.
+    things:   (thing, relation) -> how many captions say it: `("horse", "ridden")`.
+    mentions: The words for the person, one for each caption that means this person.
+    """
+
+    captions: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    postures: Counter[str] = field(default_factory=Counter)
+    things: Counter[tuple[str, str]] = field(default_factory=Counter)
+    mentions: list[Mention] = field(default_factory=list)
+
+    def enough(self, count: int) -> bool:
+        """Whether so many captions are believed without other evidence."""
+        return count >= min(ENOUGH, max(1, self.captions))
+
+    def evidence(self, count: int) -> tuple[str, ...]:
+        """`captions 3 of 5`."""
+        return (f"captions {count} of {self.captions}",) if count else ()
+
+    def facts(self) -> Iterator[Fact]:
+        """The facts of actions that enough captions say."""
+        for predicate, count in sorted(self.actions.items(), key=lambda pair: (-pair[1], pair[0])):
+            if self.enough(count):
+                yield Fact("action", predicate, True, (), self.evidence(count))
+
+
+def said_of_people(
+    captions: Sequence[str],
+    boxes: Mapping[str, Box],
+    others: int,
+    using: Mapping[str, frozenset[str]],
+) -> dict[str, Said]:
+    """What captions say of each person.
+
+    Args:
+        captions: The captions of the image.
+        boxes: The labelled people's boxes by name, from left to right, px.
+        others: The number of people without labelled keypoints.
+        using: COCO's name of a thing -> the people who certainly ride or hold one, by boxes.
+
+    Returns:
+        For each person what is said of him or her: captions of which somebody else may be meant do not count.
+    """
+    said = {name: Said(len(captions)) for name in boxes}
+    readings = [read_caption(text) for text in captions]
+    main = _main(readings, boxes)
+    for reading in readings:
+        met: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for doing in reading.doings:
+            for name in _meant(doing.who, doing, reading, boxes, others, using, main):
+                met[name] |= set(_meanings(doing))
+        for mention in reading.people:
+            for name in _meant(mention, None, reading, boxes, others, using, main):
+                met[name] |= set()
+                if mention.number == 1:
+                    said[name].mentions.append(mention)
+        for name, meanings in met.items():
+            for kind, what in meanings:
+                if kind == "action":
+                    said[name].actions[what] += 1
+                elif kind == "posture":
+                    said[name].postures[what] += 1
+                else:
+                    said[name].things[what, kind] += 1
+    return said
+
+
+def _main(readings: Sequence[Reading], boxes: Mapping[str, Box]) -> str | None:
+    """The person who is so much larger than the others that captions of one person mean this one."""
+    by_area = sorted(boxes, key=lambda name: -boxes[name].area)
+    if len(by_area) < 2:
+        return by_area[0] if by_area else None
+    first, second = (boxes[name].area for name in by_area[:2])
+    of_one = sum(_one(reading) is not None for reading in readings)
+    return by_area[0] if first >= MAIN_AREA * second and 2 * of_one > len(readings) else None
+
+
+def _one(reading: Reading) -> Mention | None:
+    """The person of a caption that speaks of one alone, or of one and of uncounted others."""
+    ones = [mention for mention in reading.people if mention.number == 1]
+    counted = any(mention.number > 1 for mention in reading.people)
+    return ones[0] if len(ones) == 1 and not counted else None
+
+
+def _meant(
+    who: Mention,
+    doing: Doing | None,
+    reading: Reading,
+    boxes: Mapping[str, Box],
+    others: int,
+    using: Mapping[str, frozenset[str]],
+    main: str | None,
+) -> Iterable[str]:
+    """The names of the people whom words mean; none where it may be somebody else."""
+    if who.number != 1:
+        return boxes if who.number == len(boxes) and not others else ()
+    if len(boxes) == 1 and not others:
+        return (
+            boxes
+            if _one(reading) is who or len({m.noun for m in reading.people if m.number == 1}) == 1
+            else ()
+        )
+    if who.place and not others and 2 <= len(boxes) <= 3:
+        return [list(boxes)[0 if who.place == "left" else -1]]
+    users = using.get(doing.thing if doing else "", frozenset())
+    if doing is not None and len(users) == 1 and _rides_or_holds(doing):
+        return users
+    return [main] if main and _one(reading) is who else ()
+
+
+def _rides_or_holds(doing: Doing) -> bool:
+    return any(kind in ("ridden", "carried") for kind, _ in _meanings(doing))
+
+
+def _meanings(doing: Doing) -> Iterator[tuple[str, str]]:
+    """The actions, postures and relations to things that somebody's doing means."""
+    for action, first, thing in _ACTIONS.get(doing.verb, ()):
+        if first and first != doing.first and not (first in _ON and doing.first in _ON and action.posture):
+            continue
+        if thing == "*":
+            if not doing.thing or (not first and doing.first in _PREPOSITIONS):
+                continue
+            named = doing.thing
+        elif thing and thing not in doing.nouns:
+            continue
+        else:
+            named = thing
+        if action.posture:
+            yield "posture", action.does
+            continue
+        yield "action", action.does.replace("*", with_article(named)) if named else action.does
+        if action.relation and named:
+            yield action.relation, named
+
+
+def with_article(noun: str) -> str:
+    """A noun with `a` or `an`; without for a plural or a substance."""
+    if noun in _MASS or (noun.endswith("s") and not noun.endswith("ss")):
+        return noun
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def with_captions(facts: dict[str, Fact], said: Mapping[str, Said]) -> dict[str, Fact]:
+    """The facts with what captions say of things that people hold, ride or sit on.
+
+    Enough captions make a fact true that the boxes do not deny; where both say it, the fact has both kinds of evidence.
+    """
+    joined = dict(facts)
+    for name, of_person in said.items():
+        for (thing, relation), count in of_person.things.items():
+            part = f"{name}, {thing}"
+            key = f"{part}: {relation}"
+            earlier = joined.get(key)
+            if earlier is not None and earlier.value:
+                joined[key] = replace(earlier, evidence=(*earlier.evidence, *of_person.evidence(count)))
+            elif of_person.enough(count):
+                value = None if earlier is not None and earlier.value is False else True
+                joined[key] = Fact(part, relation, value, (), of_person.evidence(count) if value else ())
+    return joined
