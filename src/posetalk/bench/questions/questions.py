@@ -13,8 +13,12 @@ from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.errors import PosetalkError
 from posetalk.types import Box
 
-Kind = Literal["posture", "facing", "arms", "legs", "hands", "head", "people", "objects"]
-KINDS: tuple[Kind, ...] = ("posture", "facing", "arms", "legs", "hands", "head", "people", "objects")
+Kind = Literal["posture", "facing", "arms", "legs", "hands", "head", "actions", "people", "objects"]
+KINDS: tuple[Kind, ...] = (
+    *("posture", "facing", "arms", "legs", "hands"),
+    "head",  # of earlier files; a turned head is not asked about any more
+    *("actions", "people", "objects"),
+)
 LETTERS = "ABCD"
 
 
@@ -27,16 +31,24 @@ class Evidence:
         key: Key of the fact.
         value: Whether it is true.
         numbers: The measurements behind it.
+        rests_on: What it rests on: `joints`, `captions 3 of 5`, `object horse at 12,40 200x180`.
     """
 
     who: str
     key: str
     value: bool
     numbers: tuple[tuple[str, float], ...] = ()
+    rests_on: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """The evidence as a JSON object of the file."""
-        return {"who": self.who, "fact": self.key, "holds": self.value, "numbers": dict(self.numbers)}
+        return {
+            "who": self.who,
+            "fact": self.key,
+            "holds": self.value,
+            "numbers": dict(self.numbers),
+            "rests_on": list(self.rests_on),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,7 @@ class Question:
                 str(fact["fact"]),
                 bool(fact["holds"]),
                 tuple((str(name), float(value)) for name, value in fact["numbers"].items()),
+                tuple(map(str, fact.get("rests_on", ()))),
             )
             for fact in row["evidence"]
         )

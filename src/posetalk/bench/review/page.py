@@ -111,6 +111,7 @@ def _shown_key(question: Question, photo: int, review: KeyReview) -> _Key:
             (
                 f"{fact.who}: {fact.key if fact.value else f'not {fact.key}'}",
                 *(f"{name} {value:g}" for name, value in fact.numbers),
+                *(entry for entry in fact.rests_on if entry != "joints"),
             )
         )
         for fact in question.evidence

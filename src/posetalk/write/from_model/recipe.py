@@ -131,7 +131,7 @@ def jobs(
             photo = photos.part(record.image) if photos else None
             if photos and photo is None:
                 continue
-            scene = scene_facts(record.image, annotated.keypoint_names, record.things)
+            scene = scene_facts(record.image, annotated.keypoint_names, record.things, record.captions)
             for kind in image_kinds:
                 job = _job(
                     record, scene, annotated.keypoint_names, kind, recipe, seed, preset.questions, max_tokens
