@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from posetalk.facts.caption import Doing, Mention, Reading, read_caption
+from posetalk.facts.caption import CaptionReading, Doing, Mention, read_caption
 from posetalk.facts.fact import Fact
 from posetalk.resources import resource_toml
 from posetalk.types import Box
@@ -102,11 +102,14 @@ def said_of_people(
     said = {name: Said(len(captions)) for name in boxes}
     readings = [read_caption(text) for text in captions]
     main = _main(readings, boxes)
+    shared: set[tuple[str, str]] = set()
     for reading in readings:
         met: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for doing in reading.doings:
             for name in _meant(doing.who, doing, reading, boxes, others, using, main):
                 met[name] |= set(_meanings(doing))
+            if doing.who.number == len(boxes) > 1 and not others:
+                shared |= {(kind, what) for kind, what in _meanings(doing) if kind != "action"}
         for mention in reading.people:
             for name in _meant(mention, None, reading, boxes, others, using, main):
                 met[name] |= set()
@@ -120,10 +123,17 @@ def said_of_people(
                     said[name].postures[what] += 1
                 else:
                     said[name].things[what, kind] += 1
+    # "two women play" may mean one of the two labelled and one who is not: alone it makes nothing true
+    for kind, what in shared:
+        for of_person in said.values():
+            counter, key = (
+                (of_person.postures, what) if kind == "posture" else (of_person.things, (what, kind))
+            )
+            counter[key] = max(counter[key], 1)  # type: ignore[index]
     return said
 
 
-def _main(readings: Sequence[Reading], boxes: Mapping[str, Box]) -> str | None:
+def _main(readings: Sequence[CaptionReading], boxes: Mapping[str, Box]) -> str | None:
     """The person who is so much larger than the others that captions of one person mean this one."""
     by_area = sorted(boxes, key=lambda name: -boxes[name].area)
     if len(by_area) < 2:
@@ -133,7 +143,7 @@ def _main(readings: Sequence[Reading], boxes: Mapping[str, Box]) -> str | None:
     return by_area[0] if first >= MAIN_AREA * second and 2 * of_one > len(readings) else None
 
 
-def _one(reading: Reading) -> Mention | None:
+def _one(reading: CaptionReading) -> Mention | None:
     """The person of a caption that speaks of one alone, or of one and of uncounted others."""
     ones = [mention for mention in reading.people if mention.number == 1]
     counted = any(mention.number > 1 for mention in reading.people)
@@ -143,7 +153,7 @@ def _one(reading: Reading) -> Mention | None:
 def _meant(
     who: Mention,
     doing: Doing | None,
-    reading: Reading,
+    reading: CaptionReading,
     boxes: Mapping[str, Box],
     others: int,
     using: Mapping[str, frozenset[str]],
@@ -151,7 +161,7 @@ def _meant(
 ) -> Iterable[str]:
     """The names of the people whom words mean; none where it may be somebody else."""
     if who.number != 1:
-        return boxes if who.number == len(boxes) and not others else ()
+        return ()
     if len(boxes) == 1 and not others:
         return (
             boxes
@@ -209,8 +219,11 @@ def with_captions(facts: dict[str, Fact], said: Mapping[str, Said]) -> dict[str,
             part = f"{name}, {thing}"
             key = f"{part}: {relation}"
             earlier = joined.get(key)
-            if earlier is not None and earlier.value:
-                joined[key] = replace(earlier, evidence=(*earlier.evidence, *of_person.evidence(count)))
+            # a box that fits without being enough has its evidence, but no value
+            if earlier is not None and (earlier.value or (earlier.value is None and earlier.evidence)):
+                joined[key] = replace(
+                    earlier, value=True, evidence=(*earlier.evidence, *of_person.evidence(count))
+                )
             elif of_person.enough(count):
                 value = None if earlier is not None and earlier.value is False else True
                 joined[key] = Fact(part, relation, value, (), of_person.evidence(count) if value else ())

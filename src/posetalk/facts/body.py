@@ -24,6 +24,7 @@ LENGTHS = {
 SHOULDERS = 0.259 / 0.288  # across, the same source
 # From the wrist to the middle of the hand, as a share of the forearm; the same source.
 HAND = 0.108 / 0.146 / 2
+FULL = 0.75  # apparent share of its length from which a part of the body counts as not foreshortened
 SIDES = ("left", "right")
 OTHER = {"left": "right", "right": "left"}
 
@@ -102,6 +103,48 @@ class Body:
         if trunk is None or not trunk.any():
             return None
         return math.degrees(math.atan2(abs(trunk[0]), -trunk[1]))
+
+    @cached_property
+    def stands_on_feet(self) -> bool:
+        """Whether the feet carry: both legs straight, nothing foreshortened, level feet apart around the hips.
+
+        Feet close together, or apart as in a stride, may hang, leap or walk: then it is not known.
+        """
+        hips, lean, size, trunk = self.middle("hip"), self.lean, self.size, self.trunk
+        left, right = self["left ankle"], self["right ankle"]
+        if hips is None or lean is None or size is None or trunk is None or left is None or right is None:
+            return False
+        for side in SIDES:
+            knee = self.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
+            thigh, shin = (
+                self.length(f"{side} {a}", f"{side} {b}") for a, b in (("hip", "knee"), ("knee", "ankle"))
+            )
+            if knee is None or knee < 155 or thigh is None or thigh < FULL or shin is None or shin < FULL:
+                return False
+        gap = abs(float(left[0] - right[0])) / size
+        near, far = sorted((float(left[0]), float(right[0])))
+        return bool(
+            lean < 15
+            and np.linalg.norm(trunk) > 0.85 * size
+            and abs(float(left[1] - right[1])) < 0.12 * size
+            and 0.22 < gap < 0.8
+            and near - 0.15 * size < hips[0] < far + 0.15 * size
+            and min(float(left[1]), float(right[1])) - float(hips[1]) > 1.2 * size
+            and not self.looks_striding
+        )
+
+    @cached_property
+    def looks_striding(self) -> bool:
+        """Whether the feet are far apart while the hips look narrow, as for a person who walks past the camera."""
+        (hip, other), (ankle, opposite) = (
+            [self[f"{side} {joint}"] for side in SIDES] for joint in ("hip", "ankle")
+        )
+        if hip is None or other is None or ankle is None or opposite is None or self.size is None:
+            return False
+        return (
+            abs(float(hip[0] - other[0])) < 0.25 * self.size
+            and abs(float(ankle[0] - opposite[0])) > 0.6 * self.size
+        )
 
     def length(self, first: str, second: str) -> float | None:
         """Length of a limb as a share of the length it would have without foreshortening."""

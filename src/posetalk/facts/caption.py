@@ -76,7 +76,7 @@ class Doing:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CaptionReading:
     """What a caption says: the people it speaks of, and what they do."""
 
     people: tuple[Mention, ...]
@@ -96,7 +96,7 @@ _VERB_OF: dict[str, str] = {
 
 
 @lru_cache(maxsize=4096)
-def read_caption(text: str) -> Reading:
+def read_caption(text: str) -> CaptionReading:
     """Read a caption.
 
     Args:
@@ -133,7 +133,7 @@ class _Reader:
         self.nearest_at = -9
         self.several = False  # whether another being came after the subject
 
-    def read(self) -> Reading:
+    def read(self) -> CaptionReading:
         for at, token in enumerate(self.tokens):
             if token in _PERSON or token in _PEOPLE:
                 self._meet(at)
@@ -145,7 +145,7 @@ class _Reader:
                 self.nearest, self.nearest_at = None, at
             elif token in _VERB_OF:
                 self._act(at)
-        return Reading(tuple(self.people), tuple(self.doings))
+        return CaptionReading(tuple(self.people), tuple(self.doings))
 
     def _before(self, at: int, skip: frozenset[str] = frozenset()) -> str:
         at -= 1

@@ -1,4 +1,4 @@
-"""The facts of arms and legs: how far they bend, where hands and feet are."""
+"""The facts of elbows, knees and hands: how far they bend, where hands are."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from posetalk.facts.body import OTHER, SIDES, Body, both, judge, negated
+from posetalk.facts.arms import arm_facts, on_hip
+from posetalk.facts.body import SIDES, Body, both, judge, negated
 from posetalk.facts.fact import Fact, make_fact
+from posetalk.facts.legs import leg_facts
 from posetalk.types import Floats
 
 BENDS = ("straight", "slightly bent", "bent at a right angle", "sharply bent")
 HANDS = (
     "above the head",
     "at the face",
-    "at the shoulder",
-    "at the chest",
     "at the hip",
     "at the knee",
     "below the hip",
 )
 IN_PLANE = 0.75  # apparent share of its length from which a limb counts as not foreshortened
 AT_DISTANCE = 0.3  # trunk lengths: a hand is at something
+ON_KNEE = 0.22
+AT_FACE = 0.2  # half a head: what is further may be held before the face
 
 
 def limb_facts(body: Body) -> Iterator[Fact]:
     """The facts of elbows and knees, hands, arms, feet and legs."""
-    for group in (_bends, _hand_places, _arms, _feet, _legs):
+    for group in (_bends, _hand_places, arm_facts, leg_facts):
         yield from group(body)
 
 
@@ -81,11 +83,11 @@ def _hand_places(body: Body) -> Iterator[Fact]:
                 value = None
             if value is False and (of_wrist is None or of_wrist < 0.5):
                 value = None
-            if (
-                value
-                and place in ("at the shoulder", "at the chest")
-                and not _away_from_face(hand, face, size)
-            ):
+            if value and place == "at the hip" and not on_hip(body, side):
+                value = None  # it hangs there, lies in the lap or works in front of the body
+            if value and place == "at the face" and (of_hand is None or of_hand > AT_FACE):
+                value = None
+            if value and place == "at the knee" and not _on_knee(body, hand):
                 value = None
             results[place] = value, of_hand if of_hand is not None else of_wrist
         above = below = None
@@ -97,6 +99,18 @@ def _hand_places(body: Body) -> Iterator[Fact]:
         for place in HANDS:
             value, distance = results[place]
             yield make_fact(f"{side} hand", place, value, distance=distance)
+
+
+def _on_knee(body: Body, hand: Floats | None) -> bool:
+    """Whether a hand is right at a knee that is bent, and not only in front of a leg, or behind it."""
+    if hand is None or body.size is None:
+        return False
+    for side in SIDES:
+        knee = body[f"{side} knee"]
+        if knee is not None and float(np.linalg.norm(hand - knee)) < ON_KNEE * body.size:
+            bend = body.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
+            return bend is not None and bend < 130
+    return False
 
 
 def _face(body: Body) -> list[Floats]:
@@ -121,130 +135,3 @@ def _nearest_distance(point: Floats | None, targets: list[Floats], size: float |
     if point is None or size is None or not targets:
         return None
     return min(float(np.linalg.norm(point - spot)) for spot in targets) / size
-
-
-def _away_from_face(hand: Floats | None, face: list[Floats], size: float | None) -> bool:
-    """Whether a hand is certainly not at the face."""
-    distance = _nearest_distance(hand, face, size)
-    return distance is not None and distance > 0.36
-
-
-def _arms(body: Body) -> Iterator[Fact]:
-    lean = body.lean
-    is_upright = lean is not None and lean < 50
-    raised, spread = [], []
-    for side in SIDES:
-        wrist = body.drop(f"{side} shoulder", f"{side} wrist") if is_upright else None
-        elbow = body.drop(f"{side} shoulder", f"{side} elbow") if is_upright else None
-        raised.append(both(judge(wrist, -0.2, 0.05), judge(elbow, 0.1, 0.3)))
-        yield make_fact(f"{side} arm", "raised", raised[-1], wrist=wrist, elbow=elbow)
-        down = both(judge(wrist, 0.8, 0.6), judge(elbow, 0.4, 0.25))
-        yield make_fact(f"{side} arm", "hanging down", down, wrist=wrist, elbow=elbow)
-        beside = _sideways_reach(body, side)
-        spread.append(
-            both(judge(beside, 0.85, 0.6), judge(None if wrist is None else abs(wrist), 0.35, 0.55))
-        )
-        yield make_fact(f"{side} arm", "stretched out to the side", spread[-1], beside=beside)
-    yield make_fact("arms", "raised", both(*raised))
-    yield make_fact("arms", "stretched out to the side", both(*spread))
-    yield make_fact("arms", "crossed", _crossed(body))
-    yield make_fact("arms", "on the hips", both(*(_on_hip(body, side) for side in SIDES)))
-
-
-def _sideways_reach(body: Body, side: str) -> float | None:
-    """How far the wrist is outward of its own shoulder, in trunk lengths; None for a body seen from the side."""
-    wrist, shoulder, other, size = (
-        body[f"{side} wrist"], body[f"{side} shoulder"], body[f"{OTHER[side]} shoulder"], body.size
-    )  # fmt: skip
-    if wrist is None or shoulder is None or other is None or size is None:
-        return None
-    if abs(shoulder[0] - other[0]) < 0.3 * size:
-        return None
-    return float((wrist[0] - shoulder[0]) * np.sign(shoulder[0] - other[0])) / size
-
-
-def _crossed(body: Body) -> bool | None:
-    """Forearms in front of the chest: each wrist at the other elbow, both elbows bent, all above the hips.
-
-    Unknown without hips, because arms that lie on a table look the same.
-    """
-    conditions: list[bool | None] = []
-    for side in SIDES:
-        distance = body.apart(f"{side} wrist", f"{OTHER[side]} elbow")
-        angle = body.angle(f"{side} shoulder", f"{side} elbow", f"{side} wrist")
-        conditions.append(both(judge(distance, 0.35, 0.6), judge(angle, 110, 140)))
-        lowest = max(
-            (v for joint in ("elbow", "wrist") if (v := body.drop(f"{side} shoulder", f"{side} {joint}"))),
-            default=None,
-        )
-        hips = body.drop(f"{side} shoulder", f"{side} hip")
-        conditions.append(True if lowest is not None and hips is not None and hips - lowest > 0.15 else None)
-    return both(*conditions)
-
-
-def _on_hip(body: Body, side: str) -> bool | None:
-    distance = body.apart(f"{side} wrist", f"{side} hip")
-    angle = body.angle(f"{side} shoulder", f"{side} elbow", f"{side} wrist")
-    elbow, wrist, shoulder = (body[f"{side} {joint}"] for joint in ("elbow", "wrist", "shoulder"))
-    outward: bool | None = None
-    other, size = body[f"{OTHER[side]} shoulder"], body.size
-    if (
-        elbow is not None
-        and wrist is not None
-        and shoulder is not None
-        and other is not None
-        and size is not None
-    ):
-        outward = judge(float((elbow[0] - wrist[0]) * np.sign(shoulder[0] - other[0])) / size, 0.12, 0.0)
-    return both(judge(distance, 0.4, 0.6), judge(angle, 125, 145), outward)
-
-
-def _feet(body: Body) -> Iterator[Fact]:
-    """A foot is lifted if the other is much lower; level feet are assumed to be on the ground."""
-    higher = body.drop("left ankle", "right ankle")  # above 0: the left is higher
-    lean = body.lean
-    if lean is None or lean > 60:
-        higher = None
-    yield make_fact("left foot", "lifted", judge(higher, 0.4, 0.15), higher=higher)
-    yield make_fact(
-        "right foot", "lifted", judge(None if higher is None else -higher, 0.4, 0.15), higher=higher
-    )
-    level = judge(None if higher is None else abs(higher), 0.12, 0.4)
-    yield make_fact("feet", "on one line", level, higher=higher)
-
-
-def _legs(body: Body) -> Iterator[Fact]:
-    ankles, size = [body[f"{side} ankle"] for side in SIDES], body.size
-    hips = [body[f"{side} hip"] for side in SIDES]
-    gap = order = None
-    lean = body.lean
-    if (
-        ankles[0] is not None
-        and ankles[1] is not None
-        and size is not None
-        and lean is not None
-        and lean < 50
-    ):
-        gap = float(abs(ankles[0][0] - ankles[1][0])) / size
-        if hips[0] is not None and hips[1] is not None:
-            order = float((ankles[0][0] - ankles[1][0]) * np.sign(hips[0][0] - hips[1][0])) / size
-    straight = [judge(body.angle(f"{s} hip", f"{s} knee", f"{s} ankle"), 140, 120) for s in SIDES]
-    wide = None if hips[0] is None or hips[1] is None or size is None else abs(hips[0][0] - hips[1][0]) / size
-    frontal = judge(wide, 0.3, 0.15)
-    yield make_fact("legs", "together", both(judge(gap, 0.2, 0.4)), gap=gap)
-    yield make_fact(
-        "legs", "apart", both(judge(gap, 0.7, 0.45), judge(order, 0.7, 0.4), frontal, *straight), gap=gap
-    )
-    # hips that are not level look wide from the side too
-    yield make_fact(
-        "legs", "crossed", both(judge(order, -0.15, 0.0), frontal, _looks_broad(body)), order=order
-    )
-    stride = both(judge(gap, 0.7, 0.45), judge(wide, 0.15, 0.3), *straight)
-    yield make_fact("legs", "in a stride", stride, gap=gap)
-
-
-def _looks_broad(body: Body) -> bool | None:
-    """True if the shoulders look so broad that the body is not seen from the side, else None."""
-    left, right, size = body["left shoulder"], body["right shoulder"], body.size
-    across = None if left is None or right is None or size is None else abs(float(left[0] - right[0])) / size
-    return True if judge(across, 0.4, 0.2) else None

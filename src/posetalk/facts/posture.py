@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from posetalk.facts.body import OTHER, SIDES, Body, Numbers, both, either, judge, negated
+from posetalk.facts.body import FULL, OTHER, SIDES, Body, Numbers, both, either, judge, negated
 from posetalk.facts.fact import Fact, make_fact
 
-FULL = 0.75  # apparent share of its length from which a part of the body counts as not foreshortened
 POSTURES = ("standing", "sitting", "squatting", "kneeling", "lying", "bending over")
 # The postures that each one rules out. The others stay unknown: people call a deep crouch standing, squatting or
 # kneeling, and a body bent towards the camera or seen from above may look like another posture.
@@ -60,7 +59,7 @@ def posture_facts(body: Body, support: Support = UNSUPPORTED) -> Iterator[Fact]:
     """
     fits = _fitting(body)
     lean = body.lean
-    carries = _feet_carry(body)
+    carries = body.stands_on_feet
     numbers: Numbers = {} if lean is None else {"lean": lean}
     for leg in _legs_of(body):
         numbers |= {f"{leg.side} {name}": value for name, value in leg.numbers().items()}
@@ -134,27 +133,6 @@ def _is_supported(
     if posture == "lying" and lean is not None and lean < 25:
         return False  # or the photo was taken from above
     return not (posture == "standing" and (support.moves or fits.get("sitting") or fits.get("lying")))
-
-
-def _feet_carry(body: Body) -> bool:
-    """Whether both legs are straight, in the image plane and below an upright trunk, the feet level around the hips."""
-    hips, lean, size = body.middle("hip"), body.lean, body.size
-    ankles = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
-    if hips is None or lean is None or size is None or len(ankles) < 2:
-        return False
-    straight = [judge(body.angle(f"{s} hip", f"{s} knee", f"{s} ankle"), 160, 159) for s in SIDES]
-    full = [
-        length is not None and length >= FULL
-        for s in SIDES
-        for length in (body.length(f"{s} hip", f"{s} knee"), body.length(f"{s} knee", f"{s} ankle"))
-    ]
-    level = abs(float(ankles[0][1] - ankles[1][1])) < 0.12 * size
-    left, right = sorted(float(a[0]) for a in ankles)
-    above = left - 0.2 * size < hips[0] < right + 0.2 * size
-    below = all(float(a[1] - hips[1]) > 1.2 * size for a in ankles)
-    return bool(
-        all(straight) and all(full) and level and above and below and lean < 20 and not _looks_striding(body)
-    )
 
 
 def _shown_not(body: Body, support: Support) -> dict[str, bool | None]:
@@ -231,16 +209,6 @@ def _for_both_legs(values: list[bool | None], legs: list[_Leg]) -> bool | None:
     if len(legs) == 2 or result is False:
         return result
     return result if (legs[0].thigh or 0) < 0.1 else None
-
-
-def _looks_striding(body: Body) -> bool:
-    """Whether the feet are far apart while the hips look narrow, as for a person who walks past the camera."""
-    hips, ankles = ([body[f"{side} {joint}"] for side in SIDES] for joint in ("hip", "ankle"))
-    size = body.size
-    if hips[0] is None or hips[1] is None or ankles[0] is None or ankles[1] is None or size is None:
-        return False
-    hip_width, foot_gap = (abs(float(left[0] - right[0])) / size for left, right in (hips, ankles))  # type: ignore[index]
-    return hip_width < 0.25 and foot_gap > 0.6
 
 
 def _other_foot_not_lower(body: Body, side: str) -> bool | None:

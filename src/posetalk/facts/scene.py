@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -131,10 +131,16 @@ def scene_facts(
 def _person(
     name: str, box: Box, body: Body, said: Said, things: Sequence[Thing], ridden: Collection[str]
 ) -> ScenePerson:
-    rides = any(part.startswith(f"{name}, ") for part in ridden)
+    rides = any(part.startswith(f"{name}, ") for part in ridden) or any(
+        relation == "ridden" for _, relation in said.things
+    )
     moves = rides or any(said.actions.get(action) for action in MOVES)
     support = Support(said.captions, said.postures, supports(body, things), moves)
-    facts = Facts([*body_facts(body, support), *said.facts()])
+    of_body = body_facts(body, support)
+    if rides:  # hands that hold a handlebar or reins look as if they hung, or lay on the knees
+        unsure = ("hanging down", "at the knee", "at the hip")
+        of_body = Facts(replace(f, value=None) if f.predicate in unsure else f for f in of_body)
+    facts = Facts([*of_body, *said.facts()])
     return ScenePerson(name, box, body, facts, tuple(said.mentions))
 
 

@@ -20,9 +20,14 @@ CARRIED = (
     "umbrella", "handbag", "suitcase", "frisbee", "skis", "snowboard", "sports ball",
     "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork",
     "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "hot dog", "pizza", "donut", "cake", "laptop",
-    "remote", "cell phone", "book", "teddy bear", "hair drier", "toothbrush", "scissors", "tie", "dog", "cat",
+    "remote", "cell phone", "book", "teddy bear", "hair drier", "toothbrush", "scissors", "dog", "cat",
 )  # fmt: skip
-WORN = frozenset({"tie", "baseball glove"})
+WORN = frozenset({"baseball glove"})
+# What is seldom near a hand without being in it, so that boxes alone tell; of all others a caption must say it too.
+IN_HAND_ALONE = frozenset({
+    "umbrella", "handbag", "frisbee", "baseball bat", "baseball glove", "tennis racket", "wine glass", "cell phone",
+    "remote", "banana", "sandwich", "hot dog", "toothbrush", "hair drier", "skateboard", "surfboard", "snowboard",
+})  # fmt: skip
 LONG = (
     "umbrella",
     "skis",
@@ -65,16 +70,36 @@ def use_facts(bodies: Mapping[str, tuple[Box, Body]], things: Sequence[Thing]) -
 
 
 def _held(name: str, body: Body, thing: Thing, is_closest: bool | None) -> Iterator[Fact]:
-    part, at_hands = f"{name}, {thing.name}", []
+    """Whether a thing is at a hand, and held; not known, but with its evidence, where a caption would settle it."""
+    part, near = f"{name}, {thing.name}", []
     longest = None if body.size is None else max(thing.box.w, thing.box.h) / body.size
     fits = judge(longest, *(IN_HAND_LONG if thing.name in LONG else IN_HAND))
-    for side in SIDES:
-        distance = _distance_to_box(body, f"{side} wrist", thing.box)
+    distances = [_distance_to_box(body, f"{side} wrist", thing.box) for side in SIDES]
+    tells = _tells_alone(body, thing)
+    for side, distance, other in zip(SIDES, distances, distances[::-1], strict=True):
         # a hand is a quarter of a trunk beyond the wrist
         value = both(judge(distance, 0.25, 0.6), fits, is_closest)
-        at_hands.append(value)
-        yield _of_thing(make_fact(part, f"at the {side} hand", value, near=distance), thing)
-    yield _of_thing(make_fact(part, "carried", either(*at_hands)), thing)
+        near.append(value)
+        # of two hands near it, one may only be there
+        sure = tells and (other is None or other > 0.25 or (distance or 0) <= 0.08)
+        fact = _of_thing(make_fact(part, f"at the {side} hand", value, near=distance), thing)
+        yield replace(fact, value=None) if value and not sure else fact
+    held = _of_thing(make_fact(part, "carried", either(*near)), thing)
+    yield replace(held, value=None) if held.value and not tells else held
+
+
+def _tells_alone(body: Body, thing: Thing) -> bool:
+    """Whether a thing near a hand is held, for all that boxes show."""
+    if thing.name not in IN_HAND_ALONE:
+        return False
+    size = body.size or 1.0
+    if thing.name == "umbrella":  # held by its stick: a parasol behind somebody has its cloth at the hands
+        hands = [p for side in SIDES if (p := body[f"{side} wrist"]) is not None]
+        return any(p[1] > thing.box.center[1] for p in hands) and thing.box.h < 3 * size
+    if thing.name in BOARDS:  # one stands on it
+        feet = [_distance_to_box(body, f"{side} ankle", thing.box) for side in SIDES]
+        return all(distance is None or distance > 0.5 for distance in feet)
+    return True
 
 
 def _ridden(name: str, body: Body, thing: Thing, is_closest: bool | None) -> Fact | None:
