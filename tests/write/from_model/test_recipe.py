@@ -220,7 +220,7 @@ def drawn(context: str) -> tuple[PoseImage, Scene, list[str]]:
         things += [Thing(name, box(one)) for one in re.findall(r"\[.*?\]", boxes)]
     image = PoseImage(1, Path("1.jpg"), 640, 480, tuple(people))
     captions = re.findall(r"^caption: (.*)$", context, re.MULTILINE)
-    return image, scene_facts(image, NAMES, things), captions
+    return image, scene_facts(image, NAMES, things, captions), captions
 
 
 @pytest.mark.parametrize("kind", KINDS)
