@@ -48,6 +48,21 @@ POSTURE_WORDS = frozenset(row["does"] for row in _FILE["action"] if row.get("pos
 
 
 MOVES = frozenset(_FILE["moves"])
+_SPORTS = frozenset(_FILE["sports"].split())
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What captions say of nobody in particular.
+
+    anybody:   Posture -> how many captions say it of somebody in the image.
+    everybody: Posture -> how many say it of all the people they speak of: "a group of people sitting at a table".
+    moving:    One entry for each caption in which somebody moves, or does a sport.
+    """
+
+    anybody: Counter[str] = field(default_factory=Counter)
+    everybody: Counter[str] = field(default_factory=Counter)
+    moving: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,7 @@ class Said:
     postures: Posture -> how many captions say it.
     things:   (thing, relation) -> how many captions say it: `("horse", "ridden")`.
     mentions: The words for the person, one for each caption that means this person.
+    told:     What they say of nobody in particular.
     """
 
     captions: int = 0
@@ -66,6 +82,7 @@ class Said:
     postures: Counter[str] = field(default_factory=Counter)
     things: Counter[tuple[str, str]] = field(default_factory=Counter)
     mentions: list[Mention] = field(default_factory=list)
+    told: Told = field(default_factory=Told)
 
     def enough(self, count: int) -> bool:
         """Whether so many captions are believed without other evidence."""
@@ -99,22 +116,18 @@ def said_of_people(
     Returns:
         For each person what is said of him or her: captions of which somebody else may be meant do not count.
     """
-    said = {name: Said(len(captions)) for name in boxes}
     readings = [read_caption(text) for text in captions]
+    told = _told(readings)
+    said = {name: Said(len(captions), told=told) for name in boxes}
     main = _main(readings, boxes)
-    shared: set[tuple[str, str]] = set()
     for reading in readings:
         met: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for doing in reading.doings:
             for name in _meant(doing.who, doing, reading, boxes, others, using, main):
                 met[name] |= set(_meanings(doing))
-            if doing.who.number == len(boxes) > 1 and not others:
-                shared |= {(kind, what) for kind, what in _meanings(doing) if kind != "action"}
         for mention in reading.people:
             for name in _meant(mention, None, reading, boxes, others, using, main):
-                met[name] |= set()
-                if mention.number == 1:
-                    said[name].mentions.append(mention)
+                said[name].mentions.append(mention)
         for name, meanings in met.items():
             for kind, what in meanings:
                 if kind == "action":
@@ -123,14 +136,36 @@ def said_of_people(
                     said[name].postures[what] += 1
                 else:
                     said[name].things[what, kind] += 1
-    # "two women play" may mean one of the two labelled and one who is not: alone it makes nothing true
-    for kind, what in shared:
-        for of_person in said.values():
-            counter, key = (
-                (of_person.postures, what) if kind == "posture" else (of_person.things, (what, kind))
-            )
-            counter[key] = max(counter[key], 1)  # type: ignore[index]
+    # "two women ride bikes" may mean one of two labelled and one who is not: alone it makes nothing true
+    count = len(boxes)
+    shared = {
+        (what, kind)
+        for reading in readings
+        for doing in reading.doings
+        if doing.who.number == count > 1 and not others
+        for kind, what in _meanings(doing)
+        if kind not in ("action", "posture")
+    }
+    for of_person in said.values():
+        for pair in shared:
+            of_person.things[pair] = max(of_person.things[pair], 1)
     return said
+
+
+def _told(readings: Sequence[CaptionReading]) -> Told:
+    """What captions say of anybody, and of everybody they speak of."""
+    told = Told()
+    for reading in readings:
+        meanings = {(doing.who.number, *pair) for doing in reading.doings for pair in _meanings(doing)}
+        postures = {what for _, kind, what in meanings if kind == "posture"}
+        together = all(mention.number != 1 for mention in reading.people)
+        told.anybody.update(postures)
+        told.everybody.update(postures if together and len(reading.people) == 1 else ())
+        if any(what in MOVES or kind == "ridden" for _, kind, what in meanings) or any(
+            mention.noun in _SPORTS for mention in reading.people
+        ):
+            told.moving.append(True)
+    return told
 
 
 def _main(readings: Sequence[CaptionReading], boxes: Mapping[str, Box]) -> str | None:

@@ -15,7 +15,7 @@ from posetalk.types import Floats
 def arm_facts(body: Body) -> Iterator[Fact]:
     """The facts of each arm and of both; false only where the arm is seen elsewhere."""
     lean = body.lean
-    is_upright = lean is not None and lean < 50
+    is_upright = lean is not None and lean < 50 and body.trunk_share > 0.6
     raised, spread = [], []
     for side in SIDES:
         wrist = body.drop(f"{side} shoulder", f"{side} wrist") if is_upright else None

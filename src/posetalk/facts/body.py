@@ -105,14 +105,30 @@ class Body:
         return math.degrees(math.atan2(abs(trunk[0]), -trunk[1]))
 
     @cached_property
+    def trunk_share(self) -> float:
+        """The trunk's apparent length as a share of its full one; 0 where it is not known."""
+        return (
+            0.0 if self.trunk is None or self.size is None else float(np.linalg.norm(self.trunk)) / self.size
+        )
+
+    @cached_property
+    def is_bowed(self) -> bool:
+        """Whether the face is as low as the shoulders: a trunk that leans to the camera looks upright."""
+        shoulders, size = self.middle("shoulder"), self.size
+        face = [p for name in ("nose", "left eye", "right eye") if (p := self[name]) is not None]
+        if shoulders is None or size is None or not face:
+            return False
+        return float(shoulders[1] - np.mean(face, 0)[1]) < 0.15 * size
+
+    @cached_property
     def stands_on_feet(self) -> bool:
         """Whether the feet carry: both legs straight, nothing foreshortened, level feet apart around the hips.
 
         Feet close together, or apart as in a stride, may hang, leap or walk: then it is not known.
         """
-        hips, lean, size, trunk = self.middle("hip"), self.lean, self.size, self.trunk
+        hips, lean, size = self.middle("hip"), self.lean, self.size
         left, right = self["left ankle"], self["right ankle"]
-        if hips is None or lean is None or size is None or trunk is None or left is None or right is None:
+        if hips is None or lean is None or size is None or left is None or right is None:
             return False
         for side in SIDES:
             knee = self.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
@@ -125,7 +141,7 @@ class Body:
         near, far = sorted((float(left[0]), float(right[0])))
         return bool(
             lean < 15
-            and np.linalg.norm(trunk) > 0.85 * size
+            and self.trunk_share > 0.85
             and abs(float(left[1] - right[1])) < 0.12 * size
             and 0.22 < gap < 0.8
             and near - 0.15 * size < hips[0] < far + 0.15 * size

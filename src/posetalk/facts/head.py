@@ -34,8 +34,10 @@ def facing_facts(body: Body) -> Iterator[Fact]:
         ("away", 1, negated(face_visible)),
     ):
         turned = None if across is None else direction * across
-        # a hand or a book hides a face, and a head looks back over the shoulder: only the trunk denies
-        denied = judge(turned, -ROUGHLY, -0.25) or any(sideways.values())
+        # a hand or a book hides a face, a head looks back over the shoulder, and labels get left and right wrong:
+        # the trunk and the face must both deny it
+        turned_off = judge(turned, -ROUGHLY, -0.25) and visible is False
+        denied = turned_off or any(sideways.values())
         full = both(judge(turned, FRONTAL, 0.25), visible)
         yield make_fact("body", f"facing {target}", True if full else False if denied else None, numbers)
         roughly = both(judge(turned, ROUGHLY, 0.25), visible)
@@ -83,7 +85,7 @@ def head_facts(body: Body) -> Iterator[Fact]:
     Measured along the line of the ears or eyes, so that a tilted head is not read as a turned one. Of a body seen from
     behind or from the side nothing is known: there the nose points elsewhere, or the head goes with the body.
     """
-    turn = _turn(body) if _chest_visible(body) else None
+    turn = _turn(body) if _chest_visible(body) and not body.is_bowed else None
     yield make_fact("head", "turned to the left", judge(turn, 0.7, 0.3), turn=turn)
     yield make_fact("head", "turned to the right", judge(turn, -0.7, -0.3), turn=turn)
     straight = None if turn is None else judge(abs(turn), 0.3, 0.7)

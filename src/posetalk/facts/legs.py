@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from posetalk.facts.body import SIDES, Body, both, either, judge
+from posetalk.facts.body import OTHER, SIDES, Body, both, either, judge
 from posetalk.facts.fact import Fact, make_fact
 
 
@@ -23,14 +23,19 @@ def _feet(body: Body) -> Iterator[Fact]:
     """
     higher = body.drop("left ankle", "right ankle")  # above 0: the left is higher
     lean = body.lean
-    if lean is None or lean > 60:
+    if lean is None or lean > 30:
         higher = None
     for side, sign in (("left", 1), ("right", -1)):
         above = None if higher is None else sign * higher
         shin = body.drop(f"{side} knee", f"{side} ankle")
         knee = body.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
         drawn_up = either(judge(shin, 0.45, 0.46), both(judge(above, 0.7, 0.69), judge(knee, 120, 121)))
-        lifted = True if both(judge(above, 0.4, 0.15), judge(knee, 140, 141), drawn_up) else None
+        # the other leg reaches down: a foot of somebody who sits may be on a step
+        other = body.angle(f"{OTHER[side]} hip", f"{OTHER[side]} knee", f"{OTHER[side]} ankle")
+        reaches = both(
+            judge(other, 130, 129), judge(body.drop(f"{OTHER[side]} hip", f"{OTHER[side]} ankle"), 1.0, 0.9)
+        )
+        lifted = True if both(judge(above, 0.4, 0.15), judge(knee, 140, 141), drawn_up, reaches) else None
         yield make_fact(
             f"{side} foot",
             "lifted",
@@ -53,7 +58,9 @@ def _legs(body: Body) -> Iterator[Fact]:
     frontal = judge(wide, 0.3, 0.15)
     near = judge(gap, 0.2, 0.4)
     straight = both(*(judge(knee, 140, 120) for knee in knees))
-    yield make_fact("legs", "together", near, gap=gap)
+    knees_apart = body.apart("left knee", "right knee")
+    together = both(near, straight, judge(knees_apart, 0.3, 0.5))
+    yield make_fact("legs", "together", together if near is not False else False, gap=gap)
     apart = both(judge(gap, 0.7, 0.45), judge(order, 0.7, 0.4), frontal, straight)
     yield make_fact("legs", "apart", True if apart else False if both(near, straight) else None, gap=gap)
     yield make_fact("legs", "crossed", _crossed(body, order, knees), order=order)

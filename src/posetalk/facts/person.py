@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from posetalk.errors import PosetalkError
+from posetalk.facts.body import FULL, Body, both, judge
 from posetalk.facts.body import OTHER as OTHER
-from posetalk.facts.body import Body, both, judge
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.head import facing_facts, head_facts
 from posetalk.facts.limbs import limb_facts
@@ -82,13 +82,27 @@ def body_facts(body: Body, support: Support = UNSUPPORTED) -> Facts:
 
 
 def _trunk(body: Body) -> Iterator[Fact]:
-    """From both shoulders and both hips: the line of one side alone leans where the body is only turned."""
+    """From both shoulders and both hips: the line of one side alone leans where the body is only turned.
+
+    A trunk that looks short leans to the camera or away from it, by an angle that the image does not show.
+    """
     whole = body.middle("shoulder") is not None and body.middle("hip") is not None
     lean = body.lean if whole else None
-    yield make_fact("trunk", "upright", judge(lean, 12, 22), lean=lean)
-    yield make_fact("trunk", "leaning", both(judge(lean, 22, 12), judge(lean, 55, 65)), lean=lean)
-    yield make_fact("trunk", "level", both(judge(lean, 70, 55), judge(lean, 110, 125)), lean=lean)
-    yield make_fact("trunk", "upside down", judge(lean, 130, 60), lean=lean)
+    full, most = (True if body.trunk_share >= share else None for share in (FULL, 0.6))
+    upright = None if body.is_bowed else judge(lean, 12, 22)
+    yield make_fact("trunk", "upright", _true_if(upright, full), lean=lean)
+    yield make_fact(
+        "trunk", "leaning", _true_if(both(judge(lean, 22, 12), judge(lean, 55, 65)), most), lean=lean
+    )
+    yield make_fact(
+        "trunk", "level", _true_if(both(judge(lean, 70, 55), judge(lean, 110, 125)), most), lean=lean
+    )
+    yield make_fact("trunk", "upside down", _true_if(judge(lean, 130, 60), most), lean=lean)
+
+
+def _true_if(value: bool | None, condition: bool | None) -> bool | None:
+    """The value, but true only under a condition."""
+    return value if value is not True or condition else None
 
 
 def _visibility(body: Body) -> Iterator[Fact]:

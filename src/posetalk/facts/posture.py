@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,19 +33,34 @@ class Support:
     said:     Posture -> how many of them say it of this person.
     objects:  Posture -> the object that would carry the person in it, as evidence (`object chair at 3,40 60x80`).
     moves:    Whether captions say that the person walks, runs, jumps or rides, which is no standing.
+    anybody:  Posture -> how many captions say it of somebody in the image.
+    everybody: Posture -> how many captions say it of all the people they speak of.
+    calm:     Whether there are captions, and nobody moves in them or does a sport.
+    ground:   Whether somebody else stands as this person would, with the feet on about the same line of the image.
     """
 
     captions: int = 0
     said: Mapping[str, int] = field(default_factory=dict)
     objects: Mapping[str, str] = field(default_factory=dict)
     moves: bool = False
+    anybody: Mapping[str, int] = field(default_factory=dict)
+    everybody: Mapping[str, int] = field(default_factory=dict)
+    calm: bool = False
+    ground: bool = False
 
     def votes(self, posture: str) -> int:
         return self.said.get(posture, 0)
 
     def evidence(self, posture: str) -> tuple[str, ...]:
-        said = (f"captions {self.votes(posture)} of {self.captions}",) if self.votes(posture) else ()
-        return (*said, self.objects[posture]) if posture in self.objects else said
+        votes = self.votes(posture) or self.everybody.get(posture, 0) or self.anybody.get(posture, 0)
+        said = (f"captions {votes} of {self.captions}",) if votes else ()
+        ground = ("people on the same ground",) if posture == "standing" and self.ground else ()
+        return (*said, *ground, *([self.objects[posture]] if posture in self.objects else ()))
+
+    def fits_a_caption(self, posture: str) -> bool:
+        """Whether captions say it of somebody, and no other posture that a body like this might be in."""
+        rivals = sum(self.anybody.get(other, 0) for other in EXCLUDED[posture])
+        return self.anybody.get(posture, 0) > rivals
 
 
 UNSUPPORTED = Support()
@@ -59,16 +75,16 @@ def posture_facts(body: Body, support: Support = UNSUPPORTED) -> Iterator[Fact]:
     """
     fits = _fitting(body)
     lean = body.lean
-    carries = body.stands_on_feet
     numbers: Numbers = {} if lean is None else {"lean": lean}
     for leg in _legs_of(body):
         numbers |= {f"{leg.side} {name}": value for name, value in leg.numbers().items()}
     values: dict[str, bool | None] = dict.fromkeys(POSTURES)
     evidence: dict[str, tuple[str, ...]] = {}
-    true = [posture for posture in POSTURES if _is_supported(posture, fits, carries, lean, support)]
+    true = [posture for posture in POSTURES if _is_supported(posture, fits, body, support)]
     if len(true) == 1:
         posture = true[0]
-        from_joints = ("joints",) if fits.get(posture) else ()
+        shown = fits.get(posture) or (posture == "standing" and stands_on_one_line(body))
+        from_joints = ("joints",) if shown else ()
         evidence[posture] = (*from_joints, *support.evidence(posture))
         values |= {posture: True} | dict.fromkeys(EXCLUDED[posture], False)
         evidence |= dict.fromkeys(EXCLUDED[posture], evidence[posture])
@@ -84,10 +100,35 @@ def looks_standing(body: Body) -> bool | None:
     return _fitting(body).get("standing")
 
 
+def stands_on_one_line(body: Body) -> bool:
+    """Whether straight legs reach down from an upright trunk to level feet, near each other; of one leg if one is seen.
+
+    Whoever hangs or leaps may look the same, so that more evidence is needed.
+    """
+    if body.lean is None or body.lean > 12 or body.trunk_share < FULL or body.looks_striding:
+        return False
+    if _feet_far_apart(body):
+        return False
+    legs = [leg for leg in _legs_of(body) if leg.drop is not None]
+    feet = body.drop("left ankle", "right ankle")
+    level = feet is None or abs(feet) < 0.15
+    return (
+        bool(legs) and level and all(judge(leg.drop, 1.0, 0.9) and judge(leg.knee, 155, 125) for leg in legs)
+    )
+
+
 def _legs_of(body: Body) -> list[_Leg]:
     return [leg for side in SIDES if (leg := _Leg(side, body)).thigh is not None]
 
 
+def _feet_far_apart(body: Body) -> bool:
+    left, right = body["left ankle"], body["right ankle"]
+    if left is None or right is None or body.size is None:
+        return False
+    return abs(float(left[0] - right[0])) > 0.5 * body.size
+
+
+@lru_cache(maxsize=256)
 def _fitting(body: Body) -> dict[str, bool | None]:
     """Which postures the projection fits; empty without trunk or thighs."""
     legs, lean = _legs_of(body), body.lean
@@ -113,19 +154,38 @@ def _fitting(body: Body) -> dict[str, bool | None]:
 
 
 def _is_supported(
-    posture: str, fits: dict[str, bool | None], carries: bool, lean: float | None, support: Support
+    posture: str,
+    fits: dict[str, bool | None],
+    body: Body,
+    support: Support,
 ) -> bool:
     """Whether a posture is true: fitting joints with other evidence, or enough captions that nothing opposes."""
+    carries, lean = body.stands_on_feet, body.lean
+    stands_level = stands_on_one_line(body)
     votes = support.votes(posture)
     rivals = max((support.votes(other) for other in EXCLUDED[posture]), default=0)
     if rivals and votes < 2 * rivals:
         return False
     fit = fits.get(posture)
     met = [other for other in POSTURES if fits.get(other)]
-    if fit and (votes or posture in support.objects) and len(met) == 1:
+    others = votes or posture in support.objects or support.fits_a_caption(posture)
+    if posture == "standing" and not votes and _feet_far_apart(body):
+        others = False  # somebody stands, but this one may walk
+    if posture == "standing" and fit is None and not met:
+        fit = stands_level
+    if fit and others and len(met) <= 1:
         return posture != "standing" or not support.moves
-    if posture == "standing" and carries and not support.moves:
+    if (
+        posture == "standing"
+        and not support.moves
+        and (carries or (stands_level and (support.calm or support.ground)))
+    ):
         return True
+    everybody = support.everybody.get(posture, 0)
+    if everybody and everybody == sum(support.anybody.values()):
+        votes = max(votes, everybody)
+        if (posture != "sitting" and posture != "standing") or support.moves:
+            return False
     if votes < min(2, max(1, support.captions)):
         return False
     if posture in ("sitting", "kneeling", "squatting", "lying") and carries:
@@ -144,8 +204,7 @@ def _shown_not(body: Body, support: Support) -> dict[str, bool | None]:
     )
     if folded and not support.votes("standing"):
         shown["standing"] = False
-    trunk, size = body.trunk, body.size
-    if trunk is not None and size is not None and lean is not None and np.linalg.norm(trunk) > FULL * size:
+    if lean is not None and body.trunk_share > FULL:
         if lean < 15 and not support.votes("bending over"):
             shown["bending over"] = False
         if lean < 20 and not support.votes("lying") and all((leg.drop or 0) > 0.6 for leg in legs) and legs:

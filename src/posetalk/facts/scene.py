@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -14,7 +14,7 @@ from posetalk.facts.body import SIDES, Body, both, judge
 from posetalk.facts.caption import Mention
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.person import body_facts
-from posetalk.facts.posture import Support
+from posetalk.facts.posture import Support, stands_on_one_line
 from posetalk.facts.things import merged, sat_on, supports, use_facts
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
@@ -109,9 +109,15 @@ def scene_facts(
             using.setdefault(thing, set()).add(name)
     boxes = {name: box for name, (box, _) in bodies.items()}
     said = said_of_people(captions, boxes, others, {thing: frozenset(who) for thing, who in using.items()})
+    ridden = {f.part for f in uses if f.value and f.predicate == "ridden"}
+    grounded = _on_the_same_ground({name: body for name, (_, body) in bodies.items()})
     scene_people = tuple(
-        _person(
-            name, box, body, said[name], things, {f.part for f in uses if f.value and f.predicate == "ridden"}
+        ScenePerson(
+            name,
+            box,
+            body,
+            _person_facts(name, body, said[name], things, ridden, name in grounded),
+            tuple(said[name].mentions),
         )
         for name, (box, body) in bodies.items()
     )
@@ -128,20 +134,44 @@ def scene_facts(
     return Scene(image.id, scene_people, others, tuple(things), Facts(joined.values()))
 
 
-def _person(
-    name: str, box: Box, body: Body, said: Said, things: Sequence[Thing], ridden: Collection[str]
-) -> ScenePerson:
+def _person_facts(
+    name: str, body: Body, said: Said, things: Sequence[Thing], ridden: Collection[str], ground: bool
+) -> Facts:
+    """The facts of a person with what captions, objects and the others say of the posture."""
     rides = any(part.startswith(f"{name}, ") for part in ridden) or any(
         relation == "ridden" for _, relation in said.things
     )
     moves = rides or any(said.actions.get(action) for action in MOVES)
-    support = Support(said.captions, said.postures, supports(body, things), moves)
+    calm = bool(said.captions) and not said.told.moving
+    support = Support(
+        said.captions, said.postures, supports(body, things), moves,
+        said.told.anybody, said.told.everybody, calm, ground,
+    )  # fmt: skip
     of_body = body_facts(body, support)
     if rides:  # hands that hold a handlebar or reins look as if they hung, or lay on the knees
         unsure = ("hanging down", "at the knee", "at the hip")
         of_body = Facts(replace(f, value=None) if f.predicate in unsure else f for f in of_body)
-    facts = Facts([*of_body, *said.facts()])
-    return ScenePerson(name, box, body, facts, tuple(said.mentions))
+    return Facts([*of_body, *said.facts()])
+
+
+def _on_the_same_ground(bodies: Mapping[str, Body]) -> frozenset[str]:
+    """The names of those who look like standing, as somebody of about their size does with the feet not far off."""
+    rows = [
+        (name, float(max(left[1], right[1])), body.size)
+        for name, body in bodies.items()
+        if (left := body["left ankle"]) is not None
+        and (right := body["right ankle"]) is not None
+        and body.size is not None
+        and stands_on_one_line(body)
+    ]
+    return frozenset(
+        name
+        for name, feet, size in rows
+        if any(
+            other != name and abs(feet - level) < size and 0.6 < size / width < 1.7
+            for other, level, width in rows
+        )
+    )
 
 
 def people_in_order(scene: Scene) -> frozenset[str]:

@@ -23,11 +23,16 @@ CARRIED = (
     "remote", "cell phone", "book", "teddy bear", "hair drier", "toothbrush", "scissors", "dog", "cat",
 )  # fmt: skip
 WORN = frozenset({"baseball glove"})
-# What is seldom near a hand without being in it, so that boxes alone tell; of all others a caption must say it too.
-IN_HAND_ALONE = frozenset({
-    "umbrella", "handbag", "frisbee", "baseball bat", "baseball glove", "tennis racket", "wine glass", "cell phone",
-    "remote", "banana", "sandwich", "hot dog", "toothbrush", "hair drier", "skateboard", "surfboard", "snowboard",
+# What boxes alone show to be held: gear near a hand; small things at a hand that is raised, not on a table; bags under
+# a hand. Of all else a caption must say it too.
+GEAR = frozenset(
+    {"frisbee", "baseball bat", "baseball glove", "tennis racket", "skateboard", "surfboard", "snowboard"}
+)
+SMALL = frozenset({
+    "wine glass", "cell phone", "remote", "banana", "sandwich", "hot dog", "toothbrush", "hair drier", "cup", "donut",
+    "apple", "book", "bottle",
 })  # fmt: skip
+BAGS = frozenset({"handbag", "suitcase"})
 LONG = (
     "umbrella",
     "skis",
@@ -90,16 +95,28 @@ def _held(name: str, body: Body, thing: Thing, is_closest: bool | None) -> Itera
 
 def _tells_alone(body: Body, thing: Thing) -> bool:
     """Whether a thing near a hand is held, for all that boxes show."""
-    if thing.name not in IN_HAND_ALONE:
-        return False
-    size = body.size or 1.0
-    if thing.name == "umbrella":  # held by its stick: a parasol behind somebody has its cloth at the hands
-        hands = [p for side in SIDES if (p := body[f"{side} wrist"]) is not None]
-        return any(p[1] > thing.box.center[1] for p in hands) and thing.box.h < 3 * size
     if thing.name in BOARDS:  # one stands on it
         feet = [_distance_to_box(body, f"{side} ankle", thing.box) for side in SIDES]
-        return all(distance is None or distance > 0.5 for distance in feet)
-    return True
+        return thing.name in GEAR and all(distance is None or distance > 0.5 for distance in feet)
+    if thing.name in SMALL | BAGS:
+        return any(_lifts(body, side, thing) for side in SIDES)
+    return thing.name in GEAR
+
+
+def _lifts(body: Body, side: str, thing: Thing) -> bool:
+    """Whether a hand holds a small thing up, or has a bag hanging below it."""
+    wrist, elbow, size = body[f"{side} wrist"], body[f"{side} elbow"], body.size
+    if wrist is None or elbow is None or size is None:
+        return False
+    left, top, right, _ = thing.box.xyxy
+    if thing.name in BAGS:
+        beneath = (
+            left - 0.1 * size < wrist[0] < right + 0.1 * size and abs(float(top - wrist[1])) < 0.3 * size
+        )
+        return bool(beneath and wrist[1] > elbow[1])
+    near = _distance_to_box(body, f"{side} wrist", thing.box)
+    is_up = float(elbow[1] - wrist[1]) > 0.15 * size and thing.box.center[1] < wrist[1] + 0.15 * size
+    return bool(near is not None and near < 0.25 and is_up)
 
 
 def _ridden(name: str, body: Body, thing: Thing, is_closest: bool | None) -> Fact | None:
