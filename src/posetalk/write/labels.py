@@ -27,7 +27,7 @@ def read_labels(
 
 def scene_of(annotated: AnnotatedImages, record: AnnotatedImage) -> Scene:
     """The facts of an image."""
-    return scene_facts(record.image, annotated.keypoint_names, record.things)
+    return scene_facts(record.image, annotated.keypoint_names, record.things, record.captions)
 
 
 def is_supported(annotated: AnnotatedImages, sample: Sample) -> bool:

@@ -86,19 +86,21 @@ def build_closed(
     """
     contamination = ContaminationCheck(training_data)
     questions: list[Question] = []
-    unlabelled = False
+    unlabelled, several = False, set[int]()
     for annotated in contamination.unseen(images):
         unlabelled |= any(person.is_crowd or not person.labelled.any() for person in annotated.image.people)
-        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things)
+        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things, annotated.captions)
         questions += questions_of(annotated, scene, seed)
+        several |= {annotated.image.id} if len(scene.people) > 1 else set()
     notes = contamination.notes
     if not unlabelled:
-        counts = sum(map(counts_people, questions))
-        questions = [question for question in questions if not counts_people(question)]
+        sure = [q for q in questions if not counts_people(q) and q.image_id not in several]
         notes.append(
             "the labels name no crowd and nobody without keypoints, so that nobody knows whether they name everybody: "
-            f"{counts:,} questions of how many people there are were left out"
+            f"{len(questions) - len(sure):,} questions of how many people there are, or of one among several, were "
+            "left out"
         )
+        questions = sure
     candidates = balanced(questions, seed, max_per_answer)
     if not candidates:
         raise PosetalkError(

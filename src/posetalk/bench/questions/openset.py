@@ -163,7 +163,7 @@ def build_open(
     contamination = ContaminationCheck(training_data)
     strata: dict[_Stratum, list[_Candidate]] = defaultdict(list)
     for annotated in contamination.unseen(images):
-        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things)
+        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things, annotated.captions)
         if not can_ask(annotated, scene):
             continue
         captions = [text for text in annotated.captions if not gives_away(text)]

@@ -69,8 +69,9 @@ def rules_fingerprint() -> str:
     names = [f"facts/{path.name}" for path in (folder / "facts").iterdir()]
     names += [f"write/screening/{name}" for name in ("english.py", "rules.py", "screen.py", "screen.toml")]
     names += ["write/from_model/reply.py", "write/from_model/labels.py", "llm/spoken.py"]
+    names += ["write/from_model/second_reader.py", "write/from_model/prompts/verify.md"]
     digest = sha256()
-    for name in sorted(name for name in names if name.endswith((".py", ".toml"))):
+    for name in sorted(name for name in names if name.endswith((".py", ".toml", ".md"))):
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()
 
