@@ -1,7 +1,8 @@
 """The folder of a benchmark.
 
 Files: closed.jsonl and blind.jsonl, the questions with one right answer; questions.jsonl, references.jsonl and
-context.jsonl, the open questions, if there are captions; answers/MODEL.jsonl and reviews/MODEL.jsonl; ledger.sqlite,
+context.jsonl, the open questions, if there are captions; keys.jsonl and review.html, what a person said of the right
+answers, and the page for it; answers/MODEL.jsonl and reviews/MODEL.jsonl; ledger.sqlite,
 all answers of servers; report.json and report.html; run.toml, the settings.
 """
 
@@ -15,6 +16,7 @@ from posetalk.bench.answers.review import ModelAnswer, read_answers, read_review
 from posetalk.bench.questions.build import CLOSED, ClosedSet, read_closed
 from posetalk.bench.questions.openset import QUESTIONS, OpenSet, read_open
 from posetalk.bench.report.report import ModelResults
+from posetalk.bench.review.keys import KeyReview, read_review
 from posetalk.errors import PosetalkError
 
 REVIEWS, LEDGER = "reviews", "ledger.sqlite"
@@ -27,10 +29,12 @@ class BenchSet:
     Attributes:
         closed: Questions with one right answer.
         open_set: Open questions with references; None where the benchmark has none.
+        review: What a person said of the right answers.
     """
 
     closed: ClosedSet
     open_set: OpenSet | None
+    review: KeyReview
 
 
 def read_benchmark(folder: str | Path) -> BenchSet:
@@ -45,7 +49,9 @@ def read_benchmark(folder: str | Path) -> BenchSet:
     folder = Path(folder)
     if not (folder / CLOSED).exists():
         raise PosetalkError(f"{folder} has no benchmark ({CLOSED}); make one: posetalk bench build")
-    return BenchSet(read_closed(folder), read_open(folder) if (folder / QUESTIONS).exists() else None)
+    closed = read_closed(folder)
+    open_set = read_open(folder) if (folder / QUESTIONS).exists() else None
+    return BenchSet(closed, open_set, read_review(folder, closed.questions))
 
 
 def answers_by_file(folder: Path) -> list[tuple[Path, dict[str, ModelAnswer]]]:

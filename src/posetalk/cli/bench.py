@@ -1,4 +1,4 @@
-"""Commands of `posetalk bench`: run, build, answer, judge, report, export."""
+"""Commands of `posetalk bench`: run, build, review, answer, judge, report, export."""
 
 from __future__ import annotations
 
@@ -84,6 +84,37 @@ def build(
     }
     settings = BuildSettings.check(given, "the options")
     _tell(build_benchmark(settings, out))
+
+
+@bench.command
+def review(
+    folder: Path, *, images: Path | None = None, limit: int | None = None, apply: Path | None = None
+) -> None:
+    """Make a page on which a person confirms or strikes the right answers (keys), and take in what was said on it.
+
+    The page, review.html, opens offline: a photo with the person marked, a question, its key; y, n and the arrow keys.
+    It gives a file keys.jsonl, which --apply takes into the folder. Where keys are confirmed, reports and exports have
+    those alone; struck ones are asked and counted no more.
+
+    Example: `posetalk bench review own --images val2017`
+
+    Args:
+        folder: The folder of the benchmark.
+        images: The folder of the images, for the page.
+        limit: The number of questions to draw, the same as of `bench answer --limit`. By default all are on the page.
+        apply: The file that the page gave.
+    """
+    from posetalk.bench.review.run import make_review_page, take_review
+
+    if (images is None) == (apply is None):
+        raise PosetalkError("give --images FOLDER for the page, or --apply FILE for what was said on it")
+    if apply is not None:
+        print("\n".join(take_review(folder, apply)))
+        return
+    assert images is not None
+    page, count, notes = make_review_page(folder, images, limit=limit)
+    print(f"{page}: {count:,} keys to look at; open it in a browser")
+    tell("skipped", notes)
 
 
 @bench.command
@@ -225,12 +256,14 @@ def export(
     from posetalk.bench.folder import read_benchmark
     from posetalk.bench.report.export import export_lmms, export_vlmeval
 
-    questions = read_benchmark(folder).closed.questions
+    benchmark = read_benchmark(folder)
+    questions = benchmark.review.kept(benchmark.closed.questions)
     run = export_lmms if format == "lmms-eval" else export_vlmeval
     left_out = run(questions, images, out)
     print(f"{out}: {len(questions) - left_out:,} questions")
     if left_out:
         tell("skipped", [f"{left_out:,} questions whose image is not in {images} or cannot be read"])
+    tell("note", benchmark.review.sentences(benchmark.closed.questions))
 
 
 @bench.command

@@ -77,8 +77,13 @@ def write(
     images: Path | None = None,
     writer: Literal["facts", "openai", "batch"] = "facts",
     recipe: Literal["grounded", "paper"] = "grounded",
+    show_images: Annotated[bool, Parameter(negative=())] = False,
+    image_side: int = 1024,
+    verify: str | None = None,
+    verify_base_url: str | None = None,
     preset: Literal["every-picture", "llava-pose"] = "every-picture",
-    kinds: str = "conversation,detail,reasoning",
+    kinds: str | None = None,
+    benchmarks: Annotated[list[Path] | None, Parameter(name="--leave-out", negative=())] = None,
     max_images: int | None = None,
     seed: int = 0,
     model: str | None = None,
@@ -107,9 +112,18 @@ def write(
             OpenAI's interface), or `batch` (the same by files that you send).
         recipe: What a language model is told: `grounded` (captions, keypoints and facts), or `paper` (as in
             LLaVA-Pose). It has no effect on --writer facts.
+        show_images: Send the photos to the server with the facts and captions, for a model that sees; also to the
+            model of --verify. Needs --images and the recipe `grounded`.
+        image_side: The longest side of a photo that is sent, in pixels; larger ones are made smaller.
+        verify: The name of a second model on the server, which reads each sentence that the first one wrote. What
+            captions, facts and photo do not support is struck or asked for again. For --writer openai.
+        verify_base_url: The address of the server of --verify. The default is that of the first model.
         preset: How many images of each kind: all of them (`every-picture`), or as many as LLaVA-Pose has
             (`llava-pose`).
-        kinds: The kinds of samples to write, separated by commas: conversation, detail, reasoning.
+        kinds: The kinds of samples to write, separated by commas: conversation, detail, reasoning, short. The
+            default is all that the writer writes; only the facts writer writes short.
+        benchmarks: The folder of a benchmark whose images must not be trained on, or a file that names images. Repeat
+            the option for more.
         max_images: The largest number of images of each kind, drawn by the seed. The default is set by
             --preset.
         seed: The seed of wording and choice. The same seed gives the same samples.
@@ -119,19 +133,23 @@ def write(
         answers: The file of answers that came back for the requests of --writer batch.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
-    from posetalk.formats.annotated import AnnotatedImages
     from posetalk.images.fit import image_notes
+    from posetalk.llm.client import ServerSettings
     from posetalk.llm.request_state import RunReport
     from posetalk.write.from_model.run import price_run, write_by_batch
+    from posetalk.write.labels import labels_of
     from posetalk.write.run import write_dataset
     from posetalk.write.samples.sample import KINDS
     from posetalk.write.settings import WriteSettings
 
-    named = {k.strip() for k in kinds.split(",")}
+    every = KINDS if writer == "facts" else tuple(kind for kind in KINDS if kind != "short")
+    named = {k.strip() for k in kinds.split(",")} if kinds is not None else {*every}
     if named - set(KINDS):
         raise PosetalkError(
             f"--kinds: there is no kind {min(named - set(KINDS))!r}; choose of {', '.join(KINDS)}"
         )
+    if named - set(every):
+        raise PosetalkError("--kinds: short has answers that follow from facts; write it with --writer facts")
     if writer == "facts" and (model or server != HERE or dry_run or answers):
         raise PosetalkError(
             "the facts writer asks no model; leave the model's options away, or choose --writer openai"
@@ -140,34 +158,61 @@ def write(
         raise PosetalkError(
             "the recipe paper tells a model the captions; give --captions, or --recipe grounded"
         )
+    if writer != "openai" and (verify or verify_base_url):
+        raise PosetalkError("a second reader reads what a model on a server writes; choose --writer openai")
+    if verify_base_url and not verify:
+        raise PosetalkError("--verify-base-url goes with --verify MODEL")
+    if show_images and (writer == "facts" or images is None):
+        raise PosetalkError(
+            "--show-images sends the photos to a model; give --images, and --writer openai or batch"
+        )
     if (answers is not None) and writer != "batch":
         raise PosetalkError("--answers goes with --writer batch")
     model_server = None if writer == "facts" else server.asks(model)
-    settings = WriteSettings(
-        writer=model_server.model if model_server else "facts",
-        annotations=str(annotations),
-        captions=str(captions) if captions else None,
-        objects=str(objects) if objects else None,
-        kinds=tuple(kind for kind in KINDS if kind in named),
-        recipe=recipe if model_server else None,
-        preset=preset,
-        max_images=max_images,
-        seed=seed,
-    )
+    given = {
+        "writer": model_server.model if model_server else "facts",
+        "annotations": str(annotations),
+        "captions": str(captions) if captions else None,
+        "objects": str(objects) if objects else None,
+        "kinds": tuple(kind for kind in KINDS if kind in named),
+        "benchmarks": tuple(str(path) for path in benchmarks or ()),
+        "recipe": recipe if model_server else None,
+        "show_images": show_images,
+        "image_side": image_side,
+        "verify": verify,
+        "preset": preset,
+        "max_images": max_images,
+        "seed": seed,
+    }
+    settings = WriteSettings.check(given, "the options")
     price = server.price(model_server.model) if model_server else None
+    reader = None
+    if model_server and verify:
+        theirs = {"model": verify} | ({"base_url": verify_base_url} if verify_base_url else {})
+        reader = ServerSettings.check(model_server.model_dump() | theirs, "the options of --verify")
     result = None
     if model_server and (dry_run or writer == "batch"):
-        annotated = AnnotatedImages(annotations, captions, objects, images=images)
+        annotated = labels_of(settings, images)
         if images:
             tell("note", image_notes(annotated.sample(), annotations))
         if dry_run:
             print(price_run(annotated, settings, model_server, out, price))
+            if reader:
+                print(f"the requests to {reader.model} come on top, one for each sentence that is written")
         else:
             sentences, result = write_by_batch(annotated, settings, model_server, out, price, answers)
             print("\n".join([*sentences, *([f"{out}: {result}"] if result else [])]))
         notes, skipped = annotated.notes, annotated.skipped
     else:
-        result = write_dataset(settings, out, images=images, server=model_server, price=price)
+        result = write_dataset(
+            settings,
+            out,
+            images=images,
+            server=model_server,
+            price=price,
+            reader=reader,
+            reader_price=server.price(reader.model) if reader else None,
+        )
         if result.server_run:
             print(result.server_run)
         print(f"{out}: {result}")

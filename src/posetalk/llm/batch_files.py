@@ -65,11 +65,17 @@ def write_batch(
             if not isinstance(pending, PendingRequest) or pending.key in keys:
                 continue
             keys.add(pending.key)
+            ledger.set_state([(pending.key, request.id)], "waiting")
+            try:
+                body = request_body(pending.request, settings, settings.structured_output)
+            except PosetalkError as error:  # of the image
+                ledger.fail(pending.key, f"cannot be sent: {error}")
+                continue
             row = {
                 "custom_id": pending.key,
                 "method": "POST",
                 "url": "/v1/chat/completions",
-                "body": request_body(pending.request, settings, settings.structured_output),
+                "body": body,
             }
             line = json.dumps(row) + "\n"
             if not files or lines == MAX_FILE_LINES or size + len(line) > MAX_FILE_BYTES:
@@ -80,7 +86,6 @@ def write_batch(
                 lines = size = 0
             file.write(line)
             lines, size = lines + 1, size + len(line)
-            ledger.set_state([(pending.key, request.id)], "waiting")
     return files
 
 

@@ -37,7 +37,6 @@ from posetalk.settings import Settings
 OPENAI = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
 CONNECTIONS_PER_POOL = 8  # httpx2 looks at every connection of a pool for each request
-IMAGE_TOKENS = 1000  # an estimate: LLaVA-1.5 takes 576, most others some hundreds at COCO's image size
 PLACEHOLDER_KEY = "none"  # local servers need some key and ignore it
 MAX_RETRY_AFTER = 3600.0  # seconds; longer requests of a server to wait are cut to this
 _LIMIT_PARAMETERS = ("max_tokens", "max_completion_tokens")
@@ -112,7 +111,7 @@ def request_key(request: ChatRequest, settings: ServerSettings) -> str:
         max_reply_tokens(request, settings),
         settings.temperature,
         settings.seed,
-        *([request.image_part.digest] if request.image_part else []),
+        *(request.image_part.key if request.image_part else []),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -149,20 +148,21 @@ def request_body(
 
 
 def _messages(request: ChatRequest) -> list[Any]:
-    """The messages with the image, if there is one, before the text of the first question."""
+    """The messages with the image, if there is one, before the text of its question."""
     messages: list[Any] = list(request.messages)
     if request.image_part:
-        first_question = next(i for i, message in enumerate(messages) if message["role"] == "user")
+        at = request.image_at
+        if at is None:
+            at = next(i for i, message in enumerate(messages) if message["role"] == "user")
         image = {"type": "image_url", "image_url": {"url": request.image_part.url()}}
-        text = {"type": "text", "text": messages[first_question]["content"]}
-        messages[first_question] = {"role": "user", "content": [image, text]}
+        messages[at] = {"role": "user", "content": [image, {"type": "text", "text": messages[at]["content"]}]}
     return messages
 
 
 def prompt_tokens(request: ChatRequest) -> int:
     """Estimate the tokens of a request's messages and image."""
     text_tokens = estimate_tokens(sum(len(message["content"]) for message in request.messages))
-    return text_tokens + (IMAGE_TOKENS if request.image_part else 0)
+    return text_tokens + (request.image_part.tokens if request.image_part else 0)
 
 
 class Client:
@@ -260,7 +260,10 @@ class Client:
             await server.close()
 
     async def _post(self, request: ChatRequest, with_schema: bool, limit_name: str) -> Completion:
-        body = request_body(request, self.settings, with_schema, limit_name)
+        try:
+            body = request_body(request, self.settings, with_schema, limit_name)
+        except PosetalkError as error:  # of the image
+            raise RequestError("cannot be sent", str(error), "give up") from None
         try:
             async with asyncio.timeout(self.settings.timeout):
                 response = await next(self._next_pool).post(

@@ -9,6 +9,7 @@ Reason = Literal[
     "unreadable",  # not in the form that the request asks for
     "leak",  # coordinates, `keypoint`, `caption`, the prompt's own words
     "contradicted",  # a claim that contradicts the facts
+    "unsupported",  # a second reader finds nothing in captions, facts or photo that supports it
     "guess",  # a feeling, a relation, a gender stated as if it could be seen
     "duplicate",  # the same text as an earlier sample
     "near-duplicate",  # nearly the same text as an earlier sample

@@ -53,13 +53,14 @@ class Outcome:
     """What became of a request: turns, or the faults of the last reply, or the reason why there is none.
 
     Faults and a failure together: the last reply was not accepted, and the request that followed it has no answer.
-    reply: the last one, as the model wrote it.
+    reply: the last one, as the model wrote it. key: of its request in the ledger, where it was accepted.
     """
 
     turns: Turns = ()
     faults: tuple[Fault, ...] = ()
     failure: str = ""
     reply: str = ""
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ def pending_or_outcome(
                 limit = max_reply_tokens(request, settings) if answer.end == "cut off" else None
                 ledger.judge(key, verdict := _judge(request, answer.reply, limit, accept))
             if not verdict or not isinstance(verdict[0], Fault):
-                return Outcome(turns=cast(Turns, verdict), reply=answer.reply)
+                return Outcome(turns=cast(Turns, verdict), reply=answer.reply, key=key)
             outcome = Outcome(faults=(faults := verdict), reply=answer.reply)
             reason = "; ".join(fault.words for fault in faults)
         if revision < settings.max_revisions:

@@ -48,6 +48,7 @@ class ScreeningResult:
         skipped: A sentence for each record of the inputs that was left out.
         notes: Sentences about the inputs as a whole, such as labels that do not seem to fit their images.
         server_run: What came of the requests to a server, with tokens and cost; None where no server was asked.
+        read: The number of sentences that a second reader read last, by what it said.
     """
 
     written: Counter[Kind] = field(default_factory=Counter)
@@ -56,13 +57,20 @@ class ScreeningResult:
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     server_run: RunReport | None = None
+    read: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         written = ", ".join(f"{number} {kind}" for kind, number in self.written.items()) or "nothing"
         reasons = ", ".join(f"{number} {reason}" for reason, number in self.rejected.most_common())
         unreadable = self.unreadable_images
         more = f"; {len(unreadable)} images cannot be read, the first: {unreadable[0]}" if unreadable else ""
-        return f"{written}; rejected: {reasons or 'none'}{more}"
+        return f"{written}; rejected: {reasons or 'none'}{self._reading()}{more}"
+
+    def _reading(self) -> str:
+        if not self.read:
+            return ""
+        verdicts = ", ".join(f"{number:,} {verdict}" for verdict, number in self.read.most_common())
+        return f"; the second reader read {self.read.total():,} sentences: {verdicts}"
 
 
 def write_screened(

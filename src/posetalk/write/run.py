@@ -12,7 +12,7 @@ from posetalk.messages import log
 from posetalk.write.folder import ScreeningResult
 from posetalk.write.from_facts.run import write_by_facts
 from posetalk.write.from_model.run import write_by_model
-from posetalk.write.labels import read_labels
+from posetalk.write.labels import labels_of
 from posetalk.write.settings import WriteSettings
 
 
@@ -23,6 +23,8 @@ def write_dataset(
     images: str | Path | None = None,
     server: ServerSettings | None = None,
     price: Price | None = None,
+    reader: ServerSettings | None = None,
+    reader_price: Price | None = None,
 ) -> ScreeningResult:
     """Write instruction data about the poses of labelled images, by the facts writer or by a model on a server.
 
@@ -33,9 +35,12 @@ def write_dataset(
     Args:
         settings: The label files, the kinds of samples, and who writes them.
         out: The folder of the run. It is made if it does not exist.
-        images: The folder of the images. The report shows them; the samples are the same without.
+        images: The folder of the images. The report shows them, and `settings.show_images` sends them; the samples are
+            the same without where it does not.
         server: The server of the model that `settings.writer` names; None for the facts writer.
         price: What the model costs, for the cost in the result; needed if `server.max_cost_usd` is set.
+        reader: The server of the second reader that `settings.verify` names; None where it names none.
+        reader_price: What the second reader costs; needed if `reader.max_cost_usd` is set.
 
     Returns:
         The numbers of written and rejected samples. A server run that was stopped by its cost limit or by Ctrl-C says
@@ -54,15 +59,25 @@ def write_dataset(
             f"the settings name the writer {settings.writer!r} and the server's settings the model "
             f"{server.model!r}; give both the same name"
         )
+    if server is not None and "short" in settings.kinds:
+        raise PosetalkError(
+            "the kind short has answers that follow from facts; write it with the facts writer"
+        )
+    if (reader.model if reader else None) != settings.verify:
+        raise PosetalkError(
+            f"the settings name the second reader {settings.verify!r}; give the settings of its server"
+        )
+    if settings.show_images and images is None:
+        raise PosetalkError("the photos shall be sent along; give their folder (images)")
     out = Path(out)
-    annotated = read_labels(settings.annotations, settings.captions, settings.objects, images)
+    annotated = labels_of(settings, images)
     if images:
         for note in image_notes(annotated.sample(), Path(settings.annotations)):
             log.warning(f"note: {note}")  # before anything is asked and paid
     if server is None:
         result = write_by_facts(annotated, settings, out)
     else:
-        result = write_by_model(annotated, settings, server, out, price)
+        result = write_by_model(annotated, settings, server, out, price, reader, reader_price)
     result.notes = annotated.notes
-    result.skipped = annotated.skipped
+    result.skipped = [*annotated.skipped, *result.skipped]
     return result

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from posetalk.inputs import LocalPath
 from posetalk.settings import Settings
 from posetalk.write.from_model.presets import PRESETS, Preset
@@ -28,9 +30,17 @@ class WriteSettings(Settings):
     objects: LocalPath | None = None
     """COCO's instances of the same images."""
     kinds: tuple[Kind, ...]
-    """What is written: conversation, detail, reasoning."""
+    """What is written: conversation, detail, reasoning, and by the facts writer short."""
+    benchmarks: tuple[LocalPath, ...] = ()
+    """Folders or files of benchmarks, whose images are left out."""
     recipe: Recipe | None = None
     """The prompts that a model is given: `grounded` or `paper`; None for the facts writer."""
+    show_images: bool = False
+    """Whether a model gets the photos too, with the facts of recipe `grounded`."""
+    image_side: int = Field(default=1024, ge=64)
+    """Longest side of a photo that is sent, in px; a larger one is made smaller."""
+    verify: str | None = None
+    """Name of the model that holds each sentence against captions, facts and photo; None for none."""
     preset: Literal["every-picture", "llava-pose"] = "every-picture"
     """How many images of each kind: all, or as many as LLaVA-Pose."""
     max_images: int | None = None

@@ -191,3 +191,43 @@ def test_report_json(tmp_path: Path) -> None:
 def test_nothing_to_report_is_said(models: list[ModelResults], said: str) -> None:
     with pytest.raises(PosetalkError, match=said):
         make_report(models, [question("1")], open_set=open_questions(3))
+
+
+@pytest.mark.parametrize(
+    ("right", "images", "ends"),
+    [
+        (0, 6, (0.0, 0.390)),  # R's binom::binom.wilson(0, 6)
+        (6, 6, (0.610, 1.0)),
+        (3, 6, (0.188, 0.812)),
+        (0, 50, (0.0, 0.071)),
+    ],
+)
+def test_few_or_equal_answers_have_wilsons_interval(
+    right: int, images: int, ends: tuple[float, float]
+) -> None:
+    closed = [question(f"q{i}") for i in range(images)]
+    said = answers({q.id: "yes" if i < right else "no" for i, q in enumerate(closed)})
+    numbers = make_report([ModelResults("m", said)], closed).accuracy["m"].numbers
+    assert numbers[-1].interval == pytest.approx(ends, abs=5e-4)
+
+
+def test_answers_about_one_image_count_as_one_trial() -> None:
+    def width(images: int) -> float:
+        closed = [question(f"q{i}", image=f"{i % images}.jpg") for i in range(24)]
+        said = answers({q.id: "yes" if i % 2 else "no" for i, q in enumerate(closed)})
+        low, high = make_report([ModelResults("m", said)], closed).accuracy["m"].numbers[-1].interval or (
+            0,
+            0,
+        )
+        return high - low
+
+    assert width(3) > width(12) > width(24)
+
+
+def test_models_that_answer_alike_have_no_interval_of_their_difference() -> None:
+    closed = [question(f"q{i}") for i in range(6)]
+    models = [
+        ModelResults(name, answers(dict.fromkeys((q.id for q in closed), "yes"), name)) for name in "ab"
+    ]
+    (test,) = make_report(models, closed).tests
+    assert test.difference == 0 and test.interval is None

@@ -89,19 +89,30 @@ def test_a_joint_outside_the_picture_counts_as_not_labelled() -> None:
     assert "not labelled: left ankle" in grounded(image, scene, ())
 
 
-def test_facts_are_told_as_so_not_so_and_not_known() -> None:
+def test_facts_are_told_as_sure_so_not_so_and_not_known() -> None:
     text = grounded(*shown(person(1, figure(uppers=(180, 0), fores=(180, 0)), right_knee=0)), ())
-    so, not_so, unknown = (
+    sure, so, not_so, unknown = (
         re.search(rf"^  {title}: (.*)$", text, re.MULTILINE)[1].split("; ")  # type: ignore[index]
-        for title in ("so", "not so", "not known")
+        for title in ("sure", "so", "not so", "not known")
     )
-    assert {"left arm raised", "left hand above the head", "right arm hanging down"} <= set(so)
-    assert "facing the camera" in so and "posture standing" not in so
+    assert {"left arm raised", "left hand above the head", "facing the camera", "left knee straight"} <= set(
+        sure
+    )
+    assert "feet on one line" in so and "posture standing" not in {*so, *sure}
     assert any(words.startswith("arms not raised") for words in not_so)
-    assert "right knee" in unknown and "left knee straight" in so
-    told = [*so, *not_so, *unknown]
+    assert "right knee" in unknown
+    told = [*sure, *so, *not_so, *unknown]
     assert len(told) == len(set(told)) and not any("hidden" in words for words in told)
     assert "right knee" not in text.split("joints:")[1].splitlines()[0]
+
+
+def test_without_joints_the_rest_is_the_same() -> None:
+    image, scene = shown(person(1, figure(), right_knee=0))
+    lines = grounded(image, scene, ("A caption.",)).splitlines()
+    kept = [line for line in lines if not line.startswith(("  joints:", "  not labelled:"))]
+    assert grounded(image, scene, ("A caption.",), joints=False).splitlines() == kept and len(kept) < len(
+        lines
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,9 +142,10 @@ def test_of_many_people_the_largest_are_described_by_their_stable_names() -> Non
 
 
 def test_a_name_has_a_gender_only_where_captions_agree() -> None:
-    image, scene = shown(person(1, figure()))
-    assert 'called "the woman"' in grounded(image, scene, ["A woman waits."] * 3)
-    assert 'called "the person"' in grounded(image, scene, ["A woman waits.", "A man waits.", "Waiting"])
+    image, _ = shown(person(1, figure()))
+    for captions, name in ((["A woman waits."] * 3, "woman"), (["A woman waits.", "A man waits."], "person")):
+        scene = scene_facts(image, NAMES, (), captions)
+        assert f'called "the {name}"' in grounded(image, scene, captions)
 
 
 def test_a_picture_without_a_size_is_said_in_one_sentence() -> None:

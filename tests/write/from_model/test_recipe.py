@@ -220,7 +220,7 @@ def drawn(context: str) -> tuple[PoseImage, Scene, list[str]]:
         things += [Thing(name, box(one)) for one in re.findall(r"\[.*?\]", boxes)]
     image = PoseImage(1, Path("1.jpg"), 640, 480, tuple(people))
     captions = re.findall(r"^caption: (.*)$", context, re.MULTILINE)
-    return image, scene_facts(image, NAMES, things), captions
+    return image, scene_facts(image, NAMES, things, captions), captions
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -249,4 +249,4 @@ def test_prompts_come_with_the_package() -> None:
     from importlib.resources import files
 
     found = {file.name for file in files("posetalk.write.from_model").joinpath("prompts").iterdir()}
-    assert found == {f"{recipe}_{kind}.md" for recipe, kind in EVERY}
+    assert found == {f"{recipe}_{kind}.md" for recipe, kind in EVERY} | {"seeing.md", "verify.md"}

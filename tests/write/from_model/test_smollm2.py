@@ -29,8 +29,9 @@ from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import results
 from posetalk.llm.runner import generate
 from posetalk.write.folder import REJECTED, SAMPLES, write_screened
+from posetalk.write.from_model.judging import reply_checker
 from posetalk.write.from_model.recipe import jobs
-from posetalk.write.from_model.run import model_samples, reply_checker
+from posetalk.write.from_model.run import model_samples
 from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import read_samples
 

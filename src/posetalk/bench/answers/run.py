@@ -18,7 +18,6 @@ from posetalk.bench.answers.answer import (
     file_of,
 )
 from posetalk.bench.folder import LEDGER, REVIEWS, read_benchmark
-from posetalk.bench.questions.lines import plain
 from posetalk.errors import PosetalkError, need
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
@@ -28,12 +27,13 @@ from posetalk.lock import only_run
 from posetalk.model.fingerprint import model_of
 from posetalk.settings import Dtype
 from posetalk.tune.settings import MADE
+from posetalk.write.questions.lines import plain
 
 
 def load_questions(
     folder: str | Path, images: str | Path, *, only: Only | None = None, limit: int | None = None
 ) -> tuple[list[AskedQuestion], list[str]]:
-    """Load the questions of a benchmark as a model is asked them.
+    """Load the questions of a benchmark as a model is asked them; those whose key a person struck are left out.
 
     Args:
         folder: Folder of the benchmark.
@@ -50,7 +50,9 @@ def load_questions(
     benchmark = read_benchmark(folder)
     if only == "open" and benchmark.open_set is None:
         raise PosetalkError(f"{folder} has no open questions; build it with --captions")
-    closed = () if only == "open" else benchmark.closed.questions
+    closed = (
+        [q for q in benchmark.closed.questions if not benchmark.review.struck(q)] if only != "open" else []
+    )
     return asked_questions(closed, None if only == "closed" else benchmark.open_set, Path(images), limit)
 
 

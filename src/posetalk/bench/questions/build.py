@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posetalk.bench.questions.ask import counts_people, questions_of
 from posetalk.bench.questions.blind import blind_baseline, blind_score, drop_guessable
-from posetalk.bench.questions.contamination import ContaminationCheck
-from posetalk.bench.questions.lines import read_lines, write_lines
-from posetalk.bench.questions.questions import KINDS, Question, read_questions, stable_hash, write_questions
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImage
+from posetalk.write.questions.ask import counts_people, questions_of
+from posetalk.write.questions.lines import read_lines, write_lines
+from posetalk.write.questions.questions import KINDS, Question, read_questions, stable_hash, write_questions
+from posetalk.write.samples.contamination import ContaminationCheck
 
 CLOSED, BLIND = "closed.jsonl", "blind.jsonl"
 MAX_PER_ANSWER = 10  # questions with the same text and the same right answer
@@ -86,19 +86,21 @@ def build_closed(
     """
     contamination = ContaminationCheck(training_data)
     questions: list[Question] = []
-    unlabelled = False
+    unlabelled, several = False, set[int]()
     for annotated in contamination.unseen(images):
         unlabelled |= any(person.is_crowd or not person.labelled.any() for person in annotated.image.people)
-        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things)
+        scene = scene_facts(annotated.image, tuple(keypoint_names), annotated.things, annotated.captions)
         questions += questions_of(annotated, scene, seed)
+        several |= {annotated.image.id} if len(scene.people) > 1 else set()
     notes = contamination.notes
     if not unlabelled:
-        counts = sum(map(counts_people, questions))
-        questions = [question for question in questions if not counts_people(question)]
+        sure = [q for q in questions if not counts_people(q) and q.image_id not in several]
         notes.append(
             "the labels name no crowd and nobody without keypoints, so that nobody knows whether they name everybody: "
-            f"{counts:,} questions of how many people there are were left out"
+            f"{len(questions) - len(sure):,} questions of how many people there are, or of one among several, were "
+            "left out"
         )
+        questions = sure
     candidates = balanced(questions, seed, max_per_answer)
     if not candidates:
         raise PosetalkError(

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from posetalk.bench.answers.review import Review
 from posetalk.bench.questions.openset import OpenSet
-from posetalk.bench.questions.questions import Question, stable_hash
 from posetalk.bench.report.report import ModelResults, correctness, scores_of
 from posetalk.errors import PosetalkError
 from posetalk.formats.paths import find_image
-from posetalk.images.opening import read_image
+from posetalk.images.small import small_jpeg
 from posetalk.pages.render import render
+from posetalk.write.questions.questions import Question, stable_hash
 
 SIDE, QUALITY = 400, 68  # longer side of an image in pixels, JPEG quality
 BEST, WRONG = 3, 6  # cards of each model: best and as many worst open answers, wrong closed answers
@@ -40,15 +37,12 @@ class Thumbnails:
         if self._folder is None or (path := find_image(self._folder, name)) is None:
             return ""
         try:
-            thumbnail = Image.fromarray(read_image(path))
+            small = small_jpeg(path, SIDE, QUALITY)
         except PosetalkError as error:
             self.faults.append(str(error))
             return ""
-        thumbnail.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        file = io.BytesIO()
-        thumbnail.save(file, "JPEG", quality=QUALITY, optimize=True)
-        data = base64.b64encode(file.getvalue()).decode()
-        return render("photo.html.jinja", data=data, size=thumbnail.size, name=name)
+        data = base64.b64encode(small.jpeg).decode()
+        return render("photo.html.jinja", data=data, size=small.size, name=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,23 @@
 """Scores of models with confidence intervals, and differences between two models.
 
-Intervals are 95 % percentile bootstrap over images, 1,000 draws. Tests are permutation tests, which swap the two models
-in half of the images.
+Intervals are 95 % percentile bootstrap over images, 1,000 draws. Of few images, and where all answers are alike, the
+draws say nothing; the interval of a share is then Wilson's with as many trials as images, because answers about one
+image are not independent. Tests are permutation tests, which swap the two models in half of the images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from posetalk.bench.report.stats import swap_test
+from posetalk.bench.report.stats import swap_test, wilson
 from posetalk.score.bootstrap import interval, resample
 from posetalk.types import Floats
 
+FEW = 30  # images; of fewer a share gets Wilson's interval
 Pair = tuple[float, float]
 # Question id -> numerator and denominator; a model's score is the sum of numerators over the sum of denominators.
 Scores = dict[str, Pair]
@@ -68,6 +70,15 @@ def number_of(kind: str, scores: Scores, images: Mapping[str, str], scale: float
     return KindScore(kind, len(scores), value, interval(scale * resample(numerators, denominators)[:, 0]))
 
 
+def share_of(kind: str, scores: Scores, images: Mapping[str, str]) -> KindScore:
+    """The share of right answers over some questions, 0 to 1. `images`: question id -> its image."""
+    score = number_of(kind, scores, images)
+    n = len({images[question] for question in scores})
+    if n < FEW or score.interval is None or score.interval[0] == score.interval[1]:
+        return replace(score, interval=wilson(score.value * n, n))
+    return score
+
+
 def paired(what: str, scores: Mapping[str, Scores], images: Mapping[str, str]) -> list[PairedDifference]:
     """Differences between every two models, on the questions that both have. `scores` is by model name."""
     differences = []
@@ -80,6 +91,9 @@ def paired(what: str, scores: Mapping[str, Scores], images: Mapping[str, str]) -
         scale = 100 if what == "relative score" else 1
         values = scale * numerators.sum(0) / denominators.sum(0)
         resampled = scale * resample(numerators, denominators)
+        ends = interval(resampled[:, 1] - resampled[:, 0])
+        if what == "accuracy" and ends is not None and ends[0] == ends[1]:
+            ends = None  # all draws are the same, which does not say how sure the difference is
         differences.append(
             PairedDifference(
                 what,
@@ -87,7 +101,7 @@ def paired(what: str, scores: Mapping[str, Scores], images: Mapping[str, str]) -
                 second,
                 len(shared),
                 float(values[1] - values[0]),
-                interval(resampled[:, 1] - resampled[:, 0]),
+                ends,
                 swap_test(numerators, denominators),
             )
         )

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from posetalk.atomic_files import write_text
 from posetalk.bench.questions.openset import OpenSet
-from posetalk.bench.questions.questions import Question
 from posetalk.bench.report.cards import Thumbnails, examples
-from posetalk.bench.report.compare import KindScore
+from posetalk.bench.report.compare import FEW, KindScore
 from posetalk.bench.report.report import BenchReport, ModelResults
 from posetalk.pages.render import render
+from posetalk.write.questions.questions import Question
 
 COLOURS = 5
 
@@ -77,6 +77,7 @@ def write_page(
         blind=bool(report.blind),
         faults=_faults(report),
         tests=_tests(report),
+        few=FEW,
         examples=[section for model in models for section in examples(model, closed, open_set, thumbnails)],
     )
     write_text(out, text)
@@ -92,7 +93,8 @@ def _summary(report: BenchReport) -> str:
     if report.accuracy:
         questions = max(number.n for scores in report.accuracy.values() for number in scores.numbers)
         parts.append(f"{questions:,} questions whose answers are known from the keypoints")
-    return f"{', '.join(report.models)}: {'; '.join(parts)}."
+    keys = f" {report.keys[0].upper()}{report.keys[1:]}." if report.keys else ""
+    return f"{', '.join(report.models)}: {'; '.join(parts)}.{keys}"
 
 
 def _open_groups(report: BenchReport) -> list[_Group]:

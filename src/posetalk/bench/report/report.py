@@ -18,9 +18,17 @@ from posetalk.bench.answers.parse import answer_of
 from posetalk.bench.answers.review import ModelAnswer, Review
 from posetalk.bench.questions.blind import blind_score
 from posetalk.bench.questions.openset import CATEGORIES, OpenSet
-from posetalk.bench.questions.questions import KINDS, Question
-from posetalk.bench.report.compare import KindScore, PairedDifference, Scores, number_of, paired
+from posetalk.bench.report.compare import (
+    FEW,
+    KindScore,
+    PairedDifference,
+    Scores,
+    number_of,
+    paired,
+    share_of,
+)
 from posetalk.errors import PosetalkError
+from posetalk.write.questions.questions import KINDS, Question
 
 ALL = "all"
 
@@ -87,6 +95,7 @@ class BenchReport:
         chance: Accuracy of random guessing, by kind.
         blind: Accuracy of the classifier that does not see the image, by kind.
         judge: Name of the judge; empty where there is none or it is unknown.
+        keys: How many right answers a person confirmed and struck, in words; empty where none was looked at.
     """
 
     models: tuple[str, ...]
@@ -96,18 +105,21 @@ class BenchReport:
     chance: dict[str, float]
     blind: dict[str, KindScore]
     judge: str = ""
+    keys: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON."""
         return {
             "models": list(self.models),
             "judge": self.judge,
+            "keys": self.keys,
             "relative_score": {name: asdict(scores) for name, scores in self.relative.items()},
             "accuracy": {name: asdict(scores) for name, scores in self.accuracy.items()},
             "tests": [asdict(test) for test in self.tests],
             "chance": self.chance,
             "blind": {kind: asdict(number) for kind, number in self.blind.items()},
-            "intervals": "95 %, percentile bootstrap over images, 1,000 draws; blind: Wilson",
+            "intervals": "95 %, percentile bootstrap over images, 1,000 draws; of shares of fewer than "
+            f"{FEW} images, and of shares without spread, and blind: Wilson",
             "test": "permutation: two models change places in half of the images, 10,000 rounds, two-sided",
         }
 
@@ -252,7 +264,7 @@ def _accuracy(outcomes: Mapping[str, str], closed: Sequence[Question]) -> Accura
     images = {question.id: question.image for question in closed}
     return Accuracies(
         tuple(
-            number_of(name, {q.id: scores[q.id] for q in questions}, images)
+            share_of(name, {q.id: scores[q.id] for q in questions}, images)
             for name, questions in _groups(closed)
         ),
         missing=sum(outcome == "missing" for outcome in outcomes.values()),

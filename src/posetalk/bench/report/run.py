@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from posetalk.bench.folder import read_benchmark, read_models
@@ -12,7 +13,8 @@ from posetalk.bench.report.report import BenchReport, make_report
 def report_benchmark(folder: str | Path, images: str | Path | None = None) -> tuple[BenchReport, list[str]]:
     """Report on all models of a benchmark, into report.json and report.html.
 
-    Closed questions that no model answered are left out. Of the others a missing answer counts as wrong.
+    Where a person confirmed keys, the closed questions are those; else all but those whose key was struck. Questions
+    that no model answered are left out. Of the others a missing answer counts as wrong.
 
     Args:
         folder: Folder of the benchmark.
@@ -27,7 +29,9 @@ def report_benchmark(folder: str | Path, images: str | Path | None = None) -> tu
     """
     folder = Path(folder)
     benchmark, models = read_benchmark(folder), read_models(folder)
-    questions, notes = benchmark.closed.questions, []
+    questions = benchmark.review.kept(benchmark.closed.questions)
+    keys = benchmark.review.sentences(benchmark.closed.questions)
+    notes = [*keys]
     closed = [question for question in questions if any(question.id in model.answers for model in models)]
     if closed and len(closed) < len(questions):
         notes.append(
@@ -35,7 +39,7 @@ def report_benchmark(folder: str | Path, images: str | Path | None = None) -> tu
             "out"
         )
     solved = {question.id: benchmark.closed.solved[question.id] for question in closed}
-    report = make_report(models, closed, solved, benchmark.open_set)
+    report = replace(make_report(models, closed, solved, benchmark.open_set), keys="; ".join(keys))
     report.save(folder)
     page = folder / "report.html"
     images = Path(images) if images is not None else None

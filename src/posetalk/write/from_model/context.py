@@ -18,7 +18,9 @@ from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 from posetalk.write.from_facts.conservative import conservatively_true
-from posetalk.write.from_facts.speaker import Subject, relation_sentences, subjects
+from posetalk.write.from_facts.names import subjects
+from posetalk.write.from_facts.speaker import Subject, relation_sentences
+from posetalk.write.from_facts.sure import is_sure
 
 PEOPLE = 6  # at most so many are described with joints and facts, the largest
 # Facts that are stated in another way: hidden joints are marked, people are named from the left, and what is carried is
@@ -82,8 +84,9 @@ def paper(image: PoseImage, scene: Scene, names: Sequence[str], things: Iterable
     return "\n".join(lines)
 
 
-def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
-    """Describe an image by captions, joints by name, and facts: those that are true, surely false, and not known.
+def grounded(image: PoseImage, scene: Scene, captions: Sequence[str], joints: bool = True) -> str:
+    """Describe an image by captions, joints by name, and facts: those that are surely true (`is_sure`), true, surely
+    false, and not known.
 
     Of more than PEOPLE people the largest are described and the others counted. A person's name in quotation marks is
     what the text may call them.
@@ -92,6 +95,7 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
         image: The labelled image.
         scene: The scene of the image.
         captions: The image's captions.
+        joints: Give the joints of each person, and say which are not labelled.
 
     Returns:
         Lines of text, with coordinates as in the module's description.
@@ -104,7 +108,7 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
     shown = sorted(range(len(person_subjects)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     lines.append(f"people: {_count(image, scene, len(shown))}")
     for i in sorted(shown):
-        lines += _person(frame, conservatively_true(scene.people[i], captions), person_subjects[i])
+        lines += _person(frame, conservatively_true(scene.people[i]), person_subjects[i], joints)
     described = replace(scene, people=tuple(scene.people[i] for i in sorted(shown)))
     described_subjects = [person_subjects[i] for i in sorted(shown)]
     lines += [f"so: {sentence}" for sentence in relation_sentences(described, described_subjects)]
@@ -114,22 +118,22 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _person(frame: Frame, person: ScenePerson, subject: Subject) -> list[str]:
+def _person(frame: Frame, person: ScenePerson, subject: Subject, joints: bool) -> list[str]:
     body = person.body
     points = {name: frame.point(xy) for name, xy in body.points.items()}
-    joints = [
+    placed = [
         f"{name} ({point}{', hidden' if name in body.hidden else ''})"
         for name, point in points.items()
         if point is not None
     ]
     missing = sorted(body.missing | {name for name, point in points.items() if point is None})
-    true, false, unknown = _sorted_facts(person.facts)
-    lines = [
-        f'{person.name}, called "{subject.name}": box {frame.box(person.box)}',
-        f"  joints: {', '.join(joints) or 'none'}",
-    ]
+    sure, true, false, unknown = _sorted_facts(person.facts)
+    lines = [f'{person.name}, called "{subject.name}": box {frame.box(person.box)}']
+    if joints:
+        lines.append(f"  joints: {', '.join(placed) or 'none'}")
     for title, entries in (
-        ("not labelled", missing),
+        ("not labelled", missing if joints else []),
+        ("sure", sure),
         ("so", true),
         ("not so", false),
         ("not known", unknown),
@@ -139,8 +143,8 @@ def _person(frame: Frame, person: ScenePerson, subject: Subject) -> list[str]:
     return lines
 
 
-def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str]]:
-    """A phrase for each part of the body: true facts, surely false ones, and parts of which nothing is known.
+def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str], list[str]]:
+    """A phrase for each part of the body: sure facts, other true ones, false ones, and parts that nothing is known of.
 
     False facts are left out where one of the same part is true: a straight elbow is not bent. Each false one says "not"
     again, because a small model takes the entries of a long list to be true.
@@ -149,20 +153,23 @@ def _sorted_facts(facts: Facts) -> tuple[list[str], list[str], list[str]]:
     for fact in facts:
         if fact.predicate not in _NOT_LISTED:
             parts.setdefault(_part(fact), []).append(fact)
+    sure_parts: list[str] = []
     true_parts: list[str] = []
     false_parts: list[str] = []
     unknown: list[str] = []
     for part, part_facts in parts.items():
-        true, false = (
-            [_phrase(fact) for fact in part_facts if fact.value is value] for value in (True, False)
-        )
+        false = [_phrase(fact) for fact in part_facts if fact.value is False]
+        true = [fact for fact in part_facts if fact.value]
+        for entries, is_wanted in ((sure_parts, True), (true_parts, False)):
+            phrases = [_phrase(fact) for fact in true if is_sure(fact) is is_wanted]
+            entries += [f"{part} {', '.join(phrases)}"] if phrases else []
         if true:
-            true_parts.append(f"{part} {', '.join(true)}")
-        elif false:
+            continue
+        if false:
             false_parts.append(f"{part} {', '.join(f'not {phrase}' for phrase in false)}")
         else:
             unknown.append(part)
-    return true_parts, false_parts, unknown
+    return sure_parts, true_parts, false_parts, unknown
 
 
 def _part(fact: Fact) -> str:

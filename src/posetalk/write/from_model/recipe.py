@@ -7,7 +7,8 @@ are given captions, keypoints and facts, and what is not known.
 A prompt is the file prompts/RECIPE_KIND.md, text under headings of one word. `# system` and `# user` are messages;
 `# caption` is a question that is asked for each caption and answered by it; `# example` is a context and `# reply` its
 reply, shown as turns before the real one; `# instructions` are ways of asking, a line each, of which one is drawn. The
-fields {context}, {instruction}, {questions} and {joints} are filled in.
+fields {context}, {instruction}, {questions} and {joints} are filled in. prompts/seeing.md is added to the first message
+where the photo is sent along.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
 
+from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
-from posetalk.llm.request import ChatRequest, Message
+from posetalk.llm.request import ChatRequest, ImagePart, Message
 from posetalk.resources import resource_text
+from posetalk.types import PoseImage
 from posetalk.write.from_model.context import Frame, grounded, paper
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.reply import schema
@@ -57,10 +60,38 @@ def prompt(recipe: Recipe, kind: Kind) -> Prompt:
     return Prompt(section["system"], section["user"], section.get("caption", ""), instructions, examples)
 
 
+@cache
+def seeing() -> str:
+    """What a model is told that gets the photo too."""
+    return resource_text("write/from_model/prompts/seeing.md").strip()
+
+
 def given_facts(recipe: Recipe, kind: Kind) -> str:
     """The prompt's own words, which an answer must not repeat; without the instructions, which are questions."""
     parts = prompt(recipe, kind)
-    return "\n".join([parts.system, parts.user, *(text for example in parts.examples for text in example)])
+    examples = (text for example in parts.examples for text in example)
+    return "\n".join([parts.system, seeing(), parts.user, *examples])
+
+
+@dataclass(slots=True)
+class Photos:
+    """The photos that are sent along.
+
+    Attributes:
+        side: Longest side that is sent, in px.
+        skipped: A sentence (key) for each photo that is missing or no image.
+    """
+
+    side: int
+    skipped: dict[str, None] = field(default_factory=dict)
+
+    def part(self, image: PoseImage) -> ImagePart | None:
+        """The photo of an image as part of a request; None, and a sentence, where there is none."""
+        try:
+            return ImagePart.of(image.path, self.side)
+        except PosetalkError as error:
+            self.skipped[f"nothing is asked about {image.name}: {error}"] = None
+            return None
 
 
 def jobs(
@@ -70,6 +101,7 @@ def jobs(
     seed: int = 0,
     preset: Preset = PRESETS["every-picture"],
     max_tokens: int = 1024,
+    photos: Photos | None = None,
 ) -> Iterator[ChatRequest]:
     """Make the requests for labelled images, one after the other as they are taken.
 
@@ -83,6 +115,7 @@ def jobs(
         seed: The seed of the choice of images and instructions.
         preset: How many images of each kind, and questions of a conversation.
         max_tokens: The largest number of tokens of a reply.
+        photos: Sends the photos along; images whose photo is missing are left out. None for words alone.
 
     Yields:
         The requests, image by image.
@@ -95,11 +128,15 @@ def jobs(
     for image_id in usable_ids:
         image_kinds = [kind for kind in kinds if image_id in selected[kind]]
         if image_kinds and (record := annotated.get(image_id)) is not None:
-            scene = scene_facts(record.image, annotated.keypoint_names, record.things)
+            photo = photos.part(record.image) if photos else None
+            if photos and photo is None:
+                continue
+            scene = scene_facts(record.image, annotated.keypoint_names, record.things, record.captions)
             for kind in image_kinds:
-                yield _job(
+                job = _job(
                     record, scene, annotated.keypoint_names, kind, recipe, seed, preset.questions, max_tokens
                 )
+                yield _with_photo(job, photo) if photo else job
 
 
 def _is_usable(record: AnnotatedImage, recipe: Recipe) -> bool:
@@ -128,6 +165,13 @@ def _job(
     messages = _messages(parts, context, record.captions, instruction, questions, names)
     reply_schema = schema(kind, questions, instruction)
     return ChatRequest(f"{image.id}-{kind}", image.id, image.name, kind, messages, reply_schema, max_tokens)
+
+
+def _with_photo(job: ChatRequest, photo: ImagePart) -> ChatRequest:
+    """The job with a photo at its last message, and the words for who sees it at the end of the first."""
+    first, *others = job.messages
+    told: Message = {"role": first["role"], "content": f"{first['content']}\n\n{seeing()}"}
+    return replace(job, messages=(told, *others), image_part=photo, image_at=len(others))
 
 
 def _context(recipe: Recipe, kind: Kind, record: AnnotatedImage, scene: Scene, names: Sequence[str]) -> str:

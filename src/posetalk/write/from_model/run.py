@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
-from posetalk.facts.scene import Scene
-from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.llm.batch_files import read_batch, write_batch
 from posetalk.llm.client import ServerSettings
-from posetalk.llm.fault import Fault, Rejected
+from posetalk.llm.fault import Fault
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import CostEstimate, Price, estimate
 from posetalk.llm.request import ChatRequest
-from posetalk.llm.request_state import REFUSED, UNASKED, Accept, Outcome, results
+from posetalk.llm.request_state import REFUSED, UNASKED, Accept, Outcome, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.write.folder import (
     REJECTED,
@@ -26,11 +26,12 @@ from posetalk.write.folder import (
     write_report,
     write_screened,
 )
-from posetalk.write.from_model.recipe import Recipe, given_facts, jobs
-from posetalk.write.from_model.reply import parse
-from posetalk.write.labels import is_supported, scene_of
-from posetalk.write.samples.sample import Sample, Turns, kind_of
-from posetalk.write.screening.screen import faults_of, rules_fingerprint
+from posetalk.write.from_model.judging import labels_from, reply_checker, screening
+from posetalk.write.from_model.recipe import Photos, Recipe, jobs
+from posetalk.write.from_model.second_reader import LabelsOf, Screen, SecondReader, accept_verdict
+from posetalk.write.labels import is_supported
+from posetalk.write.samples.sample import Sample, kind_of
+from posetalk.write.screening.screen import rules_fingerprint
 from posetalk.write.settings import WriteSettings
 
 LEDGER, REQUESTS = "ledger.sqlite", "requests.jsonl"
@@ -43,6 +44,8 @@ def write_by_model(
     server: ServerSettings,
     out: Path,
     price: Price | None = None,
+    reader: ServerSettings | None = None,
+    reader_price: Price | None = None,
 ) -> ScreeningResult:
     """Have a model on a server write a folder, as `write_dataset` does for labels that are already read.
 
@@ -52,20 +55,25 @@ def write_by_model(
         server: The server and how it is asked.
         out: The folder of the run. Answers are stored in its ledger.sqlite and are not asked for again.
         price: What the model costs; needed if `server.max_cost_usd` is set.
+        reader: The server of the second reader that `settings.verify` names.
+        reader_price: What the second reader costs.
 
     Returns:
-        The numbers of written and rejected samples, with `server_run`.
+        The numbers of written and rejected samples, with `server_run`, and the sentences that the second reader read.
 
     Raises:
         PosetalkError: When the settings name no recipe, the folder holds a run with other settings, or the server
             refuses the key, does not know the model or cannot be reached. Answers received before that are kept.
         KeyboardInterrupt: At the second Ctrl-C; the first waits for the requests in flight.
     """
-    with _open_run(annotated, settings, server, out) as (ledger, make_jobs, accept):
-        limits = settings.image_limits()
-        total = sum(len(limits.select(annotated.ids(), kind, settings.seed)) for kind in settings.kinds)
-        server_run = generate(make_jobs(), ledger, server, accept, price, total)
-        result = _write_results(make_jobs(), ledger, server, accept, annotated, out)
+    with _open_run(annotated, settings, server, out) as run:
+        second = None
+        if reader is None:
+            server_run = generate(run.make_jobs(), run.ledger, server, run.accept, price, run.total)
+        else:
+            second = SecondReader(reader, run.labels_of, run.screen)
+            server_run = _generate_read(run, second, price, reader_price)
+        result = _write_results(run, annotated, out, second)
     result.server_run = server_run
     if result.written:
         result.unreadable_images = write_report(annotated, out)
@@ -99,14 +107,15 @@ def write_by_batch(
             cannot be read.
     """
     result = None
-    with _open_run(annotated, settings, server, out) as (ledger, make_jobs, accept):
-        sentences = list(ledger.notes)
+    with _open_run(annotated, settings, server, out) as run:
+        sentences = list(run.ledger.notes)
         if answers:
-            sentences.append(f"{answers}: {read_batch(answers, ledger, price)}")
-        files = write_batch(make_jobs(), ledger, server, accept, out / REQUESTS)
+            sentences.append(f"{answers}: {read_batch(answers, run.ledger, price)}")
+        files = write_batch(run.make_jobs(), run.ledger, server, run.accept, out / REQUESTS)
         sentences += [f"{file}: requests to be answered" for file in files]
         if answers:
-            result = _write_results(make_jobs(), ledger, server, accept, annotated, out)
+            result = _write_results(run, annotated, out)
+        sentences += run.skipped
         if not files:
             (out / REQUESTS).unlink(missing_ok=True)  # of a batch that has been answered
     if result and result.written:
@@ -137,27 +146,7 @@ def price_run(
         PosetalkError: When the settings name no recipe, or the ledger cannot be read.
     """
     with Ledger.copy_of(out / LEDGER) as ledger:
-        return estimate(_jobs(annotated, settings), server, price, ledger)
-
-
-def reply_checker(annotated: AnnotatedImages, recipe: Recipe, model: str) -> Accept:
-    """A function that reads a model's reply and screens it with the facts and captions of its image."""
-    last: list[tuple[AnnotatedImage, Scene]] = []  # the kinds of an image come one after the other
-
-    def check(job: ChatRequest, reply: str) -> Turns:
-        turns = parse(job, reply)  # first: what cannot be read needs no labels
-        if not last or last[0][0].image.id != job.image_id:
-            record = annotated.get(job.image_id)
-            assert record is not None  # the job was made from it
-            last[:] = [(record, scene_of(annotated, record))]
-        record, scene = last[0]
-        kind = kind_of(job.kind)
-        sample = Sample(job.id, job.image_id, job.image, kind, turns, model)
-        if faults := faults_of(sample, scene, given_facts(recipe, kind), record.captions):
-            raise Rejected(faults)
-        return turns
-
-    return check
+        return estimate(_jobs(annotated, settings, _photos(settings)), server, price, ledger)
 
 
 def model_samples(outcomes: Iterable[tuple[ChatRequest, Outcome]], model: str) -> Iterator[ScreenedSample]:
@@ -178,33 +167,99 @@ def _recipe(settings: WriteSettings) -> Recipe:
     return settings.recipe
 
 
-def _jobs(annotated: AnnotatedImages, settings: WriteSettings) -> Iterator[ChatRequest]:
-    return jobs(annotated, settings.kinds, _recipe(settings), settings.seed, settings.image_limits())
+def _jobs(
+    annotated: AnnotatedImages, settings: WriteSettings, photos: Photos | None
+) -> Iterator[ChatRequest]:
+    recipe, limits = _recipe(settings), settings.image_limits()
+    return jobs(annotated, settings.kinds, recipe, settings.seed, limits, photos=photos)
+
+
+def _photos(settings: WriteSettings) -> Photos | None:
+    """The photos that are sent along.
+
+    Raises:
+        PosetalkError: When the recipe has no facts to go with them.
+    """
+    if settings.show_images and settings.recipe != "grounded":
+        raise PosetalkError(
+            "photos are sent with the facts of the recipe grounded; leave one of the two options away"
+        )
+    return Photos(settings.image_side) if settings.show_images else None
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenRun:
+    """A folder that is written: its ledger, its jobs, and how replies are judged. total: the number of jobs."""
+
+    ledger: Ledger
+    server: ServerSettings
+    make_jobs: Callable[[], Iterator[ChatRequest]]
+    accept: Accept
+    labels_of: LabelsOf
+    screen: Screen
+    photos: Photos | None
+    total: int
+
+    def outcomes(self) -> Iterator[tuple[ChatRequest, Outcome]]:
+        """The outcome of each job, from the ledger."""
+        return results(self.make_jobs(), self.ledger, self.server, self.accept)
+
+    @property
+    def skipped(self) -> list[str]:
+        """A sentence for each image that nothing was asked about, as its photo is missing."""
+        return list(self.photos.skipped) if self.photos else []
+
+
+def _generate_read(
+    run: _OpenRun, second: SecondReader, price: Price | None, reader_price: Price | None
+) -> RunReport:
+    """Have the writer write and the second reader read, until nothing is sent back to the writer."""
+    while True:
+        report = generate(run.make_jobs(), run.ledger, run.server, run.accept, price, run.total)
+        if report.stopped:
+            return report
+        questions = second.requests(run.outcomes())
+        reading = generate(questions, run.ledger, second.settings, accept_verdict, reader_price)
+        report.totals, report.stopped = reading.totals, reading.stopped
+        report.interrupted |= reading.interrupted
+        if report.stopped or not second.send_back(run.outcomes(), run.ledger):
+            return report
 
 
 def _write_results(
-    jobs: Iterable[ChatRequest],
-    ledger: Ledger,
-    server: ServerSettings,
-    accept: Accept,
-    annotated: AnnotatedImages,
-    out: Path,
+    run: _OpenRun, annotated: AnnotatedImages, out: Path, second: SecondReader | None = None
 ) -> ScreeningResult:
     """Write the samples that a model's stored answers give."""
-    samples = model_samples(results(jobs, ledger, server, accept), server.model)
-    return write_screened(samples, out, partial(is_supported, annotated))
+    outcomes = run.outcomes() if second is None else second.read(run.outcomes(), run.ledger)
+    samples = model_samples(outcomes, run.server.model)
+    result = write_screened(samples, out, partial(is_supported, annotated))
+    result.skipped = run.skipped
+    if second is not None:
+        result.read = second.counts
+    return result
 
 
 @contextmanager
 def _open_run(
     annotated: AnnotatedImages, settings: WriteSettings, server: ServerSettings, out: Path
-) -> Iterator[tuple[Ledger, Callable[[], Iterator[ChatRequest]], Accept]]:
-    """Claim the folder and open its ledger; gives the ledger, a maker of the jobs and the check of replies."""
-    accept = reply_checker(annotated, _recipe(settings), server.model)
+) -> Iterator[_OpenRun]:
+    """Claim the folder and open its ledger."""
+    recipe, photos, labels_of = _recipe(settings), _photos(settings), labels_from(annotated)
+    limits = settings.image_limits()
+    total = sum(len(limits.select(annotated.ids(), kind, settings.seed)) for kind in settings.kinds)
     # Answers in the ledger are found by the words of their request, and judged by the labels as they are now.
     with settings.claim(out, anew=True) as labels, Ledger(out / LEDGER, _paid_for(out)) as ledger:
         ledger.judge_by(f"{rules_fingerprint()} {labels}")
-        yield ledger, partial(_jobs, annotated, settings), accept
+        yield _OpenRun(
+            ledger,
+            server,
+            partial(_jobs, annotated, settings, photos),
+            reply_checker(annotated, recipe, server.model),
+            labels_of,
+            screening(labels_of, recipe, server.model),
+            photos,
+            total,
+        )
 
 
 def _paid_for(out: Path) -> Iterator[Path]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from posetalk.draw.paint import MIDDLE, Colour, side_colour
 from posetalk.errors import PosetalkError
 from posetalk.images.fit import misfit
-from posetalk.images.opening import read_image
+from posetalk.images.small import small_jpeg
 from posetalk.pages.render import render
 from posetalk.types import Person, PoseImage
 
@@ -94,14 +92,10 @@ def _embedded_image(image: PoseImage) -> tuple[tuple[str, tuple[int, int]] | Non
     if fault := misfit(image, any_size=True):
         return None, f"{image.path.name}: {fault}"
     try:
-        thumbnail = Image.fromarray(read_image(image.path))
+        small = small_jpeg(image.path, SIDE, QUALITY, progressive=True)
     except PosetalkError as error:
         return None, str(error)
-    size = thumbnail.size
-    thumbnail.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    thumbnail.save(file, "JPEG", quality=QUALITY, optimize=True, progressive=True)
-    return (base64.b64encode(file.getvalue()).decode(), size), None
+    return (base64.b64encode(small.jpeg).decode(), small.full_size), None
 
 
 def _size(image: PoseImage, people: Sequence[Person]) -> tuple[int, int]:

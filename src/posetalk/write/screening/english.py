@@ -43,6 +43,17 @@ def sentences(text: str) -> list[str]:
     return [sentence for sentence in _SENTENCE.split(text.strip()) if sentence]
 
 
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where each sentence begins and ends, quotation marks and brackets after it included."""
+    spans, start = list[tuple[int, int]](), len(text) - len(text.lstrip())
+    for gap in _SENTENCE.finditer(text.rstrip()):
+        end = gap.start() + len(gap[0].rstrip())
+        if end > start:
+            spans.append((start, end))
+        start = gap.end()
+    return [*spans, (start, len(text.rstrip()))] if start < len(text.rstrip()) else spans
+
+
 def part(text: str, max_words: int = 8) -> str:
     """The first words of a text, to name it by."""
     all_words = text.split()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 from posetalk.facts.claims import Claim, check_claim
 from posetalk.facts.fact import Fact, make_fact
 from posetalk.facts.person import OTHER
@@ -16,21 +15,27 @@ from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.resources import resource_toml
 from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
+from posetalk.types import Box
 from posetalk.write.from_facts.conservative import conservatively_true
-from posetalk.write.from_facts.speaker import article, subjects
+from posetalk.write.from_facts.names import subjects
+from posetalk.write.from_facts.speaker import article
+from posetalk.write.from_facts.sure import is_sure
+from posetalk.write.questions.actions import Action, count_facts
+from posetalk.write.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 
 MAX_PEOPLE = 4  # in an image; more are hard to tell apart by "the third person from the left"
 _ALL = "all"  # stands for a person in the id of a question about the number of people
 NOT_ASKED = ("tie",)  # objects that are worn, not carried
+_USES = ("carried", "ridden", "sat on")
 _SIDED = re.compile(r"\{side\}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """A template of questions.toml with {side} and {place} filled in.
+    """A template of questions.toml with {side} and {action} filled in.
 
     choices: for each choice its text and then its conditions, such as `left arm: raised` or `not right arm: raised`. A
-    yes-or-no question has one choice, yes.
+    yes-or-no question has one choice, yes. in_words: the answer is the text of the right choice, and none is listed.
     """
 
     kind: Kind
@@ -38,6 +43,7 @@ class _Template:
     name: str
     ask: tuple[str, ...]
     choices: tuple[tuple[str, ...], ...]
+    in_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +51,48 @@ class _Subject:
     """Whom a question is about.
 
     id: `p1`, or `p1-p2` for a pair. words: values of {S}, {T} and {thing}. find_fact: key -> whose fact it is, and the
-    fact.
+    fact. marks: the people and objects, with their boxes in px of the full image.
     """
 
     id: str
     words: dict[str, str]
     find_fact: Callable[[str], tuple[str, Fact | None]]
+    marks: tuple[tuple[str, Box], ...] = ()
+
+
+_FILE = resource_toml("write/questions/questions.toml")
+_ACTIONS = {f"action: {action.name}": action for action in map(Action.of_row, _FILE["action"])}
 
 
 def _load_templates() -> dict[str, list[_Template]]:
     """Templates by what they are about: a person, a pair, an object or the picture."""
-    data = resource_toml("bench/questions/questions.toml")
     templates: dict[str, list[_Template]] = {"person": [], "pair": [], "object": [], "picture": []}
-    for row in data["yes_no"]:
-        for places in [("face", "shoulder", "chest", "hip", "knee")] if "{place}" in row["fact"] else [("",)]:
-            for place in places:
-                for side in OTHER if _SIDED.search(row["fact"]) else [""]:
+    for row in _FILE["yes_no"]:
+        for action in _ACTIONS.values() if "{action}" in row["fact"] else [None]:
+            for side in OTHER if _SIDED.search(row["fact"]) else [""]:
 
-                    def fill(text: str, side: str = side, place: str = place) -> str:
-                        return text.replace("{side}", side).replace("{place}", place)
+                def fill(text: str, side: str = side, action: Action | None = action) -> str:
+                    return text.replace("{side}", side).replace("{action}", action.name if action else "")
 
-                    key = fill(row["fact"])
-                    asks = tuple(fill(text) for text in row["ask"])
-                    templates[row["of"]].append(_Template(row["kind"], row["of"], key, asks, (("", key),)))
-    for row in data["choice"]:
+                key = fill(row["fact"])
+                asks = tuple(fill(text) for text in row["ask"])
+                templates[row["of"]].append(_Template(row["kind"], row["of"], key, asks, (("", key),)))
+    in_words = resource_toml("write/questions/short.toml")["word"]
+    for row in (*_FILE["choice"], *in_words):
         for side in OTHER if _SIDED.search(row["name"]) else [""]:
             choices = tuple(
                 tuple(text.replace("{side}", side) for text in choice) for choice in row["choices"]
             )
             asks = tuple(text.replace("{side}", side) for text in row["ask"])
             templates[row["of"]].append(
-                _Template(row["kind"], row["of"], row["name"].replace("{side}", side), asks, choices)
+                _Template(
+                    row["kind"],
+                    row["of"],
+                    row["name"].replace("{side}", side),
+                    asks,
+                    choices,
+                    row in in_words,
+                )
             )
     return templates
 
@@ -103,19 +120,23 @@ def can_ask(annotated: AnnotatedImage, scene: Scene) -> bool:
     )
 
 
-def questions_of(annotated: AnnotatedImage, scene: Scene, seed: int = 0) -> Iterator[Question]:
+def questions_of(
+    annotated: AnnotatedImage, scene: Scene, seed: int = 0, in_words: bool = False
+) -> Iterator[Question]:
     """Every question that the facts of an image answer; none where `can_ask` is false.
 
     The text and the order of the choices depend on the image, the subject, the template and the seed alone.
+
+    in_words: also those of short.toml, whose answers are a word or two, with no choices listed.
     """
     if not can_ask(annotated, scene):
         return
-    scene = replace(
-        scene, people=tuple(conservatively_true(figure, annotated.captions) for figure in scene.people)
-    )
-    for of, scene_subjects in _subjects(scene).items():
+    scene = replace(scene, people=tuple(conservatively_true(figure) for figure in scene.people))
+    for of, scene_subjects in _subjects(scene, annotated.captions).items():
         for subject in scene_subjects:
             for template in _TEMPLATES[of]:
+                if template.in_words and not in_words:
+                    continue
                 question = _question(template, subject, annotated, seed)
                 if question is not None:
                     yield question
@@ -147,6 +168,10 @@ def _question(
     choices: tuple[str, ...] = ()
     if len(template.choices) == 1:
         answer = "yes" if truth[0] else "no"
+    elif template.in_words:
+        if sum(truth) != 1:
+            return None
+        answer = _fill(template.choices[truth.index(True)][0], subject.words)
     elif sum(truth) == 1:
         order = list(range(len(template.choices)))
         rng.shuffle(order)
@@ -164,20 +189,22 @@ def _question(
         choices,
         answer,
         tuple(evidence.values()),
+        subject.marks,
+        (image.width, image.height) if image.width and image.height else None,
     )
 
 
 def _is_met(condition: str, subject: _Subject, evidence: dict[tuple[str, str], Evidence]) -> bool | None:
-    """Whether a condition is met; its fact is added to the evidence."""
+    """Whether a condition is met; its fact is added to the evidence. None where the fact is not sure."""
     key = condition.removeprefix("not ")
     who, fact = subject.find_fact(key)
-    if fact is None or fact.value is None:
+    if fact is None or not is_sure(fact):
         return None
-    evidence[who, fact.key] = Evidence(who, fact.key, fact.value, fact.numbers)
+    evidence[who, fact.key] = Evidence(who, fact.key, bool(fact.value), fact.numbers, fact.evidence)
     return fact.value is (key == condition)
 
 
-def _subjects(scene: Scene) -> dict[str, list[_Subject]]:
+def _subjects(scene: Scene, captions: Sequence[str]) -> dict[str, list[_Subject]]:
     """All people, pairs and objects of a scene that questions are about."""
     people = scene.people
     names = {figure.name: subject.name for figure, subject in zip(people, subjects(scene, ()), strict=True)}
@@ -188,6 +215,8 @@ def _subjects(scene: Scene) -> dict[str, list[_Subject]]:
         person_facts = {fact.key: fact for fact in figure.facts}
 
         def find_fact(key: str) -> tuple[str, Fact | None]:
+            if key in _ACTIONS:
+                return figure.name, _ACTIONS[key].fact_of(figure, scene, captions)
             fact = person_facts.get(key)
             # a fact that is only just false does not contradict what people say
             if (
@@ -210,22 +239,32 @@ def _subjects(scene: Scene) -> dict[str, list[_Subject]]:
 
         return find_fact
 
-    def of_object(name: str, thing: str) -> Callable[[str], tuple[str, Fact | None]]:
-        return lambda key: (name, facts.get(f"{name}, {thing}: {key}"))
+    def of_object(figure: ScenePerson, thing: str) -> Callable[[str], tuple[str, Fact | None]]:
+        near = any(t.name == thing and _overlap(t.box, figure.box) for t in scene.things)
 
-    people_counts = {
+        def find_fact(key: str) -> tuple[str, Fact | None]:
+            fact = facts.get(f"{figure.name}, {thing}: {key}")
+            # an object that overlaps the person may be held behind or before the body
+            unsure = fact is not None and not fact.value and near and key in _USES
+            return figure.name, None if unsure else fact
+
+        return find_fact
+
+    counts = count_facts(scene) | {
         f"picture: {n} people": make_fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)
     }
     things = sorted({thing.name for thing in scene.things} - {*NOT_ASKED})
     return {
         "person": [
-            _Subject(ids[figure.name], {"S": names[figure.name]}, of_person(figure)) for figure in people
+            _Subject(ids[figure.name], {"S": names[figure.name]}, of_person(figure), _marks(figure))
+            for figure in people
         ],
         "pair": [
             _Subject(
                 f"{ids[first.name]}-{ids[second.name]}",
                 {"S": names[first.name], "T": names[second.name]},
                 of_pair(first, second),
+                _marks(first, second),
             )
             for first, second in combinations(people, 2)
         ],
@@ -233,13 +272,23 @@ def _subjects(scene: Scene) -> dict[str, list[_Subject]]:
             _Subject(
                 f"{ids[figure.name]}-{thing.replace(' ', '-')}",
                 {"S": names[figure.name], "thing": article(thing)},
-                of_object(figure.name, thing),
+                of_object(figure, thing),
+                (*_marks(figure), *((t.name, t.box) for t in scene.things if t.name == thing)),
             )
             for figure in people
             for thing in things
         ],
-        "picture": [_Subject(_ALL, {}, lambda key: ("picture", people_counts.get(key) or facts.get(key)))],
+        "picture": [_Subject(_ALL, {}, lambda key: ("picture", counts.get(key) or facts.get(key)))],
     }
+
+
+def _marks(*people: ScenePerson) -> tuple[tuple[str, Box], ...]:
+    return tuple((figure.name, figure.box) for figure in people)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    (left, top, right, bottom), (x1, y1, x2, y2) = a.xyxy, b.xyxy
+    return left < x2 and x1 < right and top < y2 and y1 < bottom
 
 
 def _fill(text: str, words: dict[str, str]) -> str:

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.errors import PosetalkError
+from posetalk.types import Box
+from posetalk.write.questions.lines import read_lines, write_lines
 
-Kind = Literal["posture", "facing", "arms", "legs", "hands", "head", "people", "objects"]
-KINDS: tuple[Kind, ...] = ("posture", "facing", "arms", "legs", "hands", "head", "people", "objects")
+Kind = Literal["posture", "facing", "arms", "legs", "hands", "head", "actions", "people", "objects"]
+KINDS: tuple[Kind, ...] = (
+    *("posture", "facing", "arms", "legs", "hands"),
+    "head",  # of earlier files; a turned head is not asked about any more
+    *("actions", "people", "objects"),
+)
 LETTERS = "ABCD"
 
 
@@ -26,16 +31,24 @@ class Evidence:
         key: Key of the fact.
         value: Whether it is true.
         numbers: The measurements behind it.
+        rests_on: What it rests on: `joints`, `captions 3 of 5`, `object horse at 12,40 200x180`.
     """
 
     who: str
     key: str
     value: bool
     numbers: tuple[tuple[str, float], ...] = ()
+    rests_on: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """The evidence as a JSON object of the file."""
-        return {"who": self.who, "fact": self.key, "holds": self.value, "numbers": dict(self.numbers)}
+        return {
+            "who": self.who,
+            "fact": self.key,
+            "holds": self.value,
+            "numbers": dict(self.numbers),
+            "rests_on": list(self.rests_on),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,8 @@ class Question:
         choices: Four choices, or none where the answer is yes or no.
         answer: `yes`, `no`, or a letter from `A` to `D`.
         evidence: The facts that make the answer right and the other choices wrong.
+        marks: Whom and what it is about: `person 1` or an object's name, and its box in px of the full image.
+        size: Width and height of the full image in px, by its labels; None where they do not say it.
     """
 
     id: str
@@ -63,6 +78,8 @@ class Question:
     choices: tuple[str, ...]
     answer: str
     evidence: tuple[Evidence, ...]
+    marks: tuple[tuple[str, Box], ...] = ()
+    size: tuple[int, int] | None = None
 
     @property
     def chance(self) -> float:
@@ -95,6 +112,8 @@ class Question:
             "choices": list(self.choices),
             "answer": self.answer,
             "evidence": [evidence.row() for evidence in self.evidence],
+            "marks": [{"who": who, "box": list(box.xywh)} for who, box in self.marks],
+            "size": list(self.size) if self.size else None,
         }
 
     @classmethod
@@ -118,13 +137,26 @@ class Question:
                 str(fact["fact"]),
                 bool(fact["holds"]),
                 tuple((str(name), float(value)) for name, value in fact["numbers"].items()),
+                tuple(map(str, fact.get("rests_on", ()))),
             )
             for fact in row["evidence"]
         )
         kind = cast(Kind, row["category"])
         form, text, image = str(row["form"]), str(row["question"]), str(row["image"])
+        marks = tuple((str(mark["who"]), Box(*map(float, mark["box"]))) for mark in row.get("marks", ()))
+        width, height = row.get("size") or (0, 0)
         return cls(
-            str(row["question_id"]), int(row["image_id"]), image, kind, form, text, choices, answer, evidence
+            str(row["question_id"]),
+            int(row["image_id"]),
+            image,
+            kind,
+            form,
+            text,
+            choices,
+            answer,
+            evidence,
+            marks,
+            (int(width), int(height)) if width and height else None,
         )
 
 

@@ -1,0 +1,1 @@
+"""A person's check of the right answers."""
