@@ -4,9 +4,11 @@
     python runs/facts_samples.py --annotations person_keypoints_val2017.json --captions captions_val2017.json \
         --objects instances_val2017.json --seeds 11 --read 10 --out drawn
 
-Every kind of every picture with every seed. Screened: `write.screen`, sample by sample (leaks, claims that the facts
-deny, and the rest). Distinct: of the whole answer text of a sample, and of the answers of single turns. --read: so many
-of each kind, drawn by the first seed, into out/examples.json, and the skeletons of their pictures as out/examples.png.
+Every kind of every picture with every seed. Screened: `faults_of`, sample by sample (leaks, claims that the facts deny,
+and the rest). Distinct: of the whole answer text of a sample, and of the clauses of conversations, descriptions and
+reasoning: what is between stops, commas and "and", "while" or "with" after a comma, with names as pronouns and left and
+right alike. --read: so many of each kind, drawn by the first seed, into out/examples.json, and the skeletons of their
+pictures as out/examples.png. What was judged by eye is in facts_samples.jsonl.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,19 +25,25 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from posetalk.draw.pose import draw_pose
-from posetalk.facts.scene import Scene, scene_facts
-from posetalk.formats.captions import read_captions
-from posetalk.formats.coco import read_coco
-from posetalk.formats.objects import read_objects
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.skeleton import load_skeleton
 from posetalk.types import PoseImage, Poses
-from posetalk.write.from_facts.writer import write
+from posetalk.write.from_facts.run import facts_samples
 from posetalk.write.samples.sample import KINDS, Sample
-from posetalk.write.screening.rules import broken
-from posetalk.write.screening.screen import faults_of
+from posetalk.write.settings import WriteSettings
 
 CELL = (200, 150)  # px, of a picture of the sheet
 ACROSS = 6
+_NAME = (
+    r"the (?:\w+ ){0,3}?(?:person|man|woman|boy|girl|toddler|child|player|pitcher|catcher|surfer|skier)"
+    r"(?: on the (?:left|right)| in the (?:middle|foreground|picture)| from the left)?"
+)
+_ALIKE = (
+    (rf"he|she|they|{_NAME}", "x"),
+    ("his|her|their", "x's"),
+    ("is|are", "is"),
+    ("has|have", "has"),
+)
 
 
 def main() -> None:
@@ -49,25 +58,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("drawn"))
     given = parser.parse_args()
     seeds = [int(seed) for seed in given.seeds.split(",")]
-    captions, _ = read_captions(given.captions)
-    things = read_objects(given.objects)[0] if given.objects else {}
-    people = read_coco(given.annotations, given.annotations.parent)
+    annotated = AnnotatedImages(given.annotations, given.captions, given.objects)
     made: list[tuple[PoseImage, Sample]] = []
     faults: Counter[str] = Counter()
-    seconds = 0.0
-    for image in people.images:
-        if not image.people:
-            continue
-        start = time.perf_counter()
-        scene = scene_facts(image, people.keypoint_names, things.get(image.id, ()))
-        quotable = [
-            text for text in captions.get(image.id, ()) if not any(broken("What is seen?", text, "", None))
-        ]
-        found = _written(image, scene, quotable, seeds)
-        seconds += time.perf_counter() - start
-        made += [(image, sample) for sample in found]
-        for sample in found:
-            faults.update(f.reason for f in faults_of(sample, scene, captions=captions.get(image.id, ())))
+    start = time.perf_counter()
+    for seed in seeds:
+        settings = WriteSettings(
+            writer="facts",
+            annotations=str(given.annotations),
+            captions=str(given.captions),
+            kinds=KINDS,
+            seed=seed,
+        )
+        for screened in facts_samples(annotated, settings):
+            record = annotated.get(screened.sample.image_id)
+            assert record is not None
+            made.append((record.image, screened.sample))
+            faults.update(fault.reason for fault in screened.faults)
+    seconds = time.perf_counter() - start
     wholes = [" ".join(answer for _, answer in sample.turns) for _, sample in made]
     turns = [answer for _, sample in made for _, answer in sample.turns]
     talk = [a for _, sample in made if sample.kind == "conversation" for _, a in sample.turns]
@@ -80,16 +88,26 @@ def main() -> None:
     print(
         f"yes {sum(a.startswith('Yes,') for a in talk)}, no {sum(a.startswith('No,') for a in talk)} in conversations"
     )
+    clauses = Counter(
+        clause
+        for _, sample in made
+        if sample.kind != "short"
+        for _, a in sample.turns
+        for clause in _clauses(a)
+    )
+    often = sum(count for _, count in clauses.most_common(25)) / clauses.total()
+    print(f"distinct clauses {len(clauses)} of {clauses.total()}; the 25 most frequent are {often:.0%}")
     if given.read:
-        _to_read(made, given.read, seeds[0], people.keypoint_names, given.out)
+        _to_read(made, given.read, seeds[0], annotated.keypoint_names, given.out)
 
 
-def _written(image: PoseImage, scene: Scene, captions: list[str], seeds: list[int]) -> list[Sample]:
+def _clauses(answer: str) -> list[str]:
+    text = answer.lower()
+    for words, one in _ALIKE:
+        text = re.sub(rf"\b(?:{words})\b", one, text)
+    text = re.sub(r"\b(?:left|right)\b", "side", text)
     return [
-        Sample(f"{image.id}-{kind}", image.id, image.path.name, kind, turns, "facts")
-        for seed in seeds
-        for kind in KINDS
-        if (turns := write(scene, captions, kind, seed)) is not None
+        clause for part in re.split(r"[.;:!?]\s*|, (?:and |while |with )?", text) if (clause := part.strip())
     ]
 
 

@@ -27,9 +27,9 @@ import numpy as np
 
 from posetalk.bench.answers.review import read_answers
 from posetalk.bench.questions.build import read_closed
-from posetalk.bench.questions.questions import Question
 from posetalk.bench.report.report import correctness
 from posetalk.score.bootstrap import interval, resample
+from posetalk.write.questions.questions import Question
 
 ARMS = ("captions", "grounded")
 NONE = "not tuned"

@@ -28,15 +28,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from posetalk.bench.questions.ask import counts_people, questions_of
 from posetalk.bench.questions.build import balanced
-from posetalk.bench.questions.questions import LETTERS, Question, stable_hash
 from posetalk.bench.questions.source import BuildSettings, annotated_images
 from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, PoseImage
 from posetalk.write.from_facts.writer import write
+from posetalk.write.questions.ask import counts_people, questions_of
+from posetalk.write.questions.questions import LETTERS, Question, stable_hash
 from posetalk.write.samples.sample import Sample
 
 TRAINED = 8300  # of LSPET; the next 200 are for trying, those from 8,501 on for the test

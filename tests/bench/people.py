@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from tests.facts.figures import figure
 
-from posetalk.bench.questions.questions import Evidence, Kind, Question
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.formats.objects import Thing
 from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
+from posetalk.write.questions.questions import Evidence, Kind, Question
 
 NAMES = load_skeleton("coco17").names
 CAPTIONS = ("A person waits in a park.", "Somebody in a green park", "One person near a tree.")

@@ -22,11 +22,11 @@ from tests.llm.server import Act, Body, Script, error, running
 from tests.llm.server import said as reply
 
 from posetalk.bench.answers.answer import answer_here, file_of
-from posetalk.bench.questions.lines import plain, read_lines
 from posetalk.bench.report.run import report_benchmark
 from posetalk.cli import main
 from posetalk.skeleton import load_skeleton
 from posetalk.tune.chat import Chat
+from posetalk.write.questions.lines import plain, read_lines
 
 
 def run(*words: object) -> int:

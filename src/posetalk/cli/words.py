@@ -82,7 +82,8 @@ def write(
     verify: str | None = None,
     verify_base_url: str | None = None,
     preset: Literal["every-picture", "llava-pose"] = "every-picture",
-    kinds: str = "conversation,detail,reasoning",
+    kinds: str | None = None,
+    benchmarks: Annotated[list[Path] | None, Parameter(name="--leave-out", negative=())] = None,
     max_images: int | None = None,
     seed: int = 0,
     model: str | None = None,
@@ -118,7 +119,10 @@ def write(
         verify_base_url: The address of the server of --verify. The default is that of the first model.
         preset: How many images of each kind: all of them (`every-picture`), or as many as LLaVA-Pose has
             (`llava-pose`).
-        kinds: The kinds of samples to write, separated by commas: conversation, detail, reasoning.
+        kinds: The kinds of samples to write, separated by commas: conversation, detail, reasoning, short. The
+            default is all that the writer writes; only the facts writer writes short.
+        benchmarks: The folder of a benchmark whose images must not be trained on, or a file that names images. Repeat
+            the option for more.
         max_images: The largest number of images of each kind, drawn by the seed. The default is set by
             --preset.
         seed: The seed of wording and choice. The same seed gives the same samples.
@@ -128,20 +132,23 @@ def write(
         answers: The file of answers that came back for the requests of --writer batch.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
     """
-    from posetalk.formats.annotated import AnnotatedImages
     from posetalk.images.fit import image_notes
     from posetalk.llm.client import ServerSettings
     from posetalk.llm.request_state import RunReport
     from posetalk.write.from_model.run import price_run, write_by_batch
+    from posetalk.write.labels import labels_of
     from posetalk.write.run import write_dataset
     from posetalk.write.samples.sample import KINDS
     from posetalk.write.settings import WriteSettings
 
-    named = {k.strip() for k in kinds.split(",")}
+    every = KINDS if writer == "facts" else tuple(kind for kind in KINDS if kind != "short")
+    named = {k.strip() for k in kinds.split(",")} if kinds is not None else {*every}
     if named - set(KINDS):
         raise PosetalkError(
             f"--kinds: there is no kind {min(named - set(KINDS))!r}; choose of {', '.join(KINDS)}"
         )
+    if named - set(every):
+        raise PosetalkError("--kinds: short has answers that follow from facts; write it with --writer facts")
     if writer == "facts" and (model or server != HERE or dry_run or answers):
         raise PosetalkError(
             "the facts writer asks no model; leave the model's options away, or choose --writer openai"
@@ -163,6 +170,7 @@ def write(
         "captions": str(captions),
         "objects": str(objects) if objects else None,
         "kinds": tuple(kind for kind in KINDS if kind in named),
+        "benchmarks": tuple(str(path) for path in benchmarks or ()),
         "recipe": recipe if model_server else None,
         "show_images": show_images,
         "image_side": image_side,
@@ -179,7 +187,7 @@ def write(
         reader = ServerSettings.check(model_server.model_dump() | theirs, "the options of --verify")
     result = None
     if model_server and (dry_run or writer == "batch"):
-        annotated = AnnotatedImages(annotations, captions, objects, images=images)
+        annotated = labels_of(settings, images)
         if images:
             tell("note", image_notes(annotated.sample(), annotations))
         if dry_run:

@@ -71,6 +71,9 @@ class AnnotatedImages:
         PosetalkError: As `read_coco`, `read_captions` and `read_objects`.
     """
 
+    leave_out: Callable[[str], bool] | None = None
+    """Whether an image of that file name is left out, as those of a benchmark are from training data."""
+
     def __init__(
         self,
         annotations: str | Path,
@@ -130,8 +133,9 @@ class AnnotatedImages:
         return [*self._reading.notes(), *self._notes]
 
     def ids(self) -> list[int]:
-        """The ids of all images with people, in order."""
-        return [row[0] for row in self._database.execute(_WITH_PEOPLE)]
+        """The ids of all images with people that are not left out, in order."""
+        ids = [row[0] for row in self._database.execute(_WITH_PEOPLE)]
+        return ids if self.leave_out is None else [image_id for image_id in ids if self.get(image_id)]
 
     def __len__(self) -> int:
         return len(self.ids())
@@ -153,7 +157,7 @@ class AnnotatedImages:
             image_id: Its id in the labels.
 
         Returns:
-            The image; None if there is none, or if neither it nor any of its people can be read.
+            The image; None if there is none, if neither it nor any of its people can be read, or if it is left out.
         """
         row = self._database.execute("SELECT raw FROM images WHERE id = ?", (image_id,)).fetchone()
         skipped: list[str] = []
@@ -170,7 +174,7 @@ class AnnotatedImages:
             except PosetalkError as error:
                 skipped.append(f"{self.objects}: an object of image {image_id}: {error}")
         self._skipped |= dict.fromkeys(skipped)
-        if not images or not images[0].people:
+        if not images or not images[0].people or (self.leave_out and self.leave_out(images[0].name)):
             return None
         return AnnotatedImage(images[0], captions, tuple(thing for thing in things if thing is not None))
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
+from posetalk.write.samples.contamination import benchmark_images, image_key
 from posetalk.write.samples.sample import Sample
 from posetalk.write.screening.screen import supported_by_facts
+from posetalk.write.settings import WriteSettings
 
 
 def read_labels(
@@ -23,6 +26,23 @@ def read_labels(
         Path(objects) if objects else None,
         images=Path(images) if images else None,
     )
+
+
+def labels_of(settings: WriteSettings, images: str | Path | None) -> AnnotatedImages:
+    """The labels that settings name, without the images of their benchmarks.
+
+    Raises:
+        PosetalkError: A file cannot be read, or all images are a benchmark's.
+    """
+    keys = frozenset[str]().union(*(benchmark_images(Path(path)) for path in settings.benchmarks))
+    annotated = read_labels(settings.annotations, settings.captions, settings.objects, images)
+    if keys:
+        annotated.leave_out = lambda name: image_key(name) in keys
+        if not annotated.ids():
+            raise PosetalkError(
+                f"all images of {settings.annotations} are in {', '.join(settings.benchmarks)}; training needs others"
+            )
+    return annotated
 
 
 def scene_of(annotated: AnnotatedImages, record: AnnotatedImage) -> Scene:

@@ -12,7 +12,7 @@ from posetalk.messages import log
 from posetalk.write.folder import ScreeningResult
 from posetalk.write.from_facts.run import write_by_facts
 from posetalk.write.from_model.run import write_by_model
-from posetalk.write.labels import read_labels
+from posetalk.write.labels import labels_of
 from posetalk.write.settings import WriteSettings
 
 
@@ -59,6 +59,10 @@ def write_dataset(
             f"the settings name the writer {settings.writer!r} and the server's settings the model "
             f"{server.model!r}; give both the same name"
         )
+    if server is not None and "short" in settings.kinds:
+        raise PosetalkError(
+            "the kind short has answers that follow from facts; write it with the facts writer"
+        )
     if (reader.model if reader else None) != settings.verify:
         raise PosetalkError(
             f"the settings name the second reader {settings.verify!r}; give the settings of its server"
@@ -66,7 +70,7 @@ def write_dataset(
     if settings.show_images and images is None:
         raise PosetalkError("the photos shall be sent along; give their folder (images)")
     out = Path(out)
-    annotated = read_labels(settings.annotations, settings.captions, settings.objects, images)
+    annotated = labels_of(settings, images)
     if images:
         for note in image_notes(annotated.sample(), Path(settings.annotations)):
             log.warning(f"note: {note}")  # before anything is asked and paid

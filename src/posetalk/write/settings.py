@@ -30,7 +30,9 @@ class WriteSettings(Settings):
     objects: LocalPath | None = None
     """COCO's instances of the same images."""
     kinds: tuple[Kind, ...]
-    """What is written: conversation, detail, reasoning."""
+    """What is written: conversation, detail, reasoning, and by the facts writer short."""
+    benchmarks: tuple[LocalPath, ...] = ()
+    """Folders or files of benchmarks, whose images are left out."""
     recipe: Recipe | None = None
     """The prompts that a model is given: `grounded` or `paper`; None for the facts writer."""
     show_images: bool = False

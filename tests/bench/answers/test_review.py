@@ -19,10 +19,10 @@ from posetalk.bench.answers.review import (
     write_answers,
     write_reviews,
 )
-from posetalk.bench.questions.lines import LONGEST
 from posetalk.bench.questions.openset import OpenQuestion, OpenSet
 from posetalk.bench.report.report import ModelResults, make_report
 from posetalk.errors import PosetalkError
+from posetalk.write.questions.lines import LONGEST
 
 CATEGORIES = ("conv", "detail", "complex")
 Order = Literal["reference", "candidate"]

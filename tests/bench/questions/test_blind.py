@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from tests.bench.people import question
 
 from posetalk.bench.questions.blind import blind_baseline, blind_score, drop_guessable
-from posetalk.bench.questions.questions import LETTERS, Question
 from posetalk.bench.report.stats import wilson
+from posetalk.write.questions.questions import LETTERS, Question
 
 
 def yes_no(form: str, yes: int, no: int) -> list[Question]:

@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 from tests.bench.people import NAMES, person, pictures
 
-from posetalk.bench.questions.ask import questions_of
 from posetalk.bench.questions.build import ClosedSet, balanced, build_closed, read_closed
-from posetalk.bench.questions.questions import LETTERS, Question, read_questions
 from posetalk.errors import PosetalkError
 from posetalk.facts.fact import Fact
 from posetalk.facts.scene import scene_facts
@@ -24,6 +22,8 @@ from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, PoseImage, frozen_array
 from posetalk.write.from_facts.sure import is_sure
+from posetalk.write.questions.ask import questions_of
+from posetalk.write.questions.questions import LETTERS, Question, read_questions
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_every_kind_is_asked_about(built: ClosedSet) -> None:
 
 def test_answers_are_what_the_facts_say(built: ClosedSet) -> None:
     """Worked out again from the scene, choice by choice, from the conditions in questions.toml."""
-    rows = tomllib.loads(files("posetalk.bench.questions").joinpath("questions.toml").read_text())["choice"]
+    rows = tomllib.loads(files("posetalk.write.questions").joinpath("questions.toml").read_text())["choice"]
     conditions = {}
     for row in rows:
         for side in ("left", "right"):

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from tests.bench.people import question
 
-from posetalk.bench.questions.questions import Question
 from posetalk.bench.report.export import export_lmms, export_vlmeval
 from posetalk.errors import PosetalkError
+from posetalk.write.questions.questions import Question
 
 HANDS = ("both hands", "only\tleft", 'only "right"', "neither")
 QUESTIONS = [

@@ -22,12 +22,12 @@ from tests.bench.test_bench_cli import run
 from posetalk.bench.answers.run import load_questions
 from posetalk.bench.folder import read_benchmark
 from posetalk.bench.questions.build import ClosedSet
-from posetalk.bench.questions.questions import Question
 from posetalk.bench.report.run import report_benchmark
 from posetalk.bench.review.keys import KEYS, KeyReview, KeyVerdict, apply_review, key_of, read_review
 from posetalk.bench.review.page import write_review_page
 from posetalk.errors import PosetalkError
 from posetalk.types import Box
+from posetalk.write.questions.questions import Question
 
 QUESTIONS = [question(f"q{i}", "yes" if i % 2 else "no") for i in range(6)]
 

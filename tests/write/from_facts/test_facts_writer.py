@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +20,12 @@ from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.from_facts import writer as facts_writer
+from posetalk.write.from_facts import reasons as facts_reasons
 from posetalk.write.from_facts.conservative import conservatively_true
+from posetalk.write.from_facts.names import subjects
 from posetalk.write.from_facts.phrases import statements
 from posetalk.write.from_facts.sentences import caption_sentence
-from posetalk.write.from_facts.speaker import FORMS, Subject, subjects
+from posetalk.write.from_facts.speaker import FORMS, Subject
 from posetalk.write.from_facts.writer import write
 from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
 from posetalk.write.screening.rules import broken
@@ -36,10 +38,12 @@ CAPTIONS = [
     "One person near a tree.",
     "Trees and a person",
 ]
-SEATED = ["A person sits."]
 
 
-def scene(number: int, people: int = 1) -> Scene:
+WRITTEN = tuple(kind for kind in KINDS if kind != "short")
+
+
+def scene(number: int, people: int = 1, captions: Sequence[str] = ()) -> Scene:
     """Random bodies."""
     draw = random.Random(number)
     found = []
@@ -53,16 +57,16 @@ def scene(number: int, people: int = 1) -> Scene:
         xy = np.array([points[name] for name in NAMES])
         flags = [draw.choice((0, 1, 2, 2, 2)) for _ in NAMES]
         found.append(Person(i, Box.around(xy), frozen_array(xy), frozen_array(flags), 1e5))
-    return scene_facts(PoseImage(number, Path("a.jpg"), 900, 600, tuple(found)), NAMES)
+    return scene_facts(PoseImage(number, Path("a.jpg"), 900, 600, tuple(found)), NAMES, (), captions)
 
 
 @pytest.fixture(scope="module")
 def samples() -> list[tuple[Scene, Kind, Turns]]:
-    """500 bodies in 250 pictures, each kind."""
+    """300 bodies in 150 pictures, each kind."""
     found = []
-    for number in range(250):
+    for number in range(150):
         of = scene(number, 1 + number % 3)
-        for kind in KINDS:
+        for kind in WRITTEN:
             turns = write(of, CAPTIONS, kind)
             if turns:
                 found.append((of, kind, turns))
@@ -71,9 +75,9 @@ def samples() -> list[tuple[Scene, Kind, Turns]]:
 
 def test_each_kind_is_written(samples: list[tuple[Scene, Kind, Turns]]) -> None:
     kinds = [kind for _, kind, _ in samples]
-    assert all(kinds.count(kind) > 100 for kind in KINDS)
+    assert all(kinds.count(kind) > 80 for kind in WRITTEN)
     assert {len(turns) for _, kind, turns in samples if kind != "conversation"} == {1}
-    assert max(len(turns) for _, _, turns in samples) == 5
+    assert 5 < max(len(turns) for _, _, turns in samples) < 10
 
 
 def sample(of: Scene, kind: Kind, turns: Turns) -> Sample:
@@ -91,7 +95,7 @@ def test_nothing_contradicts_the_facts(samples: list[tuple[Scene, Kind, Turns]])
                 assert verdict != "contradicts", (claim, answer)
                 claims += 1
                 agreed += verdict == "agrees"
-    assert agreed > 200 and agreed / claims > 0.9
+    assert agreed > 120 and agreed / claims > 0.9
 
 
 def test_nothing_is_given_away_or_left_unfilled(
@@ -141,7 +145,7 @@ def test_answers_differ_and_no_is_as_common_as_yes(
     assert len(set(answers)) > 0.95 * len(answers)
     talk = [a for _, kind, turns in samples if kind == "conversation" for _, a in turns]
     yes, no = (sum(a.startswith(word) for a in talk) for word in ("Yes, ", "No, "))
-    assert yes == no > 100
+    assert yes > 60 and abs(yes - no) < 0.1 * (yes + no)  # reasoning at the end answers by no here and there
     for _, _, turns in samples:
         assert len({question for question, _ in turns}) == len(turns)
 
@@ -163,33 +167,13 @@ def test_every_phrase_is_true_of_whom_it_names() -> None:
     for number in range(150):
         of = scene(number, 1 + number % 3)
         for person, subject in zip(of.people, subjects(of, CAPTIONS), strict=True):
-            for one in statements(conservatively_true(person, SEATED), subject, random.Random(number)):
+            for one in statements(conservatively_true(person), subject, random.Random(number)):
                 for form in ("say", "no")[not one.true : 2 - one.true]:
                     for claim in find_claims(one.draw(form, random.Random(number))):
                         claim = replace(claim, who=person.name)
                         assert check_claim(claim, of) != "contradicts", (one, claim)
                         checked += check_claim(claim, of) == "agrees"
-    assert checked > 1000
-
-
-@pytest.mark.parametrize(
-    ("captions", "sits"),
-    [
-        (["A man sits on a wall."], True),
-        (["A man at a table"], True),
-        (["A man on a skateboard"], False),
-        (["A skateboarder sits on the ground"], True),
-        (["A man jumps over a bench"], False),
-        ([], False),
-    ],
-)
-def test_knees_drawn_up_are_a_seat_where_captions_say_so(captions: list[str], sits: bool) -> None:
-    points = figure(thighs=(90, 90), wide=20)
-    xy = np.array([points[name] for name in NAMES])
-    person = Person(1, Box.around(xy), frozen_array(xy), frozen_array([2] * 17), 1e5)
-    [seated] = scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, (person,)), NAMES).people
-    assert seated.facts.value("body: sitting") is True
-    assert conservatively_true(seated, captions).facts.value("body: sitting") is (True if sits else None)
+    assert checked > 600
 
 
 @pytest.mark.parametrize(
@@ -225,16 +209,16 @@ def test_real_pictures_give_nothing_that_is_rejected() -> None:
     for image in people.images[::11]:
         of = scene_facts(image, people.keypoint_names)
         texts = [text for text in captions[image.id] if not any(broken("What is seen?", text, "", None))]
-        for kind in KINDS:
+        for kind in WRITTEN:
             turns = write(of, texts, kind, seed=2)
             if turns:
                 assert not faults_of(sample(of, kind, turns), of, captions=texts), turns
                 answers.append(" ".join(answer for _, answer in turns))
-    assert len(answers) > 400 and len(set(answers)) > 0.99 * len(answers)
+    assert len(answers) > 300 and len(set(answers)) > 0.99 * len(answers)
 
 
 def test_the_same_seed_gives_the_same_words() -> None:
-    of = scene(3)
+    of = next(of for of in map(scene, range(99)) if write(of, CAPTIONS, "detail"))
     assert write(of, CAPTIONS, "detail", 1) == write(of, CAPTIONS, "detail", 1)
     assert len({str(write(of, CAPTIONS, "detail", seed)) for seed in range(10)}) > 5
 
@@ -243,17 +227,34 @@ def test_the_same_seed_gives_the_same_words() -> None:
     ("captions", "name"),
     [
         (["A man runs."] * 3, "the man"),
-        (["A man runs."] * 2 + ["A person runs."], "the person"),
+        (["A man runs."] * 2 + ["A person runs."], "the man"),
+        (["A man runs."] + ["A person runs."] * 2, "the person"),
+        (["A man runs.", "A woman runs."] * 2, "the person"),
         (["A woman and a man run.", "Two people"] * 3, "the person"),
         (["A surfer rides."] * 4, "the surfer"),
         ([], "the person"),
     ],
 )
 def test_a_gender_is_only_said_where_captions_agree(captions: list[str], name: str) -> None:
-    [subject] = subjects(scene(1), captions)
+    [subject] = subjects(scene(1, 1, captions), captions)
     assert subject.name == name
-    people = subjects(scene(1, people=2), captions)
-    assert [p.name for p in people] == ["the person on the left", "the person on the right"]
+    [neutral] = subjects(scene(1, 1, captions), ())
+    assert neutral.name == "the person"
+
+
+@pytest.mark.parametrize(
+    ("captions", "noun"),
+    [
+        ([], "person"),
+        (["Two men run.", "Two men in a park."], "man"),
+        (["Two men run.", "Two people"], "person"),
+        (["Two men and a woman.", "Two men"], "person"),
+        (["Three men run.", "Three men"], "person"),  # there are two: one of them may be no man
+    ],
+)
+def test_several_people_share_a_noun_where_captions_count_them(captions: list[str], noun: str) -> None:
+    names = [one.name for one in subjects(scene(1, 2, captions), captions)]
+    assert names == [f"the {noun} on the left", f"the {noun} on the right"]
 
 
 def test_who_is_before_somebody_is_not_called_the_one_on_the_left() -> None:
@@ -269,17 +270,47 @@ def test_who_is_before_somebody_is_not_called_the_one_on_the_left() -> None:
     assert all(write(alike, CAPTIONS, kind) is None for kind in KINDS)  # nobody could tell who is meant
 
 
-def test_others_without_a_known_body_may_stand_anywhere() -> None:
-    of = scene(1, people=2)
-    assert [one.name for one in subjects(replace(of, others=1), [])] == [
-        "the first clearly visible person from the left",
-        "the second clearly visible person from the left",
+def test_nobody_is_counted_among_labelled_people_only() -> None:
+    """Of people without a known body the boxes say who is on the left, as a viewer sees it."""
+    of = replace(scene(1, people=2), others=1)
+    first, second = of.people
+    x, y, w, h = first.box.xywh
+    assert not any(one.unique for one in subjects(of, [])) or "largest" in str(subjects(of, []))
+    tiny = [Box(x - 150, y, 9, 9)]
+    assert [one.name for one in subjects(of, [], tiny)] == [
+        "the person on the left",
+        "the person on the right",
     ]
+    before = [Box(x - 3 * w, y, w, h)]
+    assert [one.name for one in subjects(of, [], before)] == [
+        "the person in the middle",
+        "the person on the right",
+    ]
+    large = replace(first, box=Box(x, y, 5 * w, 5 * h))
+    assert "the person in the foreground" in [
+        one.name for one in subjects(replace(of, people=(large, second)), [], before)
+    ]
+
+
+def test_the_main_person_and_what_captions_say_of_them_is_told() -> None:
+    captions = ["A man rides a wave on a surfboard.", "A man is riding a wave.", "A surfer on a wave"]
+    told = asked = 0
+    for number in range(30):
+        of = scene(number, 1, captions)
+        for kind in WRITTEN:
+            turns = write(of, captions, kind)
+            text = " ".join(word for turn in turns or () for word in turn)
+            if turns:
+                asked += 1
+                assert " man" in text
+                told += any(word in text for word in ("wave", "surf", "ride", "board"))
+                assert not faults_of(sample(of, kind, turns), of, captions=captions), text
+    assert asked > 50 and told == asked
 
 
 def test_reasons_have_fields_that_exist() -> None:
     """Every rule, every question and answer, for each pronoun; questions have the name."""
-    for rule in facts_writer._RULES:
+    for rule in facts_reasons._RULES:
         assert rule.when and rule.ask
         texts = [(text, True) for text in rule.ask]
         texts += [(text, False) for answers in rule.answer for text in answers]

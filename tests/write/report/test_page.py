@@ -103,14 +103,14 @@ def read(path: Path) -> Reader:
 
 
 def test_counts_and_samples_are_those_of_the_file(tmp_path: Path) -> None:
-    """30 of one kind, 6 of another: the browser has 20 of the first and all of the second."""
+    """30 of one kind, 6 of another: the browser has 15 of the first and all of the second."""
     samples = [sample(n) for n in range(30)] + [
         sample(n, "conversation", (("Is it so?", "Yes, it is."), ("How is it?", "So."))) for n in range(6)
     ]
     out = tmp_path / "page.html"
     assert write_page(staged(tmp_path, samples), out) == []
     page, text = read(out), out.read_text()
-    assert Counter(article["kind"] for article in page.articles) == {"detail": 20, "conversation": 6}
+    assert Counter(article["kind"] for article in page.articles) == {"detail": 15, "conversation": 6}
     by_id = {one.id: one for one in samples}
     for article in page.articles:
         [name] = article["code"]
@@ -125,7 +125,7 @@ def test_the_same_seed_draws_the_same_samples(tmp_path: Path) -> None:
     samples = staged(tmp_path, [sample(n, kind) for n in range(100) for kind in KINDS])
     pages = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        write_page(samples, tmp_path / name, seed=seed, shown=9)
+        write_page(samples, tmp_path / name, seed=seed, shown=12)
         pages.append((tmp_path / name).read_text())
     assert pages[0] == pages[1] != pages[2]
     assert Counter(a["kind"] for a in Reader(pages[2]).articles) == dict.fromkeys(KINDS, 3)
@@ -135,7 +135,7 @@ def test_every_sample_is_as_likely_as_the_others(tmp_path: Path) -> None:
     samples = staged(tmp_path, [sample(n) for n in range(20)])
     drawn: Counter[str] = Counter()
     for seed in range(200):
-        write_page(samples, tmp_path / "page.html", seed=seed, shown=12)  # 4 of its kind
+        write_page(samples, tmp_path / "page.html", seed=seed, shown=16)  # 4 of its kind
         drawn.update(article["code"][0] for article in read(tmp_path / "page.html").articles)
     assert len(drawn) == 20 and all(abs(n - 40) < 6 * 32**0.5 for n in drawn.values())
 

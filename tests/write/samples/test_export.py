@@ -168,11 +168,11 @@ def test_the_card_says_what_is_in_it_and_how_it_was_made(samples: Path, tmp_path
     head = card.split("---\n")[1]
     assert "  - split: train\n    path: train.json\n" in head and "split: test" not in head
     assert "size_categories:\n- n<1K" in head
-    assert "# 600 samples about the bodies in 200 pictures" in card
+    assert "# 800 samples about the bodies in 200 pictures" in card
     for path in (samples, source):
         assert f"| {path.name} | {hashlib.sha256(path.read_bytes()).hexdigest()} |" in card
     for words in (
-        "facts (600 samples)",
+        "facts (800 samples)",
         "Recipe: grounded",
         "Seed of the writing: 7",
         "with seed 3",

@@ -14,9 +14,7 @@ from typing import Literal
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from posetalk.bench.answers.review import ModelAnswer, read_answers, write_answers
-from posetalk.bench.questions.lines import LONGEST, plain
 from posetalk.bench.questions.openset import OpenSet
-from posetalk.bench.questions.questions import Question, stable_hash
 from posetalk.errors import PosetalkError, shown
 from posetalk.formats.paths import find_image
 from posetalk.inputs import content_of
@@ -27,6 +25,8 @@ from posetalk.llm.request import ChatRequest, ImagePart
 from posetalk.llm.request_state import UNASKED, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.messages import progress
+from posetalk.write.questions.lines import LONGEST, plain
+from posetalk.write.questions.questions import Question, stable_hash
 from posetalk.write.samples.sample import Turns
 
 Only = Literal["closed", "open"]

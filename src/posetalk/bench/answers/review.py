@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.errors import PosetalkError
+from posetalk.write.questions.lines import read_lines, write_lines
 
 MIN_SCORE, MAX_SCORE = 1.0, 10.0  # range of scores
 _FAILED = (-1, -1)  # how LLaVA writes a review without scores

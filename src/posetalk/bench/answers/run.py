@@ -18,7 +18,6 @@ from posetalk.bench.answers.answer import (
     file_of,
 )
 from posetalk.bench.folder import LEDGER, REVIEWS, read_benchmark
-from posetalk.bench.questions.lines import plain
 from posetalk.errors import PosetalkError, need
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
@@ -28,6 +27,7 @@ from posetalk.lock import only_run
 from posetalk.model.fingerprint import model_of
 from posetalk.settings import Dtype
 from posetalk.tune.settings import MADE
+from posetalk.write.questions.lines import plain
 
 
 def load_questions(

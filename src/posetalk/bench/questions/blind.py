@@ -18,9 +18,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from posetalk.bench.questions.questions import LETTERS, Question, stable_hash
 from posetalk.bench.report.stats import wilson
 from posetalk.types import Floats
+from posetalk.write.questions.questions import LETTERS, Question, stable_hash
 
 FOLDS, ROUNDS = 5, 5
 _TIE = 1e-9

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posetalk.bench.questions.ask import counts_people, questions_of
 from posetalk.bench.questions.blind import blind_baseline, blind_score, drop_guessable
-from posetalk.bench.questions.contamination import ContaminationCheck
-from posetalk.bench.questions.lines import read_lines, write_lines
-from posetalk.bench.questions.questions import KINDS, Question, read_questions, stable_hash, write_questions
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import scene_facts
 from posetalk.formats.annotated import AnnotatedImage
+from posetalk.write.questions.ask import counts_people, questions_of
+from posetalk.write.questions.lines import read_lines, write_lines
+from posetalk.write.questions.questions import KINDS, Question, read_questions, stable_hash, write_questions
+from posetalk.write.samples.contamination import ContaminationCheck
 
 CLOSED, BLIND = "closed.jsonl", "blind.jsonl"
 MAX_PER_ANSWER = 10  # questions with the same text and the same right answer

@@ -12,23 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posetalk.bench.questions.ask import can_ask
-from posetalk.bench.questions.contamination import ContaminationCheck
-from posetalk.bench.questions.lines import read_lines, write_lines
-from posetalk.bench.questions.questions import stable_hash
 from posetalk.errors import PosetalkError
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.types import Box, PoseImage
-from posetalk.write.from_facts.speaker import subjects
+from posetalk.write.from_facts.names import subjects
 from posetalk.write.from_facts.writer import write
 from posetalk.write.from_model.context import grounded
+from posetalk.write.questions.ask import can_ask
+from posetalk.write.questions.lines import read_lines, write_lines
+from posetalk.write.questions.questions import stable_hash
+from posetalk.write.samples.contamination import ContaminationCheck
 from posetalk.write.samples.sample import KINDS, Kind
 from posetalk.write.screening.rules import gives_away
 
 MAX_IMAGES = 90
 TRIES = 8  # conversations that are written until a turn of one can be understood alone
 CATEGORIES: dict[Kind, str] = {"conversation": "conv", "detail": "detail", "reasoning": "complex"}
+_OPEN_KINDS = tuple(kind for kind in KINDS if kind != "short")
 QUESTIONS, REFERENCES, CONTEXTS = "questions.jsonl", "references.jsonl", "context.jsonl"
 _ADVICE = "build the benchmark again"
 _PRONOUN = re.compile(r"\b(?:he|she|they|him|her|them|his|hers|their|theirs)\b", re.IGNORECASE)
@@ -168,7 +169,7 @@ def build_open(
             continue
         captions = [text for text in annotated.captions if not gives_away(text)]
         questions = list(_questions(annotated, scene, captions, seed))
-        if len(questions) == len(KINDS):
+        if len(questions) == len(_OPEN_KINDS):
             stratum = (_posture(scene), min(len(scene.people), 3))
             order = stable_hash(seed, "open", annotated.image.id)
             context = _image_context(annotated, scene, captions)
@@ -226,7 +227,7 @@ def _questions(
     The turn must be clear without the turns before it, so its question names whom it means by "he" or "their".
     """
     image, names = annotated.image, [subject.name for subject in subjects(scene, captions)]
-    for kind in KINDS:
+    for kind in _OPEN_KINDS:
         for attempt in range(TRIES):
             turns = [
                 (question, answer)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from posetalk.bench.answers.review import Review
 from posetalk.bench.questions.openset import OpenSet
-from posetalk.bench.questions.questions import Question, stable_hash
 from posetalk.bench.report.report import ModelResults, correctness, scores_of
 from posetalk.errors import PosetalkError
 from posetalk.formats.paths import find_image
 from posetalk.images.small import small_jpeg
 from posetalk.pages.render import render
+from posetalk.write.questions.questions import Question, stable_hash
 
 SIDE, QUALITY = 400, 68  # longer side of an image in pixels, JPEG quality
 BEST, WRONG = 3, 6  # cards of each model: best and as many worst open answers, wrong closed answers

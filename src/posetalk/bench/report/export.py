@@ -17,14 +17,14 @@ from string import Template
 from huggingface_hub import DatasetCardData
 
 from posetalk.atomic_files import whole_file, write_text
-from posetalk.bench.questions.lines import write_lines
-from posetalk.bench.questions.questions import KINDS, LETTERS, Question
 from posetalk.errors import PosetalkError
 from posetalk.formats.coco import image_path
 from posetalk.formats.paths import find_image
 from posetalk.hub.card import save_card
 from posetalk.images.opening import image_bytes
 from posetalk.resources import resource_text
+from posetalk.write.questions.lines import write_lines
+from posetalk.write.questions.questions import KINDS, LETTERS, Question
 
 TASK = "posetalk_bench"
 COLUMNS = ("index", "question_id", "image", "question", *LETTERS, "answer", "category", "split")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from posetalk.atomic_files import write_text
 from posetalk.bench.questions.openset import OpenSet
-from posetalk.bench.questions.questions import Question
 from posetalk.bench.report.cards import Thumbnails, examples
 from posetalk.bench.report.compare import FEW, KindScore
 from posetalk.bench.report.report import BenchReport, ModelResults
 from posetalk.pages.render import render
+from posetalk.write.questions.questions import Question
 
 COLOURS = 5
 

@@ -18,7 +18,6 @@ from posetalk.bench.answers.parse import answer_of
 from posetalk.bench.answers.review import ModelAnswer, Review
 from posetalk.bench.questions.blind import blind_score
 from posetalk.bench.questions.openset import CATEGORIES, OpenSet
-from posetalk.bench.questions.questions import KINDS, Question
 from posetalk.bench.report.compare import (
     FEW,
     KindScore,
@@ -29,6 +28,7 @@ from posetalk.bench.report.compare import (
     share_of,
 )
 from posetalk.errors import PosetalkError
+from posetalk.write.questions.questions import KINDS, Question
 
 ALL = "all"
 

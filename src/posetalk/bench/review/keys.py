@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from posetalk.bench.questions.lines import read_lines, write_lines
-from posetalk.bench.questions.questions import Question
 from posetalk.errors import PosetalkError
+from posetalk.write.questions.lines import read_lines, write_lines
+from posetalk.write.questions.questions import Question
 
 KEYS = "keys.jsonl"
 _ADVICE = "download the page's file again"

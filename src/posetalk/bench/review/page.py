@@ -11,12 +11,12 @@ from itertools import groupby
 from pathlib import Path
 
 from posetalk.atomic_files import write_text
-from posetalk.bench.questions.questions import LETTERS, Question
 from posetalk.bench.review.keys import KeyReview, key_of
 from posetalk.errors import PosetalkError
 from posetalk.formats.paths import find_image
 from posetalk.images.small import small_jpeg
 from posetalk.pages.render import render, script_of
+from posetalk.write.questions.questions import LETTERS, Question
 
 SIDE, QUALITY = 900, 80  # longer side of a photo in px, JPEG quality: a wrist can be seen in it
 

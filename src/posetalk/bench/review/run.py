@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from posetalk.bench.folder import read_benchmark
-from posetalk.bench.questions.questions import stable_hash
 from posetalk.bench.review.keys import apply_review
 from posetalk.bench.review.page import write_review_page
 from posetalk.errors import PosetalkError
+from posetalk.write.questions.questions import stable_hash
 
 PAGE = "review.html"
 

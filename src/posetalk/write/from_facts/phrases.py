@@ -26,7 +26,7 @@ class Statement:
         true: Whether the fact is true. A false one has only a question and the answer no.
         subject: The person.
         fields: The fields that the phrases are filled with, such as `side`.
-        forms: The phrases by their form: say, with, ask, check, no.
+        forms: The phrases by their form: say, with, ing, ask, check, no.
     """
 
     key: str
@@ -45,27 +45,18 @@ class Statement:
         texts = self.forms[form]
         if by_name and form == "say":  # a name is best as the subject
             texts = [text for text in texts if text.startswith("{He}")] or texts
-        text = self.subject.fill(rng.choice(texts), by_name, **self.fields)
-        return lower(text) if form == "with" else text
-
-    @property
-    def about_visibility(self) -> bool:
-        """Whether it is about which joints can be seen."""
-        return self.key.endswith(": hidden")
+        text = self.subject.fill(drawn(rng.choice(texts), rng), by_name, **self.fields)
+        return lower(text) if form in ("with", "ing") else text
 
     @property
     def kind(self) -> str:
-        """The key without sides; the same for all hidden joints."""
+        """The key without sides."""
         key = self.key.removeprefix("left ").removeprefix("right ")
-        return (
-            "hidden" if self.about_visibility else key.replace("knees:", "knee:").replace("elbows:", "elbow:")
-        )
+        return key.replace("knees:", "knee:").replace("elbows:", "elbow:")
 
     @property
     def region(self) -> str:
-        """The paragraph of a description that it belongs to: body, head, arms, legs, view."""
-        if self.about_visibility:
-            return "view"
+        """The part of a description that it belongs to: action, body, head, arms, legs."""
         noun = self.part.split()[-1].rstrip("s")
         for region, words in _REGIONS.items():
             if noun in words:
@@ -73,7 +64,21 @@ class Statement:
         return "body"
 
 
-_REGIONS = {"head": ("head",), "arms": ("arm", "hand", "elbow"), "legs": ("leg", "foot", "feet", "knee")}
+_REGIONS = {
+    "action": ("action",),
+    "place": ("place",),
+    "head": ("head",),
+    "arms": ("arm", "hand", "elbow"),
+    "legs": ("leg", "foot", "feet", "knee"),
+}
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+
+
+def drawn(text: str, rng: random.Random) -> str:
+    """A phrase with one of the words of each [one|another] drawn."""
+    return " ".join(_CHOICE.sub(lambda match: rng.choice(match[1].split("|")), text).split()).replace(
+        " .", "."
+    )
 
 
 class _Phrase:
@@ -85,11 +90,12 @@ class _Phrase:
         self.key = key.removeprefix("not ")
         pattern = re.escape(self.key).replace(r"\{side\}", "(?P<side>left|right)")
         pattern = pattern.replace(r"\{place\}", r"(?P<place>\w+)")
-        self.pattern = re.compile(pattern.replace(r"\{joint\}", "(?P<joint>elbow|wrist|knee|ankle)") + "$")
-        self.forms = {name: row.get(name, []) for name in ("say", "with", "ask", "check", "no")}
+        self.pattern = re.compile(pattern + "$")
+        self.forms = {name: row.get(name, []) for name in ("say", "with", "ing", "ask", "check", "no")}
         self.both_sides = {
             "say": row.get("both", []),
             "with": row.get("both_with", []),
+            "ing": row.get("both_ing", []),
             "ask": row.get("both_ask", []),
         }
         self.when, self.unless = row.get("when", ()), row.get("unless", ())
@@ -153,9 +159,7 @@ def statements(person: ScenePerson, subject: Subject, rng: random.Random) -> lis
                 continue
             ordered.append((index, Statement(fact.key, _part(fact), true, subject, fields, phrase.forms)))
     # left and right of the same joint come one after the other
-    ordered.sort(
-        key=lambda pair: (pair[0], [pair[1].fields.get(name) or "" for name in ("place", "joint", "side")])
-    )
+    ordered.sort(key=lambda pair: (pair[0], [pair[1].fields.get(name) or "" for name in ("place", "side")]))
     return _merge_sides(
         [statement for _, statement in ordered], [_PHRASES[index] for index, _ in ordered], rng
     )
@@ -178,12 +182,7 @@ def _merge_sides(ordered: list[Statement], phrases: list[_Phrase], rng: random.R
             following is not statement and phrases[i + 1] is phrase and statement.true and following.true
         )
         same_fields = _unsided(statement.fields) == _unsided(following.fields)
-        if (
-            both_true
-            and same_fields
-            and phrase.both_sides["say"]
-            and (statement.about_visibility or rng.random() < 0.85)
-        ):
+        if both_true and same_fields and phrase.both_sides["say"] and rng.random() < 0.85:
             part, predicate = statement.key.split(": ")
             joint = part.split()[-1]
             key = f"{joint}s: {predicate}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
-from posetalk.formats.annotated import AnnotatedImages
+from posetalk.formats.annotated import AnnotatedImage, AnnotatedImages
 from posetalk.messages import track
 from posetalk.write.folder import ScreenedSample, ScreeningResult, write_report, write_screened
 from posetalk.write.from_facts.writer import write
 from posetalk.write.labels import scene_of
+from posetalk.write.questions.short import ShortQuestions
 from posetalk.write.samples.sample import Sample
 from posetalk.write.screening.rules import gives_away
 from posetalk.write.screening.screen import faults_of
@@ -46,15 +47,28 @@ def facts_samples(annotated: AnnotatedImages, settings: WriteSettings) -> Iterat
     """The screened samples of the facts writer; none of images of whose people too little is known."""
     ids, limits = annotated.ids(), settings.image_limits()
     selected = {kind: limits.select(ids, kind, settings.seed) for kind in settings.kinds}
-    for image_id in track(ids, "writing"):
-        kinds = [kind for kind in settings.kinds if image_id in selected[kind]]
-        if not kinds or (record := annotated.get(image_id)) is None:
-            continue
+    short = ShortQuestions(settings.seed)
+    if "short" in settings.kinds:
+        for record in _records(annotated, track(ids, "counting"), selected["short"]):
+            short.count(record, scene_of(annotated, record))
+    for record in _records(annotated, track(ids, "writing"), frozenset().union(*selected.values())):
+        image_id, name = record.image.id, record.image.name
         scene = scene_of(annotated, record)
         quotable = [text for text in record.captions if not gives_away(text)]
-        for kind in kinds:
-            turns = write(scene, quotable, kind, settings.seed)
+        unlabelled = [p.box for p in record.image.people if not p.is_crowd and not p.labelled.any()]
+        for kind in (kind for kind in settings.kinds if image_id in selected[kind]):
+            if kind == "short":
+                turns = short.turns(record, scene)
+            else:
+                turns = write(scene, quotable, kind, settings.seed, unlabelled)
             if turns is not None:
-                name = record.image.name
                 sample = Sample(f"{image_id}-{kind}", image_id, name, kind, turns, settings.writer)
                 yield ScreenedSample(sample, faults_of(sample, scene, captions=record.captions))
+
+
+def _records(
+    annotated: AnnotatedImages, ids: Iterable[int], selected: frozenset[int]
+) -> Iterator[AnnotatedImage]:
+    for image_id in ids:
+        if image_id in selected and (record := annotated.get(image_id)) is not None:
+            yield record

@@ -1,44 +1,28 @@
-"""What the people of an image are called, and sentences about them and its objects."""
+"""How a person is spoken of, and sentences about people and the objects of an image."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from posetalk.facts.fact import Facts
-from posetalk.facts.ordinals import ordinal
-from posetalk.facts.scene import Scene, people_in_order
+from posetalk.facts.fact import Fact, Facts
+from posetalk.facts.scene import Scene
 
-# Words of captions for one person, with the pronoun that each allows. A word that three captions share is used.
-NOUNS = {
-    "man": "he", "woman": "she", "boy": "he", "girl": "she", "lady": "she", "guy": "he", "child": "they",
-    "baby": "they", "toddler": "they", "skier": "they", "surfer": "they", "snowboarder": "they",
-    "skateboarder": "they", "player": "they", "batter": "they", "catcher": "they", "pitcher": "they", "rider": "they",
-    "cyclist": "they", "person": "they",
-}  # fmt: skip
-MIN_CAPTIONS = 3  # captions that must share a word
-MIN_AREA_RATIO = 1.6  # of two boxes, from which one person is called the larger
+_SINGULAR = {"is": "is", "has": "has", "does": "does", "s": "s", "es": "es"}
+_PLURAL = {"is": "are", "has": "have", "does": "do", "s": "", "es": ""}
 FORMS = {
-    "he": {"he": "he", "his": "his", "him": "him", "is": "is", "has": "has", "does": "does", "s": "s"},
-    "she": {"he": "she", "his": "her", "him": "her", "is": "is", "has": "has", "does": "does", "s": "s"},
-    "they": {"he": "they", "his": "their", "him": "them", "is": "are", "has": "have", "does": "do", "s": ""},
+    "he": {"he": "he", "his": "his", "him": "him", "himself": "himself"} | _SINGULAR,
+    "she": {"he": "she", "his": "her", "him": "her", "himself": "herself"} | _SINGULAR,
+    "they": {"he": "they", "his": "their", "him": "them", "himself": "themselves"} | _PLURAL,
 }
-_NEARER = (
-    "{0} looks much larger than {1}, and so is probably nearer.",
-    "{0} is probably nearer to the camera, as they look much larger than {1}.",
-    "Looking much larger than {1}, {0} is probably the nearer of the two.",
-)
 # The first wording is also the one in prompts for language models.
 _PAIR_PHRASES = {
     "facing each other": ("{0} and {1} are facing each other.", "{0} and {1} are turned to each other."),
-    "touching": (
-        "{0} and {1} touch in the picture, or very nearly so.",
-        "{0} and {1} are so close that they touch in the picture, or nearly do.",
-    ),
-    "first is nearer": _NEARER,
-    "second is nearer": _NEARER,
+    "touching": ("{0} and {1} touch, or very nearly so.", "{0} and {1} are close enough to touch."),
+    "first is nearer": ("{0} looks much larger than {1}, and so is probably nearer.",),
+    "second is nearer": ("{0} looks much larger than {1}, and so is probably nearer.",),
 }
 _OF = re.compile(r"\bthe ((?:[\w{}]+ ){1,3})of \{S\}")
 
@@ -61,7 +45,7 @@ class Subject:
         """A phrase with its fields filled in; {he}, and {S} in a question, become the name or the pronoun."""
         forms = self.forms
         if by_name:
-            forms = FORMS["he"] | {"his": self.forms["his"], "him": self.forms["him"], "he": self.name}
+            forms = self.forms | _SINGULAR | {"he": self.name}
             if text.startswith("{His} "):
                 if " " in self.name.removeprefix("the "):  # "the person on the left's arm" is no English
                     return f"As for {self.name}, {lower(self.fill(text, False, **more))}"
@@ -73,100 +57,56 @@ class Subject:
         return upper(text.format(**values))
 
 
-def subjects(scene: Scene, captions: Sequence[str]) -> list[Subject]:
-    """Name each person of a scene. A gender is only said of a single person, where captions agree on it.
-
-    Args:
-        scene: The scene.
-        captions: The captions of the image.
-
-    Returns:
-        A subject for each of `scene.people`, in their order.
-    """
-    if len(scene.people) == 1 and not scene.others:
-        noun = _noun(captions)
-        return [Subject(f"the {noun}", FORMS[NOUNS[noun]])]
-    placed_names = people_in_order(scene)
-    position_names = _names_by_position(len(scene.people), scene.others)
-    size_names = _names_by_size(scene) if len(scene.people) == 2 and not scene.others else []
-    return [
-        Subject(position_name, FORMS["they"])
-        if person.name in placed_names
-        else Subject(size_names[i], FORMS["they"])
-        if size_names
-        else Subject("one of the people", FORMS["they"], unique=False)
-        for i, (person, position_name) in enumerate(zip(scene.people, position_names, strict=True))
-    ]
-
-
-def _names_by_size(scene: Scene) -> list[str]:
-    """Names of two people by their size; none where they look about equally large."""
-    first, second = (person.box.area for person in scene.people)
-    if max(first, second) < MIN_AREA_RATIO * min(first, second):
-        return []
-    names = ["the larger person in the picture", "the smaller person in the picture"]
-    return names if first > second else names[::-1]
-
-
-def _noun(captions: Sequence[str]) -> str:
-    words_of_captions = [set(re.findall(r"[a-z]+", caption.lower())) for caption in captions]
-    counts = {noun: sum(noun in caption_words for caption_words in words_of_captions) for noun in NOUNS}
-    plural = any(
-        caption_words & {"men", "women", "people", "boys", "girls", "children", "couple", "group"}
-        for caption_words in words_of_captions
-    )
-    best = max(counts, key=lambda noun: (counts[noun], noun == "person"))
-    return best if counts[best] >= MIN_CAPTIONS and not plural else "person"
-
-
-def _names_by_position(people: int, others: int) -> list[str]:
-    if others:  # their bodies are not known, and they may stand anywhere
-        if people == 1:
-            return ["the most clearly visible person"]
-        return [f"the {ordinal(i)} clearly visible person from the left" for i in range(1, people + 1)]
-    if people == 2:
-        return ["the person on the left", "the person on the right"]
-    if people == 3:
-        return ["the person on the left", "the person in the middle", "the person on the right"]
-    return [f"the {ordinal(i)} person from the left" for i in range(1, people + 1)]
-
-
-def relation_sentences(
-    scene: Scene, person_subjects: Sequence[Subject], rng: random.Random | None = None
-) -> list[str]:
-    """Sentences about pairs of people, and about people and objects.
+def relation_sentences(scene: Scene, person_subjects: Sequence[Subject]) -> list[str]:
+    """Sentences about pairs of people, and about people and objects, for prompts.
 
     Args:
         scene: The scene.
         person_subjects: A subject for each of `scene.people`.
-        rng: Draws one of the wordings; None for the first of each.
 
     Returns:
         A sentence for each true relation of people whose names are unique.
     """
-    subject_of = {person.name: subject for person, subject in zip(scene.people, person_subjects, strict=True)}
     sentences = []
+    for first, second, fact in _named_relations(scene, person_subjects):
+        if isinstance(second, Subject):
+            sentences.append(_pair_sentence(first, second, fact.predicate, None))
+        else:
+            sentences.append(_object_sentence(first, second, fact.predicate, scene.facts, fact.part))
+    return [upper(sentence) for sentence in sentences if sentence]
+
+
+def pair_sentences(scene: Scene, person_subjects: Sequence[Subject], rng: random.Random) -> list[str]:
+    """Sentences about what pairs of people do: who touches or faces whom; as `relation_sentences`."""
+    return [
+        upper(sentence)
+        for first, second, fact in _named_relations(scene, person_subjects)
+        if isinstance(second, Subject) and "nearer" not in fact.predicate
+        if (sentence := _pair_sentence(first, second, fact.predicate, rng))
+    ]
+
+
+def _named_relations(
+    scene: Scene, person_subjects: Sequence[Subject]
+) -> Iterator[tuple[Subject, Subject | str, Fact]]:
+    """The true relations of people with unique names: the person, the other one or the object's name, the fact."""
+    subject_of = {person.name: subject for person, subject in zip(scene.people, person_subjects, strict=True)}
     for fact in scene.facts.true:
         first, _, second = fact.part.partition(", ")
-        if first not in subject_of or not all(
-            subject_of[name].unique for name in (first, second) if name in subject_of
-        ):
-            continue
-        subject = subject_of[first]
-        if second in subject_of:
-            templates = _PAIR_PHRASES.get(fact.predicate, ())
-            if " larger " in f"{subject.name} {subject_of[second].name}" and "nearer" in fact.predicate:
-                templates = ()  # the name says it
-            names = [subject.name, subject_of[second].name]
-            if fact.predicate == "second is nearer":
-                names.reverse()
-            template = rng.choice(templates) if rng and templates else "".join(templates[:1])
-            sentence: str | None = template.format(*names)
-        else:
-            sentence = _object_sentence(subject, second, fact.predicate, scene.facts, fact.part)
-        if sentence:
-            sentences.append(upper(sentence))
-    return sentences
+        if first in subject_of and subject_of[first].unique:
+            other = subject_of.get(second)
+            if other is None or other.unique:
+                yield subject_of[first], other or second, fact
+
+
+def _pair_sentence(first: Subject, second: Subject, predicate: str, rng: random.Random | None) -> str | None:
+    templates = _PAIR_PHRASES.get(predicate, ())
+    names = [first.name, second.name]
+    if not templates or (" larger " in " ".join(names) and "nearer" in predicate):  # the name says it
+        return None
+    if predicate == "second is nearer":
+        names.reverse()
+    return (rng.choice(templates) if rng else templates[0]).format(*names)
 
 
 def _object_sentence(

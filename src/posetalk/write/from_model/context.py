@@ -18,7 +18,8 @@ from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, PoseImage
 from posetalk.write.from_facts.conservative import conservatively_true
-from posetalk.write.from_facts.speaker import Subject, relation_sentences, subjects
+from posetalk.write.from_facts.names import subjects
+from posetalk.write.from_facts.speaker import Subject, relation_sentences
 from posetalk.write.from_facts.sure import is_sure
 
 PEOPLE = 6  # at most so many are described with joints and facts, the largest
@@ -107,7 +108,7 @@ def grounded(image: PoseImage, scene: Scene, captions: Sequence[str], joints: bo
     shown = sorted(range(len(person_subjects)), key=lambda i: -scene.people[i].box.area)[:PEOPLE]
     lines.append(f"people: {_count(image, scene, len(shown))}")
     for i in sorted(shown):
-        lines += _person(frame, conservatively_true(scene.people[i], captions), person_subjects[i], joints)
+        lines += _person(frame, conservatively_true(scene.people[i]), person_subjects[i], joints)
     described = replace(scene, people=tuple(scene.people[i] for i in sorted(shown)))
     described_subjects = [person_subjects[i] for i in sorted(shown)]
     lines += [f"so: {sentence}" for sentence in relation_sentences(described, described_subjects)]

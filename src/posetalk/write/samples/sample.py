@@ -11,8 +11,8 @@ from typing import Any, Literal
 from posetalk.errors import PosetalkError
 from posetalk.llm.request import Turns as Turns
 
-Kind = Literal["conversation", "detail", "reasoning"]
-KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning")
+Kind = Literal["conversation", "detail", "reasoning", "short"]
+KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning", "short")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Sample:
         id: An id such as `785-detail`, unique in its file.
         image_id: The image's id in the label file.
         image: The image's file name in the label file, relative to the folder of the images.
-        kind: conversation, detail or reasoning.
+        kind: conversation, detail, reasoning or short.
         turns: Pairs of a question and its answer.
         writer: Who wrote it: `facts`, `published`, or the name of a model.
     """

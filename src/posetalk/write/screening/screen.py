@@ -145,7 +145,7 @@ def _turns(sample: Sample, fewest: int) -> Iterator[Fault]:
         yield Fault("turns", "there is no question and no answer")
     elif sample.kind == "conversation" and len(turns) < fewest:
         yield Fault("turns", f"a conversation has at least {fewest} questions, this one has {len(turns)}")
-    elif sample.kind != "conversation" and len(turns) > 1:
+    elif sample.kind in ("detail", "reasoning") and len(turns) > 1:
         yield Fault("turns", f"there is one question to ask, not {len(turns)}")
     earlier: set[tuple[str, ...]] = set()
     for number, (question, answer) in enumerate(turns, 1):
@@ -270,5 +270,5 @@ def _length(kind: Kind, question: str, answer: str, turn_number: str) -> Iterato
                 "length",
                 f"the {what}{turn_number} is too {how}: {count} words, where {fewest} to {most} are asked for",
             )
-    if cut_off(answer, strict=kind != "conversation"):
+    if kind != "short" and cut_off(answer, strict=kind != "conversation"):
         yield Fault("length", f'the answer{turn_number} is cut off ("... {" ".join(answer.split()[-4:])}")')

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from posetalk.bench.questions.actions import Action, count_facts
-from posetalk.bench.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 from posetalk.facts.claims import Claim, check_claim
 from posetalk.facts.fact import Fact, make_fact
 from posetalk.facts.person import OTHER
@@ -19,8 +17,11 @@ from posetalk.resources import resource_toml
 from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
 from posetalk.types import Box
 from posetalk.write.from_facts.conservative import conservatively_true
-from posetalk.write.from_facts.speaker import article, subjects
+from posetalk.write.from_facts.names import subjects
+from posetalk.write.from_facts.speaker import article
 from posetalk.write.from_facts.sure import is_sure
+from posetalk.write.questions.actions import Action, count_facts
+from posetalk.write.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 
 MAX_PEOPLE = 4  # in an image; more are hard to tell apart by "the third person from the left"
 _ALL = "all"  # stands for a person in the id of a question about the number of people
@@ -34,7 +35,7 @@ class _Template:
     """A template of questions.toml with {side} and {action} filled in.
 
     choices: for each choice its text and then its conditions, such as `left arm: raised` or `not right arm: raised`. A
-    yes-or-no question has one choice, yes.
+    yes-or-no question has one choice, yes. in_words: the answer is the text of the right choice, and none is listed.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class _Template:
     name: str
     ask: tuple[str, ...]
     choices: tuple[tuple[str, ...], ...]
+    in_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _Subject:
     marks: tuple[tuple[str, Box], ...] = ()
 
 
-_FILE = resource_toml("bench/questions/questions.toml")
+_FILE = resource_toml("write/questions/questions.toml")
 _ACTIONS = {f"action: {action.name}": action for action in map(Action.of_row, _FILE["action"])}
 
 
@@ -75,14 +77,22 @@ def _load_templates() -> dict[str, list[_Template]]:
                 key = fill(row["fact"])
                 asks = tuple(fill(text) for text in row["ask"])
                 templates[row["of"]].append(_Template(row["kind"], row["of"], key, asks, (("", key),)))
-    for row in _FILE["choice"]:
+    in_words = resource_toml("write/questions/short.toml")["word"]
+    for row in (*_FILE["choice"], *in_words):
         for side in OTHER if _SIDED.search(row["name"]) else [""]:
             choices = tuple(
                 tuple(text.replace("{side}", side) for text in choice) for choice in row["choices"]
             )
             asks = tuple(text.replace("{side}", side) for text in row["ask"])
             templates[row["of"]].append(
-                _Template(row["kind"], row["of"], row["name"].replace("{side}", side), asks, choices)
+                _Template(
+                    row["kind"],
+                    row["of"],
+                    row["name"].replace("{side}", side),
+                    asks,
+                    choices,
+                    row in in_words,
+                )
             )
     return templates
 
@@ -110,19 +120,23 @@ def can_ask(annotated: AnnotatedImage, scene: Scene) -> bool:
     )
 
 
-def questions_of(annotated: AnnotatedImage, scene: Scene, seed: int = 0) -> Iterator[Question]:
+def questions_of(
+    annotated: AnnotatedImage, scene: Scene, seed: int = 0, in_words: bool = False
+) -> Iterator[Question]:
     """Every question that the facts of an image answer; none where `can_ask` is false.
 
     The text and the order of the choices depend on the image, the subject, the template and the seed alone.
+
+    in_words: also those of short.toml, whose answers are a word or two, with no choices listed.
     """
     if not can_ask(annotated, scene):
         return
-    scene = replace(
-        scene, people=tuple(conservatively_true(figure, annotated.captions) for figure in scene.people)
-    )
+    scene = replace(scene, people=tuple(conservatively_true(figure) for figure in scene.people))
     for of, scene_subjects in _subjects(scene, annotated.captions).items():
         for subject in scene_subjects:
             for template in _TEMPLATES[of]:
+                if template.in_words and not in_words:
+                    continue
                 question = _question(template, subject, annotated, seed)
                 if question is not None:
                     yield question
@@ -154,6 +168,10 @@ def _question(
     choices: tuple[str, ...] = ()
     if len(template.choices) == 1:
         answer = "yes" if truth[0] else "no"
+    elif template.in_words:
+        if sum(truth) != 1:
+            return None
+        answer = _fill(template.choices[truth.index(True)][0], subject.words)
     elif sum(truth) == 1:
         order = list(range(len(template.choices)))
         rng.shuffle(order)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from posetalk.bench.questions.lines import read_lines, write_lines
 from posetalk.errors import PosetalkError
 from posetalk.types import Box
+from posetalk.write.questions.lines import read_lines, write_lines
 
 Kind = Literal["posture", "facing", "arms", "legs", "hands", "head", "actions", "people", "objects"]
 KINDS: tuple[Kind, ...] = (

@@ -1,4 +1,4 @@
-"""Leave out the images that a model was trained on, as far as its training files tell."""
+"""Keep the images of training and of benchmarks apart, as far as their files tell."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ContaminationCheck:
     def unseen(self, images: Iterable[AnnotatedImage]) -> Iterator[AnnotatedImage]:
         """The images that are in no training file. Raises PosetalkError, at the end, where all of them are."""
         for annotated in images:
-            key = _image_key(annotated.image.path.name)
+            key = image_key(annotated.image.path.name)
             file = next((path for path, keys in self._training.items() if key in keys), None)
             if file is not None:
                 self._refused[file] += 1
@@ -76,7 +76,7 @@ def training_images(path: Path) -> frozenset[str]:
         names = record.images or ([record.image] if isinstance(record.image, str) else record.image or [])
         if not names and record.image_id is not None:
             names = [str(record.image_id).zfill(12)]
-        keys |= {_image_key(name) for name in names}
+        keys |= {image_key(name) for name in names}
     if not keys:
         raise PosetalkError(f"{path} names no image; give the file that the model was trained on")
     return frozenset(keys)
@@ -88,7 +88,27 @@ def _records(path: Path) -> Iterable[msgspec.Raw]:
     return decode_file(path, list[msgspec.Raw], "a JSON list of samples")
 
 
-def _image_key(name: str) -> str:
+def benchmark_images(path: Path) -> frozenset[str]:
+    """The images that a benchmark asks about, by `image_key`.
+
+    Args:
+        path: A folder of `posetalk bench build`, or a file that `training_images` reads.
+
+    Raises:
+        PosetalkError: The folder has no questions, or as `training_images`.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return training_images(path)
+    files = [path / name for name in ("closed.jsonl", "questions.jsonl") if (path / name).exists()]
+    if not files:
+        raise PosetalkError(
+            f"{path} has no closed.jsonl; give the folder of a benchmark, or a file that names images"
+        )
+    return frozenset().union(*map(training_images, files))
+
+
+def image_key(name: str) -> str:
     """The name of an image without folder and ending; for COCO's images the number alone."""
     stem = Path(name).stem
     match = _COCO.search(stem)

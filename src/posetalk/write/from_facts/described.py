@@ -1,0 +1,66 @@
+"""The people whom a text describes, with what can be said of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from posetalk.facts.scene import Scene, ScenePerson
+from posetalk.types import Box
+from posetalk.write.from_facts.actions import action_statements, place_statement
+from posetalk.write.from_facts.conservative import conservatively_true
+from posetalk.write.from_facts.names import subjects
+from posetalk.write.from_facts.phrases import Statement, statements
+from posetalk.write.from_facts.speaker import Subject
+
+PEOPLE = 3  # most people who are described one by one: the main person, then the largest
+
+_SEATED = ("action: sitting on ", "action: lying on ", "action: standing on ", "action: riding ")
+_IMPLIED = ("body: sitting", "body: lying", "body: standing")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A person with a unique name, and what can be said.
+
+    Attributes:
+        person: The person.
+        subject: What the person is called.
+        statements: What is so, and what is surely not so and can be asked for.
+    """
+
+    person: ScenePerson
+    subject: Subject
+    statements: list[Statement]
+
+    @property
+    def true(self) -> list[Statement]:
+        """The statements of what is so."""
+        return [statement for statement in self.statements if statement.true]
+
+
+def described_people(
+    scene: Scene, captions: Sequence[str], unlabelled: Sequence[Box], rng: random.Random
+) -> tuple[list[Described], list[Subject]]:
+    """The people whom a text describes, the main one first, and the subjects of all people.
+
+    Nobody is described where the main person has no name, or where nothing is known of that person.
+    """
+    names = subjects(scene, captions, unlabelled)
+    order = sorted(
+        range(len(names)), key=lambda i: (scene.people[i].name != scene.main, -scene.people[i].box.area)
+    )
+    shown = [i for i in order if names[i].unique][:PEOPLE]
+    if not shown or shown[0] != order[0]:
+        return [], names
+    found: list[Described] = []
+    for i in shown:
+        person = conservatively_true(scene.people[i])
+        done = action_statements(person, scene, names[i], rng)
+        body = statements(person, names[i], rng)
+        if any(one.key.startswith(_SEATED) for one in done):
+            body = [one for one in body if not one.true or one.key not in _IMPLIED]
+        place = place_statement(captions, names[i]) if not found else []
+        found.append(Described(person, names[i], [*done, *place, *body]))
+    return (found if found[0].true else []), names
