@@ -23,7 +23,7 @@ from torch import nn
 from transformers import AutoModel
 
 from posetalk.model import question_encoder
-from posetalk.model.question_encoder import QuestionEncoder, QuestionReader, side_tokens
+from posetalk.model.question_encoder import QuestionEncoder, QuestionProjector, side_tokens
 from posetalk.prompt.file_tokenizer import question_tokenizer
 
 GROUPS = {
@@ -49,7 +49,7 @@ class Places(nn.Module):
     def __init__(self, size: int, dropout: float) -> None:
         super().__init__()
         with patch.object(question_encoder, "DROPOUT", dropout):
-            self.reader = QuestionReader(size, WIDTH)
+            self.reader = QuestionProjector(size, WIDTH)
         self.place = nn.Linear(WIDTH, 3)
 
     def forward(self, encoded: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ from posetalk.model.block import NAME, blocks_of
 from posetalk.model.connector import LinearConnector
 from posetalk.model.movenet import VisionOutput
 from posetalk.model.point import PointHead
-from posetalk.model.question_encoder import QuestionEncoder, QuestionReader
+from posetalk.model.question_encoder import QuestionEncoder, QuestionProjector
 
 QUESTIONS_AT_ONCE = 32
 CONNECTOR = "multi_modal_projector"
@@ -103,7 +103,7 @@ class PoseLLMModel(LlavaModel):
         """Have this text encoder read the questions, and a new reader make words of what it gives."""
         width, size = self.config.text_config.hidden_size, encoder.config.hidden_size
         self.question_encoder = QuestionEncoder(encoder, self.config.side_tokens)
-        self.question_reader = QuestionReader(size, width)
+        self.question_reader = QuestionProjector(size, width)
 
     def vision_output(self, pixel_values: Tensor) -> VisionOutput:
         """(B, 3, S, S) -> the vision encoder's `last_hidden_state` (B, n, vision width), and its `fine` maps.

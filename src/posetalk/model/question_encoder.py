@@ -76,7 +76,7 @@ class QuestionEncoder(nn.Module):
         return torch.cat([vectors, torch.stack(named, 1)], 1)
 
 
-class QuestionReader(nn.Module):
+class QuestionProjector(nn.Module):
     """Makes words of what a text encoder gives.
 
     Args:
