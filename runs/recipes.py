@@ -26,7 +26,7 @@ from posetalk.llm.fault import Fault, Rejected
 from posetalk.llm.request import ChatRequest
 from posetalk.write.from_model.recipe import RECIPES, Recipe, given_facts, jobs
 from posetalk.write.from_model.reply import parse
-from posetalk.write.samples.sample import KINDS, Kind, Sample
+from posetalk.write.samples.sample import MODEL_KINDS, Kind, Sample
 from posetalk.write.screening.screen import faults_of
 
 REASONS = (
@@ -48,7 +48,7 @@ def chosen(annotations: Path, pictures: int, most: int) -> dict[str, list[int]]:
     people = Counter(row["image_id"] for row in file["annotations"] if row["category_id"] == 1)
     fit = [image_id for image_id in people if people[image_id] <= most]
     drawn = sorted(fit, key=lambda image_id: sha256(str(image_id).encode()).digest())[:pictures]
-    return {kind: drawn[number :: len(KINDS)] for number, kind in enumerate(KINDS)}
+    return {kind: drawn[number :: len(MODEL_KINDS)] for number, kind in enumerate(MODEL_KINDS)}
 
 
 def cut(annotations: Path, ids: list[int], to: Path) -> None:
@@ -79,7 +79,7 @@ def count(given: argparse.Namespace) -> None:
     pictures = AnnotatedImages(given.annotations, given.captions, given.objects)
     for recipe in RECIPES:
         found: dict[Kind, list[set[str]]] = {}
-        for kind in KINDS:
+        for kind in MODEL_KINDS:
             folder = given.out / f"{recipe}_{kind}"
             here = AnnotatedImages(given.out / f"{kind}.json", given.captions, given.objects)
             found[kind] = [

@@ -16,10 +16,12 @@ from posetalk.facts.claims import check_claim, check_text, find_claims
 from posetalk.facts.ordinals import ordinal, ordinal_number
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.facts.who import people_meant
+from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
+from posetalk.formats.objects import Thing, read_objects
 from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
-from posetalk.write.from_facts.names import subjects
+from posetalk.write.from_facts.speaker import subjects
 
 NAMES = load_skeleton("coco17").names
 
@@ -137,7 +139,13 @@ def scene(*poses: dict[str, object], unlabelled: int = 0) -> Scene:
     for number in range(unlabelled):
         none = frozen_array(np.zeros((17, 2)))
         people.append(Person(90 + number, Box(0, 0, 9, 9), none, frozen_array([0] * 17), 30))
-    return scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, tuple(people)), NAMES)
+    # a posture needs support: who sits has a chair
+    chairs = [
+        Thing("chair", Box(150 + 300 * number, 280, 100, 120))
+        for number, pose in enumerate(poses)
+        if pose.get("thighs") == (90, 90)
+    ]
+    return scene_facts(PoseImage(1, Path("a.jpg"), 900, 600, tuple(people)), NAMES, chairs)
 
 
 SEATED: dict[str, object] = {"thighs": (90, 90), "shins": (0, 0), "wide": 20}
@@ -337,7 +345,12 @@ def test_sentences_about_real_people() -> None:
     scenes = {}
     for part in ("val2017", "train2017"):
         people = read_coco(folder / f"person_keypoints_{part}.json", folder)
-        scenes |= {image.id: scene_facts(image, people.keypoint_names) for image in people.images}
+        captions, _ = read_captions(folder / f"captions_{part}.json")
+        things, _ = read_objects(folder / f"instances_{part}.json")
+        scenes |= {
+            i.id: scene_facts(i, people.keypoint_names, things.get(i.id, ()), captions.get(i.id, ()))
+            for i in people.images
+        }
     file = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
     said = [
         (truth, verdict(text, who, scenes[image]))

@@ -14,7 +14,7 @@ from posetalk.errors import PosetalkError
 from posetalk.facts.body import Body, both, either, judge
 from posetalk.facts.limbs import BENDS
 from posetalk.facts.person import body_facts, pose_facts
-from posetalk.facts.posture import EXCLUDED, POSTURES
+from posetalk.facts.posture import EXCLUDED, POSTURES, Support
 from posetalk.skeleton import load_skeleton
 from posetalk.types import frozen_array
 
@@ -57,8 +57,14 @@ POSES = {
     ],
 )
 def test_postures(pose: str, posture: str | None) -> None:
-    facts = body_facts(body(POSES[pose]))
+    """The joints fit it; but for standing it is only said where a caption says it too."""
+    support = Support(5, {posture: 1} if posture else {})
+    facts = body_facts(body(POSES[pose]), support)
     assert [p for p in POSTURES if facts.value(f"body: {p}")] == ([posture] if posture else [])
+    alone = body_facts(body(POSES[pose]))
+    assert [p for p in POSTURES if alone.value(f"body: {p}")] == (
+        ["standing"] if posture == "standing" else []
+    )
     if posture:
         assert all(facts.value(f"body: {p}") is False for p in EXCLUDED[posture])
 
@@ -78,25 +84,25 @@ LIMBS = [
     (figure(), "right arm: hanging down", True),
     (figure(uppers=(90, -90), fores=(90, -90)), "arms: stretched out to the side", True),
     (figure(), "arms: stretched out to the side", False),
-    (figure(uppers=(50, -50), fores=(-40, 40)), "arms: on the hips", True),
-    (figure(), "arms: on the hips", False),
+    (figure(uppers=(20, -20), fores=(-65, 65)), "arms: on the hips", True),
+    (figure(uppers=(90, -90), fores=(90, -90)), "arms: on the hips", False),
     (figure(uppers=(-10, 10), fores=(-95, 95)), "arms: crossed", True),
     (figure(), "arms: crossed", False),
-    (figure(uppers=(100, 0), fores=(-80, 0)), "left hand: at the shoulder", True),
     (figure(thighs=(25, -25), shins=(25, -25)), "legs: apart", True),
-    (figure(), "legs: apart", False),
-    (figure(thighs=(-12, 12), shins=(-12, 12)), "legs: crossed", True),
+    (figure(thighs=(-4, 4), shins=(-4, 4)), "legs: apart", False),
+    (figure(thighs=(-15, 15), shins=(-15, 15)), "legs: crossed", True),
     (figure(), "legs: crossed", False),
     (figure(thighs=(30, -30), shins=(30, -30), wide=15), "legs: in a stride", True),
-    (figure(thighs=(-4, 4), shins=(-4, 4)), "legs: together", True),
-    (figure(thighs=(80, 0)), "left foot: lifted", True),
-    (figure(thighs=(80, 0)), "right foot: lifted", False),
+    (figure(thighs=(-5, 5), shins=(-5, 5)), "legs: together", True),
+    (figure(thighs=(80, 0), shins=(-60, 0)), "left foot: lifted", True),
+    (figure(thighs=(80, 0), shins=(-60, 0)), "right foot: lifted", None),
+    (figure(thighs=(80, 80), shins=(-60, 0)), "left foot: lifted", None),
     (figure(), "left foot: lifted", False),
     (figure(), "body: facing the camera", True),
     (figure(), "body: facing away", False),
     (figure(wide=45), "body: facing the camera", None),
     (figure(wide=45), "body: facing roughly the camera", True),
-    (figure(wide=-45), "body: facing roughly the camera", False),
+    (figure(wide=-45), "body: facing roughly the camera", None),
     (figure(wide=10, nose=(25, 0)), "body: facing right", True),
     (figure(wide=10, nose=(25, 0)), "body: facing left", False),
     (figure(wide=10, nose=(-25, 0)), "body: facing left", True),
@@ -126,12 +132,6 @@ def test_limbs(points: Points, key: str, holds: bool) -> None:
         (figure(trunk=150, thighs=(80, 80), shins=(-10, -10), wide=20), (), "body: sitting"),
         # walking
         (figure(thighs=(25, -25), shins=(25, -25), wide=15), (), "body: standing"),
-        # the wrist is below the chin, the hand at the mouth
-        (
-            figure() | {"left elbow": np.array([355.0, 245]), "left wrist": np.array([335.0, 201])},
-            (),
-            "left hand: at the shoulder",
-        ),
         # kneeling beside something, seen from the side
         (
             figure(trunk=155, thighs=(60, 60), shins=(-60, -60), wide=20)
@@ -156,10 +156,10 @@ def test_seen_from_behind_there_is_no_face() -> None:
 
 
 def test_one_point_of_a_face_is_a_face() -> None:
-    """And a labelled head without any is turned away."""
+    """And without any the head is turned, or covered: where the chest is to the camera nothing is known."""
     eyes = ("left eye", "right eye")
     assert body_facts(body(STANDING, missing=eyes)).value("body: facing the camera") is True
-    assert body_facts(body(STANDING, missing=(*eyes, "nose"))).value("body: facing the camera") is False
+    assert body_facts(body(STANDING, missing=(*eyes, "nose"))).value("body: facing the camera") is None
 
 
 def test_a_foreshortened_limb_is_not_called_straight() -> None:
@@ -171,7 +171,7 @@ def test_a_foreshortened_limb_is_not_called_straight() -> None:
 def test_what_cannot_be_seen_is_not_known() -> None:
     legs = tuple(f"{s} {j}" for s in ("left", "right") for j in ("knee", "ankle"))
     facts = body_facts(body(STANDING, missing=legs))
-    assert {facts.value(f"body: {p}") for p in POSTURES} == {None}
+    assert not any(facts.value(f"body: {p}") for p in POSTURES)
     assert facts.value("left knee: straight") is None and facts.value("left knee: hidden") is None
     assert body_facts(body(STANDING, hidden=("left knee",))).value("left knee: hidden") is True
     nothing = body_facts(body(STANDING, missing=COCO.names))
@@ -221,7 +221,13 @@ def exchanged(text: str) -> str:
 @given(figures)
 def test_a_mirrored_image_exchanges_left_and_right(points: Points) -> None:
     mirrored = {exchanged(name): xy * (-1, 1) + (600, 0) for name, xy in points.items()}
-    assert {exchanged(key): holds for key, holds in values(points).items()} == values(mirrored)
+    before, after = {exchanged(key): holds for key, holds in values(points).items()}, values(mirrored)
+    assert before.keys() == after.keys()
+    rng = np.random.default_rng(0)
+    nudged = [values({name: xy + rng.normal(0, 1e-6, 2) for name, xy in mirrored.items()}) for _ in range(12)]
+    # rounding may push a number that sits on a threshold over it
+    steady = [key for key in after if all(after[key] is some[key] for some in nudged)]
+    assert not [key for key in steady if before[key] is not after[key]]
 
 
 @settings(max_examples=60, deadline=None)
@@ -282,7 +288,7 @@ def test_facts_of_an_array_are_those_of_the_body() -> None:
     ]
     expected = list(body_facts(body(SEATED, hidden=("left ankle",), missing=("right ankle",))))
     assert [list(f) for f in facts] == [expected] * 2
-    assert facts[0].value("body: sitting") is True and facts[0].value("left ankle: hidden") is True
+    assert facts[0].value("trunk: upright") is True and facts[0].value("left ankle: hidden") is True
     assert facts[0].value("right ankle: hidden") is None and facts[0].value("no such fact") is None
 
 

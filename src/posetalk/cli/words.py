@@ -139,10 +139,10 @@ def write(
     from posetalk.write.from_model.run import price_run, write_by_batch
     from posetalk.write.labels import labels_of
     from posetalk.write.run import write_dataset
-    from posetalk.write.samples.sample import KINDS
+    from posetalk.write.samples.sample import KINDS, MODEL_KINDS
     from posetalk.write.settings import WriteSettings
 
-    every = KINDS if writer == "facts" else tuple(kind for kind in KINDS if kind != "short")
+    every = KINDS if writer == "facts" else MODEL_KINDS
     named = {k.strip() for k in kinds.split(",")} if kinds is not None else {*every}
     if named - set(KINDS):
         raise PosetalkError(

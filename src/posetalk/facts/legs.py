@@ -85,7 +85,7 @@ def _ankles(body: Body) -> tuple[float | None, float | None]:
 
 def _crossed(body: Body, order: float | None, knees: list[float | None]) -> bool | None:
     """Ankles on each other's side: of folded legs, or of straight ones that stand. A stride crosses them as well."""
-    if body.stands_on_feet:
+    if body.stands_on_feet and order is not None and order > 0:
         return False
     if any(f"{side} {joint}" in body.hidden for side in SIDES for joint in ("knee", "ankle")):
         return None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from posetalk.llm.fault import Rejected
 from posetalk.llm.request import ChatRequest
 from posetalk.write.from_model.reply import LONGEST, parse, parse_good, schema
-from posetalk.write.samples.sample import KINDS, Kind, Turns
+from posetalk.write.samples.sample import MODEL_KINDS, Kind, Turns
 
 ASKED = "Describe the pose."
 TWO = (
@@ -224,7 +224,7 @@ UNITS += ["A:\n# 1\n", " \n", "Q:\nA:\n"]
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_replies_are_read_in_no_time(unit: str) -> None:
     began = time.process_time()
-    for kind in KINDS:
+    for kind in MODEL_KINDS:
         with contextlib.suppress(Rejected):
             parse_good(job(kind), unit * (LONGEST // 2 // len(unit)))
     assert time.process_time() - began < 3

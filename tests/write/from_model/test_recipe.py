@@ -26,11 +26,11 @@ from posetalk.write.from_model.context import grounded
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.recipe import RECIPES, Recipe, given_facts, jobs, prompt
 from posetalk.write.from_model.reply import parse
-from posetalk.write.samples.sample import KINDS, Kind, Sample
+from posetalk.write.samples.sample import MODEL_KINDS, Kind, Sample
 from posetalk.write.screening.screen import faults_of
 
 NAMES = load_skeleton("coco17").names
-EVERY = [(recipe, kind) for recipe in RECIPES for kind in KINDS]
+EVERY = [(recipe, kind) for recipe in RECIPES for kind in MODEL_KINDS]
 CAPTIONS = ("A surfer rides a wave.", "Somebody surfs {context} in {joints}.")
 Made = Callable[..., AnnotatedImages]
 
@@ -104,7 +104,7 @@ def test_a_chat_begins_with_the_system_and_ends_with_the_user(made: Made, recipe
 
 
 def test_the_paper_shows_keypoints_to_all_but_conversations(made: Made) -> None:
-    conversation, detail, reasoning = next(zip(*[jobs(made(), KINDS, "paper")] * 3, strict=True))
+    conversation, detail, reasoning = next(zip(*[jobs(made(), MODEL_KINDS, "paper")] * 3, strict=True))
     assert "keypoint" not in text_of(conversation) and not re.search(r"\d\.\d", text_of(conversation))
     answered = [m["content"] for m in conversation.messages if m["role"] == "assistant"]
     assert answered == list(CAPTIONS)
@@ -124,7 +124,7 @@ def test_the_paper_shows_keypoints_to_all_but_conversations(made: Made) -> None:
 
 
 def test_the_grounded_recipe_shows_facts_and_keypoints_to_all(made: Made) -> None:
-    for job in itertools.islice(jobs(made(), KINDS), 3):
+    for job in itertools.islice(jobs(made(), MODEL_KINDS), 3):
         last = job.messages[-1]["content"]
         assert "left arm raised" in last and "left wrist (0." in last and "surfboard [" in last
 
@@ -132,7 +132,7 @@ def test_the_grounded_recipe_shows_facts_and_keypoints_to_all(made: Made) -> Non
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_same_seed_gives_the_same_job_whatever_else_is_written(made: Made, recipe: Recipe) -> None:
     alone = {job.id: job for job in jobs(made([8]), ["detail"], recipe, seed=3)}
-    among = {job.id: job for job in jobs(made(range(60)), KINDS, recipe, seed=3)}
+    among = {job.id: job for job in jobs(made(range(60)), MODEL_KINDS, recipe, seed=3)}
     assert among["8-detail"] == alone["8-detail"] and len(among) == 180
     asked = [
         job.schema["properties"]["answer"]["description"] for job in among.values() if job.kind == "detail"
@@ -197,8 +197,8 @@ def test_the_papers_sizes_sum_to_what_it_says() -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_draw_takes_as_many_of_each_kind_as_the_preset_has(made: Made, recipe: Recipe) -> None:
     pictures = made(range(20))
-    found = list(jobs(pictures, KINDS, recipe, preset=Preset(5, {"conversation": 4, "detail": 11})))
-    assert [sum(job.kind == kind for job in found) for kind in KINDS] == [4, 11, 20]
+    found = list(jobs(pictures, MODEL_KINDS, recipe, preset=Preset(5, {"conversation": 4, "detail": 11})))
+    assert [sum(job.kind == kind for job in found) for kind in MODEL_KINDS] == [4, 11, 20]
 
 
 def drawn(context: str) -> tuple[PoseImage, Scene, list[str]]:
@@ -223,7 +223,7 @@ def drawn(context: str) -> tuple[PoseImage, Scene, list[str]]:
     return image, scene_facts(image, NAMES, things, captions), captions
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_examples_are_as_real_contexts_are_and_their_replies_would_be_kept(kind: Kind, made: Made) -> None:
     job, own = next(iter(jobs(made(), [kind]))), given_facts("grounded", kind)
     [(context, reply)] = prompt("grounded", kind).examples

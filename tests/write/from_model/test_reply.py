@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from posetalk.llm.fault import Rejected
 from posetalk.llm.request import ChatRequest
 from posetalk.write.from_model.reply import LONGEST, parse, schema
-from posetalk.write.samples.sample import KINDS, Kind, Turns
+from posetalk.write.samples.sample import MODEL_KINDS, Kind, Turns
 
 ASKED = "How do they stand?"
 TWO = (("Is he up?", "Yes, he stands."), ("Where is his hand?", 'At the man\'s side, he says "here".'))
@@ -134,7 +134,7 @@ def test_a_description_may_be_prose(reply: str, answer: str) -> None:
     [
         *(
             (kind, reply, "unreadable")
-            for kind in KINDS
+            for kind in MODEL_KINDS
             for reply in ("", " \n", "{}", "[]", "null", "12", "...")
         ),
         ("conversation", "A man stands.", "unreadable"),
@@ -173,7 +173,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lam
 TURNS = st.lists(st.tuples(WORDS, WORDS), min_size=2, max_size=5).map(tuple)
 
 
-@given(st.sampled_from(KINDS), TURNS)
+@given(st.sampled_from(MODEL_KINDS), TURNS)
 def test_what_was_asked_for_comes_back_whole(kind: Kind, turns: Turns) -> None:
     turns = turns if kind == "conversation" else turns[:1]
     wanted = tuple((ASKED if kind == "detail" else q.strip(), a.strip()) for q, a in turns)
@@ -240,7 +240,7 @@ PIECES = st.sampled_from(
 
 
 @settings(deadline=None)  # the long examples
-@given(st.sampled_from(KINDS), st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)))
+@given(st.sampled_from(MODEL_KINDS), st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)))
 @example("detail", "[" * 50_000)
 @example("detail", '{"a":' * 20_000)
 @example("conversation", "{" + "'" * 9_999)
@@ -266,7 +266,7 @@ def test_any_text_is_read_or_rejected_and_nothing_is_invented(kind: Kind, reply:
 )  # fmt: skip
 def test_hostile_replies_are_read_in_no_time(reply: str) -> None:
     began = time.process_time()
-    for kind in KINDS:
+    for kind in MODEL_KINDS:
         with contextlib.suppress(Rejected):
             parse(job(kind), reply)
     assert time.process_time() - began < 3

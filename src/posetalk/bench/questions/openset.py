@@ -23,7 +23,7 @@ from posetalk.write.questions.ask import can_ask
 from posetalk.write.questions.lines import read_lines, write_lines
 from posetalk.write.questions.questions import stable_hash
 from posetalk.write.samples.contamination import ContaminationCheck
-from posetalk.write.samples.sample import KINDS, Kind
+from posetalk.write.samples.sample import MODEL_KINDS, Kind
 from posetalk.write.screening.rules import gives_away
 
 MAX_IMAGES = 90
@@ -169,7 +169,7 @@ def build_open(
             continue
         captions = [text for text in annotated.captions if not gives_away(text)]
         questions = list(_questions(annotated, scene, captions, seed))
-        if len(questions) == len(_OPEN_KINDS):
+        if len(questions) == len(MODEL_KINDS):
             stratum = (_posture(scene), min(len(scene.people), 3))
             order = stable_hash(seed, "open", annotated.image.id)
             context = _image_context(annotated, scene, captions)
@@ -227,7 +227,7 @@ def _questions(
     The turn must be clear without the turns before it, so its question names whom it means by "he" or "their".
     """
     image, names = annotated.image, [subject.name for subject in subjects(scene, captions)]
-    for kind in _OPEN_KINDS:
+    for kind in MODEL_KINDS:
         for attempt in range(TRIES):
             turns = [
                 (question, answer)

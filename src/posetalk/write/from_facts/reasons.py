@@ -147,7 +147,10 @@ def _about_body(main: Described, rng: random.Random) -> Turns | None:
     if evidence:
         evidence = sorted(rng.sample(evidence, min(EVIDENCE, len(evidence))), key=main.statements.index)
         answer += sentences_of(evidence, rng)
-    return ((main.subject.fill(rule.ask[form], True, **sides), " ".join(answer)),)
+    text = " ".join(answer)
+    if len(text.split()) < SHORTEST:
+        return None
+    return ((main.subject.fill(rule.ask[form], True, **sides), text),)
 
 
 def _unsided(key: str) -> str:

@@ -13,6 +13,8 @@ from posetalk.llm.request import Turns as Turns
 
 Kind = Literal["conversation", "detail", "reasoning", "short"]
 KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning", "short")
+MODEL_KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning")
+"""What language models write; the answers of `short` follow from facts."""
 
 
 @dataclass(frozen=True, slots=True)
