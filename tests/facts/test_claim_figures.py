@@ -31,7 +31,7 @@ def test_human_captions_are_not_contradicted() -> None:
     folder = DATA / "coco_val2017_text"
     names = folder / "person_keypoints_val2017.json", folder / "captions_val2017.json"
     verdicts = [what for _, _, what in FIGURES["human"](*names, 1000)]
-    assert len(verdicts) == 1000 and verdicts.count("contradicts") == 0 and verdicts.count("agrees") > 50
+    assert len(verdicts) == 1000 and verdicts.count("contradicts") == 0 and verdicts.count("agrees") > 20
 
 
 @pytest.mark.realdata

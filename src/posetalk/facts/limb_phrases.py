@@ -234,7 +234,7 @@ class LimbReader(PhraseReader):
             return i + 1
         if "relative" in senses and self.has(i + 1, "be"):
             return i + 2
-        if self.has(i, "conjunction", "stop") and self._goes_on(i + 1):
+        if self.has(i, "conjunction", "stop") and self._goes_on(i + 1, self._is_moved(limb)):
             return i + 1
         if touch := _TOUCHES & limb.features.keys():
             found = self.noun_phrase(i)
@@ -243,18 +243,27 @@ class LimbReader(PhraseReader):
                 return found.after
         return i
 
-    def _is_of_next(self, i: int) -> bool:
-        """Whether a state belongs to the part behind it, as in "and crossed arms"."""
+    def _is_of_next(self, i: int, is_new: bool = False) -> bool:
+        """Whether a state belongs to the part behind it, as in "and crossed arms".
+
+        is_new: Of something new, as in ", keeping his leg straight", and not an object, as in "touching his leg".
+        """
         j = i + 1
         while self.has(j, "possessive", "side", "both"):
             j += 1
         is_near = self.has(j, "part") and self.words[j].clause == self.words[i].clause
-        return is_near and self.words[i].senses["state"] != "place"
+        return is_near and (is_new or self.words[i].senses["state"] != "place")
 
-    def _goes_on(self, i: int) -> bool:
-        """Whether a predicate goes on after "and" or a comma."""
+    def _is_moved(self, limb: BodyStatement) -> bool:
+        """Whether somebody does it to the part, as in "bends an arm"."""
+        return limb.first < limb.head and "state" in self.words[limb.first].senses
+
+    def _goes_on(self, i: int, is_moved: bool) -> bool:
+        """Whether a predicate goes on after "and" or a comma; of what is moved, what the person does next is not."""
+        if is_moved and i < len(self.words) and self.words[i].form.endswith("ing"):
+            return False
         while self.has(i, "be", "grade", "negation", "filler") or (i < len(self.words) and self.is_adverb(i)):
             i += 1
         if self.has(i, "relative"):
             return self.has(i + 1, "be")
-        return self.has(i, "direction") or (self.has(i, "state") and not self._is_of_next(i))
+        return self.has(i, "direction") or (self.has(i, "state") and not self._is_of_next(i, is_new=True))

@@ -23,7 +23,7 @@ PLAIN = [
     "Next to the pond there are two old oak trees, and the rest of the place is free of things.",
     "Seen from the far end of the lawn, the pond would look smaller again.",
     "The grass is short and green where the pond ends.",
-    "Further off, hills lie in the mist, and the sky above them is bright.",
+    "Further off, there are hills in the mist, and the sky above them is bright.",
 ]
 FALSE = "A zebra waits at the water, number {}."
 

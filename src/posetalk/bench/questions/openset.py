@@ -29,7 +29,6 @@ from posetalk.write.screening.rules import gives_away
 MAX_IMAGES = 90
 TRIES = 8  # conversations that are written until a turn of one can be understood alone
 CATEGORIES: dict[Kind, str] = {"conversation": "conv", "detail": "detail", "reasoning": "complex"}
-_OPEN_KINDS = tuple(kind for kind in KINDS if kind != "short")
 QUESTIONS, REFERENCES, CONTEXTS = "questions.jsonl", "references.jsonl", "context.jsonl"
 _ADVICE = "build the benchmark again"
 _PRONOUN = re.compile(r"\b(?:he|she|they|him|her|them|his|hers|their|theirs)\b", re.IGNORECASE)
