@@ -16,8 +16,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from posetalk.facts.body import Body
-from posetalk.facts.person import body_facts
+from posetalk.facts.scene import scene_facts
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
 
@@ -61,8 +60,8 @@ def main() -> None:
     for image in people.images:
         if len(image.people) == 1 and image.id % 2 == (given.half == "odd"):
             agreed = said(captions.get(image.id, ()))
-            facts = body_facts(Body.of(image.people[0], people.keypoint_names))
-            stated = [p for p in WORDS if facts.value(f"body: {p}")]
+            (person,) = scene_facts(image, people.keypoint_names).people  # the captions are not read
+            stated = [p for p in WORDS if person.facts.value(f"body: {p}")]
             if len(agreed) == 1:
                 pairs.append((agreed[0], stated[0] if stated else None, image.id))
     rows = {}

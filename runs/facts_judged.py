@@ -1,6 +1,6 @@
 """The facts of people whose photos were looked at: how many are right.
 
-    python runs/facts_judged.py --data shared/data
+    python runs/facts_judged.py --data data
 
 --data has coco_people and lspet. The judgements are in tests/facts/judged.toml.
 """

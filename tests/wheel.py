@@ -29,7 +29,7 @@ Run = Callable[[list[str]], tuple[int, str]]
 # Words of a command -> the extra it needs ("" where it needs none). A row may read what an earlier one wrote.
 FIRST = {
     "write people.json --captions captions.json --out written --images photos": "",
-    "bench build people.json --captions captions.json --images photos --out asked --max-images 2": "",
+    "bench build people.json --captions captions.json --images photos --out asked": "",
     "export written llava": "",
 }
 THEN = {
@@ -61,6 +61,10 @@ THEN = {
     "locate photos/1.jpg": "",
     "locate photos/1.jpg --box 55,20,290,470 --ask left_heel:the_back_of_the_left_foot --json pose.json": "",
     "locate photos --out found": "",
+    "label photos --out labelled": "",
+    "formats": "",
+    "convert-labels people.json yolo --to yolo --images photos": "",
+    "bench review asked --images photos": "",
     "locate photos/1.jpg --readout digits": "model",
     "evaluate --annotations people.json --images photos --out scored": "",
     "calibrate bundled calibrated --annotations people.json --images photos": "model",
@@ -122,10 +126,10 @@ def prepare(folder: Path) -> None:
     for number in range(1, 13):
         Image.new("RGB", (900, 500), (90, 20 * number, 120)).save(folder / "photos" / f"{number}.jpg")
         images.append({"id": number, "file_name": f"{number}.jpg", "width": 900, "height": 500})
-        for place in range(1 + number % 2):
-            # who stands, arms hanging down or held out to the side: the left one, the right one, both, none
-            left = [(290, 120), (335, 122)] if (number + place) & 1 else [(245, 190), (248, 255)]
-            right = [(110, 120), (65, 122)] if (number + place) & 2 else [(155, 190), (152, 255)]
+        for place in range(1 + (number % 3 == 0)):
+            # who stands, arms hanging down or held up: the left one, the right one, both, none
+            left = [(266, 75), (268, 22)] if (number + place) & 1 else [(245, 190), (248, 255)]
+            right = [(134, 75), (132, 22)] if (number + place) & 2 else [(155, 190), (152, 255)]
             arms = [point for pair in zip(left, right, strict=True) for point in pair]
             points = [(200, 60), (210, 50), (190, 50), (220, 55), (180, 55), (240, 120), (160, 120), *arms,
                       (225, 270), (175, 270), (228, 370), (172, 370), (230, 470), (170, 470)]  # fmt: skip

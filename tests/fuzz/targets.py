@@ -47,7 +47,7 @@ from posetalk.tune.settings import TuneSettings
 from posetalk.write.from_facts.sentences import caption_sentence
 from posetalk.write.from_model.reply import parse, schema
 from posetalk.write.samples.export import export_dataset
-from posetalk.write.samples.sample import KINDS, Sample, read_samples
+from posetalk.write.samples.sample import MODEL_KINDS, Sample, read_samples
 from posetalk.write.screening import english
 from posetalk.write.screening.published import read_published
 from posetalk.write.screening.screen import faults_of
@@ -251,7 +251,7 @@ def _scene() -> Scene:
 
 
 def _reply(text: str) -> None:
-    for kind in KINDS:
+    for kind in MODEL_KINDS:
         job = ChatRequest(f"1-{kind}", 1, "1.jpg", kind, (), schema(kind, 5, "How do they stand?"))
         _refused(lambda job=job: parse(job, text), Rejected)
 

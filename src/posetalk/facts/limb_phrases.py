@@ -266,4 +266,10 @@ class LimbReader(PhraseReader):
             i += 1
         if self.has(i, "relative"):
             return self.has(i + 1, "be")
+        if (
+            i + 1 < len(self.words)
+            and self.words[i].form in _NOUNS_TOO
+            and self.words[i + 1].form in ("in", "of")
+        ):
+            return False  # a bend in another part
         return self.has(i, "direction") or (self.has(i, "state") and not self._is_of_next(i, is_new=True))

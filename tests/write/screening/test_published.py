@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.llm.fault import Reason
-from posetalk.write.samples.sample import KINDS, Kind, Sample
+from posetalk.write.samples.sample import MODEL_KINDS, Kind, Sample
 from posetalk.write.screening.published import read_published
 from posetalk.write.screening.screen import faults_of
 
@@ -225,7 +225,7 @@ def test_where_none_is_read_the_known_forms_are_named(tmp_path: Path) -> None:
     assert "known forms" not in str(refused.value)
 
 
-@pytest.mark.parametrize("kind", [None, *KINDS])
+@pytest.mark.parametrize("kind", [None, *MODEL_KINDS])
 def test_the_command_states_the_kind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: Kind | None
 ) -> None:

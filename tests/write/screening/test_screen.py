@@ -19,7 +19,7 @@ from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, frozen_array
 from posetalk.write.from_facts.writer import write
 from posetalk.write.from_model.recipe import RECIPES, given_facts, prompt
-from posetalk.write.samples.sample import KINDS, Kind, Sample, Turns
+from posetalk.write.samples.sample import MODEL_KINDS, Kind, Sample, Turns
 from posetalk.write.screening.rules import gives_away
 from posetalk.write.screening.screen import faults_of
 
@@ -324,7 +324,7 @@ def test_all_faults_of_a_sample_are_named() -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_our_own_instructions_are_questions(recipe: str, kind: Kind) -> None:
     for question in prompt(recipe, kind).instructions:  # type: ignore[arg-type]
         assert faults_of(sample((question, LONG), kind="detail"), None) == (), question
@@ -332,7 +332,7 @@ def test_our_own_instructions_are_questions(recipe: str, kind: Kind) -> None:
 
 def test_what_the_facts_writer_writes_passes() -> None:
     captions = ["A person waits in a park.", "Somebody in a green park", "One person near a tree."]
-    words = {kind: given_facts("grounded", kind) + given_facts("paper", kind) for kind in KINDS}
+    words = {kind: given_facts("grounded", kind) + given_facts("paper", kind) for kind in MODEL_KINDS}
     draw, passed = random.Random(0), 0
     for number in range(100):
         pair = lambda: (draw.uniform(-180, 180), draw.uniform(-180, 180))  # noqa: E731
@@ -344,7 +344,7 @@ def test_what_the_facts_writer_writes_passes() -> None:
             "fores": pair(),
         }
         of = scene(pose)
-        for kind in KINDS:
+        for kind in MODEL_KINDS:
             turns = write(of, captions, kind, number)
             if turns:
                 found = faults_of(sample(*turns, kind=kind), of, words[kind], captions)
@@ -377,7 +377,7 @@ _PIECES = st.sampled_from(
 _TEXT = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=30).map("".join))
 
 
-@given(turns=st.lists(st.tuples(_TEXT, _TEXT), max_size=4), kind=st.sampled_from(KINDS), told=_TEXT)
+@given(turns=st.lists(st.tuples(_TEXT, _TEXT), max_size=4), kind=st.sampled_from(MODEL_KINDS), told=_TEXT)
 @settings(max_examples=200, deadline=None)
 def test_no_text_is_too_odd(turns: list[tuple[str, str]], kind: Kind, told: str) -> None:
     for fault in faults_of(sample(*turns, kind=kind), scene({}), told, ["A man"]):

@@ -43,8 +43,9 @@ _USE = {
     "and no model, has rated these samples.",
 }
 _LIMITS = """\
-- The text is made from labels that people set on flat pictures. Angles, and with them words such as `bent` or
-  `straight`, are those of the projection: an arm that reaches towards the camera may look bent.
+- The text is made from labels on flat pictures, which people set, or a model where it is said above. Angles, and with
+  them words such as `bent` or `straight`, are those of the projection: an arm that reaches towards the camera may look
+  bent.
 - What is hidden, outside the picture or not labelled is not spoken of; that is no sign of its absence.
 - Left and right are the person's own where a limb is meant, and the picture's where people are told apart.
 - Errors of the labels and of the captions are in the text. Nothing was checked by looking at the pictures.
