@@ -12,7 +12,7 @@ from torch import Tensor, nn
 KNOWN = 50_000  # questions whose vectors are kept; 1.5 kB each at a width of 384
 SIDES = ("left", "right")
 # Of a question's vector, in training: so that what a word means counts, not the few numbers that tell the known words
-# apart. Joints that no text names were told from their descriptions twice as often (docs/results, "Words").
+# apart. Measured with and without by runs/text_places.py, see "Words that no text of the training has" in docs/results.
 DROPOUT = 0.4
 
 
