@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ from runs.left_out import FOOT
 from torch import nn
 from transformers import AutoModel
 
-from posetalk.model import question_encoder
 from posetalk.model.question_encoder import QuestionEncoder, QuestionProjector, side_tokens
 from posetalk.prompt.file_tokenizer import question_tokenizer
 
@@ -48,8 +46,7 @@ class Places(nn.Module):
 
     def __init__(self, size: int, dropout: float) -> None:
         super().__init__()
-        with patch.object(question_encoder, "DROPOUT", dropout):
-            self.reader = QuestionProjector(size, WIDTH)
+        self.reader = QuestionProjector(size, WIDTH, dropout)
         self.place = nn.Linear(WIDTH, 3)
 
     def forward(self, encoded: torch.Tensor) -> torch.Tensor:

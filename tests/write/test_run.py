@@ -328,6 +328,11 @@ def test_the_settings_of_a_run_stand_beside_it(words: list[str], tmp_path: Path)
 # How a run ends.
 
 
+def details_from(url: str) -> list[str]:
+    """The options that have the model of a server write descriptions."""
+    return ["--kinds", "detail", "--writer", "openai", "--model", "m", "--base-url", url]
+
+
 def ends(words: list[str]) -> Any:
     """The exit code of a command."""
     with pytest.raises(SystemExit) as stop:

@@ -35,7 +35,6 @@ _DOUBLED = frozenset(
         "grab",
         "pet",
         "hit",
-        "ski",
     ]
 )
 _IS = frozenset(["he", "she", "it", "that", "there", "who", "one"])
@@ -61,9 +60,7 @@ class TaggedWord:
 
 def _inflected(verb: str) -> set[str]:
     """The regular forms of a verb."""
-    stem = (
-        verb[:-1] if verb.endswith("e") else verb + verb[-1] if verb in _DOUBLED and verb != "ski" else verb
-    )
+    stem = verb[:-1] if verb.endswith("e") else verb + verb[-1] if verb in _DOUBLED else verb
     third = verb + ("es" if verb.endswith(("ch", "sh", "s", "x")) else "s")
     if verb.endswith("y") and verb[-2] not in "aeo":
         return {verb, verb[:-1] + "ies", verb + "ing", verb[:-1] + "ied"}

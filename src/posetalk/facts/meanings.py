@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from posetalk.facts.actions import with_article
 from posetalk.facts.body import SIDES
 from posetalk.facts.noun_phrases import BodyStatement
 from posetalk.resources import resource_toml
@@ -116,15 +117,11 @@ def _made(
                     "sure side": at_side,
                     "thing": thing,
                     "joint": statement.form,
-                    "a thing": _a(thing),
+                    "a thing": with_article(thing) if thing else "",
                     "doing": _DOING.get(statement.subject, ""),
                 }
             )
             yield Meaning(name, value, last, thing if "{thing}" in key else "")
-
-
-def _a(thing: str) -> str:
-    return f"{'an' if thing[:1] in 'aeiou' else 'a'} {thing}"
 
 
 def _held(statement: BodyStatement, thing: str, last: int) -> Iterator[Meaning]:

@@ -82,12 +82,13 @@ class QuestionProjector(nn.Module):
     Args:
         size: The text encoder's width.
         width: The language model's.
+        dropout: The share of a vector that is left out in training.
     """
 
-    def __init__(self, size: int, width: int) -> None:
+    def __init__(self, size: int, width: int, dropout: float = DROPOUT) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(size, 2 * width)
         self.sides = nn.Linear(len(SIDES), 2 * width, bias=False)
         self.gelu = nn.GELU()

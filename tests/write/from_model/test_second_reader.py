@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.llm.server import Act, Body, error, running, said
-from tests.write.test_run import ends, rejected, samples
+from tests.write.test_run import details_from, ends, rejected, samples
 
 from posetalk.llm.fault import Rejected
 from posetalk.llm.request import ChatRequest
@@ -52,19 +52,17 @@ def asking(words: list[str], tmp_path: Path) -> Callable[..., list[str]]:
     (tmp_path / "how.toml").write_text("retry_delay = 0.01\nmax_retries = 0\nmax_revisions = 1\n")
 
     def asks(url: str, *more: str) -> list[str]:
-        which = [
-            "--kinds",
-            "detail",
+        return [
+            *words,
+            *details_from(url),
             "--max-images",
             "1",
-            "--writer",
-            "openai",
-            "--model",
-            "m",
-            "--base-url",
-            url,
+            "--verify",
+            "reader",
+            "--settings",
+            str(tmp_path / "how.toml"),
+            *more,
         ]
-        return [*words, *which, "--verify", "reader", "--settings", str(tmp_path / "how.toml"), *more]
 
     return asks
 

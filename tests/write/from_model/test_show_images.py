@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from tests.llm.server import Body, running
-from tests.write.test_run import ends, rejected, reply, samples
+from tests.write.test_run import details_from, ends, rejected, reply, samples
 
 from posetalk.llm.client import ServerSettings, prompt_tokens, request_key
 from posetalk.llm.request import ChatRequest, ImagePart
@@ -29,19 +29,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def asking(words: list[str], url: str, photos: Path, *more: str) -> list[str]:
-    which = [
-        "--kinds",
-        "detail",
-        "--writer",
-        "openai",
-        "--model",
-        "m",
-        "--base-url",
-        url,
-        "--images",
-        str(photos),
-    ]
-    return [*words, *which, *more]
+    return [*words, *details_from(url), "--images", str(photos), *more]
 
 
 def pictures(body: Body) -> list[tuple[int, Any]]:
