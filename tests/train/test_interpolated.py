@@ -19,7 +19,18 @@ FOUND = [
 ]
 PLACES = {t.keypoint.name: np.array(t.xy) for t in FOUND}
 SEEN = {t.keypoint.name: t.visible for t in FOUND}
-SHARE = {"halfway between": 0.5, "midpoint of": 0.5, "one third": 1 / 3, "a quarter": 0.25}
+SHARE = {
+    "halfway": 0.5,
+    "midpoint of": 0.5,
+    "in the middle": 0.5,
+    "as far from": 0.5,
+    "third": 1 / 3,
+    "nearer to": 1 / 3,
+    "a quarter": 0.25,
+    "just beside": 0.1,
+    "close to": 0.1,
+    "small step": 0.1,
+}
 PART = {"upper arm": ("shoulder", "elbow"), "forearm": ("elbow", "wrist"), "lower arm": ("elbow", "wrist")}
 PART |= {"shin": ("knee", "ankle"), "lower leg": ("knee", "ankle")}
 
@@ -30,7 +41,9 @@ def ends(name: str) -> tuple[float, str, str]:
         return 0.5, *(f"{part[1]} {joint}" for joint in PART[part[2]])
     share = next(v for k, v in SHARE.items() if k in name)
     joints = "|".join(sorted(PLACES, key=len, reverse=True))
-    first, second = re.findall(rf"the ({joints})", name)
+    first, second = re.findall(rf"the ({joints})", name)[:2]
+    if "distance to" in name:  # the only form that names the far end first
+        first, second = second, first
     return share, first, second
 
 
@@ -48,8 +61,8 @@ def test_every_question_means_the_place_that_it_teaches() -> None:
         assert target.visible == (
             None if None in (SEEN[first], SEEN[second]) else SEEN[first] and SEEN[second]
         )
-        kinds.add(re.sub(r"left|right", "", name) if "middle" in name else round(share, 2))
-    assert len(kinds) == 8  # three shares, five named parts
+        kinds.add(re.sub(r"left|right", "", name) if name.startswith("middle of") else round(share, 2))
+    assert len(kinds) == 9  # four shares, five named parts
 
 
 def test_some_lines_are_kept_for_tests_under_any_name() -> None:

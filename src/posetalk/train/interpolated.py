@@ -27,10 +27,41 @@ HELD_OUT = (
     frozenset({"left hip", "left knee"}),
     frozenset({"right hip", "right knee"}),
 )
-FRACTIONS = {
-    0.5: ("point halfway between the {} and the {}", "midpoint of the {} and the {}"),
-    1 / 3: ("point one third of the way from the {} to the {}",),
-    0.25: ("point a quarter of the way from the {} to the {}",),
+# By the share of the way: how often it is asked for, and in which words. {0} is the end that it starts from.
+FRACTIONS: dict[float, tuple[float, tuple[str, ...]]] = {
+    0.5: (
+        0.5,
+        (
+            "point halfway between the {0} and the {1}",
+            "midpoint of the {0} and the {1}",
+            "halfway from the {0} to the {1}",
+            "between the {0} and the {1}, in the middle",
+            "as far from the {0} as from the {1}, on the line between them",
+        ),
+    ),
+    1 / 3: (
+        0.2,
+        (
+            "point one third of the way from the {0} to the {1}",
+            "a third of the way from the {0} towards the {1}",
+            "between the {0} and the {1}, nearer to the {0}",
+        ),
+    ),
+    0.25: (
+        0.15,
+        (
+            "point a quarter of the way from the {0} to the {1}",
+            "a quarter of the distance to the {1} away from the {0}",
+        ),
+    ),
+    0.1: (
+        0.15,
+        (
+            "just beside the {0}, on the way to the {1}",
+            "close to the {0}, a little towards the {1}",
+            "from the {0} a small step in the direction of the {1}",
+        ),
+    ),
 }
 
 
@@ -44,12 +75,12 @@ def interpolated_keypoints(targets: Sequence[Target], count: int, rng: np.random
     questions = []
     for _ in range(count):
         first, second = (targets[i] for i in rng.permutation(len(targets))[:2])
-        fraction = list(FRACTIONS)[rng.choice(len(FRACTIONS), p=(0.6, 0.25, 0.15))]
+        fraction = list(FRACTIONS)[rng.choice(len(FRACTIONS), p=[often for often, _ in FRACTIONS.values()])]
         names = first.keypoint.name, second.keypoint.name
         if frozenset(names) in HELD_OUT:
             continue
         assert first.xy is not None and second.xy is not None
-        forms = FRACTIONS[fraction]
+        forms = FRACTIONS[fraction][1]
         form = forms[rng.integers(len(forms))]
         line = form.format(*(phrased(end.keypoint, False, rng).name for end in (first, second)))
         keypoint = Keypoint(line)
