@@ -122,6 +122,7 @@ class Person:
     scores:    (k,) the confidence of each keypoint, of people whom a model found; None for people's labels.
     score:     The confidence of the person, likewise.
     track_id:  The person's id in all frames of a video; None where there is none.
+    std:       (k, 2) px, the standard deviation of each keypoint along x and y, of people whom a model found.
     """
 
     id: int
@@ -134,6 +135,7 @@ class Person:
     scores: Floats | None = None
     score: float | None = None
     track_id: int | None = None
+    std: Floats | None = None
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:

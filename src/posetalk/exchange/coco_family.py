@@ -183,6 +183,7 @@ def _annotation(image: PoseImage, person: Person, form: Form) -> dict[str, Any]:
         "score": person.score,
         "track_id": person.track_id,
         "keypoint_scores": None if person.scores is None else person.scores.tolist(),
+        "keypoint_std": None if person.std is None else person.std.tolist(),
     }
     record |= {key: value for key, value in extras.items() if value is not None}
     return record | _parts(triples) if form == "wholebody" else record
