@@ -152,6 +152,7 @@ class PoseImage:
     width, height: px, as the labels say; None where they do not.
     people:        The labelled people.
     file_name:     The name in the labels, relative to the folder of the images; None where they have none.
+    crowd_index:   CrowdPose's measure of how crowded the image is, 0 to 1; None where the labels have none.
     """
 
     id: int
@@ -160,6 +161,7 @@ class PoseImage:
     height: int | None
     people: tuple[Person, ...]
     file_name: str | None = None
+    crowd_index: float | None = None
 
     @property
     def name(self) -> str:

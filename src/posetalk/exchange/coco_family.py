@@ -129,6 +129,8 @@ def coco_image(image: PoseImage, *, video: bool = False) -> dict[str, Any]:
     record: dict[str, Any] = {"id": image.id, "file_name": image.name}
     if image.width and image.height:
         record |= {"width": image.width, "height": image.height}
+    if image.crowd_index is not None:
+        record["crowdIndex"] = image.crowd_index
     if video:
         record |= {"frame_id": image.id, "vid_id": Path(image.name).parent.name, "is_labeled": True}
     return record

@@ -28,6 +28,7 @@ class _Image(msgspec.Struct):
     file_name: str
     width: int | None = None
     height: int | None = None
+    crowdIndex: Any = None  # CrowdPose's
 
 
 class Annotation(msgspec.Struct, gc=False):
@@ -125,7 +126,13 @@ def pose_images(
     people_of = _decode_people(person_records, images, reading)
     return tuple(
         PoseImage(
-            image.id, paths[image.id], image.width, image.height, tuple(people_of[image.id]), image.file_name
+            image.id,
+            paths[image.id],
+            image.width,
+            image.height,
+            tuple(people_of[image.id]),
+            image.file_name,
+            float(image.crowdIndex) if _is_number(image.crowdIndex) else None,
         )
         for image in images.values()
     )
