@@ -32,7 +32,7 @@ from posetalk.formats.lsp import read_lsp
 from posetalk.formats.objects import Thing, read_objects
 from posetalk.types import Box, Person, PoseImage
 
-SCORES, MARGINS, SHARES = (0.3, 0.5, 0.7), (0.5, 1.0, 2.0), (0.8, 1.0)
+SCORES, MARGINS, SHARES = (0.5, 0.7), (0.25, 0.5, 1.0), (0.5, 0.8, 1.0)
 FIRST, LAST = 8501, 9000  # LSPET's held-out images
 KINDS = {
     "posture": r"body: (?!facing)",
