@@ -2,7 +2,7 @@
 
     posetalk label coco_people/val2017 --out coco --min-keypoint-score 0
     posetalk label lspet/held-out --out lspet --min-keypoint-score 0
-    python runs/facts_predicted.py --coco coco/labels.json person_keypoints_val2017.json instances_val2017.json \
+    python -m runs.facts_predicted --coco coco/labels.json person_keypoints_val2017.json instances_val2017.json \
         --lspet lspet/labels.json joints.mat
 
 People of both are matched by their boxes (intersection over union of at least 0.5; LSPET labels no boxes: those of its
@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from runs.label_scores import overlap
 
 from posetalk.facts.fact import Facts
 from posetalk.facts.scene import Scene, scene_facts
@@ -30,7 +31,7 @@ from posetalk.facts.spread import agreed, exact, moved_images
 from posetalk.formats.coco import read_coco
 from posetalk.formats.lsp import read_lsp
 from posetalk.formats.objects import Thing, read_objects
-from posetalk.types import Box, Person, PoseImage
+from posetalk.types import Person, PoseImage
 
 SCORES, MARGINS, SHARES = (0.5, 0.7), (0.25, 0.5, 1.0), (0.5, 0.8, 1.0)
 FIRST, LAST = 8501, 9000  # LSPET's held-out images
@@ -81,13 +82,6 @@ class Count:
     @property
     def coverage(self) -> float:
         return self.right / max(1, self.labels)
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    (left, top, right, bottom), (x, y, w, h) = a.xyxy, b.xyxy
-    both = max(0.0, min(right, w) - max(left, x)) * max(0.0, min(bottom, h) - max(top, y))
-    return both / (a.area + b.area - both)
 
 
 def matched(labelled: PoseImage, found: Sequence[Person]) -> tuple[Person, ...]:
