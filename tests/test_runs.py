@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from runs import body_points
+from runs import body_points, corrected_first, facts_predicted
 from runs.atlas.points import read_points, skeleton_of
 from runs.atlas.settings import AtlasSettings
 
+from posetalk.exchange.labels import LabelSet
 from posetalk.settings import TrainSettings
 from posetalk.skeleton import load_skeleton
+from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -211,3 +214,44 @@ def test_blazepose_sees_people_upright(turn: float) -> None:
     np.testing.assert_allclose(top[0], 128)
     assert 0 < top[1] < 128 and crop["left hip"][0] > crop["right hip"][0]
     assert body_points.upright(points | {"left hip": np.zeros(3), "right hip": np.zeros(3)}) is None
+
+
+def person(number: int, x: float, score: float = 1.0) -> Person:
+    points = np.array([[x + 10.0 * i, 50.0 + i] for i in range(17)])
+    return Person(
+        number,
+        Box(x, 0, 170, 100),
+        frozen_array(points),
+        frozen_array([2] * 17),
+        9000.0,
+        scores=frozen_array([score] * 17),
+    )
+
+
+def test_facts_of_predicted_people_are_counted_by_who_they_are() -> None:
+    labelled = PoseImage(1, Path("a.jpg"), 900, 100, (person(7, 0), person(8, 500)))
+    found = facts_predicted.matched(labelled, (person(1, 490), person(2, 5), person(3, 8), person(4, 300)))
+    assert [(p.id, p.box.x) for p in found] == [(7, 5), (8, 490)]  # the best box, nobody twice
+    labels = {("body: standing", "7"): True, ("arms: raised", "7"): False, ("body: sitting", "8"): True}
+    said = {("body: standing", "7"): True, ("arms: raised", "7"): True, ("trunk: upright", "8"): True}
+    counts = facts_predicted.compared(labels, said)
+    posture, arms, trunk = (counts[kind] for kind in ("posture", "arms", "trunk"))
+    assert (posture[0].labels, posture[0].right, posture[0].wrong) == (2, 1, 0)
+    assert (arms[0].labels, arms[0].wrong) == (0, 1)  # a true fact that the labels deny
+    assert (arms[1].labels, arms[1].right, arms[1].wrong) == (1, 0, 1)
+    assert trunk[1].unchecked == 1 and trunk[1].labels == 0
+    hidden = facts_predicted.compared({("nose: hidden", "7"): True}, {})
+    assert facts_predicted.of_all(hidden)[1].labels == 0
+
+
+def test_so_many_people_are_corrected_and_the_others_keep_what_was_predicted() -> None:
+    images = [PoseImage(n, Path(f"{n}.jpg"), 900, 100, (person(n, 0),), f"{n}.jpg") for n in (1, 2, 3)]
+    skeleton = load_skeleton("coco17")
+    labels = LabelSet(PoseSet("coco", Path("l.json"), skeleton.names, tuple(images)), skeleton)
+    predicted = [replace(i, people=(replace(person(9, 6), id=9), person(10, 400))) for i in images]
+    matched = corrected_first.pairs(
+        labels, replace(labels, data=replace(labels.data, images=tuple(predicted)))
+    )
+    made, count = corrected_first.corrected(labels, matched, [3, 1, 2], 2)
+    assert count == 2 and [i.people[0].box.x for i in made.data.images] == [0, 6, 0]
+    assert [i.people[0].id for i in made.data.images] == [1, 2, 3]

@@ -122,6 +122,7 @@ class Person:
     scores:    (k,) the confidence of each keypoint, of people whom a model found; None for people's labels.
     score:     The confidence of the person, likewise.
     track_id:  The person's id in all frames of a video; None where there is none.
+    std:       (k, 2) px, the standard deviation of each keypoint along x and y, of people whom a model found.
     """
 
     id: int
@@ -134,6 +135,7 @@ class Person:
     scores: Floats | None = None
     score: float | None = None
     track_id: int | None = None
+    std: Floats | None = None
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
@@ -150,6 +152,7 @@ class PoseImage:
     width, height: px, as the labels say; None where they do not.
     people:        The labelled people.
     file_name:     The name in the labels, relative to the folder of the images; None where they have none.
+    crowd_index:   CrowdPose's measure of how crowded the image is, 0 to 1; None where the labels have none.
     """
 
     id: int
@@ -158,6 +161,7 @@ class PoseImage:
     height: int | None
     people: tuple[Person, ...]
     file_name: str | None = None
+    crowd_index: float | None = None
 
     @property
     def name(self) -> str:

@@ -171,6 +171,7 @@ def main_file(out: Path, form: Form) -> Path:
         "openpose": "12_keypoints.json",
         "mediapipe": "12.json",
         "label-studio": "tasks.json",
+        "fiftyone": "samples.json",
     }
     return out / names[form.name] if form.folder else out
 

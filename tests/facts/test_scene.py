@@ -204,6 +204,15 @@ def test_the_command_prints_writes_and_draws(files: Path, capsys: pytest.Capture
     said = capsys.readouterr()
     assert "image 1: 1 person" in said.out and "person 1: sitting" in said.out
     assert "person 1, chair: sat on" in said.out and "category 99" in said.err
+    said_twice = [{"image_id": 1, "caption": "A man holds an umbrella."}] * 2
+    (files / "said.json").write_text(json.dumps({"annotations": said_twice}))
+    with pytest.raises(SystemExit):
+        main(["facts", str(files / "people.json"), "--captions", str(files / "said.json")])
+    assert "holding an umbrella" in capsys.readouterr().out
+    (files / "said.json").write_text('{"annotations": [{"image_id": 2, "caption": "A man."}]}')
+    with pytest.raises(SystemExit) as stop:
+        main(["facts", str(files / "people.json"), "--captions", str(files / "said.json")])
+    assert stop.value.code == 2 and "none of the captions" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*words, "--json", str(files / "out.jsonl"), "--draw", str(files / "drawn")])
     [row] = map(json.loads, (files / "out.jsonl").read_text().splitlines())

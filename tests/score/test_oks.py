@@ -18,7 +18,7 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.coco import read_coco
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction
 from posetalk.locate.similarity import similarity
-from posetalk.score.oks import COCO_NUMBERS, coco_ap, oks
+from posetalk.score.oks import COCO_NUMBERS, CROWD_BINS, coco_ap, crowd_ap, oks
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 BODY = (0.079, 0.072, 0.062, 0.107, 0.087, 0.089)
@@ -237,3 +237,41 @@ def test_oks_equals_pycocotools(seed: int) -> None:
         run.evaluate()
     ours = oks(rows[None, :, :2], person.keypoints[None], person.visible[None], [person.area], sigmas)
     assert ours[0] == pytest.approx(run.ious[7, 1][0, 0], abs=1e-12)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("seed", [0, 1])
+def test_crowd_bins_equal_pycocotools_on_their_images(seed: int, tmp_path: Path) -> None:
+    if "POSETALK_DATA" not in os.environ:
+        pytest.skip("POSETALK_DATA is not set")
+    folder = Path(os.environ["POSETALK_DATA"]) / "coco_people/annotations"
+    data = json.loads((folder / "person_keypoints_val2017.json").read_text())
+    crowded = {0.0: "easy", 0.1: "easy", 0.2: "medium", 0.5: "medium", 0.8: "hard", 1.0: "hard"}
+    kinds = {}
+    for number, image in enumerate(data["images"]):
+        image["crowdIndex"] = list(crowded)[number % 6]
+        kinds[image["id"]] = crowded[image["crowdIndex"]]
+    (tmp_path / "crowd.json").write_text(json.dumps(data))
+    truth = read_coco(tmp_path / "crowd.json", tmp_path)
+    found = jittered(truth, seed)
+    numbers = crowd_ap(truth, found, SIGMAS)
+    assert numbers.keys() == CROWD_BINS.keys()
+    for kind in ("easy", "medium", "hard"):
+        ids = {image_id for image_id, other in kinds.items() if other == kind}
+        part = data | {
+            "images": [i for i in data["images"] if i["id"] in ids],
+            "annotations": [a for a in data["annotations"] if a["image_id"] in ids],
+        }
+        theirs = oracle(part, [p for p in found if p.image_id in ids], SIGMAS)["AP"]
+        assert numbers[f"AP_{kind}"] == pytest.approx(theirs, abs=1e-6)
+
+
+def test_labels_without_a_crowd_index_have_no_crowd_bins() -> None:
+    box, point = Box(0, 0, 50, 50), frozen_array([[5.0, 5.0]])
+    person = Person(1, box, point, frozen_array([2]), 900.0)
+    images = [PoseImage(1, Path("1.jpg"), 60, 60, (person,))]
+    answer = [prediction(1, 1, np.array([[5, 5, 1]]))]
+    truth = PoseSet("made", Path("made.json"), ("point",), tuple(images))
+    assert crowd_ap(truth, answer, (0.1,)) == {}
+    crowded = replace(truth, images=(replace(images[0], crowd_index=0.8),))
+    assert crowd_ap(crowded, answer, (0.1,)) == {"AP_easy": None, "AP_medium": None, "AP_hard": 1.0}

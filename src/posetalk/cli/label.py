@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, prepare_for_models, tell
+from posetalk.cli.server import HERE, Server, leave
+from posetalk.errors import PosetalkError
 
 
 @app.command
@@ -17,6 +19,8 @@ def label(
     *,
     out: Path,
     captions: Path | None = None,
+    captioner: str | None = None,
+    objects: str | None = None,
     skeleton: str = "coco17",
     min_keypoint_score: float = 0.5,
     model: str = "bundled",
@@ -28,6 +32,7 @@ def label(
     engine: Literal["torch", "onnx"] | None = None,
     threads: int | None = None,
     batch: int = 8,
+    server: Server = HERE,
 ) -> None:
     """Make labels of photos: people are found and located, and written as COCO person keypoints.
 
@@ -41,6 +46,11 @@ def label(
         out: The folder of the run. Run again, the command goes on where it stopped.
         captions: What people wrote of the images: COCO's captions file, or a JSON object of file names and captions.
             It becomes captions.json, with the ids of labels.json.
+        captioner: The name of a model on a server that sees. It writes a caption, into captions.json, for each photo
+            that --captions has none for. The photos are sent, at most 1,024 pixels wide and high. It needs the extra
+            `write`; the key of the server is read from the environment variable OPENAI_API_KEY.
+        objects: What finds things: a folder or hub id of a model for object detection that knows COCO's categories.
+            They become objects.json, which `facts` and `write` take as --objects. It needs the extra `model`.
         skeleton: The keypoints to locate: a built-in skeleton (see `posetalk skeletons`) or a TOML file.
         min_keypoint_score: The lowest score of a keypoint that is labelled, 0 to 1.
         model: The model to ask: `bundled`, a model folder, or a hub id.
@@ -54,15 +64,26 @@ def label(
             the model has that form.
         threads: How many threads compute on the CPU. The default is one for each core.
         batch: How many people are computed at a time.
+        server: How the server of --captioner is asked.
     """
+    if captioner is None and server != HERE:
+        raise PosetalkError("the options of a server go with --captioner MODEL")
     prepare_for_models()
     from posetalk.locate.label import CAPTIONS, LABELS, label_images
+    from posetalk.locate.things import OBJECTS
 
+    asked = None if captioner is None else server.asks(captioner)
+    price = None if asked is None else server.price(asked.model)
+    if asked is not None:
+        from posetalk.llm.client import Client
+
+        Client(asked)  # a missing key or extra is told before anything is computed
     result = label_images(
         images,
         out=out,
         skeleton=skeleton,
         captions=captions,
+        objects=objects,
         min_keypoint_score=min_keypoint_score,
         model=model,
         detector=detector,
@@ -77,6 +98,18 @@ def label(
     if result.passed_over:
         print(result.passed_over)
     print(f"{out / LABELS}: {result.people:,} people of {result.images:,} images")
+    if result.objects is not None:
+        print(f"{out / OBJECTS}: {result.objects:,} things")
     if result.captions is not None:
         print(f"{out / CAPTIONS}: {result.captions:,} captions")
     tell("skipped", result.skipped)
+    if asked is not None:
+        from posetalk.write.captioner import caption_images
+
+        captioned = caption_images(out, result.paths, asked, price)
+        print(captioned.run_report)
+        print(
+            f"{out / CAPTIONS}: {captioned.captions:,} captions, {captioned.written:,} of them by {asked.model}"
+        )
+        tell("skipped", captioned.skipped)
+        leave(captioned.run_report, bool(captioned.captions), f"{asked.model} wrote no caption")

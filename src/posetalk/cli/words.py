@@ -17,6 +17,7 @@ def facts(
     annotations: Path,
     *,
     images: Path | None = None,
+    captions: Path | None = None,
     objects: Path | None = None,
     image: Annotated[list[int] | None, Parameter(negative=())] = None,
     skeleton: str | None = None,
@@ -32,6 +33,7 @@ def facts(
     Args:
         annotations: The label file: COCO-style JSON, MPII JSON, or LSP's joints.mat.
         images: The folder of the images. They are compared with the labels; only --draw reads them whole.
+        captions: COCO's captions of the same images, as evidence of what people do.
         objects: COCO's instances file of the same images, for what people sit on, ride and hold.
         image: The id of an image to look at. Repeat the option for more. By default all are looked at.
         skeleton: The keypoints that a COCO-style file labels: a built-in skeleton or a TOML file. The default is
@@ -41,6 +43,7 @@ def facts(
         draw: Write the images with poses and facts to this folder.
     """
     from posetalk.facts.show import drawable_images, iter_scenes, scene_lines, write_scenes
+    from posetalk.formats.captions import read_captions
     from posetalk.formats.dataset import labelled_skeleton, read_people
     from posetalk.formats.objects import Objects, read_objects
     from posetalk.images.fit import image_notes, image_sizes
@@ -51,17 +54,21 @@ def facts(
     things, left_out = (
         read_objects(objects, sizes=image_sizes(data.images)) if objects else (Objects(), list[str]())
     )
+    texts, unread = read_captions(captions) if captions else (dict[int, tuple[str, ...]](), list[str]())
+    if captions and not texts.keys() & {shown.id for shown in data.images}:
+        raise PosetalkError(f"none of the captions of {captions} is of an image of {annotations}")
+    left_out += unread
     if json_out:
-        write_scenes((scene for _, scene in iter_scenes(data, things, image or ())), json_out)
+        write_scenes((scene for _, scene in iter_scenes(data, things, image or (), texts)), json_out)
     if images and not draw:
         tell("note", image_notes(data.images, annotations))
     if draw:
         from posetalk.facts.show import draw_scenes
 
         data = drawable_images(data, image or ())
-        left_out += draw_scenes(iter_scenes(data, things), named or labelled_skeleton(data), draw)
+        left_out += draw_scenes(iter_scenes(data, things, (), texts), named or labelled_skeleton(data), draw)
     if not json_out and not draw:
-        for _, scene in iter_scenes(data, things, image or ()):
+        for _, scene in iter_scenes(data, things, image or (), texts):
             print("\n".join(scene_lines(scene)))
     tell("note", (*data.notes, *things.notes))
     tell("skipped", (*data.skipped, *left_out))

@@ -129,6 +129,8 @@ def coco_image(image: PoseImage, *, video: bool = False) -> dict[str, Any]:
     record: dict[str, Any] = {"id": image.id, "file_name": image.name}
     if image.width and image.height:
         record |= {"width": image.width, "height": image.height}
+    if image.crowd_index is not None:
+        record["crowdIndex"] = image.crowd_index
     if video:
         record |= {"frame_id": image.id, "vid_id": Path(image.name).parent.name, "is_labeled": True}
     return record
@@ -183,6 +185,7 @@ def _annotation(image: PoseImage, person: Person, form: Form) -> dict[str, Any]:
         "score": person.score,
         "track_id": person.track_id,
         "keypoint_scores": None if person.scores is None else person.scores.tolist(),
+        "keypoint_std": None if person.std is None else person.std.tolist(),
     }
     record |= {key: value for key, value in extras.items() if value is not None}
     return record | _parts(triples) if form == "wholebody" else record

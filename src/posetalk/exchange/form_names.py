@@ -18,4 +18,5 @@ FormName = Literal[
     "mediapipe",
     "label-studio",
     "cvat",
+    "fiftyone",
 ]

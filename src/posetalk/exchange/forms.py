@@ -15,6 +15,7 @@ from posetalk.exchange import (
     alphapose,
     coco_family,
     cvat,
+    fiftyone,
     label_studio,
     mediapipe,
     ochuman,
@@ -101,6 +102,7 @@ FORMS = (
         folder=True,
     ),
     Form("cvat", "CVAT for images 1.1", "one XML file", _kept("box", "hidden", "size")),
+    Form("fiftyone", "FiftyOne", "samples.json, metadata.json", _COCO, folder=True),
 )
 _BY_STEM = ("aic", "yolo", "openpose", "mediapipe")  # which name an image without its suffix
 
@@ -166,6 +168,8 @@ def read_labels_of(
             return label_studio.read(path, folder, skeleton)
         case "cvat":
             return cvat.read(path, folder, skeleton)
+        case "fiftyone":
+            return fiftyone.read(path, folder, skeleton)
     raise PosetalkError(f"there is no format {form!r}; choose of {', '.join(get_args(FormName))}")
 
 
@@ -220,6 +224,8 @@ def _write_folder(labels: LabelSet, folder: Path, form: FormName) -> list[str]:
             openpose.write(labels, folder)
         case "mediapipe":
             mediapipe.write(labels, folder)
+        case "fiftyone":
+            fiftyone.write(labels, folder)
         case _:
             label_studio.write(labels, folder)
     return []

@@ -40,8 +40,9 @@ def fitted(labels: LabelSet, skeleton: Skeleton) -> tuple[LabelSet, list[str]]:
         keypoints = np.vstack([person.keypoints, np.zeros((1, 2))])[order]
         visible = np.append(person.visible, 0)[order]
         scores = None if person.scores is None else frozen_array(np.append(person.scores, 0)[order])
+        std = None if person.std is None else frozen_array(np.vstack([person.std, np.zeros((1, 2))])[order])
         return replace(
-            person, keypoints=frozen_array(keypoints), visible=frozen_array(visible), scores=scores
+            person, keypoints=frozen_array(keypoints), visible=frozen_array(visible), scores=scores, std=std
         )
 
     images = tuple(replace(i, people=tuple(map(of, i.people))) for i in labels.data.images)

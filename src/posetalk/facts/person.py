@@ -20,9 +20,15 @@ from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.head import facing_facts, head_facts
 from posetalk.facts.limbs import limb_facts
 from posetalk.facts.posture import UNSUPPORTED, Support, posture_facts
+from posetalk.facts.spread import agreed, moved_points
 
 
-def pose_facts(keypoints: npt.ArrayLike, names: Sequence[str], visible: npt.ArrayLike | None = None) -> Facts:
+def pose_facts(
+    keypoints: npt.ArrayLike,
+    names: Sequence[str],
+    visible: npt.ArrayLike | None = None,
+    std: npt.ArrayLike | None = None,
+) -> Facts:
     """What is true of one person's pose: posture, facing, head, arms, hands, legs, and which joints are hidden.
 
     Args:
@@ -32,14 +38,16 @@ def pose_facts(keypoints: npt.ArrayLike, names: Sequence[str], visible: npt.Arra
             only get a `hidden` fact.
         visible: (k,) COCO flags: 0 not labelled, 1 labelled but hidden, 2 visible. Booleans as in `Poses.visible` are
             understood too: True visible, False hidden.
+        std: (k, 2) standard deviation along x and y, px, of predicted keypoints, as `Poses.std[i]`. Only what holds
+            within this spread is known; the evidence then says that the joints are predicted.
 
     Returns:
         The facts, in a fixed order; None is the value of those that the keypoints do not decide. Left and right are the
         person's own.
 
     Raises:
-        PosetalkError: Shapes that do not agree, flags given twice or not 0, 1 or 2, a name twice, or a labelled
-            keypoint that is not finite.
+        PosetalkError: Shapes that do not agree, flags given twice or not 0, 1 or 2, a name twice, a labelled
+            keypoint that is not finite, or a spread that is not, or below 0.
     """
     names = [name.replace("_", " ").lower() for name in names]
     if len(set(names)) < len(names):
@@ -67,7 +75,14 @@ def pose_facts(keypoints: npt.ArrayLike, names: Sequence[str], visible: npt.Arra
         raise PosetalkError(f"visible is not {len(names)} flags of 0, 1 or 2 (not labelled, hidden, visible)")
     if not np.isfinite(points[flags > 0]).all():
         raise PosetalkError("a labelled keypoint is not finite; give it the flag 0")
-    return body_facts(Body.from_keypoints(points, flags, names))
+    facts = body_facts(Body.from_keypoints(points, flags, names))
+    if std is None:
+        return facts
+    spread = np.where(flags[:, None] > 0, np.asarray(std, dtype=np.float64), 0)
+    if spread.shape != points.shape or not (np.isfinite(spread) & (spread >= 0)).all():
+        raise PosetalkError(f"the spread is not ({len(names)}, 2) px of 0 or more")
+    moved = [body_facts(Body.from_keypoints(xy, flags, names)) for xy in moved_points(points, spread)]
+    return agreed(facts, moved)
 
 
 def body_facts(body: Body, support: Support = UNSUPPORTED) -> Facts:

@@ -15,9 +15,10 @@ from posetalk.facts.caption import Mention
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.person import body_facts
 from posetalk.facts.posture import Support, stands_on_one_line
+from posetalk.facts.spread import agreed, exact, has_spread, moved_images
 from posetalk.facts.things import merged, sat_on, supports, use_facts
 from posetalk.formats.objects import Thing
-from posetalk.types import Box, Floats, PoseImage
+from posetalk.types import Box, Floats, Person, PoseImage
 
 TOUCH_DISTANCE = 0.2  # trunk lengths
 # With more people than MANY each is compared with the NEAREST only; all pairs would be thousands.
@@ -84,7 +85,8 @@ def scene_facts(
     """The facts of an image: of each person, between people, and with objects.
 
     Args:
-        image: The image and its labelled people. The file itself is not opened.
+        image: The image and its labelled people. The file itself is not opened. Where their joints have a spread (of
+            predicted people), only what holds within the spread is known.
         keypoint_names: The names of the people's keypoints, as in `PoseSet.keypoint_names`.
         things: The objects of the image, as `read_objects` gives them.
         captions: What people wrote about the image. They are evidence of postures, actions and objects where they
@@ -94,11 +96,14 @@ def scene_facts(
         The scene. People are named `person 1`, `person 2` from left to right by the centres of their boxes, so that
         names do not depend on the order of the file.
     """
+    if has_spread(image):
+        moved = [scene_facts(one, keypoint_names, things, captions) for one in moved_images(image)]
+        scene = scene_facts(exact(image), keypoint_names, things, captions)
+        return _agreed_scene(scene, moved, [p.std is not None for p in _from_left(image)])
     people = [p for p in image.people if not p.is_crowd]
-    labelled = sorted((p for p in people if p.labelled.any()), key=lambda p: (p.box.center, p.id))
     bodies = {
         f"person {number}": (p.box, Body.from_keypoints(p.keypoints, p.visible, keypoint_names))
-        for number, p in enumerate(labelled, 1)
+        for number, p in enumerate(_from_left(image), 1)
     }
     others = len(people) - len(bodies)
     uses = use_facts(bodies, things)
@@ -132,6 +137,23 @@ def scene_facts(
         facts += sat_on(person.name, person.body, person.facts.value("body: sitting"), things)
     joined = with_captions(merged(facts), said)
     return Scene(image.id, scene_people, others, tuple(things), Facts(joined.values()))
+
+
+def _from_left(image: PoseImage) -> list[Person]:
+    """The people with labelled keypoints, from left to right."""
+    labelled = (p for p in image.people if p.labelled.any() and not p.is_crowd)
+    return sorted(labelled, key=lambda p: (p.box.center, p.id))
+
+
+def _agreed_scene(scene: Scene, moved: Sequence[Scene], spread: Sequence[bool]) -> Scene:
+    """The scene with only the facts that hold in the moved ones, too. spread: which of its people have moved."""
+    people = tuple(
+        replace(person, facts=agreed(person.facts, [other.people[number].facts for other in moved]))
+        if spread[number]
+        else person
+        for number, person in enumerate(scene.people)
+    )
+    return replace(scene, people=people, facts=agreed(scene.facts, [other.facts for other in moved]))
 
 
 def _person_facts(

@@ -28,6 +28,7 @@ class _Image(msgspec.Struct):
     file_name: str
     width: int | None = None
     height: int | None = None
+    crowdIndex: Any = None  # CrowdPose's
 
 
 class Annotation(msgspec.Struct, gc=False):
@@ -42,6 +43,7 @@ class Annotation(msgspec.Struct, gc=False):
     # of files of predictions, and PoseTrack's; anything, as COCO has no such keys
     score: Any = None
     keypoint_scores: Any = None
+    keypoint_std: Any = None
     track_id: Any = None
 
 
@@ -124,7 +126,13 @@ def pose_images(
     people_of = _decode_people(person_records, images, reading)
     return tuple(
         PoseImage(
-            image.id, paths[image.id], image.width, image.height, tuple(people_of[image.id]), image.file_name
+            image.id,
+            paths[image.id],
+            image.width,
+            image.height,
+            tuple(people_of[image.id]),
+            image.file_name,
+            float(image.crowdIndex) if _is_number(image.crowdIndex) else None,
         )
         for image in images.values()
     )
@@ -189,6 +197,7 @@ def _decode_people(
                 scores=_scores(record.keypoint_scores, k),
                 score=float(record.score) if _is_number(record.score) else None,
                 track_id=record.track_id if type(record.track_id) is int else None,
+                std=_std(record.keypoint_std, k),
             )
         except PosetalkError as error:
             reading.skipped.append(f"{reading.path}: annotation {record_id(raw, number)}: {error}")
@@ -232,6 +241,16 @@ def _scores(values: object, k: int) -> Floats | None:
     if not isinstance(values, list) or len(values) != k or not all(map(_is_number, values)):
         return None
     return frozen_array(values)
+
+
+def _std(values: object, k: int) -> Floats | None:
+    """The standard deviations (k, 2) of k keypoints; None for anything else."""
+    if not isinstance(values, list) or len(values) != k:
+        return None
+    pairs = [pair for pair in values if isinstance(pair, list) and len(pair) == 2]
+    if len(pairs) != k or not all(_is_number(value) and value >= 0 for pair in pairs for value in pair):
+        return None
+    return frozen_array(pairs)
 
 
 def _is_number(value: object) -> bool:

@@ -23,9 +23,11 @@ from posetalk.locate.image_files import find_images
 from posetalk.locate.jobs import image_jobs
 from posetalk.locate.predictions import Prediction, readable
 from posetalk.locate.run import locate_images
+from posetalk.locate.things import load_things_detector, write_things
+from posetalk.lock import only_run
 from posetalk.resources import model_path
 from posetalk.skeleton import Skeleton, load_skeleton
-from posetalk.types import Floats
+from posetalk.types import Floats, PoseImage
 
 LABELS, CAPTIONS = "labels.json", "captions.json"
 # The bundled model's best F1 for "a person labelled this keypoint", see docs/guides/label.md.
@@ -40,6 +42,8 @@ class LabelledImages:
         images: The number of images in labels.json.
         people: The number of people in them.
         captions: The number of captions in captions.json; None where none were given.
+        objects: The number of things in objects.json; None where no detector of things was named.
+        paths: The file of each image, by its id in labels.json.
         skipped: A sentence for each image that could not be located or read, and for each caption without an image.
         passed_over: One sentence on the files and folders that were not taken as images, or None.
     """
@@ -47,6 +51,8 @@ class LabelledImages:
     images: int
     people: int
     captions: int | None
+    objects: int | None
+    paths: Mapping[int, Path]
     skipped: tuple[str, ...]
     passed_over: str | None
 
@@ -57,6 +63,7 @@ def label_images(
     out: str | Path,
     skeleton: Skeleton | str | Path = "coco17",
     captions: str | Path | None = None,
+    objects: str | Path | None = None,
     min_keypoint_score: float = MIN_KEYPOINT_SCORE,
     model: str | Path = "bundled",
     **options: Any,
@@ -76,6 +83,8 @@ def label_images(
         skeleton: The keypoints to locate.
         captions: What people wrote of the images: COCO's captions file, or a JSON object of file names and a caption
             or a list of captions each. It becomes captions.json, with the image ids of labels.json.
+        objects: A folder or hub id of a model for object detection that knows COCO's categories. What it finds beside
+            people becomes objects.json, in the form of COCO's instances file; see `PretrainedThings`.
         min_keypoint_score: The lowest score of a keypoint that is labelled, 0 to 1.
         model: `bundled`, a model folder or a hub id.
         options: Any others of `locate_images`.
@@ -91,9 +100,11 @@ def label_images(
     out = Path(out)
     written = None if captions is None else _read_captions(Path(captions))
     paths = [Path(image) for image in ([images] if isinstance(images, str | Path) else images)]
+    things = None if objects is None else load_things_detector(objects)
     located = locate_images(paths, skeleton, out=out, model=model, **options)
     skipped = list(located.skipped)
     rows: list[dict[str, Any]] = []
+    images_read: list[PoseImage] = []
     sizes: dict[int, tuple[int, int]] = {}
     for job in image_jobs(find_images(paths, [out]).images, located.predictions):
         try:
@@ -103,6 +114,7 @@ def label_images(
         rows.append(
             {"id": job.image.id, "file_name": readable(job.image.name), "width": width, "height": height}
         )
+        images_read.append(job.image)
     people = [p for p in located.predictions if p.image_id in sizes]
     annotations = [
         _annotation(number, person, sizes[person.image_id], min_keypoint_score)
@@ -121,8 +133,19 @@ def label_images(
     if joined is not None:
         text = json.dumps({"images": rows, "annotations": joined}, ensure_ascii=False)
         write_text(out / CAPTIONS, text)
+    found = None
+    if things is not None:
+        with only_run(out):
+            found, faults = write_things(images_read, rows, things, str(objects), out)
+        skipped += faults
     return LabelledImages(
-        len(rows), len(people), None if joined is None else len(joined), tuple(skipped), located.passed_over
+        len(rows),
+        len(people),
+        None if joined is None else len(joined),
+        found,
+        {image.id: image.path for image in images_read},
+        tuple(skipped),
+        located.passed_over,
     )
 
 

@@ -23,7 +23,7 @@ from posetalk.score.metrics import (
     metrics_of,
     ratio,
 )
-from posetalk.score.oks import coco_ap
+from posetalk.score.oks import coco_ap, crowd_ap
 from posetalk.score.pck import head_lengths, torso_lengths
 from posetalk.score.report import EvaluationReport
 from posetalk.skeleton import Skeleton
@@ -62,8 +62,8 @@ def evaluate(
             detector's boxes.
 
     Source:
-        AP and OKS: cocodataset.org, keypoints evaluation. PCKh: Andriluka et al., CVPR 2014. PCK: Yang and Ramanan,
-        TPAMI 2013.
+        AP and OKS: cocodataset.org, keypoints evaluation. AP of easy, medium and hard images: CrowdPose. PCKh:
+        Andriluka et al., CVPR 2014. PCK: Yang and Ramanan, TPAMI 2013.
     """
     compare = dict(compare or {})
     for other in (predictions, *compare.values()):
@@ -76,10 +76,10 @@ def evaluate(
     numbers: dict[str, float | None] = {}
     baseline: dict[str, float | None] = {}
     if protocol == "oks":
-        numbers |= coco_ap(truth, predictions, skeleton.sigmas)
-        baseline |= coco_ap(truth, average, skeleton.sigmas)
+        numbers |= _average_precision(truth, predictions, skeleton)
+        baseline |= _average_precision(truth, average, skeleton)
     others = {
-        name: coco_ap(truth, other, skeleton.sigmas) if protocol == "oks" else {}
+        name: _average_precision(truth, other, skeleton) if protocol == "oks" else {}
         for name, other in compare.items()
     }
     report = EvaluationReport(
@@ -131,6 +131,13 @@ def evaluate(
         qualitative_cases=best_first(labels, xy, predictions),
         cause_cases=worst_by_cause(labels, xy, predictions),
     )
+
+
+def _average_precision(
+    truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton
+) -> dict[str, float | None]:
+    """COCO's numbers, and CrowdPose's own of labels with a crowd index."""
+    return coco_ap(truth, predictions, skeleton.sigmas) | crowd_ap(truth, predictions, skeleton.sigmas)
 
 
 def protocol_of(skeleton: Skeleton) -> Protocol:

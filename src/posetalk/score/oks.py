@@ -6,6 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ from posetalk.locate.similarity import similarity
 from posetalk.types import Floats, PoseSet
 
 COCO_NUMBERS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+
+# CrowdPose's bins of its crowd index: below 0.2, below 0.8, and above, as its own evaluation has them.
+# https://github.com/Jeff-sjtu/CrowdPose; the paper (arXiv 1812.00324) draws the first line at 0.1.
+CROWD_BINS = {"AP_easy": (-np.inf, 0.2), "AP_medium": (0.2, 0.8), "AP_hard": (0.8, np.inf)}
 
 
 def oks(
@@ -68,6 +73,22 @@ def coco_ap(
     return {
         name: None if value < 0 else float(value) for name, value in zip(COCO_NUMBERS, run.stats, strict=True)
     }
+
+
+def crowd_ap(
+    truth: PoseSet, predictions: Sequence[Prediction], sigmas: Sequence[float]
+) -> dict[str, float | None]:
+    """CrowdPose's AP of easy, medium and hard images (`CROWD_BINS`); empty for labels without a crowd index.
+
+    None where no image of that kind has people. Raises as `coco_ap`.
+    """
+    numbers: dict[str, float | None] = {}
+    for name, (low, high) in CROWD_BINS.items():
+        images = [i for i in truth.images if i.crowd_index is not None and low <= i.crowd_index < high]
+        ids = {image.id for image in images}
+        part = replace(truth, images=tuple(images))
+        numbers[name] = coco_ap(part, [p for p in predictions if p.image_id in ids], sigmas)["AP"]
+    return numbers if any(image.crowd_index is not None for image in truth.images) else {}
 
 
 def _as_coco(truth: PoseSet) -> dict[str, object]:

@@ -132,6 +132,8 @@ def provenance_of(folder: Path) -> Provenance | None:
     sources = [Path(path) for path in (settings.annotations, settings.captions, settings.objects) if path]
     recipe = settings.writer if settings.recipe is None else f"{settings.writer}, recipe {settings.recipe}"
     recipe += "" if settings.captions else ", without captions"
+    if settings.captions and Path(settings.captions).is_file() and is_predicted(Path(settings.captions)):
+        recipe += ", with captions that a model wrote"
     labels = Path(settings.annotations)
     recipe += ", from poses that a model predicted" if labels.is_file() and is_predicted(labels) else ""
     return Provenance(recipe, settings.seed, tuple(path for path in sources if path.is_file()))
