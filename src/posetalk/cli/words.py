@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, tell
+from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
 
@@ -90,6 +91,7 @@ def write(
     server: Server = HERE,
     answers: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
+    machines: Machines = ONE,
 ) -> None:
     """Write instruction data about poses: conversations, descriptions and reasoning, as training data for
     vision-language models.
@@ -132,6 +134,7 @@ def write(
         server: How a language model on a server is asked.
         answers: The file of answers that came back for the requests of --writer batch.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
+        machines: Where it is computed.
     """
     from posetalk.images.fit import image_notes
     from posetalk.llm.client import ServerSettings
@@ -166,6 +169,8 @@ def write(
         raise PosetalkError(
             "--show-images sends the photos to a model; give --images, and --writer openai or batch"
         )
+    if machines.asked() and (writer == "batch" or dry_run):
+        raise PosetalkError("--ray is for a run that writes; leave it away with --dry-run and --writer batch")
     if (answers is not None) and writer != "batch":
         raise PosetalkError("--answers goes with --writer batch")
     model_server = None if writer == "facts" else server.asks(model)
@@ -204,15 +209,27 @@ def write(
             print("\n".join([*sentences, *([f"{out}: {result}"] if result else [])]))
         notes, skipped = annotated.notes, annotated.skipped
     else:
-        result = write_dataset(
-            settings,
-            out,
-            images=images,
-            server=model_server,
-            price=price,
-            reader=reader,
-            reader_price=server.price(reader.model) if reader else None,
-        )
+        given_beside: dict[str, Any] = {
+            "images": images,
+            "server": model_server,
+            "price": price,
+            "reader": reader,
+            "reader_price": server.price(reader.model) if reader else None,
+        }
+        if machines.asked():
+            from posetalk.scale.write import write_shards
+
+            with machines.cluster() as cluster:
+                result = write_shards(
+                    cluster,
+                    settings,
+                    out,
+                    shard_size=machines.size,
+                    join=not machines.no_join,
+                    **given_beside,
+                )
+        else:
+            result = write_dataset(settings, out, **given_beside)
         if result.server_run:
             print(result.server_run)
         print(f"{out}: {result}")

@@ -207,7 +207,7 @@ class _Worker:
         log.addHandler(handler)
         log.propagate = False  # they are told by the process that cut the shards
         try:
-            return _as_soon_as_free(work, shard, given), messages, None
+            return as_soon_as_free(work, shard, given), messages, None
         except PosetalkError as error:
             return None, messages, PosetalkError(f"{shard.name}: {error}")
         finally:
@@ -223,7 +223,12 @@ class _Collect(logging.Handler):
         self._messages.append(record.getMessage())
 
 
-def _as_soon_as_free(work: Callable[..., T], shard: Path, given: tuple[Any, ...]) -> T:
+def as_soon_as_free(work: Callable[..., T], shard: Path, given: tuple[Any, ...]) -> T:
+    """Do the work, once a lost worker that may still be at it has ended.
+
+    Raises:
+        InUse: it has not ended for `IN_USE_SECONDS`.
+    """
     until = time.monotonic() + IN_USE_SECONDS
     while True:
         try:
