@@ -23,6 +23,7 @@ def facts(
     skeleton: str | None = None,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
+    machines: Machines = ONE,
 ) -> None:
     """Say what is true of labelled poses: posture, limbs, hands, facing, people and objects.
 
@@ -40,7 +41,10 @@ def facts(
         json_out: Write every fact with the numbers it was decided by to this file, one line of JSON an image.
             Angles are in degrees, distances in trunk lengths.
         draw: Write the images with poses and facts to this folder.
+        machines: Where the facts for --json are computed.
     """
+    if machines.asked() and (draw or not json_out):
+        raise PosetalkError("--ray is for many images; give --json FILE, without --draw")
     from posetalk.facts.show import drawable_images, iter_scenes, scene_lines, write_scenes
     from posetalk.formats.dataset import labelled_skeleton, read_people
     from posetalk.formats.objects import Objects, read_objects
@@ -52,7 +56,24 @@ def facts(
     things, left_out = (
         read_objects(objects, sizes=image_sizes(data.images)) if objects else (Objects(), list[str]())
     )
-    if json_out:
+    if machines.asked():
+        from posetalk.scale.facts import facts_shards
+
+        assert json_out
+        with machines.cluster() as cluster:
+            facts_shards(
+                cluster,
+                data,
+                annotations,
+                json_out,
+                shard_size=machines.size,
+                join=not machines.no_join,
+                image_ids=image or (),
+                images=images,
+                objects=objects,
+                skeleton=named,
+            )
+    elif json_out:
         write_scenes((scene for _, scene in iter_scenes(data, things, image or ())), json_out)
     if images and not draw:
         tell("note", image_notes(data.images, annotations))
@@ -302,6 +323,7 @@ def screen(
     objects: Path | None = None,
     images: Path | None = None,
     kind: Literal["conversation", "detail", "reasoning"] | None = None,
+    machines: Machines = ONE,
 ) -> None:
     """Screen somebody's samples: those that leak labels, contradict the pose, guess or repeat are put aside with the
     reason.
@@ -320,14 +342,23 @@ def screen(
         images: The folder of the images, which the report shows.
         kind: What all samples are. By default their form says it: {image_id, conversation} is a conversation,
             {image_id, user_message, completion} a description, {image_id, completion} a question with reasoning.
+        machines: Where it is computed. A shard is of samples, and shards are joined.
     """
     from posetalk.write.screening.run import screen_dataset
 
     if annotations is None and (captions or objects):
         raise PosetalkError("captions and objects are looked at with the people; give --annotations too")
-    result = screen_dataset(
-        published, out, annotations=annotations, captions=captions, objects=objects, images=images, kind=kind
-    )
+    options: dict[str, Any] = {"annotations": annotations, "captions": captions, "objects": objects}
+    options |= {"images": images, "kind": kind}
+    if machines.asked():
+        if machines.no_join:
+            raise PosetalkError("repeated samples are found when the shards are joined; leave --no-join away")
+        from posetalk.scale.screen import screen_shards
+
+        with machines.cluster() as cluster:
+            result = screen_shards(cluster, published, out, shard_size=machines.size, **options)
+    else:
+        result = screen_dataset(published, out, **options)
     print(f"{out}: {result}")
     tell("note", result.notes)
     tell("skipped", result.skipped)

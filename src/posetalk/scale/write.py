@@ -16,13 +16,12 @@ from posetalk.formats.annotated import AnnotatedImages
 from posetalk.images.fit import image_notes
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Reason
-from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request_state import RunReport
-from posetalk.lock import only_run
 from posetalk.messages import log, track
-from posetalk.scale.cluster import Cluster, Done, as_soon_as_free
-from posetalk.scale.shards import FOLDER, cut, lines_of, remove_from, shard_folders
+from posetalk.scale.cluster import Cluster, Done
+from posetalk.scale.ledgers import add_report, join_ledgers, share
+from posetalk.scale.shards import cut, lines_of, remove_from, shard_folders
 from posetalk.write.folder import ScreenedSample, ScreeningResult, write_report, write_screened
 from posetalk.write.from_facts.run import count_short, facts_samples, selected_images
 from posetalk.write.from_model.run import LEDGER, asked_model, usable_by_model
@@ -56,16 +55,20 @@ class _Part(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Budget:
-    """What a shard may cost: what it has cost, and its share of what is left. spent: see `_join_ledgers`."""
+    """What a shard may cost: what it has cost, and its share of what is left.
+
+    limit: of the run; total: what all has cost; spent: what each shard has, by name; images: their number.
+    """
 
     limit: float | None
+    total: float
     spent: dict[str, float]
     images: int
 
     def of(self, shard: str, images: int) -> float | None:
         if self.limit is None:
             return None
-        left = max(0.0, self.limit - self.spent[""])
+        left = max(0.0, self.limit - self.total)
         return self.spent.get(shard, 0.0) + left * images / self.images
 
 
@@ -143,8 +146,10 @@ def write_shards(
         ids = [
             image_id for image_id in annotated.ids() if any(image_id in some for some in selected.values())
         ]
-        spent = {} if server is None else _join_ledgers(out)
-        budget = _Budget(server.max_cost_usd if server else None, spent, len(ids))
+        budget = _Budget(None, 0.0, {}, len(ids))
+        if server is not None:
+            spent, totals = join_ledgers(out, out / LEDGER)
+            budget = _Budget(server.max_cost_usd, totals.dollars, spent, len(ids))
         count = cut(out, ids, shard_size, partial(_write_part, selected, budget))
         remove_from(out, count)
         shards = partial(shard_folders, out, count)
@@ -157,15 +162,13 @@ def write_shards(
             written = cluster.each(_write_by_facts, shards(), settings, images, not join)
         else:
             result.server_run, workers = RunReport(), cluster.size()
-            theirs = reader and _share(reader, workers)
-            asking = _Asking(_share(server, workers), price, theirs, reader_price, out / LEDGER)
+            theirs = reader and share(reader, workers)
+            asking = _Asking(share(server, workers), price, theirs, reader_price, out / LEDGER)
             written = cluster.each(_write_by_model, shards(), settings, images, asking, not join)
         for done in track(written, "shards", count):
             _add(result, done)
         if result.server_run:
-            _join_ledgers(out)
-            with Ledger(out / LEDGER) as ledger:
-                result.server_run.totals = ledger.totals()
+            _, result.server_run.totals = join_ledgers(out, out / LEDGER)
         if join:
             joined = _write_screened(annotated, settings, shards(), out)
             result.written, result.rejected = joined.written, joined.rejected
@@ -306,42 +309,7 @@ def _add(result: ScreeningResult, done: Done[Written]) -> None:
     result.written += written.written
     result.rejected += written.rejected
     if result.server_run and written.report:
-        result.server_run.done += written.report.done
-        result.server_run.rejected += written.report.rejected
-        result.server_run.failed += written.report.failed
-        result.server_run.stopped = result.server_run.stopped or written.report.stopped
-
-
-def _join_ledgers(out: Path) -> dict[str, float]:
-    """Take the answers of all shards' ledgers into that of the run; gives the dollars of each shard, by name, and of
-    the run as ""."""
-    spent: dict[str, float] = {}
-    with Ledger(out / LEDGER) as joined:
-        for path in sorted(out.glob(f"{FOLDER}/*/{LEDGER}")):
-            as_soon_as_free(_take, path, (joined, spent))
-        spent[""] = joined.totals().dollars
-    return spent
-
-
-def _take(path: Path, joined: Ledger, spent: dict[str, float]) -> None:
-    with only_run(path.parent), Ledger(path) as own:
-        if own.in_flight:
-            log.warning(
-                f"{path.parent.name}: {own.in_flight} requests were in flight when an earlier run died; they are asked "
-                "again"
-            )
-        joined.answer(own.answers())
-        spent[path.parent.name] = own.totals().dollars
-
-
-def _share(server: ServerSettings, workers: int) -> ServerSettings:
-    """The limits of one of so many workers."""
-    limits = {
-        name: getattr(server, name) for name in ("concurrency", "requests_per_minute", "tokens_per_minute")
-    }
-    return server.model_copy(
-        update={name: limit and max(1, limit // workers) for name, limit in limits.items()}
-    )
+        add_report(result.server_run, written.report)
 
 
 def _everywhere(settings: WriteSettings) -> WriteSettings:
