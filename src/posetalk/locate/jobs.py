@@ -64,11 +64,11 @@ def detected_jobs(truth: PoseSet, detections: Detections) -> list[LocateJob]:
     """A detector's boxes on the images of a data set.
 
     Raises:
-        PosetalkError: no box lies on one of its images.
+        NothingLocated: no box lies on one of its images.
     """
     jobs = people_jobs(truth.images, detections)
     if not jobs:
-        raise PosetalkError(f"none of the boxes lies on an image of {truth.source}; their image ids differ")
+        raise NothingLocated(f"none of the boxes lies on an image of {truth.source}; their image ids differ")
     return jobs
 
 

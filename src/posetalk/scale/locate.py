@@ -234,15 +234,7 @@ def _run(
 
 def _join_located(out: Path, count: int) -> None:
     """Make OUT what `locate_images` would have made it. Memory grows with the largest shard alone."""
-    decoder = msgspec.json.Decoder(_OfImage)
-    for name in _LOGS:
-        if any((shard / name).exists() for shard in shard_folders(out, count)):
-            with whole_file(out / name) as part, part.open("wb") as file:
-                for shard in shard_folders(out, count):
-                    own = _ids(shard)  # images may have been in another shard once
-                    file.writelines(
-                        line for line in lines_of([shard], name) if decoder.decode(line).image_id in own
-                    )
+    join_logs(out, count, _ids)
     with whole_file(out / "keypoints.json") as part, part.open("w", encoding="utf-8") as file:
         file.write("[")
         separator = ""
@@ -258,6 +250,22 @@ def _join_located(out: Path, count: int) -> None:
             for name in ("run.toml", "inputs.json"):
                 shutil.copyfile(shard / name, out / name)
             break
+
+
+def join_logs(out: Path, count: int, ids_of: Callable[[Path], set[int]]) -> None:
+    """Join predictions.jsonl, people.jsonl and pictures.jsonl of all shards.
+
+    ids_of: gives the ids of a shard's images. Others that its files have were in it in an earlier run.
+    """
+    decoder = msgspec.json.Decoder(_OfImage)
+    for name in _LOGS:
+        if not any((shard / name).exists() for shard in shard_folders(out, count)):
+            continue
+        with whole_file(out / name) as part, part.open("wb") as file:
+            for shard in shard_folders(out, count):
+                own = ids_of(shard)
+                lines = lines_of([shard], name)
+                file.writelines(line for line in lines if decoder.decode(line).image_id in own)
 
 
 def _join_labels(out: Path, count: int, keep_rows: bool) -> list[dict[str, Any]]:
