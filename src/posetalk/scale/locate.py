@@ -35,6 +35,10 @@ _LOGS = ("predictions.jsonl", "people.jsonl", "pictures.jsonl")
 _MODEL_OPTIONS = ("device", "dtype", "readout", "decoding", "flip_test", "engine", "threads", "batch_size")
 
 
+_Found = tuple[int | None, tuple[str, ...]]
+"""The number of people of a shard, None where nothing could be located; and sentences on images."""
+
+
 class _OfImage(msgspec.Struct):
     image_id: int
 
@@ -125,21 +129,21 @@ def label_shards(
         return labelled
 
 
-def _locate(shard: Path, points: Any, options: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
+def _locate(shard: Path, points: Any, options: dict[str, Any]) -> _Found:
     with _images_of(shard) as images:
         try:
             located = locate_images(images, points, out=shard, **_with_model(options))
         except NothingLocated as error:
-            return 0, (str(error),)
+            return None, (str(error),)
     return len(located.predictions), located.skipped
 
 
-def _label(shard: Path, skeleton: Skeleton, options: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
+def _label(shard: Path, skeleton: Skeleton, options: dict[str, Any]) -> _Found:
     with _images_of(shard) as images:
         try:
             labelled = label_images(images, out=shard, skeleton=skeleton, **_with_model(options))
         except NothingLocated as error:
-            return 0, (str(error),)
+            return None, (str(error),)
     return labelled.people, labelled.skipped
 
 
@@ -218,16 +222,14 @@ def _write_archive(shard: Path, archives: list[Path]) -> None:
     write_text(shard / ARCHIVE, str(archives[0]))
 
 
-def _run(
-    cluster: Cluster, out: Path, count: int, work: Callable[..., tuple[int, tuple[str, ...]]], *given: Any
-) -> LocatedShards:
-    people = skipped = 0
+def _run(cluster: Cluster, out: Path, count: int, work: Callable[..., _Found], *given: Any) -> LocatedShards:
+    people = skipped = failed = 0
     for done in track(cluster.each(work, shard_folders(out, count), *given), "shards", count):
         found, sentences = done.value
-        people, skipped = people + found, skipped + len(sentences)
+        people, skipped, failed = people + (found or 0), skipped + len(sentences), failed + (found is None)
         for sentence in (*done.messages, *sentences):
             log.info(readable(f"{done.shard.name}: {sentence}"))
-    if not people and skipped:
+    if failed == count:
         raise PosetalkError(f"nothing could be located in any of {count:,} shards; why is said above")
     return LocatedShards(count, people, skipped)
 
