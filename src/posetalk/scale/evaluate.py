@@ -16,11 +16,10 @@ from posetalk.locate.jobs import NothingLocated
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import readable
-from posetalk.lock import only_run
 from posetalk.messages import log, track
 from posetalk.scale.cluster import Cluster
 from posetalk.scale.locate import join_logs
-from posetalk.scale.shards import cut, remove_from, shard_folders
+from posetalk.scale.shards import cut, remove_from, run_folder, shard_folders
 from posetalk.score.report import EvaluationReport
 from posetalk.score.run import Evaluated, evaluate_model, locate_evaluated, model_of, read_evaluated
 from posetalk.settings import EvaluateSettings
@@ -54,8 +53,7 @@ def evaluate_shards(
     out = Path(out).absolute()
     settings = _everywhere(settings)
     ids = [image.id for image in read_evaluated(settings).truth.images]
-    out.mkdir(parents=True, exist_ok=True)
-    with only_run(out):
+    with run_folder(out):
         count = cut(out, ids, shard_size, _write_ids)
         remove_from(out, count)
         options: _Options = (device, threads or 1, batch_size)

@@ -14,10 +14,9 @@ from posetalk.facts.show import iter_scenes, labelled_ids, write_scenes
 from posetalk.formats.dataset import read_people
 from posetalk.formats.objects import Objects, read_objects
 from posetalk.images.fit import image_sizes
-from posetalk.lock import only_run
 from posetalk.messages import track
 from posetalk.scale.cluster import Cluster
-from posetalk.scale.shards import cut, join_lines, shard_folders
+from posetalk.scale.shards import cut, join_lines, run_folder, shard_folders
 from posetalk.skeleton import Skeleton
 from posetalk.types import PoseSet
 
@@ -56,8 +55,7 @@ def facts_shards(
     """
     out = json_out.absolute().with_name(json_out.name + ".run")
     ids = labelled_ids(data, image_ids)
-    out.mkdir(parents=True, exist_ok=True)
-    with only_run(out):
+    with run_folder(out):
         count = cut(out, ids, shard_size, _write_ids)
         place = (annotations.resolve(), (images or annotations.parent).resolve(), skeleton)
         work = cluster.each(_facts, shard_folders(out, count), *place, objects and objects.resolve())

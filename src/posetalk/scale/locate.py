@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,11 +23,10 @@ from posetalk.locate.label import CAPTIONS, LABELS, join_captions, label_images,
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import readable
 from posetalk.locate.run import locate_images
-from posetalk.lock import only_run
 from posetalk.messages import log, track
 from posetalk.scale.archives import is_archive, unpacked
 from posetalk.scale.cluster import Cluster
-from posetalk.scale.shards import FOLDER, cut, lines_of, remove_from, shard_folders
+from posetalk.scale.shards import FOLDER, cut, lines_of, remove_from, run_folder, shard_folders
 from posetalk.skeleton import KeypointQuery, Skeleton, load_skeleton, parse_keypoints
 
 IMAGES, ARCHIVE = "images.jsonl", "archive.txt"
@@ -193,24 +192,20 @@ def _cut_images(images: Sequence[str | Path], out: Path, size: int) -> Iterator[
     others = [path for path in paths if not is_archive(path)]
     if missing := next((path for path in archives if not path.is_file()), None):
         raise PosetalkError(f"there is no file {missing}; check the path")
-    rows: Iterable[ListedImage] = ()
-    if others:
-        files = find_images(others, [out])
-        if files.passed_over:
-            log.info(files.passed_over)
-        rows = (
-            ListedImage(job.image.path.absolute(), readable(job.image.name), job.image.id)
-            for job in image_jobs(files.images)
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PosetalkError(f"cannot write to {out}: {error.strerror}; choose another folder") from None
-    with only_run(out):
-        count = cut(out, rows, size, _write_list)
+    with run_folder(out):
+        count = cut(out, _listed(others, out) if others else (), size, _write_list)
         count = cut(out, archives, 1, _write_archive, begin=count)
         remove_from(out, count)
         yield out, count
+
+
+def _listed(paths: list[Path], out: Path) -> Iterator[ListedImage]:
+    """The images of files, folders, patterns and lists, with their ids."""
+    files = find_images(paths, [out])
+    if files.passed_over:
+        log.info(files.passed_over)
+    for job in image_jobs(files.images):
+        yield ListedImage(job.image.path.absolute(), readable(job.image.name), job.image.id)
 
 
 def _write_list(shard: Path, images: list[ListedImage]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from posetalk.atomic_files import whole_file, writing
 from posetalk.errors import PosetalkError
+from posetalk.lock import only_run
 
 T = TypeVar("T")
 
@@ -35,6 +37,25 @@ def cut(
         write(folder, part)
         number += 1
     return number
+
+
+@contextmanager
+def run_folder(out: Path) -> Iterator[None]:
+    """Make the folder of a run, and hold it against other runs. It is removed where nothing came of it.
+
+    Raises:
+        PosetalkError: it cannot be written to, or another run is at work in it.
+    """
+    made = not out.exists()
+    with writing(out, "choose another folder"):
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_run(out):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):  # there is something in it
+                out.rmdir()
 
 
 def shard_folder(out: Path, number: int) -> Path:
