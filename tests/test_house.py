@@ -43,6 +43,7 @@ ORDER = [
         "tune",
         "plan",
         "bench",
+        "scale",
         "cli",
         "__main__",
     ),

@@ -13,6 +13,10 @@ from posetalk.errors import PosetalkError
 _TIMEOUT = 0.2
 
 
+class InUse(PosetalkError):
+    """Another run is at work in a folder or file."""
+
+
 @contextmanager
 def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
     """Lock a folder or file for as long as the block runs.
@@ -24,7 +28,8 @@ def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
         beside: Put the lock file of a folder beside the folder, so that the folder itself can be replaced meanwhile.
 
     Raises:
-        PosetalkError: another process, or another thread of this one, has the lock; the lock file cannot be written.
+        InUse: another process, or another thread of this one, has the lock.
+        PosetalkError: the lock file cannot be written.
     """
     from filelock import FileLock, Timeout  # loads slowly
 
@@ -37,7 +42,7 @@ def only_run(path: str | Path, *, beside: bool = False) -> Iterator[None]:
     try:
         lock.acquire(timeout=_TIMEOUT)
     except Timeout:
-        raise PosetalkError(
+        raise InUse(
             f"{path} is in use by another run; wait until it has ended, or choose another folder"
         ) from None
     except OSError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from posetalk.cli.app import app, log, prepare_for_models, tell
+from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
@@ -130,6 +131,7 @@ def answer(
     device: str | None = None,
     dtype: Literal["float32", "bfloat16", "float16"] | None = None,
     server: Server = HERE,
+    machines: Machines = ONE,
 ) -> None:
     """Have a model answer the questions of a benchmark, into answers/MODEL.jsonl.
 
@@ -155,33 +157,31 @@ def answer(
         dtype: The number format of the weights. The default is float32 on a CPU and bfloat16
             elsewhere.
         server: How a language model on a server is asked.
+        machines: Where it is computed. A shard is of questions, and shards are joined.
     """
     from posetalk.bench.answers.judge_run import usage_summary
     from posetalk.bench.answers.run import answer_benchmark
+
+    def answered(model: str, **options: Any) -> AnswerCounts:
+        options |= {"name": name, "only": only, "limit": limit}
+        if not machines.asked():
+            return answer_benchmark(folder, images, model, **options)
+        if machines.no_join:
+            raise PosetalkError("answers of a benchmark are in one file; leave --no-join away")
+        from posetalk.scale.answer import answer_shards
+
+        with machines.cluster(device="cpu" if "server" in options else device) as cluster:
+            return answer_shards(cluster, folder, images, model, shard_size=machines.size, **options)
 
     if not (server.base_url or server.settings):
         if server != HERE:
             raise PosetalkError("the options of a server go with --base-url or --settings; leave them away")
         prepare_for_models()
-        _tell_answers(
-            answer_benchmark(
-                folder,
-                images,
-                model,
-                name=name,
-                only=only,
-                limit=limit,
-                batch_size=batch_size,
-                device=device,
-                dtype=dtype,
-            )
-        )
+        _tell_answers(answered(model, batch_size=batch_size, device=device, dtype=dtype))
         return
     settings = server.asks(model)
     price = server.price(settings.model)
-    counts = answer_benchmark(
-        folder, images, settings.model, name=name, server=settings, price=price, only=only, limit=limit
-    )
+    counts = answered(settings.model, server=settings, price=price)
     assert counts.run_report is not None
     usage = usage_summary(counts.run_report)
     print(f"{counts.model}: {counts.new:,} answers, {counts.known:,} known before; {usage}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, prepare_for_models, tell
+from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
 
@@ -33,6 +34,7 @@ def label(
     threads: int | None = None,
     batch: int = 8,
     server: Server = HERE,
+    machines: Machines = ONE,
 ) -> None:
     """Make labels of photos: people are found and located, and written as COCO person keypoints.
 
@@ -42,7 +44,9 @@ def label(
     Example: `posetalk label photos --out labelled`
 
     Args:
-        images: Images, folders (searched with all the folders in them), or quoted patterns such as "party/*.jpg".
+        images: Images, folders (searched with all the folders in them), quoted patterns such as "party/*.jpg", or
+            lists of images (.txt, .jsonl, or a COCO file in the folder of its images). With --ray also archives of
+            images (.tar, .parquet).
         out: The folder of the run. Run again, the command goes on where it stopped.
         captions: What people wrote of the images: COCO's captions file, or a JSON object of file names and captions.
             It becomes captions.json, with the ids of labels.json.
@@ -65,9 +69,35 @@ def label(
         threads: How many threads compute on the CPU. The default is one for each core.
         batch: How many people are computed at a time.
         server: How the server of --captioner is asked.
+        machines: Where people are found and located.
     """
     if captioner is None and server != HERE:
         raise PosetalkError("the options of a server go with --captioner MODEL")
+    options: dict[str, Any] = {
+        "skeleton": skeleton,
+        "captions": captions,
+        "min_keypoint_score": min_keypoint_score,
+        "model": model,
+        "detector": detector,
+        "min_score": min_score,
+        "max_people": max_people,
+        "flip_test": flip_test,
+        "device": device,
+        "engine": engine,
+        "threads": threads,
+        "batch_size": batch,
+    }
+    if machines.asked():
+        if objects or captioner:
+            raise PosetalkError("--objects and --captioner work on one machine; leave them or --ray away")
+        from posetalk.scale.locate import label_shards
+
+        with machines.cluster(threads, device) as cluster:
+            labelled = label_shards(
+                cluster, images, out=out, shard_size=machines.size, join=not machines.no_join, **options
+            )
+        print(f"{out}: {labelled.people:,} people, {labelled.shards:,} shards; {labelled.skipped:,} skipped")
+        return
     prepare_for_models()
     from posetalk.locate.label import CAPTIONS, LABELS, label_images
     from posetalk.locate.things import OBJECTS
@@ -78,23 +108,7 @@ def label(
         from posetalk.llm.client import Client
 
         Client(asked)  # a missing key or extra is told before anything is computed
-    result = label_images(
-        images,
-        out=out,
-        skeleton=skeleton,
-        captions=captions,
-        objects=objects,
-        min_keypoint_score=min_keypoint_score,
-        model=model,
-        detector=detector,
-        min_score=min_score,
-        max_people=max_people,
-        flip_test=flip_test,
-        device=device,
-        engine=engine,
-        threads=threads,
-        batch_size=batch,
-    )
+    result = label_images(images, out=out, objects=objects, **options)
     if result.passed_over:
         print(result.passed_over)
     print(f"{out / LABELS}: {result.people:,} people of {result.images:,} images")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, keep_memory, prepare_for_models
+from posetalk.cli.machines import ONE, Machines
 from posetalk.errors import PosetalkError
 
 
@@ -41,6 +42,7 @@ def locate(
     camera: int | None = None,
     fps: float | None = None,
     raw: Annotated[bool, Parameter(negative=())] = False,
+    machines: Machines = ONE,
 ) -> None:
     """Find the keypoints of everybody in one image, in many, or in a video.
 
@@ -52,8 +54,10 @@ def locate(
     Example: `posetalk locate photo.jpg --ask "left heel: the back of the left foot" --draw out.png`
 
     Args:
-        images: An image. With --out: several images, folders (searched with all the folders in them), or quoted
-            patterns such as "party/*.jpg"; or one video: a file, or an address such as rtsp://...
+        images: An image. With --out: several images, folders (searched with all the folders in them), quoted
+            patterns such as "party/*.jpg", or lists of images (.txt, .jsonl, or a COCO file in the folder of its
+            images); or one video: a file, or an address such as rtsp://... With --ray also archives of images (.tar,
+            .parquet).
         model: The model to ask: `bundled`, a folder that `posetalk train` or `posetalk convert` wrote, or a hub
             id.
         ask: A keypoint to look for, written as "name: description", or a name alone. Repeat the option for
@@ -92,6 +96,7 @@ def locate(
         camera: The number of a camera to follow, 0 for the first. Ctrl-C ends it.
         fps: Take one folder of images as the frames of a video with so many frames a second.
         raw: For a video: leave places as they were located, not smoothed.
+        machines: Where a run over several images is computed.
     """
     from posetalk.cli.video import chosen_video, locate_people_of_video
     from posetalk.skeleton import Keypoint, load_skeleton, parse_keypoints
@@ -125,6 +130,31 @@ def locate(
         raise PosetalkError("locate needs an image, a folder or a video; see posetalk locate --help")
     if video is None and raw:
         raise PosetalkError("--raw goes with a video; leave it away for images")
+    if machines.asked():
+        others = {"--box": box, "--boxes": boxes, "--json": json_out, "--draw": draw, "a video": video}
+        if unfit := [option for option, value in others.items() if value]:
+            raise PosetalkError(f"--ray is for many images, without {unfit[0]}; leave one of the two away")
+        if out is None:
+            raise PosetalkError("--ray needs a folder for the answers; give --out FOLDER")
+        assert images
+        from posetalk.scale.locate import locate_shards
+
+        with machines.cluster(threads, device) as cluster:
+            answers = locate_shards(
+                cluster,
+                images,
+                points,
+                out=out,
+                shard_size=machines.size,
+                join=not machines.no_join,
+                model=model,
+                detector=detector or "bundled",
+                whole_image=whole_image,
+                **selection,
+                **of_model,
+            )
+        print(f"{out}: {answers.people:,} people, {answers.shards:,} shards; {answers.skipped:,} skipped")
+        return
     drawing = _drawing(draw, out, "drawn" if video is None else "drawn.mp4")
 
     from posetalk.locate.engine import engine_for

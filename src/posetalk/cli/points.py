@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, prepare_for_models, quiet, tell
+from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError, need, shown
 
@@ -37,6 +38,7 @@ def evaluate(
     engine: Literal["torch", "onnx"] | None = None,
     threads: int | None = None,
     batch: int = 8,
+    machines: Machines = ONE,
 ) -> None:
     """Score a model on labelled people: AP and OKS for COCO-style labels, PCKh for MPII, PCK for LSP.
 
@@ -81,6 +83,7 @@ def evaluate(
             where the model has that form and nothing else is asked for.
         threads: How many threads compute on the CPU. The default is one for each core.
         batch: How many people are computed at a time.
+        machines: Where people are located. Shards are joined and scored on this machine.
     """
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
@@ -105,9 +108,19 @@ def evaluate(
         engine=engine,
     )
     prepare_for_models()
-    report = evaluate_model(
-        settings, out, compare=compare or (), device=device, threads=threads, batch_size=batch
-    )
+    options: dict[str, Any] = {"compare": compare or (), "device": device}
+    options |= {"threads": threads, "batch_size": batch}
+    if machines.asked():
+        if machines.no_join:
+            raise PosetalkError(
+                "a model is scored on the people of all shards together; leave --no-join away"
+            )
+        from posetalk.scale.evaluate import evaluate_shards
+
+        with machines.cluster(threads, device) as cluster:
+            report = evaluate_shards(cluster, settings, out, shard_size=machines.size, **options)
+    else:
+        report = evaluate_model(settings, out, **options)
     print(report.to_markdown())
 
 

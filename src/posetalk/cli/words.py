@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, tell
+from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
 
@@ -23,6 +24,7 @@ def facts(
     skeleton: str | None = None,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
     draw: Path | None = None,
+    machines: Machines = ONE,
 ) -> None:
     """Say what is true of labelled poses: posture, limbs, hands, facing, people and objects.
 
@@ -41,7 +43,10 @@ def facts(
         json_out: Write every fact with the numbers it was decided by to this file, one line of JSON an image.
             Angles are in degrees, distances in trunk lengths.
         draw: Write the images with poses and facts to this folder.
+        machines: Where the facts for --json are computed.
     """
+    if machines.asked() and (draw or not json_out):
+        raise PosetalkError("--ray is for many images; give --json FILE, without --draw")
     from posetalk.facts.show import drawable_images, iter_scenes, scene_lines, write_scenes
     from posetalk.formats.captions import read_captions
     from posetalk.formats.dataset import labelled_skeleton, read_people
@@ -58,7 +63,25 @@ def facts(
     if captions and not texts.keys() & {shown.id for shown in data.images}:
         raise PosetalkError(f"none of the captions of {captions} is of an image of {annotations}")
     left_out += unread
-    if json_out:
+    if machines.asked():
+        from posetalk.scale.facts import facts_shards
+
+        assert json_out
+        with machines.cluster() as cluster:
+            facts_shards(
+                cluster,
+                data,
+                annotations,
+                json_out,
+                shard_size=machines.size,
+                join=not machines.no_join,
+                image_ids=image or (),
+                images=images,
+                objects=objects,
+                captions=captions,
+                skeleton=named,
+            )
+    elif json_out:
         write_scenes((scene for _, scene in iter_scenes(data, things, image or (), texts)), json_out)
     if images and not draw:
         tell("note", image_notes(data.images, annotations))
@@ -97,6 +120,7 @@ def write(
     server: Server = HERE,
     answers: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
+    machines: Machines = ONE,
 ) -> None:
     """Write instruction data about poses: conversations, descriptions and reasoning, as training data for
     vision-language models.
@@ -139,6 +163,7 @@ def write(
         server: How a language model on a server is asked.
         answers: The file of answers that came back for the requests of --writer batch.
         dry_run: Count requests and tokens, estimate the price, and ask nothing.
+        machines: Where it is computed.
     """
     from posetalk.images.fit import image_notes
     from posetalk.llm.client import ServerSettings
@@ -173,6 +198,8 @@ def write(
         raise PosetalkError(
             "--show-images sends the photos to a model; give --images, and --writer openai or batch"
         )
+    if machines.asked() and (writer == "batch" or dry_run):
+        raise PosetalkError("--ray is for a run that writes; leave it away with --dry-run and --writer batch")
     if (answers is not None) and writer != "batch":
         raise PosetalkError("--answers goes with --writer batch")
     model_server = None if writer == "facts" else server.asks(model)
@@ -211,15 +238,27 @@ def write(
             print("\n".join([*sentences, *([f"{out}: {result}"] if result else [])]))
         notes, skipped = annotated.notes, annotated.skipped
     else:
-        result = write_dataset(
-            settings,
-            out,
-            images=images,
-            server=model_server,
-            price=price,
-            reader=reader,
-            reader_price=server.price(reader.model) if reader else None,
-        )
+        given_beside: dict[str, Any] = {
+            "images": images,
+            "server": model_server,
+            "price": price,
+            "reader": reader,
+            "reader_price": server.price(reader.model) if reader else None,
+        }
+        if machines.asked():
+            from posetalk.scale.write import write_shards
+
+            with machines.cluster() as cluster:
+                result = write_shards(
+                    cluster,
+                    settings,
+                    out,
+                    shard_size=machines.size,
+                    join=not machines.no_join,
+                    **given_beside,
+                )
+        else:
+            result = write_dataset(settings, out, **given_beside)
         if result.server_run:
             print(result.server_run)
         print(f"{out}: {result}")
@@ -292,6 +331,7 @@ def screen(
     objects: Path | None = None,
     images: Path | None = None,
     kind: Literal["conversation", "detail", "reasoning"] | None = None,
+    machines: Machines = ONE,
 ) -> None:
     """Screen somebody's samples: those that leak labels, contradict the pose, guess or repeat are put aside with the
     reason.
@@ -310,14 +350,23 @@ def screen(
         images: The folder of the images, which the report shows.
         kind: What all samples are. By default their form says it: {image_id, conversation} is a conversation,
             {image_id, user_message, completion} a description, {image_id, completion} a question with reasoning.
+        machines: Where it is computed. A shard is of samples, and shards are joined.
     """
     from posetalk.write.screening.run import screen_dataset
 
     if annotations is None and (captions or objects):
         raise PosetalkError("captions and objects are looked at with the people; give --annotations too")
-    result = screen_dataset(
-        published, out, annotations=annotations, captions=captions, objects=objects, images=images, kind=kind
-    )
+    options: dict[str, Any] = {"annotations": annotations, "captions": captions, "objects": objects}
+    options |= {"images": images, "kind": kind}
+    if machines.asked():
+        if machines.no_join:
+            raise PosetalkError("repeated samples are found when the shards are joined; leave --no-join away")
+        from posetalk.scale.screen import screen_shards
+
+        with machines.cluster() as cluster:
+            result = screen_shards(cluster, published, out, shard_size=machines.size, **options)
+    else:
+        result = screen_dataset(published, out, **options)
     print(f"{out}: {result}")
     tell("note", result.notes)
     tell("skipped", result.skipped)

@@ -52,6 +52,15 @@ def iter_scenes(
         )
 
 
+def labelled_ids(data: PoseSet, image_ids: Collection[int] = ()) -> list[int]:
+    """The ids of the images with people, among `image_ids`.
+
+    Raises:
+        PosetalkError: An id that the data set does not have.
+    """
+    return [image.id for image in _selected_images(data, image_ids)]
+
+
 def drawable_images(data: PoseSet, image_ids: Collection[int] = ()) -> PoseSet:
     """The data set with only the images that can be drawn on: with people, among `image_ids`; see `drop_misfits`."""
     return drop_misfits(replace(data, images=tuple(_selected_images(data, image_ids))))
@@ -62,7 +71,8 @@ def _selected_images(data: PoseSet, image_ids: Collection[int]) -> list[PoseImag
     for image_id in image_ids:
         if image_id not in known:
             raise PosetalkError(f"{data.source} has no image {image_id}; check --image")
-    return [image for image in data.images if image.people and (not image_ids or image.id in image_ids)]
+    wanted = set(image_ids)
+    return [image for image in data.images if image.people and (not wanted or image.id in wanted)]
 
 
 def scene_lines(scene: Scene) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,8 @@ class AnnotatedImages:
 
     leave_out: Callable[[str], bool] | None = None
     """Whether an image of that file name is left out, as those of a benchmark are from training data."""
+    only: Collection[int] | None = None
+    """The ids of the images to go through, in order; None for all. `get` gives any image."""
 
     def __init__(
         self,
@@ -133,7 +135,9 @@ class AnnotatedImages:
         return [*self._reading.notes(), *self._notes]
 
     def ids(self) -> list[int]:
-        """The ids of all images with people that are not left out, in order."""
+        """The ids of all images with people that are not left out, in order; or `only`."""
+        if self.only is not None:
+            return list(self.only)
         ids = [row[0] for row in self._database.execute(_WITH_PEOPLE)]
         return ids if self.leave_out is None else [image_id for image_id in ids if self.get(image_id)]
 

@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 from posetalk.errors import PosetalkError
 from posetalk.llm.answer import Completion, estimate_tokens
 from posetalk.llm.fault import Fault, Reason
 from posetalk.llm.request import Turns
+from posetalk.lock import InUse
 
 APPLICATION_ID = 0x706F7365  # "pose", in the file's header: tells ledgers from other programs' SQLite files
 FORMAT_VERSION = 1  # SQLite's user_version
@@ -42,6 +43,10 @@ CREATE TABLE requests (
     reply TEXT
 )
 """
+
+
+_ANSWERED = "SELECT key, job, reply, ended, tokens_in, tokens_out, counted, dollars FROM requests "
+_ANSWERED += "WHERE state = 'answered'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Ledger:
         path: The file; it is made if it is not there.
         results: Files made from the ledger's answers. If one of them exists and the ledger does not, or is empty,
             every request would be paid for again; this is refused.
+        known: Another ledger that nobody writes to. An answer that only it has is copied when its row is asked for.
 
     Attributes:
         notes: A sentence for each row that somebody edited into an impossible state, and that was mended.
@@ -87,8 +93,11 @@ class Ledger:
             written; the disk is full.
     """
 
-    def __init__(self, path: str | Path, results: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, path: str | Path, results: Iterable[Path] = (), *, known: str | Path | None = None
+    ) -> None:
         self.path = Path(path)
+        self._known: sqlite3.Connection | None = None
         self.notes: list[str] = []
         exists = _size(self.path) > 0
         if not exists:
@@ -102,6 +111,10 @@ class Ledger:
                 self._open()
                 if exists and not self._db.execute("SELECT 1 FROM requests LIMIT 1").fetchone():
                     self._check_not_lost(results, "is empty")
+                if known is not None and _size(Path(known)) > 0:
+                    place = f"{Path(known).absolute().as_uri()}?immutable=1"
+                    self._known = sqlite3.connect(place, uri=True, check_same_thread=False)
+                    self._known.text_factory = self._db.text_factory
         except BaseException:
             self._db.close()
             raise
@@ -227,12 +240,16 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self._db.close()
+        if self._known is not None:
+            self._known.close()
 
     def row(self, key: str) -> Row | None:
         """The row of a request; None where it was never sent."""
         columns = "job, state, reason, reply, ended, tokens_in, tokens_out, counted, verdict"
         with self._readable_errors():
             row = self._db.execute(f"SELECT {columns} FROM requests WHERE key = ?", (key,)).fetchone()
+        if (row is None or row[1] != "answered") and self._copy_known(key):
+            return self.row(key)
         if row is None:
             return None
         request_id, state, reason, reply, ended, tokens_in, tokens_out, counted, verdict = row
@@ -240,6 +257,19 @@ class Ledger:
             Completion(reply, ended, tokens_in, tokens_out, bool(counted)) if state == "answered" else None
         )
         return Row(request_id, state, str(reason or ""), answer, _decode_verdict(verdict))
+
+    def _copy_known(self, key: str) -> bool:
+        """Copy an answer of the other ledger; False where it has none."""
+        if self._known is None:
+            return False
+        with self._readable_errors():
+            rows = self._known.execute(f"{_ANSWERED} AND key = ?", (key,)).fetchall()
+        return bool(rows) and bool(self.answer(map(_answer_of, rows)))
+
+    def answers(self) -> Iterator[tuple[str, str, Completion, float]]:
+        """All answers, as `answer` takes them."""
+        with self._readable_errors():
+            yield from map(_answer_of, self._db.execute(_ANSWERED))
 
     def set_state(self, requests: Iterable[tuple[str, str]], state: Literal["waiting", "asked"]) -> None:
         """Set the state of requests, given as (key, request id). Answered ones stay answered.
@@ -358,8 +388,10 @@ class Ledger:
         ) as error:  # from a damaged file even the error's text may be damaged
             text = "malformed" if isinstance(error, UnicodeDecodeError) else str(error)
             if "locked" in text:
-                sentence = "is in use by another run; wait until it has ended, or choose another ledger"
-            elif "full" in text:
+                raise InUse(
+                    f"{self.path} is in use by another run; wait until it has ended, or choose another ledger"
+                ) from None
+            if "full" in text:
                 sentence = "cannot grow, the disk is full; make room and run again, what is in it is kept"
             elif "not a database" in text or "malformed" in text or "corrupt" in text:
                 sentence = "is damaged, or no ledger; choose another file, or restore it from a copy"
@@ -392,6 +424,11 @@ def _checked_str(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _answer_of(row: tuple[Any, ...]) -> tuple[str, str, Completion, float]:
+    key, request_id, reply, ended, tokens_in, tokens_out, counted, dollars = row
+    return key, request_id, Completion(reply, ended, tokens_in, tokens_out, bool(counted)), dollars
 
 
 def _size(path: Path) -> int:

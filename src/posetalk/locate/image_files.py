@@ -19,6 +19,7 @@ from PIL import Image
 
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import readable_formats
+from posetalk.locate.image_lists import ListedImage, is_list, read_list
 from posetalk.locate.predictions import readable
 
 _HEIF = (".heic", ".heif", ".hif")
@@ -43,10 +44,12 @@ class ImageFile:
         key: Its path relative to the folder that was searched, with `/`; for a single file its name. Where several
             images would share a key, their paths relative to their common folder. A key is valid Unicode on one
             line: other bytes, line breaks and the backslash itself are escaped with a backslash.
+        id: Its id, where a list of images gives one.
     """
 
     path: Path
     key: str
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ def find_images(paths: Iterable[Path], exclude: Iterable[Path] = ()) -> ImageFil
     other runs (with run.toml) named, in `passed_over`.
 
     Args:
-        paths: Files, folders (searched with all their folders) and patterns. A single file counts as an image whatever
-            its suffix.
+        paths: Files, folders (searched with all their folders), patterns, and lists of images (see `image_lists`). A
+            single file that is no list counts as an image whatever its suffix.
         exclude: Folders that are not searched.
 
     Raises:
@@ -83,6 +86,9 @@ def find_images(paths: Iterable[Path], exclude: Iterable[Path] = ()) -> ImageFil
     for path in map(os.fspath, paths):
         if os.path.isdir(path):
             search.folder(path)
+        elif is_list(path):
+            for image in read_list(Path(path)):
+                search.add(str(image.path), image.key, image)
         elif os.path.lexists(path) or not glob.has_magic(path):
             search.add(path, os.path.basename(path))
         else:
@@ -94,11 +100,15 @@ class _Search:
     def __init__(self, excluded: set[str]) -> None:
         self.excluded = excluded
         self.images: dict[str, tuple[str, str]] = {}  # absolute path -> path as given, key
+        self.listed: dict[str, ListedImage] = {}  # by absolute path
         self.other_files: Counter[str] = Counter()
         self.other_folders: list[str] = []
 
-    def add(self, path: str, key: str) -> None:
-        self.images.setdefault(os.path.abspath(path), (path, key))
+    def add(self, path: str, key: str, listed: ListedImage | None = None) -> None:
+        place = os.path.abspath(path)
+        if place not in self.images and listed is not None:
+            self.listed[place] = listed
+        self.images.setdefault(place, (path, key))
 
     def folder(self, top: str) -> None:
         files_before, images = self.other_files.copy(), []
@@ -159,10 +169,16 @@ class _Search:
     def result(self) -> ImageFiles:
         keys, ambiguous = _distinct_keys({path: key for path, (_, key) in self.images.items()})
         images = tuple(
-            ImageFile(Path(path_given), _escaped(keys[path])) for path, (path_given, _) in self.images.items()
+            self._image(Path(path_given), keys[path], self.listed.get(path))
+            for path, (path_given, _) in self.images.items()
         )
         passed_over = _passed_over_sentence(self.other_files, self.other_folders)
         return ImageFiles(images, passed_over, frozenset(map(_escaped, ambiguous)))
+
+    def _image(self, path: Path, key: str, listed: ListedImage | None) -> ImageFile:
+        # the names of a list of ours are escaped already
+        verbatim = listed is not None and key == listed.key and key.isprintable()
+        return ImageFile(path, key if verbatim else _escaped(key), listed.id if listed else None)
 
 
 def _distinct_keys(keys: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
@@ -228,9 +244,9 @@ def image_suffixes() -> frozenset[str]:
 def image_ids(keys: Sequence[str], before: Mapping[str, int]) -> list[int]:
     """A different id for each image.
 
-    It is the id that the key had `before`; else, as in COCO, the number that is the file's name (785 for
-    000000000785.jpg), unless another image of the run has the same number; else a hash of the key, the same whatever
-    other images there are.
+    It is the id that the key had `before` or that a list gives; else, as in COCO, the number that is the file's name
+    (785 for 000000000785.jpg), unless another image of the run has the same number; else a hash of the key, the same
+    whatever other images there are.
     """
     numbers = [_number(key) for key in keys]
     count = Counter(numbers)

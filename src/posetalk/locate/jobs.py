@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -26,6 +27,10 @@ from posetalk.locate.similarity import without_doubles
 from posetalk.messages import track
 from posetalk.skeleton import Keypoint, sigmas_of
 from posetalk.types import Box, PoseImage, PoseSet
+
+
+class NothingLocated(PosetalkError):
+    """None of the images of a run has a person with keypoints, and some could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,11 @@ def detected_jobs(truth: PoseSet, detections: Detections) -> list[LocateJob]:
     """A detector's boxes on the images of a data set.
 
     Raises:
-        PosetalkError: no box lies on one of its images.
+        NothingLocated: no box lies on one of its images.
     """
     jobs = people_jobs(truth.images, detections)
     if not jobs:
-        raise PosetalkError(f"none of the boxes lies on an image of {truth.source}; their image ids differ")
+        raise NothingLocated(f"none of the boxes lies on an image of {truth.source}; their image ids differ")
     return jobs
 
 
@@ -87,8 +92,16 @@ def without_match(truth: PoseSet, detections: Detections) -> list[str]:
 
 
 def image_jobs(images: Sequence[ImageFile], before: Sequence[Prediction] = ()) -> list[LocateJob]:
-    """One person to find in each image. before: predictions of an earlier run, whose image ids are reused."""
-    ids = image_ids([image.key for image in images], {p.file_name: p.image_id for p in before})
+    """One person to find in each image. before: predictions of an earlier run, whose image ids are reused.
+
+    Raises:
+        PosetalkError: lists give two images the same id.
+    """
+    given = {image.key: image.id for image in images if image.id is not None}
+    if len(set(given.values())) < len(given):
+        (twice, _), *_ = Counter(given.values()).most_common(1)
+        raise PosetalkError(f"two of the listed images have the id {twice}; give each its own")
+    ids = image_ids([image.key for image in images], {p.file_name: p.image_id for p in before} | given)
     return [
         LocateJob(PoseImage(image_id, image.path, None, None, (), image.key), (1,), None)
         for image_id, image in zip(ids, images, strict=True)
@@ -172,7 +185,7 @@ def run_jobs(
                     predictions += new
     order = {(job.image.id, person): (n, m) for n, job in enumerate(jobs) for m, person in enumerate(job.ids)}
     if (jobs or not may_be_nobody) and not any(p.key in order for p in predictions):
-        raise PosetalkError(f"nothing could be located; {skipped[0] if skipped else 'there are no people'}")
+        raise NothingLocated(f"nothing could be located; {skipped[0] if skipped else 'there are no people'}")
     return sorted(predictions, key=lambda p: order.get(p.key, (len(order), 0))), skipped
 
 

@@ -21,8 +21,9 @@ from posetalk.images.opening import upright_size
 from posetalk.inputs import contents_of, mark_of, model_files
 from posetalk.locate.image_files import find_images
 from posetalk.locate.jobs import image_jobs
+from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import Prediction, readable
-from posetalk.locate.run import locate_images
+from posetalk.locate.run import locate_images, name_of
 from posetalk.locate.things import load_things_detector, write_things
 from posetalk.lock import only_run
 from posetalk.resources import model_path
@@ -65,7 +66,7 @@ def label_images(
     captions: str | Path | None = None,
     objects: str | Path | None = None,
     min_keypoint_score: float = MIN_KEYPOINT_SCORE,
-    model: str | Path = "bundled",
+    model: Localizer | str | Path = "bundled",
     **options: Any,
 ) -> LabelledImages:
     """Find and locate the people in photos, and write them as COCO person keypoints, labels.json.
@@ -86,7 +87,7 @@ def label_images(
         objects: A folder or hub id of a model for object detection that knows COCO's categories. What it finds beside
             people becomes objects.json, in the form of COCO's instances file; see `PretrainedThings`.
         min_keypoint_score: The lowest score of a keypoint that is labelled, 0 to 1.
-        model: `bundled`, a model folder or a hub id.
+        model: As in `locate_images`.
         options: Any others of `locate_images`.
 
     Raises:
@@ -98,9 +99,10 @@ def label_images(
             f"the lowest score of a keypoint is {min_keypoint_score}; give a number from 0 to 1"
         )
     out = Path(out)
-    written = None if captions is None else _read_captions(Path(captions))
+    written = None if captions is None else read_given_captions(Path(captions))
     paths = [Path(image) for image in ([images] if isinstance(images, str | Path) else images)]
     things = None if objects is None else load_things_detector(objects)
+    name = name_of(model, out)
     located = locate_images(paths, skeleton, out=out, model=model, **options)
     skipped = list(located.skipped)
     rows: list[dict[str, Any]] = []
@@ -123,13 +125,13 @@ def label_images(
     info = {
         "description": "predicted by a model, not labelled by people",
         "predicted": True,
-        "model": str(model),
-        "model_fingerprint": _fingerprint(model),
+        "model": name,
+        "model_fingerprint": _fingerprint(name) if name else None,
         "min_keypoint_score": min_keypoint_score,
     }
     with whole_file(out / LABELS) as file:
         save_coco(file, rows, annotations, skeleton, info=info)
-    joined = None if written is None else _join(written, rows, Path(str(captions)), skipped)
+    joined = None if written is None else join_captions(written, rows, Path(str(captions)), skipped)
     if joined is not None:
         text = json.dumps({"images": rows, "annotations": joined}, ensure_ascii=False)
         write_text(out / CAPTIONS, text)
@@ -173,13 +175,13 @@ def _annotation(
     }
 
 
-def _fingerprint(model: str | Path) -> str | None:
+def _fingerprint(model: str) -> str | None:
     """32 digits that stand for the files of a model; None of one that is not a folder here."""
     folder = Path(model_path(model))
     return mark_of(contents_of(model_files(folder), {})) if folder.is_dir() else None
 
 
-def _read_captions(path: Path) -> dict[str | int, tuple[str, ...]]:
+def read_given_captions(path: Path) -> dict[str | int, tuple[str, ...]]:
     """Captions by file name, or by image id where the file names none."""
     content = decode_file(path, dict[str, Any], "captions: COCO's file, or names and captions")
     if isinstance(content.get("annotations"), list):
@@ -201,7 +203,7 @@ def _read_captions(path: Path) -> dict[str | int, tuple[str, ...]]:
     return found
 
 
-def _join(
+def join_captions(
     captions: Mapping[str | int, Sequence[str]], images: list[dict[str, Any]], path: Path, skipped: list[str]
 ) -> list[dict[str, Any]]:
     """COCO's records of the captions of these images, matched by name, the last part of a name, or id."""

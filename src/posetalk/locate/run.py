@@ -17,7 +17,7 @@ from posetalk.errors import PosetalkError
 from posetalk.images.opening import read_image
 from posetalk.locate.engine import EngineName
 from posetalk.locate.image_files import ImageFile, find_images
-from posetalk.locate.jobs import LocateJob, image_jobs, people_jobs, run_jobs
+from posetalk.locate.jobs import LocateJob, NothingLocated, image_jobs, people_jobs, run_jobs
 from posetalk.locate.localizer import Decoding, Localizer
 from posetalk.locate.one_image import NOBODY, Limbs, same_file, write_answer
 from posetalk.locate.people_file import HOW_RECORDS_NAME_IMAGES, people_of_file
@@ -74,8 +74,8 @@ def locate_images(
     stopped; images may be added.
 
     Args:
-        images: Image files, folders (searched with all their folders), or patterns such as `party/*.jpg`; or one of
-            them.
+        images: Image files, folders (searched with all their folders), patterns such as `party/*.jpg`, or lists of
+            images (see `image_lists.read_list`); or one of them.
         keypoints: As in `Localizer.locate`.
         out: The folder of the run. It is made if it does not exist.
         model: `bundled`, a model folder or a hub id, which is loaded once the images and the folder are known to be
@@ -219,7 +219,7 @@ def _jobs_of_people(
     empty = len(pose_images) - len(unread) - len(detections)
     faults += unread
     if len(unread) == len(pose_images):
-        raise PosetalkError(f"nothing could be located; {unread[0]}")
+        raise NothingLocated(f"nothing could be located; {unread[0]}")
     if empty:
         faults.append(f"nobody was found in {empty} of {len(pose_images)} images; {NOBODY}")
     return people_jobs(pose_images, detections)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from posetalk.detect.detector import Detector
 from posetalk.errors import PosetalkError
 from posetalk.formats.dataset import labelled_skeleton, read_people
-from posetalk.formats.detections import read_boxes
+from posetalk.formats.detections import Detections, read_boxes
 from posetalk.images.fit import drop_misfits, image_sizes
 from posetalk.locate.jobs import (
     LocateJob,
@@ -24,7 +25,8 @@ from posetalk.messages import log
 from posetalk.score.evaluate import evaluate
 from posetalk.score.report import EvaluationReport
 from posetalk.settings import EvaluateSettings
-from posetalk.skeleton import load_skeleton
+from posetalk.skeleton import Skeleton, load_skeleton
+from posetalk.types import PoseSet
 
 
 def evaluate_model(
@@ -57,6 +59,49 @@ def evaluate_model(
             holds a run of other settings.
     """
     out = Path(out)
+    labels = read_evaluated(settings)
+    for note in labels.notes:
+        log.info(note)
+    for sentence in labels.truth.skipped:
+        log.warning("skipped: %s", sentence)
+    others, damaged = _read_others([Path(file) for file in compare])
+    with settings.claim(out, also=detector_content(settings.detector)):
+        model = model_of(settings, device, threads, batch_size)
+        predictions, skipped = locate_evaluated(labels, settings, model, out)
+        truth, source = labels.truth, labels.box_source
+        seen = set(model.trained_keypoints) or None
+        report = evaluate(truth, predictions, labels.skeleton, box_source=source, seen=seen, compare=others)
+        boxes = labels.detections.skipped if labels.detections else ()
+        for sentence in [*boxes, *damaged, *skipped, *report.save(out)]:
+            log.warning(readable(sentence))
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The labels of an evaluation.
+
+    Attributes:
+        truth: The labelled people.
+        skeleton: Their keypoints.
+        detections: A detector's boxes of a file; None for labelled boxes, and for a detector that is run.
+        box_source: Where the boxes are from.
+        notes: Sentences about the labels and boxes as a whole.
+    """
+
+    truth: PoseSet
+    skeleton: Skeleton
+    detections: Detections | None
+    box_source: str
+    notes: tuple[str, ...]
+
+
+def read_evaluated(settings: EvaluateSettings) -> Evaluated:
+    """Read the labels of an evaluation, and the boxes where a file has them.
+
+    Raises:
+        PosetalkError: as `evaluate_model`.
+    """
     given_skeleton = load_skeleton(settings.skeleton) if settings.skeleton else None
     truth = read_people(
         Path(settings.annotations),
@@ -67,74 +112,71 @@ def evaluate_model(
         heads=Path(settings.heads) if settings.heads else None,
     )
     truth = drop_misfits(truth)
-    for note in truth.notes:
-        log.info(note)
-    for sentence in truth.skipped:
-        log.warning("skipped: %s", sentence)
-    detections = None
+    notes = list(truth.notes)
     if settings.boxes and settings.detector:
         raise PosetalkError("--boxes and --detector are two sources of boxes; give one")
     if (settings.boxes or settings.detector) and truth.name in ("mpii", "lsp"):
         option = "--boxes" if settings.boxes else "--detector"
         raise PosetalkError(f"{truth.source} is scored on its own boxes; leave {option} out")
+    detections, source = None, GROUND_TRUTH
+    if settings.detector:
+        source = f"detector {settings.detector}"
+    if settings.boxes:
+        source = _box_source(Path(settings.boxes))
+        sizes = image_sizes(truth.images)
+        detections = read_boxes(Path(settings.boxes), box_format=settings.box_format, sizes=sizes)
+        notes += [*detections.notes, *without_match(truth, detections)]
+    return Evaluated(truth, given_skeleton or labelled_skeleton(truth), detections, source, tuple(notes))
+
+
+def model_of(
+    settings: EvaluateSettings, device: str | None, threads: int | None, batch_size: int
+) -> Localizer:
+    """The model of an evaluation, as `evaluate_model` asks it."""
+    return Localizer.from_pretrained(
+        settings.model,
+        device=device,
+        dtype=settings.dtype,
+        readout=settings.readout,
+        decoding=settings.decoding,
+        flip_test=settings.flip_test,
+        score=settings.score,
+        engine=settings.engine,
+        threads=threads,
+        batch_size=batch_size,
+    )
+
+
+def locate_evaluated(
+    labels: Evaluated, settings: EvaluateSettings, model: Localizer, out: Path
+) -> tuple[list[Prediction], list[str]]:
+    """Locate the people of an evaluation who are not in predictions.jsonl of a claimed folder yet.
+
+    Returns:
+        All predictions but those of people found twice, and a sentence for each image that was skipped.
+
+    Raises:
+        PosetalkError: as `run_jobs` and `detected_jobs`.
+    """
+    truth, detections = labels.truth, labels.detections
+    if truth.name != "coco":  # MPII's and LSP's boxes are no boxes in their labels
+        model.crop = model.crop.model_copy(update={"clip_box": False})
+    faults: list[str] = []
     if settings.detector:
         detector = Detector.from_pretrained(settings.detector, min_score=settings.min_score)
-    if settings.boxes:
-        detections = read_boxes(
-            Path(settings.boxes), box_format=settings.box_format, sizes=image_sizes(truth.images)
-        )
-        for note in (*detections.notes, *without_match(truth, detections)):
-            log.info(note)
-    others, damaged = _read_others([Path(file) for file in compare])
-    with settings.claim(out, also=detector_content(settings.detector)):
-        model = Localizer.from_pretrained(
-            settings.model,
-            device=device,
-            dtype=settings.dtype,
-            readout=settings.readout,
-            decoding=settings.decoding,
-            flip_test=settings.flip_test,
-            score=settings.score,
-            engine=settings.engine,
-            threads=threads,
-            batch_size=batch_size,
-        )
-        if truth.name != "coco":  # MPII's and LSP's boxes are no boxes in their labels
-            model.crop = model.crop.model_copy(update={"clip_box": False})
-        faults: list[str] = []
-        if settings.detector:
-            detections, faults = detect_people(truth.images, detector, out / "people.jsonl")
-        jobs: list[LocateJob] = (
-            labelled_jobs(truth, model.crop.padding)
-            if detections is None
-            else detected_jobs(truth, detections)
-        )
-        source = GROUND_TRUTH
-        if detections is not None:
-            name = settings.detector
-            source = f"detector {name}" if name else _box_source(Path(str(settings.boxes)))
-        scored_skeleton = given_skeleton or labelled_skeleton(truth)
-        predictions, skipped = run_jobs(
-            model,
-            jobs,
-            scored_skeleton.keypoints,
-            out / "predictions.jsonl",
-            box_source=source,
-            each_once=settings.detector is not None,
-        )
-        if settings.detector:
-            predictions = [prediction for prediction in predictions if not prediction.double]
-        seen = set(model.trained_keypoints) or None
-        report = evaluate(truth, predictions, scored_skeleton, box_source=source, seen=seen, compare=others)
-        for sentence in [
-            *(detections.skipped if detections else ()),
-            *faults,
-            *damaged,
-            *skipped,
-            *report.save(out),
-        ]:
-            log.warning(readable(sentence))
-    return report
+        detections, faults = detect_people(truth.images, detector, out / "people.jsonl")
+    jobs: list[LocateJob] = (
+        labelled_jobs(truth, model.crop.padding) if detections is None else detected_jobs(truth, detections)
+    )
+    predictions, skipped = run_jobs(
+        model,
+        jobs,
+        labels.skeleton.keypoints,
+        out / "predictions.jsonl",
+        box_source=labels.box_source,
+        each_once=settings.detector is not None,
+    )
+    return [prediction for prediction in predictions if not prediction.double], faults + skipped
 
 
 def _box_source(boxes: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from posetalk.atomic_files import whole_file
@@ -35,6 +35,21 @@ class ScreenedSample:
     sample: Sample
     faults: tuple[Fault, ...]
     reply: str = ""
+
+    def line(self) -> str:
+        """The sample as a line of rejected.jsonl."""
+        row = json.loads(self.sample.line()) | {
+            "faults": [asdict(fault) for fault in self.faults],
+            "reply": self.reply,
+        }
+        return json.dumps(row, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def of(cls, line: bytes) -> ScreenedSample:
+        """The sample of a line that `line` made."""
+        row = json.loads(line)
+        faults = tuple(Fault(fault["reason"], fault["words"]) for fault in row["faults"])
+        return cls(Sample.of(row), faults, row["reply"])
 
 
 @dataclass(slots=True)
@@ -103,11 +118,7 @@ def write_screened(
             sample = screened.sample
             faults = screened.faults or duplicates.faults_of(sample)
             if faults:
-                row = json.loads(sample.line()) | {
-                    "faults": [asdict(fault) for fault in faults],
-                    "reply": screened.reply,
-                }
-                rejected_file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                rejected_file.write(replace(screened, faults=faults).line())
                 result.rejected[faults[0].reason] += 1
             else:
                 samples_file.write(sample.line())

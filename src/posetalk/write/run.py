@@ -52,6 +52,28 @@ def write_dataset(
             the server refuses the key, does not know the model or cannot be reached. Answers received before that are
             kept in the ledger.
     """
+    check_writer(settings, images, server, reader)
+    out = Path(out)
+    annotated = labels_of(settings, images)
+    if images:
+        for note in image_notes(annotated.sample(), Path(settings.annotations)):
+            log.warning(f"note: {note}")  # before anything is asked and paid
+    if server is None:
+        result = write_by_facts(annotated, settings, out)
+    else:
+        result = write_by_model(annotated, settings, server, out, price, reader, reader_price)
+    result.notes = annotated.notes
+    result.skipped = [*annotated.skipped, *result.skipped]
+    return result
+
+
+def check_writer(
+    settings: WriteSettings,
+    images: str | Path | None,
+    server: ServerSettings | None,
+    reader: ServerSettings | None,
+) -> None:
+    """Refuse servers that are not those of the settings, and what the writer cannot do."""
     if server is None and settings.writer != "facts":
         raise PosetalkError(f"the writer {settings.writer!r} is a model; give the settings of its server")
     if server is not None and server.model != settings.writer:
@@ -69,15 +91,3 @@ def write_dataset(
         )
     if settings.show_images and images is None:
         raise PosetalkError("the photos shall be sent along; give their folder (images)")
-    out = Path(out)
-    annotated = labels_of(settings, images)
-    if images:
-        for note in image_notes(annotated.sample(), Path(settings.annotations)):
-            log.warning(f"note: {note}")  # before anything is asked and paid
-    if server is None:
-        result = write_by_facts(annotated, settings, out)
-    else:
-        result = write_by_model(annotated, settings, server, out, price, reader, reader_price)
-    result.notes = annotated.notes
-    result.skipped = [*annotated.skipped, *result.skipped]
-    return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
@@ -12,7 +12,7 @@ from posetalk.write.folder import ScreenedSample, ScreeningResult, write_report,
 from posetalk.write.from_facts.writer import write
 from posetalk.write.labels import scene_of
 from posetalk.write.questions.short import ShortQuestions
-from posetalk.write.samples.sample import Sample
+from posetalk.write.samples.sample import Sample, Selected
 from posetalk.write.screening.rules import gives_away
 from posetalk.write.screening.screen import faults_of
 from posetalk.write.settings import WriteSettings
@@ -43,15 +43,23 @@ def write_by_facts(annotated: AnnotatedImages, settings: WriteSettings, out: Pat
         return result
 
 
-def facts_samples(annotated: AnnotatedImages, settings: WriteSettings) -> Iterator[ScreenedSample]:
-    """The screened samples of the facts writer; none of images of whose people too little is known."""
-    ids, limits = annotated.ids(), settings.image_limits()
-    selected = {kind: limits.select(ids, kind, settings.seed) for kind in settings.kinds}
-    short = ShortQuestions(settings.seed)
-    if "short" in settings.kinds:
-        for record in _records(annotated, track(ids, "counting"), selected["short"]):
-            short.count(record, scene_of(annotated, record))
-    for record in _records(annotated, track(ids, "writing"), frozenset().union(*selected.values())):
+def facts_samples(
+    annotated: AnnotatedImages,
+    settings: WriteSettings,
+    selected: Selected | None = None,
+    short: ShortQuestions | None = None,
+) -> Iterator[ScreenedSample]:
+    """The screened samples of the facts writer; none of images of whose people too little is known.
+
+    Args:
+        annotated: The labelled images.
+        settings: What to write.
+        selected: The images of each kind; None for those that the settings choose of all.
+        short: The short questions with the counts of all images; None to count them first.
+    """
+    selected = selected or selected_images(annotated, settings)
+    short = short or count_short(annotated, settings, selected)
+    for record in _records(annotated, "writing", frozenset().union(*selected.values())):
         image_id, name = record.image.id, record.image.name
         scene = scene_of(annotated, record)
         quotable = [text for text in record.captions if not gives_away(text)]
@@ -66,9 +74,24 @@ def facts_samples(annotated: AnnotatedImages, settings: WriteSettings) -> Iterat
                 yield ScreenedSample(sample, faults_of(sample, scene, captions=record.captions))
 
 
+def selected_images(annotated: AnnotatedImages, settings: WriteSettings) -> Selected:
+    """The images of each kind."""
+    ids, limits = annotated.ids(), settings.image_limits()
+    return {kind: limits.select(ids, kind, settings.seed) for kind in settings.kinds}
+
+
+def count_short(annotated: AnnotatedImages, settings: WriteSettings, selected: Selected) -> ShortQuestions:
+    """The short questions of the images that are selected for them, counted."""
+    short = ShortQuestions(settings.seed)
+    if "short" in settings.kinds:
+        for record in _records(annotated, "counting", selected["short"]):
+            short.count(record, scene_of(annotated, record))
+    return short
+
+
 def _records(
-    annotated: AnnotatedImages, ids: Iterable[int], selected: frozenset[int]
+    annotated: AnnotatedImages, description: str, selected: frozenset[int]
 ) -> Iterator[AnnotatedImage]:
-    for image_id in ids:
+    for image_id in track(annotated.ids(), description):
         if image_id in selected and (record := annotated.get(image_id)) is not None:
             yield record

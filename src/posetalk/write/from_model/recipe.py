@@ -29,7 +29,7 @@ from posetalk.types import PoseImage
 from posetalk.write.from_model.context import Frame, grounded, paper
 from posetalk.write.from_model.presets import PRESETS, Preset
 from posetalk.write.from_model.reply import schema
-from posetalk.write.samples.sample import Kind
+from posetalk.write.samples.sample import Kind, Selected
 
 Recipe = Literal["paper", "grounded"]
 RECIPES: tuple[Recipe, ...] = ("paper", "grounded")
@@ -102,6 +102,7 @@ def jobs(
     preset: Preset = PRESETS["every-picture"],
     max_tokens: int = 1024,
     photos: Photos | None = None,
+    selected: Selected | None = None,
 ) -> Iterator[ChatRequest]:
     """Make the requests for labelled images, one after the other as they are taken.
 
@@ -116,6 +117,7 @@ def jobs(
         preset: How many images of each kind, and questions of a conversation.
         max_tokens: The largest number of tokens of a reply.
         photos: Sends the photos along; images whose photo is missing are left out. None for words alone.
+        selected: The images of each kind; None for those that `preset` and the seed choose of all.
 
     Yields:
         The requests, image by image.
@@ -123,9 +125,9 @@ def jobs(
     Raises:
         PosetalkError: Before the first request, when the labels do not say the size of an image.
     """
-    usable_ids = [record.image.id for record in annotated if _is_usable(record, recipe)]
-    selected = {kind: preset.select(usable_ids, kind, seed) for kind in kinds}
-    for image_id in usable_ids:
+    if selected is None:
+        selected = usable_images(annotated, kinds, recipe, seed, preset)
+    for image_id in annotated.ids():
         image_kinds = [kind for kind in kinds if image_id in selected[kind]]
         if image_kinds and (record := annotated.get(image_id)) is not None:
             photo = photos.part(record.image) if photos else None
@@ -137,6 +139,18 @@ def jobs(
                     record, scene, annotated.keypoint_names, kind, recipe, seed, preset.questions, max_tokens
                 )
                 yield _with_photo(job, photo) if photo else job
+
+
+def usable_images(
+    annotated: AnnotatedImages, kinds: Sequence[Kind], recipe: Recipe, seed: int, preset: Preset
+) -> Selected:
+    """The images of each kind, of those that the recipe can use.
+
+    Raises:
+        PosetalkError: The labels do not say the size of an image.
+    """
+    usable_ids = [record.image.id for record in annotated if _is_usable(record, recipe)]
+    return {kind: preset.select(usable_ids, kind, seed) for kind in kinds}
 
 
 def _is_usable(record: AnnotatedImage, recipe: Recipe) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,10 +28,10 @@ from posetalk.write.folder import (
     write_screened,
 )
 from posetalk.write.from_model.judging import labels_from, reply_checker, screening
-from posetalk.write.from_model.recipe import Photos, Recipe, jobs
+from posetalk.write.from_model.recipe import Photos, Recipe, jobs, usable_images
 from posetalk.write.from_model.second_reader import LabelsOf, Screen, SecondReader, accept_verdict
 from posetalk.write.labels import is_supported
-from posetalk.write.samples.sample import Sample, kind_of
+from posetalk.write.samples.sample import Sample, Selected, kind_of
 from posetalk.write.screening.screen import rules_fingerprint
 from posetalk.write.settings import WriteSettings
 
@@ -66,18 +67,66 @@ def write_by_model(
             refuses the key, does not know the model or cannot be reached. Answers received before that are kept.
         KeyboardInterrupt: At the second Ctrl-C; the first waits for the requests in flight.
     """
-    with _open_run(annotated, settings, server, out) as run:
-        second = None
-        if reader is None:
-            server_run = generate(run.make_jobs(), run.ledger, server, run.accept, price, run.total)
-        else:
-            second = SecondReader(reader, run.labels_of, run.screen)
-            server_run = _generate_read(run, second, price, reader_price)
-        result = _write_results(run, annotated, out, second)
-    result.server_run = server_run
+    with asked_model(annotated, settings, server, out, price, reader, reader_price) as asked:
+        result = write_screened(asked.samples(), out, partial(is_supported, annotated))
+        result.skipped, result.read, result.server_run = asked.skipped, asked.read, asked.report
     if result.written:
         result.unreadable_images = write_report(annotated, out)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class AskedModel:
+    """What a model was asked, in an open folder.
+
+    Attributes:
+        report: What became of the requests.
+        samples: Gives the samples in their order, from the answers in the ledger.
+        read: The number of sentences that the second reader read, by what it said; once all samples are taken.
+    """
+
+    report: RunReport
+    samples: Callable[[], Iterator[ScreenedSample]]
+    read: Counter[str]
+    _run: _OpenRun
+
+    @property
+    def skipped(self) -> list[str]:
+        """A sentence for each image that nothing was asked about, as its photo is missing."""
+        return self._run.skipped
+
+
+@contextmanager
+def asked_model(
+    annotated: AnnotatedImages,
+    settings: WriteSettings,
+    server: ServerSettings,
+    out: Path,
+    price: Price | None = None,
+    reader: ServerSettings | None = None,
+    reader_price: Price | None = None,
+    selected: Selected | None = None,
+    known: Path | None = None,
+) -> Iterator[AskedModel]:
+    """Ask a model on a server, and keep the folder open for what was answered. Arguments as of `write_by_model`.
+
+    Args:
+        selected: The images of each kind; None for those that the settings choose of all.
+        known: Another ledger whose answers are taken, too.
+    """
+    with _open_run(annotated, settings, server, out, selected, known) as run:
+        second, read, outcomes = None, Counter[str](), run.outcomes
+        if reader is None:
+            report = generate(run.make_jobs(), run.ledger, server, run.accept, price, run.total)
+        else:
+            second = SecondReader(reader, run.labels_of, run.screen, read)
+            report = _generate_read(run, second, price, reader_price)
+            outcomes = partial(_read_outcomes, second, run)
+        yield AskedModel(report, lambda: model_samples(outcomes(), server.model), read, run)
+
+
+def _read_outcomes(second: SecondReader, run: _OpenRun) -> Iterator[tuple[ChatRequest, Outcome]]:
+    return second.read(run.outcomes(), run.ledger)
 
 
 def write_by_batch(
@@ -114,7 +163,9 @@ def write_by_batch(
         files = write_batch(run.make_jobs(), run.ledger, server, run.accept, out / REQUESTS)
         sentences += [f"{file}: requests to be answered" for file in files]
         if answers:
-            result = _write_results(run, annotated, out)
+            samples = model_samples(run.outcomes(), server.model)
+            result = write_screened(samples, out, partial(is_supported, annotated))
+            result.skipped = run.skipped
         sentences += run.skipped
         if not files:
             (out / REQUESTS).unlink(missing_ok=True)  # of a batch that has been answered
@@ -168,10 +219,19 @@ def _recipe(settings: WriteSettings) -> Recipe:
 
 
 def _jobs(
-    annotated: AnnotatedImages, settings: WriteSettings, photos: Photos | None
+    annotated: AnnotatedImages,
+    settings: WriteSettings,
+    photos: Photos | None,
+    selected: Selected | None = None,
 ) -> Iterator[ChatRequest]:
     recipe, limits = _recipe(settings), settings.image_limits()
-    return jobs(annotated, settings.kinds, recipe, settings.seed, limits, photos=photos)
+    return jobs(annotated, settings.kinds, recipe, settings.seed, limits, photos=photos, selected=selected)
+
+
+def usable_by_model(annotated: AnnotatedImages, settings: WriteSettings) -> Selected:
+    """The images of each kind that a model is asked about."""
+    limits = settings.image_limits()
+    return usable_images(annotated, settings.kinds, _recipe(settings), settings.seed, limits)
 
 
 def _photos(settings: WriteSettings) -> Photos | None:
@@ -226,39 +286,36 @@ def _generate_read(
             return report
 
 
-def _write_results(
-    run: _OpenRun, annotated: AnnotatedImages, out: Path, second: SecondReader | None = None
-) -> ScreeningResult:
-    """Write the samples that a model's stored answers give."""
-    outcomes = run.outcomes() if second is None else second.read(run.outcomes(), run.ledger)
-    samples = model_samples(outcomes, run.server.model)
-    result = write_screened(samples, out, partial(is_supported, annotated))
-    result.skipped = run.skipped
-    if second is not None:
-        result.read = second.counts
-    return result
-
-
 @contextmanager
 def _open_run(
-    annotated: AnnotatedImages, settings: WriteSettings, server: ServerSettings, out: Path
+    annotated: AnnotatedImages,
+    settings: WriteSettings,
+    server: ServerSettings,
+    out: Path,
+    selected: Selected | None = None,
+    known: Path | None = None,
 ) -> Iterator[_OpenRun]:
     """Claim the folder and open its ledger."""
     recipe, photos, labels_of = _recipe(settings), _photos(settings), labels_from(annotated)
     limits = settings.image_limits()
-    total = sum(len(limits.select(annotated.ids(), kind, settings.seed)) for kind in settings.kinds)
+    expected = selected or {
+        kind: limits.select(annotated.ids(), kind, settings.seed) for kind in settings.kinds
+    }
     # Answers in the ledger are found by the words of their request, and judged by the labels as they are now.
-    with settings.claim(out, anew=True) as labels, Ledger(out / LEDGER, _paid_for(out)) as ledger:
+    with (
+        settings.claim(out, anew=True) as labels,
+        Ledger(out / LEDGER, _paid_for(out), known=known) as ledger,
+    ):
         ledger.judge_by(f"{rules_fingerprint()} {labels}")
         yield _OpenRun(
             ledger,
             server,
-            partial(_jobs, annotated, settings, photos),
+            partial(_jobs, annotated, settings, photos, selected),
             reply_checker(annotated, recipe, server.model),
             labels_of,
             screening(labels_of, recipe, server.model),
             photos,
-            total,
+            sum(map(len, expected.values())),
         )
 
 

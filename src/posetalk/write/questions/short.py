@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from posetalk.facts.scene import Scene
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.write.questions.ask import counts_people, questions_of
@@ -14,6 +16,16 @@ from posetalk.write.samples.sample import Turns
 # LLaVA-1.5's orders for short answers (arXiv 2310.03744, table 7).
 ONE_WORD = "Answer the question using a single word or phrase."
 LETTER = "Answer with the option's letter from the given choices directly."
+
+
+class ShortCounts(msgspec.Struct, frozen=True):
+    """How often each answer of a wording is right: rows of wording, answer and number.
+
+    everybody_named: the labels also have people without keypoints.
+    """
+
+    rows: list[tuple[tuple[str, ...], str, int]]
+    everybody_named: bool
 
 
 class ShortQuestions:
@@ -30,6 +42,26 @@ class ShortQuestions:
         self._counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
         self._met: Counter[tuple[tuple[str, ...], str]] = Counter()
         self._everybody_named = False
+
+    @property
+    def counts(self) -> ShortCounts:
+        """What was counted so far."""
+        rows = [
+            (wording, answer, number)
+            for wording, answers in self._counts.items()
+            for answer, number in answers.items()
+        ]
+        return ShortCounts(rows, self._everybody_named)
+
+    def take(self, counts: ShortCounts) -> None:
+        """Add what was counted of other images."""
+        self._everybody_named |= counts.everybody_named
+        for wording, answer, number in counts.rows:
+            self._counts[wording][answer] += number
+
+    def passed(self, wording: tuple[str, ...], answer: str, number: int) -> None:
+        """Go on in the second pass behind images that have a question so often."""
+        self._met[wording, answer] += number
 
     def count(self, annotated: AnnotatedImage, scene: Scene) -> None:
         """Count the questions of an image, in the first pass."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,8 @@ Kind = Literal["conversation", "detail", "reasoning", "short"]
 KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning", "short")
 MODEL_KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning")
 """What language models write; the answers of `short` follow from facts."""
+Selected = Mapping[Kind, frozenset[int]]
+"""The ids of the images of each kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from posetalk.errors import PosetalkError
+from posetalk.formats.annotated import AnnotatedImages
 from posetalk.lock import only_run
 from posetalk.write.folder import (
     REJECTED,
@@ -21,6 +22,28 @@ from posetalk.write.screening.published import read_published
 from posetalk.write.screening.screen import faults_of
 
 
+def screened(samples: Iterable[Sample], annotated: AnnotatedImages | None) -> Iterator[ScreenedSample]:
+    """Screen samples with the labels of their images, where there are some."""
+    known_ids = set(annotated.ids()) if annotated else set()
+    for sample in samples:
+        record = annotated.get(sample.image_id) if annotated and sample.image_id in known_ids else None
+        if annotated is None or record is None:
+            yield ScreenedSample(sample, faults_of(sample, None, fewest=1))
+        else:
+            scene = scene_of(annotated, record)
+            yield ScreenedSample(sample, faults_of(sample, scene, captions=record.captions or None, fewest=1))
+
+
+def supported_by(annotated: AnnotatedImages | None) -> Callable[[Sample], bool]:
+    """A function that says whether the facts of its own image support a short text."""
+    known_ids = set(annotated.ids()) if annotated else set()
+
+    def supported(sample: Sample) -> bool:
+        return annotated is not None and sample.image_id in known_ids and is_supported(annotated, sample)
+
+    return supported
+
+
 def screen_dataset(
     published: str | Path,
     out: str | Path,
@@ -30,6 +53,7 @@ def screen_dataset(
     objects: str | Path | None = None,
     images: str | Path | None = None,
     kind: Kind | None = None,
+    screen: Callable[[Iterable[Sample], AnnotatedImages | None], ScreeningResult] | None = None,
 ) -> ScreeningResult:
     """Screen the samples of others: those that leak labels, contradict the pose, guess or repeat are put aside.
 
@@ -43,6 +67,7 @@ def screen_dataset(
         objects: COCO's instances of the same images; only together with `annotations`.
         images: The folder of the images, which the report shows.
         kind: What all samples are: conversation, detail or reasoning. None: what their form says.
+        screen: Screens samples with their labels into `out`; None to do it in this process.
 
     Returns:
         The numbers of written and rejected samples; `skipped` has a sentence for each record that is no sample, and for
@@ -67,24 +92,12 @@ def screen_dataset(
     if published.resolve() in {(out / name).resolve() for name in (SAMPLES, REJECTED)}:
         raise PosetalkError(f"{published} would be replaced by what is left of it; choose another folder")
     skipped: list[str] = []
-    known_ids = set(annotated.ids()) if annotated else set()
-
-    def screened() -> Iterator[ScreenedSample]:
-        for sample in read_published(published, skipped, kind):
-            record = annotated.get(sample.image_id) if annotated and sample.image_id in known_ids else None
-            if annotated is None or record is None:
-                yield ScreenedSample(sample, faults_of(sample, None, fewest=1))
-            else:
-                faults = faults_of(
-                    sample, scene_of(annotated, record), captions=record.captions or None, fewest=1
-                )
-                yield ScreenedSample(sample, faults)
-
-    def supported(sample: Sample) -> bool:
-        return annotated is not None and sample.image_id in known_ids and is_supported(annotated, sample)
-
     with only_run(out):
-        result = write_screened(screened(), out, supported)
+        samples = read_published(published, skipped, kind)
+        if screen is None:
+            result = write_screened(screened(samples, annotated), out, supported_by(annotated))
+        else:
+            result = screen(samples, annotated)
         if result.written:
             result.unreadable_images = write_report(annotated, out)
     result.skipped, result.notes = skipped, annotated.notes if annotated else []

@@ -1,0 +1,1 @@
+"""Runs over many machines: the images are cut into shards, Ray hands the shards to workers, the results are joined."""

@@ -1,0 +1,299 @@
+"""`posetalk locate` and `posetalk label` over shards of images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from posetalk.atomic_files import whole_file, write_text
+from posetalk.errors import PosetalkError
+from posetalk.inputs import OWN_MODELS
+from posetalk.locate.image_files import find_images
+from posetalk.locate.image_lists import ListedImage, list_line
+from posetalk.locate.jobs import NothingLocated, image_jobs
+from posetalk.locate.label import CAPTIONS, LABELS, join_captions, label_images, read_given_captions
+from posetalk.locate.localizer import Localizer
+from posetalk.locate.predictions import readable
+from posetalk.locate.run import locate_images
+from posetalk.messages import log, track
+from posetalk.scale.archives import is_archive, unpacked
+from posetalk.scale.cluster import Cluster
+from posetalk.scale.shards import FOLDER, cut, lines_of, remove_from, run_folder, shard_folders
+from posetalk.skeleton import KeypointQuery, Skeleton, load_skeleton, parse_keypoints
+
+IMAGES, ARCHIVE = "images.jsonl", "archive.txt"
+_LOGS = ("predictions.jsonl", "people.jsonl", "pictures.jsonl")
+_MODEL_OPTIONS = ("device", "dtype", "readout", "decoding", "flip_test", "engine", "threads", "batch_size")
+
+
+_Found = tuple[int | None, tuple[str, ...]]
+"""The number of people of a shard, None where nothing could be located; and sentences on images."""
+
+
+class _OfImage(msgspec.Struct):
+    image_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedShards:
+    """What became of the images of all shards.
+
+    Attributes:
+        shards: The number of shards.
+        people: The number of people in them.
+        skipped: The number of sentences on images that were skipped; they are logged as the shards end.
+    """
+
+    shards: int
+    people: int
+    skipped: int
+
+
+def locate_shards(
+    cluster: Cluster,
+    images: Sequence[str | Path],
+    keypoints: KeypointQuery,
+    *,
+    out: str | Path,
+    shard_size: int,
+    join: bool = True,
+    **options: Any,
+) -> LocatedShards:
+    """Locate people in many images on many machines.
+
+    Each shard is a folder that `locate_images` wrote. Joined, they become the folder that it would have written for all
+    images. Called again, the run continues where it stopped.
+
+    Args:
+        cluster: Whose workers do it. They see `images` and `out` by the same paths.
+        images: As in `locate_images`; and archives (`archives.is_archive`), each of which is a shard.
+        keypoints: As in `locate_images`.
+        out: The folder of the run. It is made if it does not exist.
+        shard_size: The number of images of a shard.
+        join: Whether the results are joined at the end.
+        options: Of `locate_images`: model, detector, min_score, max_people, largest, whole_image, readout, decoding,
+            flip_test, device, dtype, engine, threads, batch_size.
+
+    Raises:
+        PosetalkError: As `locate_images`, or as `Cluster.each`.
+    """
+    points = tuple(parse_keypoints(keypoints))
+    with _cut_images(images, Path(out), shard_size) as (folder, count):
+        located = _run(cluster, folder, count, _locate, points, _everywhere(options))
+        if join:
+            _join_located(folder, count)
+        return located
+
+
+def label_shards(
+    cluster: Cluster,
+    images: Sequence[str | Path],
+    *,
+    out: str | Path,
+    shard_size: int,
+    join: bool = True,
+    skeleton: Skeleton | str | Path = "coco17",
+    captions: str | Path | None = None,
+    **options: Any,
+) -> LocatedShards:
+    """Label photos on many machines, as `label_images` does on one; see `locate_shards`.
+
+    Raises:
+        PosetalkError: As `locate_shards`; captions are given, and the labels are not joined.
+    """
+    if captions and not join:
+        raise PosetalkError("captions are joined with the labels of all images; leave --no-join away")
+    skeleton = skeleton if isinstance(skeleton, Skeleton) else load_skeleton(skeleton)
+    written = read_given_captions(Path(captions)) if captions else None
+    with _cut_images(images, Path(out), shard_size) as (folder, count):
+        labelled = _run(cluster, folder, count, _label, skeleton, _everywhere(options))
+        if join:
+            _join_located(folder, count)
+            rows = _join_labels(folder, count, keep_rows=written is not None)
+            if written is not None:
+                notes: list[str] = []
+                joined = join_captions(written, rows, Path(str(captions)), notes)
+                text = json.dumps({"images": rows, "annotations": joined}, ensure_ascii=False)
+                write_text(folder / CAPTIONS, text)
+                for note in notes:
+                    log.info(note)
+        return labelled
+
+
+def _locate(shard: Path, points: Any, options: dict[str, Any]) -> _Found:
+    with _images_of(shard) as images:
+        try:
+            located = locate_images(images, points, out=shard, **_with_model(options))
+        except NothingLocated as error:
+            return None, (str(error),)
+    return len(located.predictions), located.skipped
+
+
+def _label(shard: Path, skeleton: Skeleton, options: dict[str, Any]) -> _Found:
+    with _images_of(shard) as images:
+        try:
+            labelled = label_images(images, out=shard, skeleton=skeleton, **_with_model(options))
+        except NothingLocated as error:
+            return None, (str(error),)
+    return labelled.people, labelled.skipped
+
+
+@contextmanager
+def _images_of(shard: Path) -> Iterator[Path]:
+    """The list of a shard's images."""
+    if not (shard / ARCHIVE).exists():
+        yield shard / IMAGES
+        return
+    with unpacked(Path((shard / ARCHIVE).read_text(encoding="utf-8"))) as images:
+        write_text(shard / IMAGES, "".join(map(list_line, images)))
+        yield shard / IMAGES
+
+
+def _with_model(options: dict[str, Any]) -> dict[str, Any]:
+    given = {name: options[name] for name in _MODEL_OPTIONS if name in options}
+    return options | {"model": _model(options.get("model", "bundled"), **given)}
+
+
+@lru_cache(maxsize=1)
+def _model(name: str, **options: Any) -> Localizer:
+    """The model of this process, loaded once."""
+    return Localizer.from_pretrained(name, **options)
+
+
+def _everywhere(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the folders of models as absolute paths, and one thread where none are given."""
+    found = options | {"threads": options.get("threads") or 1}
+    for name in ("model", "detector"):
+        value = str(found.get(name, "bundled"))
+        found[name] = (
+            str(Path(value).resolve()) if value not in OWN_MODELS and Path(value).is_dir() else value
+        )
+    return found
+
+
+@contextmanager
+def _cut_images(images: Sequence[str | Path], out: Path, size: int) -> Iterator[tuple[Path, int]]:
+    """Cut the images into the shards of a folder; gives its absolute path and the number of shards."""
+    out = out.absolute()
+    if (out / "run.toml").exists() and not (out / FOLDER).exists():
+        raise PosetalkError(
+            f"{out} holds a run without shards; go on without --ray, or choose another folder"
+        )
+    paths = [Path(image) for image in images]
+    archives = [path.absolute() for path in paths if is_archive(path)]
+    others = [path for path in paths if not is_archive(path)]
+    if missing := next((path for path in archives if not path.is_file()), None):
+        raise PosetalkError(f"there is no file {missing}; check the path")
+    with run_folder(out):
+        count = cut(out, _listed(others, out) if others else (), size, _write_list)
+        count = cut(out, archives, 1, _write_archive, begin=count)
+        remove_from(out, count)
+        yield out, count
+
+
+def _listed(paths: list[Path], out: Path) -> Iterator[ListedImage]:
+    """The images of files, folders, patterns and lists, with their ids."""
+    files = find_images(paths, [out])
+    if files.passed_over:
+        log.info(files.passed_over)
+    for job in image_jobs(files.images):
+        yield ListedImage(job.image.path.absolute(), readable(job.image.name), job.image.id)
+
+
+def _write_list(shard: Path, images: list[ListedImage]) -> None:
+    (shard / ARCHIVE).unlink(missing_ok=True)
+    write_text(shard / IMAGES, "".join(map(list_line, images)))
+
+
+def _write_archive(shard: Path, archives: list[Path]) -> None:
+    write_text(shard / ARCHIVE, str(archives[0]))
+
+
+def _run(cluster: Cluster, out: Path, count: int, work: Callable[..., _Found], *given: Any) -> LocatedShards:
+    people = skipped = failed = 0
+    for done in track(cluster.each(work, shard_folders(out, count), *given), "shards", count):
+        found, sentences = done.value
+        people, skipped, failed = people + (found or 0), skipped + len(sentences), failed + (found is None)
+        for sentence in (*done.messages, *sentences):
+            log.info(readable(f"{done.shard.name}: {sentence}"))
+    if failed == count:
+        raise PosetalkError(f"nothing could be located in any of {count:,} shards; why is said above")
+    return LocatedShards(count, people, skipped)
+
+
+def _join_located(out: Path, count: int) -> None:
+    """Make OUT what `locate_images` would have made it. Memory grows with the largest shard alone."""
+    join_logs(out, count, _ids)
+    with whole_file(out / "keypoints.json") as part, part.open("w", encoding="utf-8") as file:
+        file.write("[")
+        separator = ""
+        for shard in shard_folders(out, count):
+            own = _ids(shard)
+            for row in _json(shard / "keypoints.json") or ():
+                if row["image_id"] in own:
+                    file.write(separator + json.dumps(row))
+                    separator = ", "
+        file.write("]\n")
+    for shard in shard_folders(out, count):
+        if (shard / "run.toml").exists():
+            for name in ("run.toml", "inputs.json"):
+                shutil.copyfile(shard / name, out / name)
+            break
+
+
+def join_logs(out: Path, count: int, ids_of: Callable[[Path], set[int]]) -> None:
+    """Join predictions.jsonl, people.jsonl and pictures.jsonl of all shards.
+
+    ids_of: gives the ids of a shard's images. Others that its files have were in it in an earlier run.
+    """
+    decoder = msgspec.json.Decoder(_OfImage)
+    for name in _LOGS:
+        if not any((shard / name).exists() for shard in shard_folders(out, count)):
+            continue
+        with whole_file(out / name) as part, part.open("wb") as file:
+            for shard in shard_folders(out, count):
+                own = ids_of(shard)
+                lines = lines_of([shard], name)
+                file.writelines(line for line in lines if decoder.decode(line).image_id in own)
+
+
+def _join_labels(out: Path, count: int, keep_rows: bool) -> list[dict[str, Any]]:
+    """Write labels.json of those of the shards; returns the images' records where they are wanted."""
+    rows: list[dict[str, Any]] = []
+    labels = [shard / LABELS for shard in shard_folders(out, count) if (shard / LABELS).exists()]
+    encode = msgspec.json.encode
+    with whole_file(out / LABELS) as part, part.open("wb") as file:
+        head = _json(labels[0])
+        file.write(b'{"info":' + encode(head["info"]) + b',"images":[')
+        separator = b""
+        for path in labels:
+            for row in _json(path)["images"]:
+                file.write(separator + encode(row))
+                separator = b","
+                if keep_rows:
+                    rows.append(row)
+        file.write(b'],"annotations":[')
+        number = 0
+        for path in labels:
+            for row in _json(path)["annotations"]:
+                number += 1
+                file.write((b"," if number > 1 else b"") + encode(row | {"id": number}))
+        file.write(b'],"categories":' + encode(head["categories"]) + b"}")
+    return rows
+
+
+def _ids(shard: Path) -> set[int]:
+    decoder = msgspec.json.Decoder(_OfImage)
+    return {decoder.decode(line).image_id for line in lines_of([shard], IMAGES)}
+
+
+def _json(path: Path) -> Any:
+    return msgspec.json.decode(path.read_bytes()) if path.exists() else None
