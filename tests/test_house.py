@@ -43,6 +43,7 @@ ORDER = [
         "tune",
         "plan",
         "bench",
+        "pointer",
         "cli",
         "__main__",
     ),

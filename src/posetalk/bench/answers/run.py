@@ -107,9 +107,9 @@ def answer_benchmark(
         if batch_size < 1:
             raise PosetalkError(f"--batch-size {batch_size} asks nothing; give at least 1")
         report_name = plain(name or local_model_name(model))
-        weights = _model_folder(model)
+        weights = model_folder(model)
         counts = answer_benchmark_locally(
-            questions, _lazy_model(model, device, dtype), folder, report_name, weights, batch_size
+            questions, lazy_model(model, device, dtype), folder, report_name, weights, batch_size
         )
     counts.skipped[:0] = notes
     return counts
@@ -189,7 +189,7 @@ def local_model_name(model: str | Path) -> str:
     return model
 
 
-def _model_folder(model: str | Path) -> Path:
+def model_folder(model: str | Path) -> Path:
     """The folder of a model; `small` and `tiny` are built first. That of a hub id does not exist."""
     if str(model) not in MADE:
         return Path(model)
@@ -199,7 +199,7 @@ def _model_folder(model: str | Path) -> Path:
     return made(str(model))
 
 
-def _lazy_model(model: str | Path, device: str | None, dtype: Dtype | None) -> AnswerFunction:
+def lazy_model(model: str | Path, device: str | None, dtype: Dtype | None) -> AnswerFunction:
     """The answer function of a model that is loaded at the first call."""
     answer: AnswerFunction | None = None
 
