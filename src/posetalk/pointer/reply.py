@@ -30,7 +30,7 @@ _ATTRIBUTE = re.compile(
 )
 _ALT = re.compile(r"\balt\s{0,3}=\s{0,3}(?:\"([^\"]{0,300})\"|'([^']{0,300})')", re.I)
 _COORDS = re.compile(r"\bcoords\s{0,3}=\s{0,3}[\"']([\d\s:;,.]{0,2000})[\"']", re.I)
-_LOCS = re.compile(r"([^<>]{0,300})((?:<loc_\d{1,6}>){2,})", re.I)
+_LOCS = re.compile(r"(?:<loc_\d{1,6}>){2,}", re.I)
 _LOC = re.compile(r"<loc_(\d{1,6})>", re.I)
 _PAIR = re.compile(rf"[(\[]\s{{0,9}}({_NUMBER})\s{{0,9}},\s{{0,9}}({_NUMBER})\s{{0,9}}[)\]]")
 _BRACKET = re.compile(r"[\[{]")
@@ -156,14 +156,14 @@ def _tags(text: str) -> Iterator[_Found]:
 
 def _locs(text: str) -> Iterator[_Found]:
     """Florence-2's label<loc_1><loc_2><loc_3><loc_4>: the middle of the box. A step means its middle."""
+    end = 0
     for group in _LOCS.finditer(text):
-        values = [float(step) + 0.5 for step in _LOC.findall(group[2])]
+        label, end = text[end : group.start()], group.end()
+        values = [float(step) + 0.5 for step in _LOC.findall(group[0])]
         for start in range(0, len(values) - 1, 4):
             box = values[start : start + 4]
-            if len(box) == 4:
-                yield _Found(group[1], ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), ordered=True)
-            else:
-                yield _Found(group[1], (box[0], box[1]), ordered=True)
+            numbers = (box[0], box[1]) if len(box) < 4 else ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+            yield _Found(label, numbers, ordered=True)
 
 
 def _json(text: str) -> Iterator[_Found]:

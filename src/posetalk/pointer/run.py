@@ -35,8 +35,8 @@ from posetalk.messages import log
 from posetalk.model.fingerprint import model_of
 from posetalk.pointer.form import load_form
 from posetalk.pointer.questions import PointQuestion, answered_places, limited, point_questions
-from posetalk.pointer.reply import AnsweredPlace
-from posetalk.pointer.report import PointerReport, Usage
+from posetalk.pointer.reply import AnsweredPlace, Outcome
+from posetalk.pointer.report import OUTCOMES, PointerReport, Usage
 from posetalk.pointer.scores import average_places, score_points
 from posetalk.pointer.settings import PointerSettings
 from posetalk.score.metrics import Labels
@@ -134,10 +134,7 @@ def evaluate_pointer(
             points=int(labels.labelled.sum()),
             scores=scores.pop(counts.model),
             beside=scores,
-            outcomes=Counter(
-                answers[i, j].outcome if (i, j) in answers else "not answered"
-                for i, j in zip(*np.nonzero(labels.labelled), strict=True)
-            ),
+            outcomes=_outcomes(labels, answers),
             usage=usage,
             counts={name: int(labels.labelled[:, j].sum()) for j, name in enumerate(skeleton.names)},
             notes=_notes(truth, labels),
@@ -212,6 +209,13 @@ def _check_names(name: str, predictions: Sequence[Prediction], skeleton: Skeleto
             f"{name} predicts other points for person {wrong.person_id} of image {wrong.image_id} than are labelled; "
             "compare predictions of the same points"
         )
+
+
+def _outcomes(labels: Labels, answers: Mapping[tuple[int, int], AnsweredPlace]) -> dict[Outcome, int]:
+    """How many points had which outcome; a photo that could not be shown leaves its points unanswered."""
+    missing = int(labels.labelled.sum()) - len(answers)
+    counts = Counter(answer.outcome for answer in answers.values()) + Counter({"not answered": missing})
+    return {outcome: counts[outcome] for outcome in OUTCOMES if counts[outcome]}
 
 
 def _mark(labels: Labels) -> str:
