@@ -227,6 +227,11 @@ _SCORES = [
     *('{"first": ', '"second": ', "8", "7.5", "10", "-1", "/10", ", ", " ", "\n", "}", "{", "[", "]", '"', "\\"),
     *("Score: ", "first answer: ", "Assistant 2: ", "and ", "|", "```json\n", "```", "'why': '", "nan", "1e9", ": "),
 ]  # fmt: skip
+_POINTED = [
+    *('[{"point_2d": [', '"label": "', "left heel", '"}]', "12", "-3.5", ", ", "]", "[", "(", ")", "{", "}", ": "),
+    *('<point x="', '" y="', '" alt="', "</point>", '<points coords="1 1 ', "<loc_12>", "```json\n", "sorry", "1e999"),
+    *("null", "\\"),
+]  # fmt: skip
 _WORDS = [
     "left",
     "right",

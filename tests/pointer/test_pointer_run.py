@@ -96,7 +96,7 @@ def test_right_answers_in_each_form_are_right(form: str, labelled: tuple[Path, P
     assert numbers["inside_outline"] == 0.6  # the hips are below it
     assert numbers["wrong_side"] == 0 and numbers["PCK@0.1_other_names"] is None
     assert found["usage"]["requests"] == requests and found["usage"]["tokens_in"] == 100 * requests
-    assert set(found["beside"]) == {"average place", "bundled"}
+    assert set(found["beside"]) == {"average place", "bundled"} and found["form"] == form
 
 
 def test_sides_swapped_are_told(labelled: tuple[Path, Path], tmp_path: Path) -> None:

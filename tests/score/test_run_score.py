@@ -13,7 +13,7 @@ from PIL import Image
 from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, PredictionLog, read_predictions
 from posetalk.score.report import EvaluationReport
-from posetalk.score.run import _box_source, read_others, evaluate_model
+from posetalk.score.run import _box_source, evaluate_model, read_others
 from posetalk.settings import EvaluateSettings
 from posetalk.types import Box, frozen_array
 

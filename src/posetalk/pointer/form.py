@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -126,6 +127,11 @@ class PointForm(Settings):
 
     def _ordered(self, pair: tuple[str, str]) -> tuple[str, str]:
         return pair if self.order == "xy" else (pair[1], pair[0])
+
+
+def form_name(form: str) -> str:
+    """The name of a form, built-in or of a TOML file, for reports and cards."""
+    return Path(form).name.removesuffix(".toml")
 
 
 def load_form(name: str) -> PointForm:

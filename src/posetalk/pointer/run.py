@@ -33,7 +33,7 @@ from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import Prediction
 from posetalk.messages import log
 from posetalk.model.fingerprint import model_of
-from posetalk.pointer.form import load_form
+from posetalk.pointer.form import form_name, load_form
 from posetalk.pointer.questions import PointQuestion, answered_places, limited, point_questions
 from posetalk.pointer.reply import AnsweredPlace, Outcome
 from posetalk.pointer.report import OUTCOMES, PointerReport, Usage
@@ -114,18 +114,14 @@ def evaluate_pointer(
         )
         counts.skipped[:0] = [*damaged, *skipped]
         xy, answers = answered_places(labels, form, questions, replies)
-        localizer = Localizer.from_pretrained(BUNDLED, threads=threads, batch_size=batch_size)
-        if truth.name in ("mpii", "lsp"):  # whose boxes are no boxes in their labels
-            localizer.crop = localizer.crop.model_copy(update={"clip_box": False})
-        jobs = labelled_jobs(truth, localizer.crop.padding)
-        found, _ = run_jobs(localizer, jobs, skeleton.keypoints, out / "bundled.jsonl")
+        found = _bundled(truth, skeleton, out / "bundled.jsonl", threads, batch_size)
         places = {counts.model: xy, AVERAGE: average_places(labels), BUNDLED: labels.predicted_xy(found)}
         places |= {name: labels.predicted_xy(predictions) for name, predictions in others.items()}
         outlines = read_polygons(truth.source) if truth.name == "coco" else {}
         scores = score_points(labels, places, AVERAGE, outlines)
         report = PointerReport(
             model=counts.model,
-            form=Path(settings.form).stem,
+            form=form_name(settings.form),
             view=settings.view,
             data=truth.source.name,
             people_mark=_mark(labels),
@@ -197,6 +193,17 @@ def _replies(
         usage = Usage(len(asked))
     replies = read_answers(file) if file.exists() and file.stat().st_size else {}
     return replies, counts, usage
+
+
+def _bundled(
+    truth: PoseSet, skeleton: Skeleton, path: Path, threads: int | None, batch_size: int
+) -> list[Prediction]:
+    """What the bundled model finds in the labelled boxes. A photo that cannot be read was told already."""
+    localizer = Localizer.from_pretrained(BUNDLED, threads=threads, batch_size=batch_size)
+    if truth.name in ("mpii", "lsp"):  # whose boxes are no boxes in their labels
+        localizer.crop = localizer.crop.model_copy(update={"clip_box": False})
+    jobs = labelled_jobs(truth, localizer.crop.padding)
+    return run_jobs(localizer, jobs, skeleton.keypoints, path)[0]
 
 
 def _check_names(name: str, predictions: Sequence[Prediction], skeleton: Skeleton) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import upright_size
-from posetalk.pointer.form import PointForm, load_form
+from posetalk.pointer.form import PointForm, form_name, load_form
 from posetalk.pointer.run import read_labels
 from posetalk.pointer.view import view_of
 from posetalk.skeleton import Keypoint, Skeleton
@@ -67,7 +67,7 @@ def export_pointing(
             for sample in pointing_samples(truth, points, chosen, skipped, seed):
                 lines.write(sample.line())
         made = Provenance(
-            f"points of labels as questions and answers, form {Path(form).stem}", seed, (annotations,)
+            f"points of labels as questions and answers, form {form_name(form)}", seed, (annotations,)
         )
         result = export_dataset(file, out, format, images=images, shares=shares, seed=seed, provenance=made)
     return replace(result, skipped=(*skipped, *result.skipped))
