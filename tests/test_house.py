@@ -43,6 +43,7 @@ ORDER = [
         "tune",
         "plan",
         "bench",
+        "pointer",
         "scale",
         "cli",
         "__main__",

@@ -31,7 +31,7 @@ TRIPLES = [value for x, y in POINTS for value in (x, y, 2)]
 NAMES = [name.replace(" ", "_") for name in load_skeleton("coco17").names]
 PEOPLE = [
     {"id": 5, "image_id": 1, "category_id": 1, "bbox": [140, 20, 210, 460], "area": 30000.0, "iscrowd": 0,
-     "num_keypoints": 17, "keypoints": TRIPLES},
+     "num_keypoints": 17, "keypoints": TRIPLES, "segmentation": [[140, 20, 350, 20, 350, 480]]},
     {"id": 6, "image_id": 2, "category_id": 1, "bbox": [0, 0, 30.5, 40], "area": 600.0, "iscrowd": 1,
      "num_keypoints": 0, "keypoints": [0] * 51, "segmentation": {"counts": [1, 2], "size": [500, 400]}},
 ]  # fmt: skip
@@ -48,6 +48,15 @@ def _lines(rows: Iterable[Any]) -> bytes:
 
 
 COCO = _json({"images": IMAGES, "annotations": PEOPLE, "categories": [CATEGORY]})
+DESCRIBED = _json(
+    {
+        "people": [
+            {"image": "a.jpg", "bbox": [140, 20, 210, 460], "annotation_id": 5, "points": [
+                {"name": "navel", "x": 200, "y": 240.5, "visible": 2}, {"name": "left heel", "x": 230, "y": 470}
+            ]}
+        ]
+    }
+)  # fmt: skip
 CAPTIONS = _json(
     {"images": IMAGES, "annotations": [{"id": n, "image_id": n, "caption": f"A person {n}."} for n in (1, 2)]}
 )

@@ -26,8 +26,10 @@ from posetalk.facts.show import iter_scenes, scene_lines, scene_to_dict
 from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import read_coco
+from posetalk.formats.described import read_described
 from posetalk.formats.detections import read_boxes
 from posetalk.formats.lsp import read_lsp
+from posetalk.formats.masks import read_polygons
 from posetalk.formats.mpii import read_mpii
 from posetalk.formats.objects import read_objects
 from posetalk.images.opening import read_image
@@ -39,6 +41,8 @@ from posetalk.llm.pricing import price_of
 from posetalk.llm.request import ChatRequest
 from posetalk.locate.image_log import ImageLog
 from posetalk.locate.predictions import read_predictions
+from posetalk.pointer.form import FORMS, load_form
+from posetalk.pointer.reply import read_places
 from posetalk.prompt.coordinate import read as read_place
 from posetalk.prompt.wording import wording
 from posetalk.settings import TrainSettings, known_contents
@@ -154,6 +158,8 @@ READERS = {
     "pictures-people": Reader("people.json", _pictures, _given(seeds.COCO), _COCO),
     "pictures-captions": Reader("captions.json", _pictures, _given(seeds.CAPTIONS), _COCO),
     "pictures-instances": Reader("instances.json", _pictures, _given(seeds.INSTANCES), _COCO),
+    "described": Reader("d.json", lambda p: read_described(p, p.parent), _given(seeds.DESCRIBED), {"a.jpg": b""}),
+    "outlines": Reader("people.json", read_polygons, _given(seeds.COCO)),
     "mpii": Reader("m.json", lambda p: read_mpii(p, p.parent), _given(seeds.MPII)),
     "mpii-heads": Reader(
         "gt_valid.mat",
@@ -220,6 +226,11 @@ _ANSWER = [
 _SCORES = [
     *('{"first": ', '"second": ', "8", "7.5", "10", "-1", "/10", ", ", " ", "\n", "}", "{", "[", "]", '"', "\\"),
     *("Score: ", "first answer: ", "Assistant 2: ", "and ", "|", "```json\n", "```", "'why': '", "nan", "1e9", ": "),
+]  # fmt: skip
+_POINTED = [
+    *('[{"point_2d": [', '"label": "', "left heel", '"}]', "12", "-3.5", ", ", "]", "[", "(", ")", "{", "}", ": "),
+    *('<point x="', '" y="', '" alt="', "</point>", '<points coords="1 1 ', "<loc_12>", "```json\n", "sorry", "1e999"),
+    *("null", "\\"),
 ]  # fmt: skip
 _WORDS = [
     "left",
@@ -291,9 +302,15 @@ def _english(text: str) -> None:
     caption_sentence(text)
 
 
+def _pointed(text: str) -> None:
+    for name in FORMS:
+        read_places(text, load_form(name), ("left heel", "navel"), (640, 480))
+
+
 PARSERS = {
     "reply": Parser(_reply, _REPLY),
     "answer": Parser(_answers, _ANSWER),
+    "pointed": Parser(_pointed, _POINTED),
     "scores": Parser(lambda text: _refused(lambda: read_scores(text), Rejected), _SCORES),
     "claims": Parser(find_claims, _PROSE),
     "screen": Parser(_screen, _PROSE),

@@ -13,7 +13,7 @@ from PIL import Image
 from posetalk.errors import PosetalkError
 from posetalk.locate.predictions import GROUND_TRUTH, MODEL, Prediction, PredictionLog, read_predictions
 from posetalk.score.report import EvaluationReport
-from posetalk.score.run import _box_source, _read_others, evaluate_model
+from posetalk.score.run import _box_source, evaluate_model, read_others
 from posetalk.settings import EvaluateSettings
 from posetalk.types import Box, frozen_array
 
@@ -30,12 +30,12 @@ def test_runs_that_all_hold_a_predictions_file_are_told_apart(tmp_path: Path) ->
         with PredictionLog(file) as log:
             log.add([one])
     files[3].write_bytes(files[3].read_bytes() + b'{"image')
-    found, told = _read_others(files)
+    found, told = read_others(files)
     numbers = {name: some[0].image_id for name, some in found.items()}
     assert numbers == {"a/run/predictions": 1, "b/run/predictions": 2, f"{tmp_path.name}/baseline": 3, "c": 4}
     assert len(told) == 1 and "cut off" in told[0]
     with pytest.raises(PosetalkError, match="given twice"):
-        _read_others([files[0], files[0]])
+        read_others([files[0], files[0]])
 
 
 def test_a_file_of_boxes_passes_for_no_other_source() -> None:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from posetalk.cli.app import app, prepare_for_models, quiet, tell
 from posetalk.cli.machines import ONE, Machines
+from posetalk.cli.server import HERE, Server
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError, need, shown
 
@@ -38,6 +39,12 @@ def evaluate(
     engine: Literal["torch", "onnx"] | None = None,
     threads: int | None = None,
     batch: int = 8,
+    pointer: str | None = None,
+    view: Literal["photo", "crop"] = "photo",
+    image_side: int = 1024,
+    points_per_request: int | None = None,
+    limit: int | None = None,
+    server: Server = HERE,
     machines: Machines = ONE,
 ) -> None:
     """Score a model on labelled people: AP and OKS for COCO-style labels, PCKh for MPII, PCK for LSP.
@@ -82,9 +89,59 @@ def evaluate(
         engine: What runs the model: `onnx` (ONNX Runtime, on the CPU) or `torch`. The default is ONNX Runtime
             where the model has that form and nothing else is asked for.
         threads: How many threads compute on the CPU. The default is one for each core.
-        batch: How many people are computed at a time.
+        batch: How many people, or questions to a vision-language model, are computed at a time.
+        pointer: Ask a vision-language model of others in this form: `qwen2.5-vl`, `qwen3-vl`, `molmo`, `molmo2`,
+            `gemini`, `moondream`, `florence-2`, `json`, or a TOML file. --model is then a folder or hub id, or with
+            --base-url its name on the server, which is sent the photos. --annotations may be a file of described
+            points.
+        view: For --pointer: show the whole `photo` with the person's box in the question, or the person's `crop`.
+        image_side: For --pointer: the longest side of what is shown, in pixels.
+        points_per_request: For --pointer: the most points to ask for at once. The default is the form's own number.
+        limit: For --pointer: the number of people to draw. By default all are asked about.
+        server: How a model on a server is asked, for --pointer.
         machines: Where people are located. Shards are joined and scored on this machine.
     """
+    if pointer:
+        from posetalk.cli.pointer import evaluate_with_pointer
+
+        for option, value in (
+            ("--boxes", boxes),
+            ("--detector", detector),
+            ("--heads", heads),
+            ("--readout", readout),
+            ("--flip-test", flip_test),
+            ("--score", score),
+            ("--engine", engine),
+        ):
+            if value:
+                raise PosetalkError(f"{option} is not for --pointer; leave it out")
+        if machines.asked():
+            raise PosetalkError("--ray is not for --pointer; leave it out")
+        evaluate_with_pointer(
+            {
+                "form": pointer,
+                "model": model,
+                "annotations": str(annotations),
+                "images": str(images),
+                "skeleton": skeleton,
+                "view": view,
+                "image_side": image_side,
+                "points_per_request": points_per_request,
+                "first": first,
+                "last": last,
+                "limit": limit,
+                "dtype": dtype,
+            },
+            out,
+            server=server,
+            compare=compare or (),
+            device=device,
+            threads=threads,
+            batch=batch,
+        )
+        return
+    if server != HERE or limit or points_per_request:
+        raise PosetalkError("the options of a server, --limit and --points-per-request go with --pointer")
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
 

@@ -281,41 +281,52 @@ def export(
     *,
     format: Literal["llava", "llama-factory", "parquet", "swift", "finevision"] = "llava",
     images: Path | None = None,
+    pointing: str | None = None,
+    skeleton: str | None = None,
     validation: float = 0.05,
     test: float = 0.05,
     seed: int = 0,
 ) -> None:
-    """Convert written samples into the files of a trainer, split by image, with a data card.
+    """Convert written samples, or labelled points, into the files of a trainer, split by image, with a data card.
 
     No image is in two splits. Forms that hold the images themselves need the extra `export`.
 
     Example: `posetalk export written for-trl --format parquet --images train2017`
 
     Args:
-        samples: A folder of `posetalk write` or `posetalk screen`, or a samples.jsonl.
+        samples: A folder of `posetalk write` or `posetalk screen`, or a samples.jsonl; with --pointing a label file.
         out: A new folder.
         format: The form of the files: `llava` (LLaVA's JSON), `llama-factory`, `parquet` (for TRL and datasets),
             `swift` (ms-swift's JSONL) or `finevision` (nanoVLM's columns).
         images: The folder of the images. `parquet` and `finevision` need it, since they hold the images
             themselves.
+        pointing: Make training data of keypoint labels that teaches a model to point at bodies, in this form:
+            `qwen2.5-vl`, `qwen3-vl`, `molmo`, `molmo2`, `gemini`, `moondream`, `florence-2`, `json`, or a TOML file.
+        skeleton: For --pointing: the keypoints that a COCO-style file labels, with their descriptions: a built-in
+            skeleton or a TOML file. The default is the built-in one that the file names, else coco17.
         validation: The share of the images that is held out for validation, from 0 to 1.
         test: The share of the images that is held out for testing, from 0 to 1.
-        seed: The seed of the split.
+        seed: The seed of the split, and with --pointing of the wording.
     """
     from posetalk.write.folder import provenance_of
     from posetalk.write.samples.export import export_dataset
     from posetalk.write.samples.split import Shares
 
-    file = samples / "samples.jsonl" if samples.is_dir() else samples
-    result = export_dataset(
-        file,
-        out,
-        format,
-        images=images,
-        shares=Shares(validation, test),
-        seed=seed,
-        provenance=provenance_of(file.parent),
-    )
+    shares = Shares(validation, test)
+    if pointing:
+        from posetalk.pointer.samples import export_pointing
+
+        if images is None:
+            raise PosetalkError("--pointing needs the sizes of the images; give --images FOLDER")
+        result = export_pointing(
+            samples, out, pointing, format, images=images, skeleton=skeleton, shares=shares, seed=seed
+        )
+    else:
+        if skeleton:
+            raise PosetalkError("--skeleton goes with --pointing; written samples have none")
+        file = samples / "samples.jsonl" if samples.is_dir() else samples
+        made = provenance_of(file.parent)
+        result = export_dataset(file, out, format, images=images, shares=shares, seed=seed, provenance=made)
     for split, statistics in result.statistics.items():
         print(f"{out}: {split}, {statistics.samples:,} samples of {len(statistics.images):,} images")
     tell("skipped", result.skipped)

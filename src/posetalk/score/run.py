@@ -64,7 +64,7 @@ def evaluate_model(
         log.info(note)
     for sentence in labels.truth.skipped:
         log.warning("skipped: %s", sentence)
-    others, damaged = _read_others([Path(file) for file in compare])
+    others, damaged = read_others([Path(file) for file in compare])
     with settings.claim(out, also=detector_content(settings.detector)):
         model = model_of(settings, device, threads, batch_size)
         predictions, skipped = locate_evaluated(labels, settings, model, out)
@@ -184,7 +184,7 @@ def _box_source(boxes: Path) -> str:
     return f"./{boxes.name}" if boxes.name in (GROUND_TRUTH, MODEL) else boxes.name
 
 
-def _read_others(files: Sequence[Path]) -> tuple[dict[str, list[Prediction]], list[str]]:
+def read_others(files: Sequence[Path]) -> tuple[dict[str, list[Prediction]], list[str]]:
     """Others' predictions by a name each, and a sentence for each file that was cut off.
 
     The name is the file's; with as many of its folders as tell it from the others (runs all hold a predictions.jsonl).

@@ -22,7 +22,7 @@ from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request import ChatRequest, ImagePart
-from posetalk.llm.request_state import UNASKED, RunReport, results
+from posetalk.llm.request_state import REFUSED, UNASKED, RunReport, results
 from posetalk.llm.runner import generate
 from posetalk.messages import progress
 from posetalk.write.questions.lines import LONGEST, plain
@@ -278,10 +278,13 @@ def answer_by_server(
         unasked = 0
         outcomes = results(_requests(pending, images), ledger, settings, _accept)
         for question, (_, outcome) in zip(pending, outcomes, strict=True):
+            refused = outcome.failure.startswith(REFUSED)
             if not outcome.reply.strip() and any(fault.reason == "length" for fault in outcome.faults):
                 counts.skipped.append(f"{question.id}: cut off before a word was said; raise --max-tokens")
-            elif outcome.turns or outcome.faults or outcome.reply:
-                known[question.id] = _model_answer(question, outcome.reply, model, served=settings.model)
+            elif outcome.turns or outcome.faults or refused:
+                known[question.id] = _model_answer(
+                    question, outcome.reply, model, served=settings.model, refused=refused
+                )
                 counts.new += 1
             elif outcome.failure == UNASKED:
                 unasked += 1
@@ -328,11 +331,17 @@ def _answer_batch(
 
 
 def _model_answer(
-    question: AskedQuestion, text: str, model: str, weights: str = "", served: str = ""
+    question: AskedQuestion,
+    text: str,
+    model: str,
+    weights: str = "",
+    served: str = "",
+    refused: bool = False,
 ) -> ModelAnswer:
     # the id depends on the text, so that a review belongs to this text alone
     name = hashlib.blake2b(json.dumps([model, question.id, text]).encode(), digest_size=8).hexdigest()
     metadata = {"weights": weights, "served": served, "photo": _image_fingerprint(question.image)}
+    metadata["refused"] = "by the server" if refused else ""
     return ModelAnswer(
         question.id,
         question.prompt,

@@ -30,7 +30,8 @@ class ModelAnswer:
         text: The model's reply.
         id: Id of the answer; it depends on the text.
         model: Name of the model.
-        metadata: Fingerprints of the model (`weights`, `served`) and of the image (`photo`).
+        metadata: Fingerprints of the model (`weights`, `served`) and of the image (`photo`); `refused` where the server
+            says that the model refused.
     """
 
     question: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCardData
 
 from posetalk.errors import PosetalkError
 from posetalk.hub.card import save_card
-from posetalk.write.samples.sample import KINDS
+from posetalk.write.samples.sample import KINDS, Kind
 from posetalk.write.samples.split import SPLITS, Shares, Split
 from posetalk.write.samples.statistics import SampleStatistics, median
 
@@ -42,6 +42,14 @@ _USE = {
     "finevision": "`datasets.load_dataset` with this folder. FineVision's columns of ratings are not there: nobody, "
     "and no model, has rated these samples.",
 }
+_TALKING = (
+    "Questions and answers for teaching a vision-language model to talk about people's poses, written by posetalk",
+    "after LLaVA-Pose (arXiv 2506.21317).",
+)
+_POINTING = (
+    "Questions and answers for teaching a vision-language model to point at places on bodies, made by posetalk from",
+    "labelled keypoints. Places are in the numbers of the form that is named below.",
+)
 _LIMITS = """\
 - The text is made from labels on flat pictures, which people set, or a model where it is said above. Angles, and with
   them words such as `bent` or `straight`, are those of the projection: an arm that reaches towards the camera may look
@@ -102,22 +110,23 @@ def write_card(
     total = sum(split_statistics.samples for split_statistics in statistics.values())
     images = len(set().union(*(split_statistics.images for split_statistics in statistics.values())))
     title = f"{total:,} samples about the bodies in {images:,} pictures"
+    pointing = any(split_statistics.kinds["pointing"] for split_statistics in statistics.values())
+    kinds: tuple[Kind, ...] = ("pointing",) if pointing else KINDS
     lines = [
         f"# {title}",
         "",
-        "Questions and answers for teaching a vision-language model to talk about people's poses, written by posetalk",
-        "after LLaVA-Pose (arXiv 2506.21317).",
+        *(_POINTING if pointing else _TALKING),
         "",
         "## What is in it",
         "",
-        "| split | pictures | " + " | ".join(KINDS) + " | samples | questions |",
-        "|---|" + "---:|" * (len(KINDS) + 3),
-        *(_row(split, statistics[split]) for split in SPLITS if split in statistics),
+        "| split | pictures | " + " | ".join(kinds) + " | samples | questions |",
+        "|---|" + "---:|" * (len(kinds) + 3),
+        *(_row(split, statistics[split], kinds) for split in SPLITS if split in statistics),
         "",
         "| kind | words of an answer: middle | most |",
         "|---|---:|---:|",
     ]
-    for kind in KINDS:
+    for kind in kinds:
         words: Counter[int] = sum(
             (split_statistics.words[kind] for split_statistics in statistics.values()), Counter()
         )
@@ -161,10 +170,10 @@ def _card_data(
     )
 
 
-def _row(split: Split, statistics: SampleStatistics) -> str:
+def _row(split: Split, statistics: SampleStatistics, kinds: Sequence[Kind]) -> str:
     numbers = [
         len(statistics.images),
-        *(statistics.kinds[kind] for kind in KINDS),
+        *(statistics.kinds[kind] for kind in kinds),
         statistics.samples,
         statistics.questions,
     ]

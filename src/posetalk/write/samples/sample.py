@@ -11,8 +11,9 @@ from typing import Any, Literal
 from posetalk.errors import PosetalkError
 from posetalk.llm.request import Turns as Turns
 
-Kind = Literal["conversation", "detail", "reasoning", "short"]
+Kind = Literal["conversation", "detail", "reasoning", "short", "pointing"]
 KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning", "short")
+"""What `posetalk write` writes; `pointing` is made of labels as it is exported."""
 MODEL_KINDS: tuple[Kind, ...] = ("conversation", "detail", "reasoning")
 """What language models write; the answers of `short` follow from facts."""
 Selected = Mapping[Kind, frozenset[int]]
@@ -27,7 +28,7 @@ class Sample:
         id: An id such as `785-detail`, unique in its file.
         image_id: The image's id in the label file.
         image: The image's file name in the label file, relative to the folder of the images.
-        kind: conversation, detail, reasoning or short.
+        kind: conversation, detail, reasoning, short or pointing.
         turns: Pairs of a question and its answer.
         writer: Who wrote it: `facts`, `published`, or the name of a model.
     """
@@ -72,8 +73,8 @@ class Sample:
 
 def kind_of(name: object) -> Kind:
     """The name as a kind. Raises PosetalkError when there is no such kind."""
-    if name not in KINDS:
-        raise PosetalkError(f"its kind {name!r} is none of {', '.join(KINDS)}")
+    if name not in (*KINDS, "pointing"):
+        raise PosetalkError(f"its kind {name!r} is none of {', '.join(KINDS)}, pointing")
     return name
 
 

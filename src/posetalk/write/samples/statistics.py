@@ -24,7 +24,9 @@ class SampleStatistics:
 
     kinds: Counter[Kind] = field(default_factory=Counter)
     questions: int = 0
-    words: dict[Kind, Counter[int]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+    words: dict[Kind, Counter[int]] = field(
+        default_factory=lambda: {kind: Counter() for kind in (*KINDS, "pointing")}
+    )
     question_starts: Counter[str] = field(default_factory=Counter)
     writers: Counter[str] = field(default_factory=Counter)
     images: set[int] = field(default_factory=set)
