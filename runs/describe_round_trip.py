@@ -35,6 +35,10 @@ from described_labels import part_of, read_described, side_of
 from PIL import Image, ImageDraw
 
 from posetalk import Box, Keypoint, Localizer, PointDescription, body_points, describe_point
+from posetalk.describe.figure import Figure
+from posetalk.describe.parts import parts
+from posetalk.describe.point import describe_figures
+from posetalk.describe.who import named_people, people_of
 from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import image_path
 from posetalk.formats.dataset import read_people
@@ -42,6 +46,7 @@ from posetalk.messages import track
 from posetalk.score.bootstrap import interval
 from posetalk.score.tables import table
 from posetalk.types import Floats, Poses
+from posetalk.write.from_facts.speaker import Subject
 
 LIMBS = {
     ("shoulder", "elbow"): "upper arm",
@@ -160,8 +165,6 @@ def of_points(points: Path, images: Path) -> list[Labelled]:
 
 def of_atlas(labels: Path, images: Path, count: int, rng: np.random.Generator) -> list[Labelled]:
     """Visible named points of rendered people, one person a picture."""
-    from posetalk.describe.parts import parts
-
     data = json.loads(labels.read_text(encoding="utf-8"))
     names = [name.replace("_", " ") for name in data["categories"][0]["keypoints"]]
     said = {point.name: point.said for point in parts().points}
@@ -186,6 +189,23 @@ def of_atlas(labels: Path, images: Path, count: int, rng: np.random.Generator) -
 BODY = {point.name for point in body_points()}
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was located in an image, once for all its places."""
+
+    poses: Poses
+    figures: dict[str, list[Figure]]
+    subjects: dict[int, Subject]
+
+    @classmethod
+    def of(cls, poses: Poses, captions: Sequence[str]) -> Seen:
+        figures = {
+            way: [Figure.of(given, row) for row in range(len(given))]
+            for way, given in (("both", poses), ("joints", poses.keypoints(17)))
+        }
+        return cls(poses, figures, named_people(people_of(poses), poses.names, captions))
+
+
 def nearest(poses: Poses, row: int, xy: tuple[float, float]) -> str:
     """The name of the nearest keypoint of a person."""
     return poses.names[int(np.linalg.norm(poses.xy[row] - np.array(xy), axis=1).argmin())]
@@ -199,12 +219,13 @@ def measure(people: Sequence[Labelled]) -> Iterator[dict[str, object]]:
         if image != (one.image, one.boxes):
             image = (one.image, one.boxes)
             poses = localizer.set_image(one.image).locate(one.boxes, body_points())
+            seen = Seen.of(poses, one.captions)
         side = max(one.box.w, one.box.h)
         asked: list[Keypoint] = []
         rows: list[tuple[dict[str, object], dict[str, int]]] = []
         for spot in one.spots:
             for way in (*WAYS, "label"):
-                row, texts = described(poses, one, spot, way)
+                row, texts = described(seen, one, spot, way)
                 used = {length: len(asked) + k for k, length in enumerate(texts)}
                 asked += texts.values()
                 rows.append(({"person": number, "big": side >= 96, "way": way, **asdict(spot), **row}, used))
@@ -222,19 +243,18 @@ def measure(people: Sequence[Labelled]) -> Iterator[dict[str, object]]:
 
 
 def described(
-    poses: Poses, one: Labelled, spot: Spot, way: str
+    seen: Seen, one: Labelled, spot: Spot, way: str
 ) -> tuple[dict[str, object], dict[str, Keypoint]]:
     """What a way says of a place, and what to ask for, by length."""
     if way == "label":
         return {"part_right": True, "side_right": True, "text": spot.name}, {"name": Keypoint(spot.name)}
     if way == "nearest":
-        name = nearest(poses, one.row, spot.xy)
+        name = nearest(seen.poses, one.row, spot.xy)
         part = part_of(name)
         right = part in spot.parts or name in spot.parts
         row = {"part_right": right, "side_right": side_of(name) == spot.side, "text": name}
         return row, {"name": Keypoint(name)}
-    given = poses.keypoints(17) if way == "joints" else poses
-    words = describe_point(given, spot.xy, captions=one.captions)
+    words = describe_figures(seen.figures[way], seen.subjects, spot.xy)
     row = {
         "text": words.full,
         "certain": words.certain,
@@ -243,7 +263,9 @@ def described(
         "part_right": ALIKE.get(words.part or "", words.part) in spot.parts,
         "side_right": words.part is not None and (words.side or "") == spot.side,
     }
-    return row, {} if words.part is None else wordings(words)
+    if words.part is None:
+        return row, {}
+    return row, wordings(words) if way == "both" else {"sentence": Keypoint(words.sentence)}
 
 
 def wordings(words: PointDescription) -> dict[str, Keypoint]:

@@ -93,17 +93,17 @@ class Figure:
     @cached_property
     def trunk(self) -> TrunkFrame | None:
         """The frame of the trunk; None where the shoulders are not known."""
-        shoulders = [self.body[f"{side} shoulder"] for side in SIDES]
-        hips = [self.body[f"{side} hip"] for side in SIDES]
-        left, right = shoulders
+        left, right = (self.body[f"{side} shoulder"] for side in SIDES)
         if left is None or right is None:
             return None
         across = (left - right) / 2
-        if hips[0] is not None and hips[1] is not None:
-            of_hips, end = (hips[0] - hips[1]) / 2, (hips[0] + hips[1]) / 2
-        elif hips[0] is not None or hips[1] is not None:
-            of_hips = across * HIPS
-            end = hips[0] - of_hips if hips[0] is not None else hips[1] + of_hips
+        left_hip, right_hip = (self.body[f"{side} hip"] for side in SIDES)
+        if left_hip is not None and right_hip is not None:
+            of_hips, end = (left_hip - right_hip) / 2, (left_hip + right_hip) / 2
+        elif left_hip is not None:
+            of_hips, end = across * HIPS, left_hip - across * HIPS
+        elif right_hip is not None:
+            of_hips, end = across * HIPS, right_hip + across * HIPS
         elif (head := self.head_middle) is not None and (up := unit(head - (left + right) / 2)) is not None:
             of_hips, end = across * HIPS, (left + right) / 2 - up * self.size
         else:

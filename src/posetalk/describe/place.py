@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from posetalk.describe.figure import Figure, unit
-from posetalk.describe.parts import Segment, NamedPoint, Region, parts
+from posetalk.describe.parts import NamedPoint, Region, Segment, parts
 from posetalk.facts.body import OTHER, SIDES
 from posetalk.types import Floats
 
@@ -215,9 +215,10 @@ def _other_end(
 ) -> tuple[str, str, str] | None:
     """The second named place, so that a place is on the line between both: its part, side and keypoint."""
     best: tuple[float, tuple[str, str, str]] | None = None
-    _, _, first, *_ = candidates[0]
+    _, _, first, _, nearest = candidates[0]
     for _, part, own, other, point in candidates[1:]:
-        if {first, own} == {"left", "right"}:
+        surfaces = {named.seen for named in (nearest, point) if named}
+        if {first, own} == {"left", "right"} or surfaces >= {"front", "back"}:
             continue
         share, off = _along(xy, at, other)
         length = float(np.linalg.norm(other - at))
