@@ -5,9 +5,9 @@ both for many images; `train_model`, `evaluate_model`, `calibrate` and `convert`
 `plan_run` counts what a run needs.
 
 Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
-`write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
-learned it, `build_benchmark`, `answer_benchmark`, `judge_benchmark` and `report_benchmark` test what a model
-understands, `push_to_hub` shares models and data sets.
+`describe_point` says where on whose body a point is, `write_dataset`, `screen_dataset` and `export_dataset` make data
+to learn from, `tune_model` and `Chat` a model that learned it, `build_benchmark`, `answer_benchmark`, `judge_benchmark`
+and `report_benchmark` test what a model understands, `push_to_hub` shares models and data sets.
 
 Coordinates are xy in pixels of the full image, origin top left. Bad input raises `PosetalkError`, whose text says what
 is wrong, where, and what to do. Each name is loaded when it is first used; one whose extra is not installed names it.
