@@ -5,10 +5,11 @@
         --mask-images tiny/val2017 --atlas atlas/atlas.json --atlas-images atlas/images
 
 The bundled model locates everybody's keypoints in labelled boxes, `describe_point` describes each labelled place, and
-the model locates the words in the box of the person who is labelled. OUT gets rows.json and round_trip.md.
+the model locates the words in the box of the person who is labelled. OUT gets rows.jsonl and round_trip.md.
 
 Places: COCO's joints; places between two joints; described points; points of rendered people (--atlas). Of --masks
-random places inside people's masks, and near people outside all masks, to see what is called `not on a person`.
+random places inside people's masks, and near people outside all masks, to see what is called `not on a person`. The
+command goes on where it stopped; other options need another OUT.
 
 Ways to describe:
 
@@ -26,11 +27,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from describe_scores import LENGTHS, WAYS, report
 from described_labels import part_of, read_described, side_of
 from PIL import Image, ImageDraw
 
@@ -43,9 +45,7 @@ from posetalk.formats.captions import read_captions
 from posetalk.formats.coco import image_path
 from posetalk.formats.dataset import read_people
 from posetalk.messages import track
-from posetalk.score.bootstrap import interval
-from posetalk.score.tables import table
-from posetalk.types import Floats, Poses
+from posetalk.types import Poses
 from posetalk.write.from_facts.speaker import Subject
 
 LIMBS = {
@@ -54,7 +54,13 @@ LIMBS = {
     ("hip", "knee"): "thigh",
     ("knee", "ankle"): "lower leg",
 }
-SHARES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)
+SHARES = {
+    1 / 4: "a quarter of the way",
+    1 / 3: "one third of the way",
+    1 / 2: "halfway",
+    2 / 3: "two thirds of the way",
+    3 / 4: "three quarters of the way",
+}
 ALIKE = {"shin": "lower leg", "calf": "lower leg"}
 # Parts that name a described point rightly.
 ACCEPTED = {
@@ -78,8 +84,6 @@ ACCEPTED = {
     "nape": ("nape",),
     "shoulder blade": ("{} shoulder blade",),
 }
-WAYS = ("both", "joints", "nearest")
-LENGTHS = ("name", "phrase", "sentence", "name: sentence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +130,27 @@ def of_coco(
                 if flag > 0
             }
             spots = [
-                Spot("joint", name, (part_of(name),), side_of(name), (float(xy[0]), float(xy[1])), flag == 2)
+                Spot(
+                    "joint",
+                    name,
+                    (part_of(name),),
+                    side_of(name),
+                    (float(xy[0]), float(xy[1])),
+                    bool(flag == 2),
+                )
                 for name, (xy, flag) in at.items()
             ]
             for (first, last), limb in LIMBS.items():
                 for side in ("left", "right"):
-                    share = float(rng.choice(SHARES))
+                    share = float(rng.choice(list(SHARES)))
                     ends = f"{side} {first}", f"{side} {last}"
                     if not set(ends) <= set(at):
                         continue
                     (a, seen), (b, also) = (at[end] for end in ends)
                     x, y = (1 - share) * a + share * b
                     place = (float(x), float(y))
-                    name = f"point {share:.2f} of the way from the {ends[0]} to the {ends[1]}"
-                    spots.append(Spot("between", name, (limb,), side, place, seen == also == 2))
+                    name = f"point {SHARES[share]} from the {ends[0]} to the {ends[1]}"
+                    spots.append(Spot("between", name, (limb,), side, place, bool(seen == also == 2)))
             found.append(Labelled(image.path, boxes, row, tuple(spots), texts.get(image.id, ())))
     return found
 
@@ -211,11 +222,13 @@ def nearest(poses: Poses, row: int, xy: tuple[float, float]) -> str:
     return poses.names[int(np.linalg.norm(poses.xy[row] - np.array(xy), axis=1).argmin())]
 
 
-def measure(people: Sequence[Labelled]) -> Iterator[dict[str, object]]:
-    """A row for each place and way."""
+def measure(people: Sequence[Labelled], done: set[int]) -> Iterator[list[dict[str, object]]]:
+    """For each person that is not done, a row for each place and way."""
     localizer = Localizer.from_pretrained("bundled", threads=1)
     image: tuple[Path, tuple[Box, ...]] | None = None
     for number, one in enumerate(track(people, "people", len(people))):
+        if number in done:
+            continue
         if image != (one.image, one.boxes):
             image = (one.image, one.boxes)
             poses = localizer.set_image(one.image).locate(one.boxes, body_points())
@@ -239,7 +252,7 @@ def measure(people: Sequence[Labelled]) -> Iterator[dict[str, object]]:
                 for length, k in used.items()
                 if found is not None
             }
-            yield row
+        yield [row for row, _ in rows]
 
 
 def described(
@@ -319,135 +332,44 @@ def mask_of(polygons: list[list[float]], width: int, height: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def report(rows: Sequence[dict[str, object]], on_people: Sequence[dict[str, object]]) -> str:
-    lines = []
-    for kind in dict.fromkeys(str(row["kind"]) for row in rows):
-        of_kind = [row for row in rows if row["kind"] == kind]
-        lines += ["", f"## {kind}", "", *_table(of_kind)]
-    if joints := [row for row in rows if row["kind"] in ("joint", "between") and row["way"] == "both"]:
-        lines += ["", "## by part (both, joints and between)", "", *_by_part(joints)]
-    if on_people:
-        lines += ["", "## on a person or not", "", *_on_person(on_people)]
-    return "\n".join(lines).strip() + "\n"
-
-
-def _errors(rows: Iterable[dict[str, object]], length: str) -> Floats:
-    return np.array([row["errors"].get(length, row["middle"]) for row in rows])  # type: ignore[attr-defined]
-
-
-def _table(rows: Sequence[dict[str, object]]) -> list[str]:
-    lines = []
-    groups = [
-        ("all", rows),
-        ("visible, box of 96 px or more", [r for r in rows if r["visible"] and r["big"]]),
-        ("certain", [r for r in rows if r.get("certain")]),
-        ("not certain", [r for r in rows if r.get("certain") is False]),
-    ]
-    for title, group in groups:
-        for way in (*WAYS, "label"):
-            chosen = [row for row in group if row["way"] == way]
-            if not chosen:
-                continue
-            right = [bool(row["part_right"] and row["side_right"]) for row in chosen]
-            medians = [
-                f"{np.median(_errors(chosen, length)):.3f}"
-                if way in ("both", "joints") or length == "name"
-                else ""
-                for length in LENGTHS
-            ]
-            best = "sentence" if way in ("both", "joints") else "name"
-            share = np.mean(_errors(chosen, best) <= 0.06)
-            named = (
-                ["", ""]
-                if way == "label"
-                else [f"{np.mean([bool(r['part_right']) for r in chosen]):.3f}", f"{np.mean(right):.3f}"]
-            )
-            lines.append([title, way, str(len(chosen)), *medians, f"{share:.3f}", *named])
-    heads = [
-        "places",
-        "way",
-        "n",
-        *(f"median, {length}" for length in LENGTHS),
-        "within .06",
-        "part right",
-        "part and side right",
-    ]
-    both = [row for row in rows if row["way"] == "both"]
-    people = np.array([row["person"] for row in both])
-    errors = _errors(both, "sentence")
-    low, high = interval([float(np.median(errors[drawn])) for drawn in _draws(people)])
-    person = np.mean([bool(row["own_person"]) for row in both])
-    note = (
-        f"median error of `both` by sentence: {np.median(errors):.3f}, 95 % interval over people {low:.3f} to "
-        f"{high:.3f}; the right person: {person:.3f}"
-    )
-    return [*table(heads, lines), "", note]
-
-
-def _draws(people: np.ndarray, count: int = 1000) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(0)
-    rows = [np.flatnonzero(people == person) for person in np.unique(people)]
-    for _ in range(count):
-        yield np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
-
-
-def _by_part(rows: Sequence[dict[str, object]]) -> list[str]:
-    lines = []
-    by: dict[str, list[dict[str, object]]] = defaultdict(list)
-    for row in rows:
-        by[str(row["parts"][0])].append(row)  # type: ignore[index]
-    for part, chosen in by.items():
-        right = [bool(row["part_right"]) for row in chosen]
-        both = [bool(row["part_right"] and row["side_right"]) for row in chosen]
-        error = np.median(_errors(chosen, "sentence"))
-        lines.append(
-            [part, str(len(chosen)), f"{error:.3f}", f"{np.mean(right):.3f}", f"{np.mean(both):.3f}"]
-        )
-    return table(["part", "n", "median error", "part right", "part and side right"], lines)
-
-
-def _on_person(rows: Sequence[dict[str, object]]) -> list[str]:
-    lines = []
-    for title, truth in (("inside a person's mask", True), ("near a person, in no mask", False)):
-        chosen = [row for row in rows if row["truth"] is truth]
-        said = np.mean([bool(row["said"]) for row in chosen])
-        own = f"{np.mean([bool(row['own']) for row in chosen]):.3f}" if truth else ""
-        sure = [row for row in chosen if row["certain"]]
-        lines.append(
-            [
-                title,
-                str(len(chosen)),
-                f"{said:.3f}",
-                own,
-                str(len(sure)),
-                f"{np.mean([bool(r['said']) for r in sure]):.3f}",
-            ]
-        )
-    return table(
-        ["places", "n", "called a person", "that person", "certain", "of these called a person"], lines
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("annotations", "images", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    for name in ("captions", "points", "masks", "mask-images", "atlas", "atlas-images"):
+    parser.add_argument("--out", type=Path, required=True)
+    for name in (
+        "annotations",
+        "images",
+        "captions",
+        "points",
+        "masks",
+        "mask-images",
+        "atlas",
+        "atlas-images",
+    ):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--renders", type=int, default=150, help="how many rendered people")
     given = parser.parse_args()
     rng = np.random.default_rng(0)
-    people = of_coco(given.annotations, given.images, given.captions, rng)
+    people = of_coco(given.annotations, given.images, given.captions, rng) if given.annotations else []
     if given.points:
         people += of_points(given.points, given.images)
     if given.atlas:
         people += of_atlas(given.atlas, given.atlas_images, given.renders, rng)
-    rows = list(measure(people))
-    on_people = list(masks(given.masks, given.mask_images, rng)) if given.masks else []
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "rows.json").write_text(json.dumps({"rows": rows, "masks": on_people}), encoding="utf-8")
+    file, file_of_masks = given.out / "rows.jsonl", given.out / "masks.json"
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    with file.open("a", encoding="utf-8") as out:
+        for some in measure(people, {row["person"] for row in rows}):
+            out.write("".join(json.dumps(row) + "\n" for row in some))
+            out.flush()
+            rows += some
+    on_people: list[dict[str, object]] = []
+    if given.masks and file_of_masks.exists():
+        on_people = json.loads(file_of_masks.read_text())
+    elif given.masks:
+        on_people = list(masks(given.masks, given.mask_images, rng))
+        file_of_masks.write_text(json.dumps(on_people), encoding="utf-8")
     text = report(rows, on_people)
     (given.out / "round_trip.md").write_text(text, encoding="utf-8")
     print(text)

@@ -16,7 +16,7 @@ from posetalk.types import Floats
 Across = Literal["outer", "inner", "front", "back", "upper", "lower", ""]
 
 # All lengths are in trunk lengths. Chosen on coco_people train2017, see runs/describe_round_trip.py.
-ON_BODY = 1.3  # the largest cost of a place that is on a person
+ON_BODY = 1.2  # the largest cost of a place that is on a person
 JOINT_SHARE = 0.15  # of a limb, next to a joint, that is called by the joint
 EDGE = 0.4  # of a limb's radius, from which a place is at its side
 ARM_FIRST = 0.15  # taken off the cost of an arm, which mostly is in front of the trunk
@@ -25,7 +25,7 @@ FLAT = 0.8  # the cost of a place inside trunk and head, where nothing says how 
 NECK_LAST = 0.05  # added to the cost of a neck
 JOINT_FIRST = 0.1  # taken off the distance of a joint among named points
 BETWEEN = 0.08  # from this distance of the nearest named point on, a place is between two
-THICK = {"head": 0.2, "neck": 0.16, "hand": 0.12, "foot": 0.12}
+THICK = {"head": 0.24, "neck": 0.16, "hand": 0.12, "foot": 0.12}
 HAND, FOOT = 0.28, 0.2  # the lengths of a hand and a foot beyond wrist and ankle
 OF_REGION = {
     "trunk": ("shoulder", "hip"),
