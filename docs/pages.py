@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GROUPS = {
     "Words to points": ("detect", "locate", "export", "model", "prompt"),
     "Training and scoring": ("train", "score", "plan"),
-    "Points to words": ("facts", "write", "llm", "tune", "bench"),
+    "Points to words": ("facts", "write", "describe", "llm", "tune", "bench"),
     "Data": ("types", "skeleton", "formats", "exchange", "images", "draw", "hub"),
     "Settings, messages and errors": ("settings", "messages", "errors"),
 }

@@ -40,6 +40,7 @@ ORDER = [
         "facts",
         "llm",
         "write",
+        "describe",
         "tune",
         "plan",
         "bench",

@@ -5,9 +5,9 @@ both for many images; `train_model`, `evaluate_model`, `calibrate` and `convert`
 `plan_run` counts what a run needs.
 
 Points to words: `pose_facts` and `scene_facts` say what is true of poses, `check_text` holds a text against them,
-`write_dataset`, `screen_dataset` and `export_dataset` make data to learn from, `tune_model` and `Chat` a model that
-learned it, `build_benchmark`, `answer_benchmark`, `judge_benchmark` and `report_benchmark` test what a model
-understands, `push_to_hub` shares models and data sets.
+`describe_point` says where on whose body a point is, `write_dataset`, `screen_dataset` and `export_dataset` make data
+to learn from, `tune_model` and `Chat` a model that learned it, `build_benchmark`, `answer_benchmark`, `judge_benchmark`
+and `report_benchmark` test what a model understands, `push_to_hub` shares models and data sets.
 
 Coordinates are xy in pixels of the full image, origin top left. Bad input raises `PosetalkError`, whose text says what
 is wrong, where, and what to do. Each name is loaded when it is first used; one whose extra is not installed names it.
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from posetalk.bench.questions.source import BuildSettings
     from posetalk.bench.report.report import BenchReport
     from posetalk.bench.report.run import report_benchmark
+    from posetalk.describe.parts import body_points
+    from posetalk.describe.point import PointDescription, describe_point
     from posetalk.detect.detector import Detector
     from posetalk.detect.people import People
     from posetalk.draw import draw_pose
@@ -113,6 +115,7 @@ _HOMES = {
     "ModelSettings": "settings",
     "People": "detect.people",
     "Person": "types",
+    "PointDescription": "describe.point",
     "PoseImage": "types",
     "PoseSet": "types",
     "Poses": "types",
@@ -132,11 +135,13 @@ _HOMES = {
     "TuneSettings": "tune.settings",
     "WriteSettings": "write.settings",
     "answer_benchmark": "bench.answers.run",
+    "body_points": "describe.parts",
     "build_benchmark": "bench.questions.run",
     "calibrate": "score.calibrate",
     "check_claim": "facts.claims",
     "check_text": "facts.claims",
     "convert": "model.convert",
+    "describe_point": "describe.point",
     "draw_pose": "draw",
     "evaluate": "score.evaluate",
     "evaluate_model": "score.run",
@@ -205,6 +210,7 @@ __all__ = [
     "ModelSettings",
     "People",
     "Person",
+    "PointDescription",
     "PoseImage",
     "PoseSet",
     "Poses",
@@ -224,11 +230,13 @@ __all__ = [
     "TuneSettings",
     "WriteSettings",
     "answer_benchmark",
+    "body_points",
     "build_benchmark",
     "calibrate",
     "check_claim",
     "check_text",
     "convert",
+    "describe_point",
     "draw_pose",
     "evaluate",
     "evaluate_model",

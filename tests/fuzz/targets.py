@@ -18,7 +18,7 @@ from posetalk.bench.answers.review import read_answers, read_reviews
 from posetalk.bench.answers.scores import read_scores
 from posetalk.bench.questions.build import read_closed
 from posetalk.bench.questions.openset import read_open
-from posetalk.cli.locate import _box
+from posetalk.cli.locate import numbers_of
 from posetalk.errors import PosetalkError, shown
 from posetalk.facts.claims import find_claims
 from posetalk.facts.scene import Scene
@@ -316,7 +316,7 @@ PARSERS = {
     "screen": Parser(_screen, _PROSE),
     "english": Parser(_english, _PROSE),
     "keypoint": Parser(Keypoint.parse, _WORDS),
-    "box": Parser(_box, _WORDS),
+    "box": Parser(numbers_of, _WORDS),
     "place": Parser(read_place, _WORDS),
     "shown": Parser(lambda text: shown(text).encode(), _WORDS),
 }

@@ -219,7 +219,7 @@ def locate(
             poses = locate_one(
                 localizer,
                 image,
-                people or [_box(text) for text in box or ()] or None,
+                people or [numbers_of(text) for text in box or ()] or None,
                 points,
                 limbs,
                 json_out=json_out,
@@ -268,11 +268,14 @@ def _drawing(draw: bool | Path | None, out: Path | None, name: str) -> Path | No
     return out / name
 
 
-def _box(text: str) -> tuple[float, ...]:
+def numbers_of(text: str, option: str = "--box", form: str = "x,y,width,height") -> tuple[float, ...]:
+    """The numbers of an option such as `--box 10,20,100,200`."""
+    count = form.count(",") + 1
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         numbers = ()
-    if len(numbers) != 4:
-        raise PosetalkError(f"--box {text!r} is not four numbers; give x,y,width,height in pixels")
+    if len(numbers) != count:
+        words = {2: "two", 4: "four"}[count]
+        raise PosetalkError(f"{option} {text!r} is not {words} numbers; give {form} in pixels")
     return numbers

@@ -1,0 +1,1 @@
+"""A place in a photo -> words for the place on a body."""
