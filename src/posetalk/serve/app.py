@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -27,7 +28,9 @@ from posetalk.serve import bodies
 from posetalk.serve.asking import ask
 from posetalk.serve.batches import Batches
 from posetalk.serve.bodies import Json, LocateJson, LocateRequest
+from posetalk.serve.guard import Guard
 from posetalk.serve.locating import Asked, Locating
+from posetalk.serve.metrics import Metrics
 from posetalk.serve.problems import ProblemError, of_validation, problem
 from posetalk.serve.scenes import PosedScene
 from posetalk.serve.settings import ServeSettings
@@ -37,12 +40,19 @@ from posetalk.write.from_facts.writer import write
 R = TypeVar("R", bound=LocateRequest)
 
 
-def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
+def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
     """The server as an ASGI application, which uvicorn or another server runs."""
     locating = Locating(localizer, settings)
+
+    def computed(asked: Sequence[Asked]) -> list[Json | Exception]:
+        answers = locating.answer(asked)
+        metrics.computed(len(asked), sum(len(a["people"]) for a in answers if isinstance(a, dict)))
+        return answers
+
     batches: Batches[Asked, Json] = Batches(
-        locating.answer, settings.batch_size, settings.queue_size, settings.max_image_pixels
+        computed, settings.batch_size, settings.queue_size, settings.max_image_pixels
     )
+    metrics = Metrics(lambda: batches.waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -149,8 +159,20 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
         batches.check_room()
         return "ok"
 
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def numbers() -> Response:
+        """Requests, times, people and memory, for Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
     app.mount("/", StaticFiles(directory=PAGE, html=True))
-    return app
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-api-key"],
+        )
+    return Guard(app, settings, metrics)
 
 
 class _InMemory(MultiPartParser):

@@ -30,9 +30,10 @@ def problem(error: PosetalkError) -> Response:
     """The answer to a request that cannot be served."""
     status = error.status if isinstance(error, ProblemError) else 422
     headers = error.headers if isinstance(error, ProblemError) else {}
+    known = status in HTTPStatus.__members__.values()
     body = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": HTTPStatus(status).phrase if known else "Client Closed Request",
         "status": status,
         "detail": shown(" ".join(str(error).split())),
     }
