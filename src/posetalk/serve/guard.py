@@ -9,6 +9,7 @@ import hmac
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,7 +104,8 @@ class Guard:
                 await _drain(receive)
             await problem(error)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        with suppress(Exception):  # which was answered and logged, see `mistake`
+            await self._app(scope, receive, send)
 
     def _check_caller(self, scope: Scope, headers: Headers) -> None:
         host = _hostname(f"//{headers.get('host', '')}")
