@@ -2,11 +2,11 @@
 
     python -m benchmarks.serve_load FOLDER [--seconds 60] [--callers 1 8 32] [--photos 24]
 
-Photos of FOLDER, in the order of their names, half of them shrunk to half of their sides. In turns of `--seconds` each: a
-loop of `set_image` and `locate` in this process, then so many callers at once, each on a connection of its own, who ask
-for one photo after the other. The processes never compute at the same time. Every answer is compared with the one that a
-single call got before. Memory is the server's resident size. At the end a server with a short queue is overloaded, killed
-and started again.
+Photos of FOLDER, in the order of their names, half of them shrunk to half of their sides. In turns of `--seconds` each:
+a loop of `set_image` and `locate` in this process, then so many callers at once, who ask for one photo after the other,
+each on a connection of its own. The two never compute at the same time. Every answer is compared with the one that a
+single call got before. Memory is the server's resident size. At the end a server with a short queue is overloaded,
+killed and started again.
 """
 
 from __future__ import annotations
@@ -91,10 +91,9 @@ def loop(photos: Sequence[bytes], seconds: float) -> float:
             file.write_bytes(data)
         for file in files[:WARM_UP]:
             localizer.set_image(file).locate()
-        done, begun = 0, time.perf_counter()
-        for file in itertools.cycle(files):
+        begun = time.perf_counter()
+        for done, file in enumerate(itertools.cycle(files), 1):
             localizer.set_image(file).locate()
-            done += 1
             if (took := time.perf_counter() - begun) >= seconds:
                 return done / took
     raise AssertionError
