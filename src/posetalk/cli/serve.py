@@ -19,6 +19,9 @@ def serve(*, settings: ServeSettings = DEFAULTS) -> None:
     It listens on this machine alone unless --host says otherwise. It needs the extra `serve`.
 
     Example: `posetalk serve --port 8080`
+
+    Args:
+        settings: How it listens, and what it takes.
     """
     quiet()
     try:
