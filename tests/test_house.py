@@ -46,6 +46,7 @@ ORDER = [
         "bench",
         "pointer",
         "scale",
+        "serve",
         "cli",
         "__main__",
     ),

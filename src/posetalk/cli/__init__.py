@@ -9,7 +9,21 @@ from contextlib import contextmanager, suppress
 
 from cyclopts import CycloptsError, UnknownOptionError
 
-from posetalk.cli import bench, describe, export, formats, label, locate, plan, pointer, points, push, tune, words  # noqa: F401  (they add their commands)
+from posetalk.cli import (  # noqa: F401  (they add their commands)
+    bench,
+    describe,
+    export,
+    formats,
+    label,
+    locate,
+    plan,
+    pointer,
+    points,
+    push,
+    serve,
+    tune,
+    words,
+)
 from posetalk.cli.app import app
 from posetalk.cli.app import log as command_log
 from posetalk.cli.terminal import streams
