@@ -43,6 +43,7 @@ ORDER = [
         "tune",
         "plan",
         "bench",
+        "serve",
         "cli",
         "__main__",
     ),

@@ -9,6 +9,7 @@ from typing import Any
 
 BUNDLED = Path(str(files("posetalk").joinpath("bundled")))  # the folder of the bundled model
 BUNDLED_DETECTOR = Path(str(files("posetalk").joinpath("bundled_detector", "nanodet.onnx")))
+PAGE = Path(str(files("posetalk").joinpath("serve", "page")))  # the studio's files
 
 
 def model_path(name: str | Path) -> str:

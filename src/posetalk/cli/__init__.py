@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from cyclopts import CycloptsError, UnknownOptionError
 
-from posetalk.cli import bench, export, formats, label, locate, plan, points, push, tune, words  # noqa: F401  (they add their commands)
+from posetalk.cli import bench, export, formats, label, locate, plan, points, push, serve, tune, words  # noqa: F401  (they add their commands)
 from posetalk.cli.app import app
 from posetalk.cli.app import log as command_log
 from posetalk.cli.terminal import streams

@@ -148,22 +148,49 @@ def open_image(path: Path, data: bytes | None = None) -> Iterator[Image.Image]:
             image = _open(path if data is None else io.BytesIO(data))
     except FileNotFoundError:
         raise PosetalkError(f"there is no image {path}; check the path") from None
-    except UnidentifiedImageError:
-        raise PosetalkError(
-            f"{path} cannot be read as an image: it is not an image of a known form ({', '.join(readable_formats())})"
-        ) from None
-    except Image.DecompressionBombError:
-        raise PosetalkError(
-            f"{path} is larger than the limit of {MAX_PIXELS // 10**6} million pixels"
-        ) from None
-    except PosetalkError:
-        raise
-    except (
-        Exception
-    ) as error:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error ...
-        raise PosetalkError(f"cannot read the image {path}: {_reason(error)}") from None
+    except Exception as error:
+        raise _unreadable(error, str(path)) from None
     with image:
         yield image
+
+
+@contextmanager
+def open_image_bytes(data: bytes, name: str = "the image") -> Iterator[Image.Image]:
+    """Open an image that is no file, and read its header only.
+
+    Args:
+        data: What a file of it would hold.
+        name: What it is called in errors.
+
+    Raises:
+        PosetalkError: As `read_image`, except for damaged pixels.
+    """
+    if not data:
+        raise PosetalkError(f"{name} is empty (0 bytes); send its file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open(io.BytesIO(data))
+    except Exception as error:
+        raise _unreadable(error, name) from None
+    with image:
+        yield image
+
+
+def _unreadable(error: Exception, name: str) -> PosetalkError:
+    """The sentence on an image that cannot be opened."""
+    match error:
+        case PosetalkError():
+            return error
+        case UnidentifiedImageError():
+            known = ", ".join(readable_formats())
+            return PosetalkError(
+                f"{name} cannot be read as an image: it is not an image of a known form ({known})"
+            )
+        case Image.DecompressionBombError():
+            return PosetalkError(f"{name} is larger than the limit of {MAX_PIXELS // 10**6} million pixels")
+        case _:  # decoders raise anything on damaged files: OSError, SyntaxError, struct.error ...
+            return PosetalkError(f"cannot read the image {name}: {_reason(error)}")
 
 
 def upright_size(path: Path) -> tuple[int, int]:

@@ -101,6 +101,10 @@ class Engine(Protocol):
         """Point at every keypoint. scale: (P, K) the s of OKS, exp(-d^2 / (2 s^2)), in crop sides."""
         ...
 
+    def heat(self, crops: Any, questions: Sequence[Any]) -> Floats:
+        """The probability of each cell of the crop, (P, K, S, S) in rows from the top; it sums to 1 over S * S."""
+        ...
+
     def digits(self, crops: Any, questions: Sequence[Any], branches: int) -> Answers:
         """Generate coordinates as digits. branches: 1 for greedy decoding, see `locate.decode.decode`."""
         ...

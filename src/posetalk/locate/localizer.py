@@ -19,6 +19,7 @@ from posetalk.images.affine import Square, crop_square
 from posetalk.images.opening import Pixels, cut, normalise, read_image
 from posetalk.locate.engine import Answers, EncodedCrops, Engine, EngineName, engine_for, is_float32
 from posetalk.locate.found import Found, limbs_of
+from posetalk.locate.heat_map import HeatMap
 from posetalk.locate.known_names import has_same_sides, near_misses
 from posetalk.locate.opened_image import Boxes, Crop, OpenedImage, as_list, checked_boxes
 from posetalk.locate.people import each_once, with_people
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 Decoding = Literal["greedy", "expected"]
 Score = Literal["locllm"]
 N_BRANCHES = 3  # values of each digit that the decoding `expected` follows
+MAX_QUESTIONS = (
+    5_000  # that are kept encoded, a few KB each: who asks for ever new ones does not fill the memory
+)
 REFINE_MARGIN = 1.25  # a person found without a box is located again in the keypoints' box times this
 
 
@@ -247,6 +251,11 @@ class Localizer:
         """The names of the keypoints that the model was trained on."""
         return self._engine.trained_keypoints
 
+    @property
+    def trained_synonyms(self) -> tuple[str, ...]:
+        """Their other names in training."""
+        return self._engine.synonyms
+
     def trained_on(self, names: Sequence[str]) -> tuple[bool, ...] | None:
         """For each name whether training asked for a keypoint by it; None where that is not known."""
         known, plain = self._trained_names
@@ -320,6 +329,63 @@ class Localizer:
         chosen = self._open(replace(opened, boxes=checked_boxes(boxes)), whole_image)
         poses = self._locate_opened([chosen], points)[0]
         return Found.of(poses, opened.image, limbs_of(keypoints, poses.names))
+
+    def open(
+        self,
+        image: ImageSource,
+        boxes: Boxes | None = None,
+        *,
+        detector: Detector | None = None,
+        whole_image: bool = False,
+    ) -> OpenedImage:
+        """Open an image for `locate_opened`, and find the people in it. Threads may each open images of their own.
+
+        Args:
+            image: As in `set_image`.
+            boxes: As in `locate`.
+            detector: What finds the people where no boxes are given; None for the localizer's own.
+            whole_image: As in `locate`.
+
+        Raises:
+            PosetalkError: the image cannot be read; a box has no area or lies outside the image.
+        """
+        opened = OpenedImage(read_image(image), checked_boxes(boxes), cache={})
+        return self._open(opened, whole_image, detector)
+
+    def encode(self, images: Iterable[OpenedImage]) -> None:
+        """Encode the people of opened images, `batch_size` at a time across images; `locate_opened` does not again.
+
+        It is for images of different callers: a batch keeps a GPU, and every core of a CPU, at work.
+        """
+        crops = [crop for image in images for crop in image.crops()]
+        for first in range(0, len(crops), self.batch_size):
+            batch = crops[first : first + self.batch_size]
+            self._encoded(batch, [self._square(crop, mirrored=False) for crop in batch], mirrored=False)
+
+    def locate_opened(self, image: OpenedImage, keypoints: KeypointQuery = "coco17") -> Found:
+        """As `locate`, in an image that `open` gave. The answer is the same, whatever was encoded together."""
+        points = self.questions(keypoints)
+        poses = self._locate_opened([image], points)[0]
+        return Found.of(poses, image.image, limbs_of(keypoints, poses.names))
+
+    def heat_map(self, image: OpenedImage, box: Box, keypoint: Keypoint | str) -> HeatMap:
+        """How probable each place is for a keypoint of the person in a box.
+
+        Args:
+            image: An image that `open` gave.
+            box: The person's box in px of the image, as in `Poses.boxes`.
+            keypoint: One keypoint, or "name: description".
+
+        Raises:
+            PosetalkError: the model has no readout `point`; the keypoint cannot be located, see `questions`.
+        """
+        if self.readout != "point":
+            raise PosetalkError("heat maps are of the readout 'point', and this one is 'digits'")
+        (point,) = self.questions([keypoint])
+        crop = Crop(image.image, box, image.cache)
+        square = self._square(crop, mirrored=False)
+        encoded = self._encoded([crop], [square], mirrored=False)
+        return HeatMap.of(square, self._engine.heat(encoded, self._encoded_questions((point,)))[0, 0])
 
     def locate_all(
         self,
@@ -479,11 +545,11 @@ class Localizer:
                 )
                 yield from [item if isinstance(item, PosetalkError) else next(answers) for item in opened]
 
-    def _open(self, opened: OpenedImage, whole_image: bool) -> OpenedImage:
+    def _open(self, opened: OpenedImage, whole_image: bool, detector: Detector | None = None) -> OpenedImage:
         """The image, with boxes that can be cut out; those of everybody where it has none and is not searched whole."""
         image = opened.image
         if opened.boxes is None and not whole_image:
-            opened = with_people(opened, self.detector)
+            opened = with_people(opened, detector or self.detector)
         for box in opened.boxes or ():
             if not opened.overlaps(box):
                 height, width = image.shape[:2]
@@ -621,12 +687,19 @@ class Localizer:
         return type(parts[0]).concat(parts)
 
     def _encoded_questions(self, points: tuple[Keypoint, ...]) -> list[Any]:
-        """The questions' embeddings. Each question is encoded once in the life of the localizer."""
-        missing = [p for p in points if (p.name, p.sentence) not in self._questions]
+        """The questions' embeddings. Each question is encoded once, of the MAX_QUESTIONS that were asked last."""
+        known = {(p.name, p.sentence): self._questions.get((p.name, p.sentence)) for p in points}
+        missing = [p for p in points if known[p.name, p.sentence] is None]
         if missing:
             for keypoint, question in zip(missing, self._engine.read(missing), strict=True):
-                self._questions[keypoint.name, keypoint.sentence] = question
-        return [self._questions[p.name, p.sentence] for p in points]
+                known[keypoint.name, keypoint.sentence] = question
+        for key in known:
+            self._questions.pop(key, None)
+        self._questions.update(known)
+        if len(self._questions) > MAX_QUESTIONS:
+            for key in list(self._questions)[: len(self._questions) - MAX_QUESTIONS]:
+                self._questions.pop(key, None)
+        return [known[p.name, p.sentence] for p in points]
 
 
 def _engine_of(model: PoseLLM | Engine, tokenizer: Any) -> Engine:

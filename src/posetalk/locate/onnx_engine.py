@@ -135,6 +135,15 @@ class OnnxEngine:
 
     def point(self, crops: Crops, questions: Sequence[Array], scale: Floats) -> Answers:
         """See `Engine`."""
+        heat, visible = self._maps(crops, questions)
+        return settle(heat, visible, scale.astype(np.float32))
+
+    def heat(self, crops: Crops, questions: Sequence[Array]) -> Floats:
+        """See `Engine`."""
+        return probabilities(self._maps(crops, questions)[0]).astype(np.float64)
+
+    def _maps(self, crops: Crops, questions: Sequence[Array]) -> tuple[Array, Array]:
+        """Logits of the heat maps (P, K, S * S) and of visibility (P, K)."""
         count, prefix = len(questions), crops.layers.shape[4]
         itself = np.where(np.eye(count), 0, UNSEEN)
         asked = {
@@ -150,7 +159,7 @@ class OnnxEngine:
             return found
 
         heat, visible = zip(*self._each(maps, self._parts(len(crops.layers))), strict=True)
-        return settle(np.concatenate(heat), np.concatenate(visible), scale.astype(np.float32))
+        return np.concatenate(heat), np.concatenate(visible)
 
     def digits(self, crops: Crops, questions: Sequence[Array], branches: int) -> Answers:
         """Raises PosetalkError."""
@@ -167,6 +176,14 @@ class OnnxEngine:
         return [*map(work, items)] if alone else [*self._pool.map(work, items)]
 
 
+def probabilities(logits: Array) -> Array:
+    """Logits (..., S * S) as probabilities (..., S, S)."""
+    side = math.isqrt(logits.shape[-1])
+    probability = np.exp(logits - logits.max(-1, keepdims=True))
+    probability /= probability.sum(-1, keepdims=True)
+    return np.asarray(probability.reshape(*logits.shape[:-1], side, side))
+
+
 def settle(logits: Array, visible: Array, scale: Array) -> Answers:
     """Turn heat maps into coordinates, as `locate.decode.settle` does in torch.
 
@@ -175,10 +192,8 @@ def settle(logits: Array, visible: Array, scale: Array) -> Answers:
         visible: (P, K) logits of visibility.
         scale: (P, K) the s of OKS, exp(-d^2 / (2 s^2)), in crop sides.
     """
-    side = math.isqrt(logits.shape[-1])
-    probability = np.exp(logits - logits.max(-1, keepdims=True))
-    probability /= probability.sum(-1, keepdims=True)
-    probability = probability.reshape(*logits.shape[:-1], side, side)
+    probability = probabilities(logits)
+    side = probability.shape[-1]
     centres = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
     wide = scale[..., None]
 

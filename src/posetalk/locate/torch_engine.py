@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -73,6 +74,12 @@ class TorchEngine:
         """See `Engine`."""
         heat, visible = heat_maps(self.model, crops, questions)
         return _answers(settle(heat, visible, torch.from_numpy(scale).to(heat.device, torch.float32)))
+
+    def heat(self, crops: Prefix, questions: Sequence[Tensor]) -> Floats:
+        """See `Engine`."""
+        heat = heat_maps(self.model, crops, questions)[0].float().softmax(-1)
+        side = math.isqrt(heat.shape[-1])
+        return _array(heat.reshape(*heat.shape[:-1], side, side))
 
     def digits(self, crops: Prefix, questions: Sequence[Tensor], branches: int) -> Answers:
         """See `Engine`."""

@@ -1,0 +1,29 @@
+"""The command that answers over HTTP: serve."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from posetalk.cli.app import app, quiet
+from posetalk.errors import missing_package
+from posetalk.serve.settings import ServeSettings
+
+DEFAULTS = ServeSettings()
+
+
+@app.command
+def serve(*, settings: Annotated[ServeSettings, Parameter(name="*", negative=())] = DEFAULTS) -> None:
+    """Answer over HTTP, and show the studio, a page to try it on.
+
+    It listens on this machine alone unless --host says otherwise. It needs the extra `serve`.
+
+    Example: `posetalk serve --port 8080`
+    """
+    quiet()
+    try:
+        from posetalk.serve.run import serve as run
+    except ModuleNotFoundError as error:
+        raise (missing_package(error, "serve") or error) from None
+    run(settings)

@@ -1,0 +1,1 @@
+"""The server: what the commands do, over HTTP (`posetalk serve`)."""

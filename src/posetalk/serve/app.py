@@ -1,0 +1,203 @@
+"""The addresses of the server, and what they answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.responses import PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+
+import posetalk
+from posetalk.errors import PosetalkError
+from posetalk.locate.localizer import Localizer
+from posetalk.resources import PAGE
+from posetalk.serve import bodies
+from posetalk.serve.asking import ask
+from posetalk.serve.batches import Batches
+from posetalk.serve.bodies import Json, LocateJson, LocateRequest
+from posetalk.serve.locating import Asked, Locating
+from posetalk.serve.problems import ProblemError, of_validation, problem
+from posetalk.serve.scenes import PosedScene
+from posetalk.serve.settings import ServeSettings
+from posetalk.skeleton import BUILT_IN, load_skeleton
+from posetalk.write.from_facts.writer import write
+
+R = TypeVar("R", bound=LocateRequest)
+
+
+def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
+    """The server as an ASGI application, which uvicorn or another server runs."""
+    locating = Locating(localizer, settings)
+    batches: Batches[Asked, Json] = Batches(
+        locating.answer, settings.batch_size, settings.queue_size, settings.max_image_pixels
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(batches.close)
+
+    app = FastAPI(
+        title="posetalk",
+        version=posetalk.__version__,
+        description="Describe a point of the human body and find it in a photo; ask what is true of a pose.",
+        lifespan=lifespan,
+        docs_url=None,  # their pages would load scripts from elsewhere
+        redoc_url=None,
+    )
+    of_problem: dict[int | str, dict[str, Any]] = {
+        status: {"model": bodies.Problem, "content": {"application/problem+json": {}}}
+        for status in (401, 403, 413, 422, 503)
+    }
+
+    @app.exception_handler(PosetalkError)
+    async def refused(_: Request, error: PosetalkError) -> Response:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return problem(of_validation(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        sentences = {
+            404: "there is nothing at this address; /openapi.json lists what there is",
+            405: "this address takes another method; /openapi.json says which",
+            400: "the body of the request cannot be read; send JSON, or multipart with an image",
+        }
+        sentence = sentences.get(error.status_code, str(error.detail))
+        return problem(ProblemError(sentence, error.status_code, error.headers))
+
+    @app.post("/v1/locate", responses={200: {"model": bodies.LocateAnswer}, **of_problem})
+    async def locate(request: Request) -> Response:
+        """Find the keypoints of everybody in an image.
+
+        Send multipart with the file `image` and the JSON field `request`, or JSON with the image in base64.
+        """
+        started = time.perf_counter()
+        batches.check_room()
+        data, wanted = await _image_and_request(request)
+        asked = await run_in_threadpool(locating.check, data, wanted)
+        answer = await batches.ask(asked, asked.pixels, settings.request_timeout, _gone(request))
+        return _json(answer | {"seconds": round(time.perf_counter() - started, 4)})
+
+    @app.post("/v1/facts", responses={200: {"model": bodies.FactsAnswer}, **of_problem})
+    def facts(given: bodies.PeopleGiven) -> Response:
+        """What is true of people whose keypoints are given."""
+        return _json(PosedScene(given, settings.max_people).facts())
+
+    @app.post("/v1/ask", responses={200: {"model": bodies.AskAnswer}, **of_problem})
+    def asked_of_people(given: bodies.AskRequest) -> Response:
+        """Answer a question about people, or check a statement."""
+        return _json(ask(PosedScene(given, settings.max_people), given))
+
+    @app.post("/v1/write", responses={200: {"model": bodies.WriteAnswer}, **of_problem})
+    def written(given: bodies.WriteRequest) -> Response:
+        """Write a conversation, a description or reasoning about people."""
+        posed = PosedScene(given, settings.max_people)
+        turns = write(posed.scene, given.captions, given.kind, given.seed, posed.unlabelled) or ()
+        rows = [
+            {"role": role, "text": text}
+            for pair in turns
+            for role, text in zip(("user", "assistant"), pair, strict=True)
+        ]
+        return _json({"turns": rows})
+
+    @app.get("/v1/skeletons", responses={200: {"model": list[bodies.SkeletonAnswer]}})
+    def skeletons() -> Response:
+        """The built-in sets of keypoints."""
+        return _json(
+            [
+                {
+                    "name": name,
+                    "keypoints": [
+                        {"name": p.name, "sentence": p.sentence} for p in load_skeleton(name).keypoints
+                    ],
+                    "limbs": load_skeleton(name).limbs,
+                }
+                for name in BUILT_IN
+            ]
+        )
+
+    @app.get("/v1/words", responses={200: {"model": bodies.WordsAnswer}})
+    def words() -> Response:
+        """What the model was trained on. It reads other words too."""
+        return _json({"keypoints": localizer.trained_keypoints, "synonyms": localizer.trained_synonyms})
+
+    @app.get("/healthz", response_class=PlainTextResponse)
+    async def health() -> str:
+        """Whether the server runs."""
+        return "ok"
+
+    @app.get("/readyz", response_class=PlainTextResponse, responses={503: of_problem[503]})
+    async def ready() -> str:
+        """Whether the server takes requests."""
+        if not batches.works:
+            raise ProblemError("the server computes nothing more; start it again", 503)
+        batches.check_room()
+        return "ok"
+
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+class _InMemory(MultiPartParser):
+    spool_max_size = 2**40  # bytes from which parts of a body would be written to a file
+
+
+async def _image_and_request(request: Request) -> tuple[bytes, LocateRequest]:
+    """The image's file and what is asked of it.
+
+    Raises:
+        PosetalkError: neither JSON nor multipart, or not as it should be.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        given = _parsed(LocateJson, await request.body())
+        if given.image is None:
+            raise ProblemError("the request has no image; give `image` in base64")
+        try:
+            return base64.b64decode(given.image.partition("base64,")[2] or given.image, validate=True), given
+        except (binascii.Error, ValueError) as error:
+            raise ProblemError(f"the image is not base64: {error}") from None
+    if kind != "multipart/form-data":
+        raise ProblemError(f"the request is {kind or 'of no type'!r}; send multipart/form-data or JSON", 415)
+    try:
+        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=1).parse()
+    except MultiPartException as error:
+        raise ProblemError(f"the form cannot be read: {error.message}", 400) from None
+    image, wanted = form.get("image"), form.get("request", "{}")
+    if image is None or isinstance(image, str):
+        raise ProblemError("the form has no file `image`; give one")
+    if not isinstance(wanted, str):
+        raise ProblemError("the form's `request` is a file; give it as a field of JSON text")
+    return await image.read(), _parsed(LocateRequest, wanted)
+
+
+def _parsed(kind: type[R], text: str | bytes) -> R:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise of_validation(error.errors()) from None
+
+
+async def _gone(request: Request) -> None:
+    """Ends when the caller goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(content: object) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json")
