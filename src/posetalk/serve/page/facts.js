@@ -28,14 +28,11 @@ export class FactsTab {
     const photo = state.photo;
     const who = this.actions.listed();
     this.answers.replaceChildren(el("p", { class: "fine" }, "…"));
-    try {
-      const found = await Promise.all(who.map((person) => api.ask({ ...this.actions.bodies(), person, question })));
-      if (state.photo !== photo) return;
-      this.answers.replaceChildren(el("p", { class: "asked" }, question), ...found.map((one, i) =>
-        el("div", { class: "answer" }, el("strong", {}, who.length > 1 ? `Person ${who[i] + 1}: ${one.answer}` : one.answer), el("p", {}, reasonOf(one)))));
-    } catch (error) {
-      this.answers.replaceChildren(el("p", { class: "wrong-note", role: "alert" }, error.message));
-    }
+    const answerOf = (person) => api.ask({ ...this.actions.bodies(), person, question }).catch((error) => ({ answer: "not known", reason: error.message }));
+    const found = await Promise.all(who.map(answerOf));
+    if (state.photo !== photo) return;
+    this.answers.replaceChildren(el("p", { class: "asked" }, question), ...found.map((one, i) =>
+      el("div", { class: "answer" }, el("strong", {}, who.length > 1 ? `Person ${who[i] + 1}: ${one.answer}` : one.answer), el("p", {}, reasonOf(one)))));
   }
 
   clear() {
@@ -88,5 +85,5 @@ function evidenceOf({ evidence, numbers }) {
 }
 
 function reasonOf({ because, reason }) {
-  return reason ?? because.map((fact) => `${fact.text}: ${fact.value === null ? "not known" : fact.value ? "yes" : "no"}${fact.evidence.length ? ` (${evidenceOf(fact)})` : ""}`).join("; ");
+  return reason ?? because.map((fact) => fact.text + (fact.evidence.length ? ` (${evidenceOf(fact)})` : "")).join("; ");
 }

@@ -140,8 +140,10 @@ export function drawing(scene, scale) {
     if (!scene.plain) nodes.push(outline(person, unit, aside, scene.chosen === person.number, several));
     if (!aside) nodes.push(body(person, unit, scene.chosen === null && several, scene));
   }
-  return nodes;
+  return [...nodes, ...names(scene, unit)];
 }
+
+const lineWidth = ({ box: [, , w, h] }, unit) => Math.min(Math.max(0.006 * Math.hypot(w, h), 1.5 * unit), 4 * unit);
 
 function outline({ box: [x, y, w, h], number }, unit, aside, chosen, several) {
   const colour = several ? personColour(number) : "#ffffff";
@@ -161,8 +163,7 @@ function outline({ box: [x, y, w, h], number }, unit, aside, chosen, several) {
 function body(person, unit, inGroup, scene) {
   const group = svg("g", { class: "body" });
   const faint = scene.heat ? 0.45 : 1;
-  const [x, y, w, h] = person.box;
-  const width = Math.min(Math.max(0.006 * Math.hypot(w, h), (inGroup ? 1.2 : 2) * unit), 4 * unit);
+  const width = lineWidth(person, unit);
   const shown = new Map(person.points.map((point) => [point.index, point]));
   for (const [a, b] of person.limbs.map(([i, j]) => [shown.get(i), shown.get(j)])) {
     if (!a || !b) continue;
@@ -177,9 +178,6 @@ function body(person, unit, inGroup, scene) {
     }
   }
   for (const point of person.points) group.append(...dot(point, width, unit, faint, scene));
-  for (const point of person.points) {
-    if (scene.names || (point.own && !inGroup)) group.append(nameOf(point, width, unit, scene.photo));
-  }
   return group;
 }
 
@@ -202,14 +200,28 @@ function dot(point, width, unit, faint, scene) {
   return nodes;
 }
 
-function nameOf(point, width, unit, photo) {
+/** The points' names, each to the right or the left of its point, and only where there is room. */
+function names(scene, unit) {
+  const people = scene.people.filter(({ number }) => scene.chosen === null || scene.chosen === number);
+  const points = people.flatMap((person) => person.points.map((point) => [point, lineWidth(person, unit)]));
+  const named = points.filter(([point]) => scene.names || point.own).sort(([a], [b]) => Boolean(b.own) - Boolean(a.own) || b.score - a.score);
   const size = 12.5 * unit;
-  const before = point.x + (point.name.length * 0.56 + 1) * size > photo.width;
-  const away = 2.5 * width + 5 * unit;
-  return svg("text", {
-    class: "name", x: point.x + (before ? -away : away), y: point.y + 0.34 * size, "text-anchor": before ? "end" : "start",
-    "font-size": size, "font-weight": 600, "font-family": FONT, fill: "#ffffff", stroke: DARK, "stroke-opacity": 0.8, "stroke-width": 3 * unit, "paint-order": "stroke", "stroke-linejoin": "round",
-  }, point.name);
+  const taken = points.map(([{ x, y }, width]) => [x - 1.5 * width, y - 1.5 * width, x + 1.5 * width, y + 1.5 * width]);
+  const free = ([l, t, r, b]) => l >= 0 && r <= scene.photo.width && taken.every(([ll, tt, rr, bb]) => r < ll || l > rr || b < tt || t > bb);
+  return named.flatMap(([point, width]) => {
+    const away = 2.5 * width + 5 * unit, length = 0.56 * size * point.name.length;
+    for (const side of [1, -1]) {
+      const from = side > 0 ? point.x + away : point.x - away - length;
+      const place = [from, point.y - 0.5 * size, from + length, point.y + 0.5 * size];
+      if (!free(place)) continue;
+      taken.push(place);
+      return [svg("text", {
+        class: "name", x: point.x + side * away, y: point.y + 0.34 * size, "text-anchor": side > 0 ? "start" : "end", "font-size": size, "font-weight": 600, "font-family": FONT,
+        fill: "#ffffff", stroke: DARK, "stroke-opacity": 0.8, "stroke-width": 3 * unit, "paint-order": "stroke", "stroke-linejoin": "round",
+      }, point.name)];
+    }
+    return [];
+  });
 }
 
 /** The scene as a PNG in the photo's own pixels. */

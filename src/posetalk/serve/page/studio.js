@@ -53,10 +53,24 @@ const compare = new Compare($("compare"), state, only, () => { $("stage").hidden
 
 // ---- what is shown ----
 
-const pointsOf = (i) => [...(state.base[i] ?? []), ...state.sentences.flatMap((one) => one.points?.[i] ?? [])];
-const sure = () => state.people.flatMap((person, i) => (person.score === null || person.score >= state.least ? [i] : []));
-const listed = () => (state.chosen === null ? sure() : [state.chosen]);
-const only = () => (listed().length === 1 ? listed()[0] : null);
+function pointsOf(i) {
+  return [...(state.base[i] ?? []), ...state.sentences.flatMap((one) => one.points?.[i] ?? [])];
+}
+
+/** The indices of the people above the score. */
+function sure() {
+  return state.people.flatMap(({ score }, i) => (score === null || score >= state.least ? [i] : []));
+}
+
+/** The indices of the people who are shown: the one who was picked, or all. */
+function listed() {
+  return state.chosen === null ? sure() : [state.chosen];
+}
+
+/** The index of the one person who is shown; null for several. */
+function only() {
+  return listed().length === 1 ? listed()[0] : null;
+}
 
 function shownPeople(all = false) {
   return (all ? sure() : listed()).map((i) => ({
