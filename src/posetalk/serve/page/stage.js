@@ -170,7 +170,7 @@ function body(person, unit, inGroup, scene) {
     const ends = { x1: a.x, y1: a.y, x2: b.x, y2: b.y, "stroke-linecap": "round" };
     const colour = inGroup ? personColour(person.number) : limbColour(a, b);
     group.append(svg("line", { ...ends, stroke: DARK, "stroke-opacity": 0.35 * faint, "stroke-width": 2.1 * width }),
-      svg("line", { ...ends, stroke: colour, "stroke-opacity": faint * (0.35 + 0.6 * Math.min(a.score, b.score)), "stroke-width": 1.25 * width }));
+      svg("line", { ...ends, stroke: colour, "stroke-opacity": faint * (0.35 + 0.6 * Math.min(a.score, b.score)) * (a.visible === false || b.visible === false ? 0.55 : 1), "stroke-width": 1.25 * width }));
   }
   for (const point of person.points) {
     if (!inGroup && point.std && !scene.heat) {

@@ -13,6 +13,7 @@ import { TextTab } from "./text.js";
 import { UseTab } from "./use.js";
 
 const BODY = "coco17"; // what facts are computed from
+const LEAST = 0.3; // the score from which people and points are shown at first
 const ARM = ["shoulder", "elbow", "wrist"], LEG = ["hip", "knee", "ankle"];
 const JOINTS = { arm: ARM, elbow: ARM, forearm: ARM, hand: ["wrist"], wrist: ["wrist"], leg: LEG, knee: LEG, foot: ["ankle"], feet: ["ankle"], ankle: ["ankle"], hip: ["hip"], shoulder: ["shoulder"], head: ["ear", "eye"], body: ["shoulder", "hip"], torso: ["shoulder", "hip"] };
 
@@ -24,7 +25,7 @@ const state = {
   bodies: null, // the people with the points of BODY, as the server answered them
   sentences: [], // {id, text, points: one for each person, or null, problem}
   chosen: null, picked: null, hovered: null, heat: null, marked: null,
-  facts: null, least: 0, names: false, zoom: false,
+  facts: null, least: LEAST, names: false, zoom: false,
 };
 let running = new AbortController(); // of the photo
 let picking = new AbortController(); // of the heat map
@@ -85,7 +86,7 @@ function savedPeople() {
 function scene() {
   const { photo, picked, hovered, heat, names, marked, people } = state;
   const one = only();
-  const who = people.length === 1 ? "1 person" : `${people.length} people`;
+  const who = sure().length === 1 ? "1 person" : `${sure().length} people`;
   const label = !people.length ? photo.name : `${photo.name}: ${who} found${one === null ? "" : `, person ${one + 1} picked`}${picked ? `, ${picked.name} at ${picked.x.toFixed(0)}, ${picked.y.toFixed(0)}` : ""}`;
   return { photo, view: state.zoom && one !== null ? viewAround(people[one].box, photo) : null, people: shownPeople(true), chosen: one, picked, hovered, heat, names, marked, label };
 }
@@ -103,7 +104,7 @@ function render() {
 
 function renderPeople() {
   const shown = sure();
-  const several = state.people.length > 1;
+  const several = shown.length > 1;
   $("people").hidden = !several;
   const button = (value, text, picture) => el("label", { title: text },
     el("input", { type: "radio", name: "person", value, checked: value === String(state.chosen ?? "all"), onchange: () => choose(value === "all" ? null : Number(value)) }),
@@ -120,6 +121,12 @@ function renderPeople() {
 function say(text, problem = false) {
   $("status").textContent = problem ? "" : text;
   $("problem").replaceChildren(...(problem ? [el("p", {}, text), el("button", { type: "button", class: "quiet", "aria-label": "Close the message", onclick: () => say("") }, "Close")] : []));
+}
+
+function setLeast(score) {
+  state.least = Math.floor(20 * score + 1e-6) / 20;
+  $("least").value = state.least;
+  $("least-out").textContent = state.least.toFixed(2);
 }
 
 // ---- photos ----
@@ -173,13 +180,14 @@ async function findPeople(whole) {
     state.model = found.model;
     state.people = found.people.map(({ box, score }) => ({ box, score }));
     state.bodies = found.people;
+    setLeast(Math.min(LEAST, ...state.people.map(({ score }) => score ?? 1)));
     if (state.skeleton === BODY) setBase(found);
     renderPeople();
     if (state.skeleton !== BODY && state.skeleton && state.people.length) await findBase(signal);
     render();
     await findSentences(state.sentences, signal);
     if (state.people.length) {
-      const who = state.people.length === 1 ? "1 person" : `${state.people.length} people`;
+      const who = sure().length === 1 ? "1 person" : `${sure().length} people`;
       say(`${who} in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
     } else {
       say("Nobody was found.");
@@ -287,7 +295,7 @@ function removeSentence(sentence) {
 // ---- what is picked ----
 
 function choose(number) {
-  if (state.people.length < 2) return unpick();
+  if (sure().length < 2) return unpick();
   state.chosen = number === state.chosen ? null : number;
   unpick();
   renderPeople();
@@ -385,8 +393,7 @@ function listen() {
   });
   addEventListener("keydown", (event) => { if (event.key === "Escape" && state.picked) unpick(); });
   $("least").addEventListener("input", () => {
-    state.least = Number($("least").value);
-    $("least-out").textContent = state.least.toFixed(2);
+    setLeast(Number($("least").value));
     if (state.chosen !== null && !sure().includes(state.chosen)) state.chosen = null;
     renderPeople();
     render();
@@ -419,6 +426,7 @@ function showExamples() {
 }
 
 async function begin() {
+  setLeast(LEAST);
   api.setKeyQuestion(() => new Promise((done) => {
     $("key").addEventListener("close", () => done($("key-text").value), { once: true });
     $("key").showModal();
