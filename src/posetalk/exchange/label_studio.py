@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 import msgspec
 
 from posetalk.errors import PosetalkError
+from posetalk.exchange.label_studio_interface import HIDDEN, Interface
 from posetalk.exchange.labels import LabelSet, Records, size_of
 from posetalk.formats.files import decode_file, decode_record, record_id
 from posetalk.formats.names import our_name, skeleton_named
@@ -21,7 +23,7 @@ from posetalk.types import Person
 TASKS, CONFIG = "tasks.json", "label_config.xml"
 LOCAL_FILES = "/data/local-files/?d="  # what Label Studio serves a mounted folder under
 POINT_WIDTH = 0.5  # % of the image's width, how large a keypoint is drawn
-HIDDEN = "hidden"  # the choice of a keypoint that is there but not seen
+DEFAULT = Interface()
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(.+)$")  # Label Studio puts 8 digits before names of uploaded files
 
 
@@ -208,7 +210,9 @@ def write(labels: LabelSet, folder: Path) -> None:
     tasks = []
     for image in labels.data.images:
         size = size_of(image)
-        result = [region for person in image.people for region in _person(person, labels.skeleton, size)]
+        result = [
+            region for person in image.people for region in regions_of(person, labels.skeleton.names, size)
+        ]
         predicted = any(person.scores is not None for person in image.people)
         answer: dict[str, Any] = {"result": result}
         if predicted:
@@ -230,33 +234,56 @@ def write(labels: LabelSet, folder: Path) -> None:
     (folder / CONFIG).write_bytes(ElementTree.tostring(view, encoding="utf-8"))
 
 
-def _person(person: Person, skeleton: Skeleton, size: tuple[int, int]) -> list[dict[str, Any]]:
+def regions_of(
+    person: Person, names: Sequence[str], size: tuple[int, int], interface: Interface = DEFAULT
+) -> list[dict[str, Any]]:
+    """A person as regions of a labelling interface: a rectangle, and keypoints that have it as their parent.
+
+    Args:
+        person: The person. Scores become the regions' scores.
+        names: The labels of the keypoints, in order.
+        size: Width and height of the image in px.
+        interface: The tags that the regions are of.
+    """
     width, height = size
-    common = {"to_name": "image", "original_width": width, "original_height": height, "image_rotation": 0}
-    identity = f"person-{person.id}"
-    x, y, w, h = person.box.xywh
-    place = {
-        "x": 100 * x / width,
-        "y": 100 * y / height,
-        "width": 100 * w / width,
-        "height": 100 * h / height,
+    common = {
+        "to_name": interface.image,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
     }
-    value: dict[str, Any] = place | {"rotation": 0, "rectanglelabels": ["person"]}
-    box = common | {"id": identity, "type": "rectanglelabels", "from_name": "box", "value": value}
-    regions = [box if person.score is None else box | {"score": person.score}]
-    for index, name in enumerate(skeleton.names):
+    identity = f"person-{person.id}"
+    regions: list[dict[str, Any]] = []
+    if interface.boxes is not None:
+        x, y, w, h = person.box.xywh
+        place = {
+            "x": 100 * x / width,
+            "y": 100 * y / height,
+            "width": 100 * w / width,
+            "height": 100 * h / height,
+        }
+        value: dict[str, Any] = place | {"rotation": 0, "rectanglelabels": [interface.person]}
+        box = {"id": identity, "type": "rectanglelabels", "from_name": interface.boxes, "value": value}
+        regions.append(common | box | ({} if person.score is None else {"score": person.score}))
+    for index, name in enumerate(names):
         if not person.visible[index]:
             continue
         x, y = person.keypoints[index].tolist()
         value = {"x": 100 * x / width, "y": 100 * y / height, "width": POINT_WIDTH}
-        region = common | {"id": f"{identity}-{index}", "parentID": identity}
+        region = common | {"id": f"{identity}-{index}"}
+        if interface.boxes is not None:
+            region["parentID"] = identity
         point = region | {
             "type": "keypointlabels",
-            "from_name": "keypoint",
+            "from_name": interface.keypoints,
             "value": value | {"keypointlabels": [name]},
         }
         regions.append(point if person.scores is None else point | {"score": float(person.scores[index])})
-        if person.visible[index] == 1:
-            choice = {"type": "choices", "from_name": "visibility", "value": value | {"choices": [HIDDEN]}}
+        if person.visible[index] == 1 and interface.visibility is not None:
+            choice = {
+                "type": "choices",
+                "from_name": interface.visibility,
+                "value": value | {"choices": [HIDDEN]},
+            }
             regions.append(region | choice)
     return regions

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -27,22 +29,39 @@ from posetalk.serve import bodies
 from posetalk.serve.asking import ask
 from posetalk.serve.batches import Batches
 from posetalk.serve.bodies import Json, LocateJson, LocateRequest
+from posetalk.serve.examples import PEOPLE, QUESTION, WRITING, add_schemas, example, locate_body
+from posetalk.serve.fetching import Fetcher
+from posetalk.serve.guard import Guard
+from posetalk.serve.label_studio import router
 from posetalk.serve.locating import Asked, Locating
+from posetalk.serve.metrics import Metrics
 from posetalk.serve.problems import ProblemError, of_validation, problem
 from posetalk.serve.scenes import PosedScene
 from posetalk.serve.settings import ServeSettings
+from posetalk.serve.writing import write_turns
 from posetalk.skeleton import BUILT_IN, load_skeleton
-from posetalk.write.from_facts.writer import write
 
 R = TypeVar("R", bound=LocateRequest)
 
 
-def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
+def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
     """The server as an ASGI application, which uvicorn or another server runs."""
     locating = Locating(localizer, settings)
+
+    def computed(asked: Sequence[Asked]) -> list[Json | Exception]:
+        answers = locating.answer(asked)
+        metrics.computed(len(asked), sum(len(a["people"]) for a in answers if isinstance(a, dict)))
+        return answers
+
     batches: Batches[Asked, Json] = Batches(
-        locating.answer, settings.batch_size, settings.queue_size, settings.max_image_pixels
+        computed, settings.batch_size, settings.queue_size, settings.max_image_pixels
     )
+    fetcher = Fetcher(settings)
+    metrics = Metrics(lambda: batches.waiting)
+
+    async def located(data: bytes, wanted: LocateRequest, request: Request) -> Json:
+        asked = await run_in_threadpool(locating.check, data, wanted)
+        return await batches.ask(asked, asked.pixels, settings.request_timeout, _gone(request))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,6 +85,10 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
     async def refused(_: Request, error: PosetalkError) -> Response:
         return problem(error)
 
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return problem(mistake(error))
+
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         return problem(of_validation(error.errors()))
@@ -80,7 +103,11 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
         sentence = sentences.get(error.status_code, str(error.detail))
         return problem(ProblemError(sentence, error.status_code, error.headers))
 
-    @app.post("/v1/locate", responses={200: {"model": bodies.LocateAnswer}, **of_problem})
+    @app.post(
+        "/v1/locate",
+        responses={200: {"model": bodies.LocateAnswer}, **of_problem},
+        openapi_extra={"requestBody": locate_body()},
+    )
     async def locate(request: Request) -> Response:
         """Find the keypoints of everybody in an image.
 
@@ -88,32 +115,26 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
         """
         started = time.perf_counter()
         batches.check_room()
-        data, wanted = await _image_and_request(request)
-        asked = await run_in_threadpool(locating.check, data, wanted)
-        answer = await batches.ask(asked, asked.pixels, settings.request_timeout, _gone(request))
+        data, wanted = await _image_and_request(request, fetcher)
+        answer = await located(data, wanted, request)
         return _json(answer | {"seconds": round(time.perf_counter() - started, 4)})
 
     @app.post("/v1/facts", responses={200: {"model": bodies.FactsAnswer}, **of_problem})
-    def facts(given: bodies.PeopleGiven) -> Response:
+    def facts(given: Annotated[bodies.PeopleGiven, Body(openapi_examples=example(PEOPLE))]) -> Response:
         """What is true of people whose keypoints are given."""
         return _json(PosedScene(given, settings.max_people).facts())
 
     @app.post("/v1/ask", responses={200: {"model": bodies.AskAnswer}, **of_problem})
-    def asked_of_people(given: bodies.AskRequest) -> Response:
+    def asked_of_people(
+        given: Annotated[bodies.AskRequest, Body(openapi_examples=example(QUESTION))],
+    ) -> Response:
         """Answer a question about people, or check a statement."""
         return _json(ask(PosedScene(given, settings.max_people), given))
 
     @app.post("/v1/write", responses={200: {"model": bodies.WriteAnswer}, **of_problem})
-    def written(given: bodies.WriteRequest) -> Response:
+    def written(given: Annotated[bodies.WriteRequest, Body(openapi_examples=example(WRITING))]) -> Response:
         """Write a conversation, a description or reasoning about people."""
-        posed = PosedScene(given, settings.max_people)
-        turns = write(posed.scene, given.captions, given.kind, given.seed, posed.unlabelled) or ()
-        rows = [
-            {"role": role, "text": text}
-            for pair in turns
-            for role, text in zip(("user", "assistant"), pair, strict=True)
-        ]
-        return _json({"turns": rows})
+        return _json({"turns": write_turns(PosedScene(given, settings.max_people), given)})
 
     @app.get("/v1/skeletons", responses={200: {"model": list[bodies.SkeletonAnswer]}})
     def skeletons() -> Response:
@@ -149,15 +170,32 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> FastAPI:
         batches.check_room()
         return "ok"
 
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def numbers() -> Response:
+        """Requests, times, people and memory, for Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    app.include_router(
+        router(located, fetcher, f"posetalk-{posetalk.__version__}-{Path(localizer.source).name}")
+    )
+    description = app.openapi
+    app.openapi = lambda: add_schemas(description())  # type: ignore[method-assign]
     app.mount("/", StaticFiles(directory=PAGE, html=True))
-    return app
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-api-key"],
+        )
+    return Guard(app, settings, metrics)
 
 
 class _InMemory(MultiPartParser):
     spool_max_size = 2**40  # bytes from which parts of a body would be written to a file
 
 
-async def _image_and_request(request: Request) -> tuple[bytes, LocateRequest]:
+async def _image_and_request(request: Request, fetcher: Fetcher) -> tuple[bytes, LocateRequest]:
     """The image's file and what is asked of it.
 
     Raises:
@@ -166,8 +204,10 @@ async def _image_and_request(request: Request) -> tuple[bytes, LocateRequest]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         given = _parsed(LocateJson, await request.body())
+        if (given.image is None) == (given.url is None):
+            raise ProblemError("the request needs an image: give `image` in base64, or `url`, one of the two")
         if given.image is None:
-            raise ProblemError("the request has no image; give `image` in base64")
+            return await run_in_threadpool(fetcher.fetch, given.url or ""), given
         try:
             return base64.b64decode(given.image.partition("base64,")[2] or given.image, validate=True), given
         except (binascii.Error, ValueError) as error:

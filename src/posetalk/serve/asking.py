@@ -12,8 +12,13 @@ from posetalk.facts.scene import ScenePerson
 from posetalk.facts.who import people_meant
 from posetalk.serve.bodies import AskRequest, Json
 from posetalk.serve.scenes import PosedScene, row_of
+from posetalk.write.questions.answer import QuestionAnswer, answer_of, is_open
 
 NOT_KNOWN = "not known"
+NOT_UNDERSTOOD = (
+    "nothing is understood that facts can answer; ask in plain English about posture, limbs or objects, such as 'Are "
+    "both arms raised?', and say whom you mean"
+)
 _ANSWERS = {"agrees": "yes", "contradicts": "no", "cannot tell": NOT_KNOWN}
 _NEGATIVE = re.compile(r"^\s*\w+n['’]t\b", re.IGNORECASE)  # "isn't she sitting?" asks whether she is
 
@@ -28,10 +33,23 @@ def ask(posed: PosedScene, request: AskRequest) -> Json:
         raise PosetalkError("ask needs a question or a statement, one of the two")
     person = posed.person(request.person)
     text = request.question or request.statement or ""
+    if request.question and is_open(text):
+        return _open(posed, answer_of(text, posed.annotated, posed.scene, person))
     claims = find_claims(text)
     if request.question and _NEGATIVE.match(text):
         claims = [replace(claim, value=not claim.value) for claim in claims]
     return _checked(posed, claims, person)
+
+
+def _open(posed: PosedScene, found: QuestionAnswer | None) -> Json:
+    if found is None:
+        return {"answer": NOT_KNOWN, "because": [], "reason": NOT_UNDERSTOOD}
+    facts = {("picture", fact.key): fact for fact in posed.scene.facts}
+    facts |= {(person.name, fact.key): fact for person in posed.scene.people for fact in person.facts}
+    because = [row_of(facts[key]) for key in dict.fromkeys(found.keys) if key in facts]
+    if found.text is None:
+        return {"answer": NOT_KNOWN, "because": because, "reason": "the keypoints do not tell"}
+    return {"answer": found.text, "because": because}
 
 
 def _checked(posed: PosedScene, claims: list[Claim], person: ScenePerson | None) -> Json:
@@ -39,8 +57,7 @@ def _checked(posed: PosedScene, claims: list[Claim], person: ScenePerson | None)
         return {
             "answer": NOT_KNOWN,
             "because": [],
-            "reason": "nothing is said about posture, limbs or objects that is understood; write plain English "
-            "such as 'Are both arms raised?'",
+            "reason": NOT_UNDERSTOOD,
         }
     if person is not None:
         claims = [

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from posetalk.errors import PosetalkError
-from posetalk.messages import log
-from posetalk.serve.problems import ProblemError
+from posetalk.serve.problems import ProblemError, mistake
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -155,8 +154,7 @@ class Batches(Generic[Q, A]):
             try:
                 answers = self._compute([one.item for one in batch])
             except Exception as error:
-                log.exception("a batch of %d requests failed", len(batch))
-                answers = [error] * len(batch)
+                answers = [mistake(error)] * len(batch)
             for one, answer in zip(batch, answers, strict=True):
                 one.tell(answer)
             self._pace += 0.2 * ((time.perf_counter() - started) / len(batch) - self._pace)

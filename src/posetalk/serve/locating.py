@@ -15,10 +15,9 @@ from posetalk.images.opening import open_image_bytes, read_image
 from posetalk.locate.heat_map import HeatMap
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.opened_image import OpenedImage
-from posetalk.messages import log
 from posetalk.model.graphs import cores
 from posetalk.serve.bodies import Json, LocateRequest
-from posetalk.serve.problems import ProblemError
+from posetalk.serve.problems import ProblemError, mistake
 from posetalk.serve.settings import ServeSettings
 from posetalk.skeleton import BUILT_IN, Keypoint, load_skeleton
 from posetalk.types import Box, Poses
@@ -121,8 +120,7 @@ class Locating:
             except PosetalkError as error:
                 return error
             except Exception as error:
-                log.exception("a request failed")
-                return error
+                return mistake(error)
 
         return [caught(items[0])] if len(items) == 1 else [*self._pool.map(caught, items)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from posetalk.errors import PosetalkError, shown
+from posetalk.messages import log
 
 
 class ProblemError(PosetalkError):
@@ -26,13 +28,21 @@ class ProblemError(PosetalkError):
         self.status, self.headers = status, dict(headers or {})
 
 
+def mistake(error: Exception) -> ProblemError:
+    """What is answered where the program itself fails. The log says where, and nothing of what was sent."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s at\n%s", type(error).__name__, places.rstrip())
+    return ProblemError("the server failed at this request; its log says where", 500)
+
+
 def problem(error: PosetalkError) -> Response:
     """The answer to a request that cannot be served."""
     status = error.status if isinstance(error, ProblemError) else 422
     headers = error.headers if isinstance(error, ProblemError) else {}
+    known = status in HTTPStatus.__members__.values()
     body = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": HTTPStatus(status).phrase if known else "Client Closed Request",
         "status": status,
         "detail": shown(" ".join(str(error).split())),
     }

@@ -31,7 +31,7 @@ _SIDED = re.compile(r"\{side\}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Template:
+class Template:
     """A template of questions.toml with {side} and {action} filled in.
 
     choices: for each choice its text and then its conditions, such as `left arm: raised` or `not right arm: raised`. A
@@ -47,7 +47,7 @@ class _Template:
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class SceneSubject:
     """Whom a question is about.
 
     id: `p1`, or `p1-p2` for a pair. words: values of {S}, {T} and {thing}. find_fact: key -> whose fact it is, and the
@@ -64,9 +64,9 @@ _FILE = resource_toml("write/questions/questions.toml")
 _ACTIONS = {f"action: {action.name}": action for action in map(Action.of_row, _FILE["action"])}
 
 
-def _load_templates() -> dict[str, list[_Template]]:
+def _load_templates() -> dict[str, list[Template]]:
     """Templates by what they are about: a person, a pair, an object or the picture."""
-    templates: dict[str, list[_Template]] = {"person": [], "pair": [], "object": [], "picture": []}
+    templates: dict[str, list[Template]] = {"person": [], "pair": [], "object": [], "picture": []}
     for row in _FILE["yes_no"]:
         for action in _ACTIONS.values() if "{action}" in row["fact"] else [None]:
             for side in OTHER if _SIDED.search(row["fact"]) else [""]:
@@ -76,7 +76,7 @@ def _load_templates() -> dict[str, list[_Template]]:
 
                 key = fill(row["fact"])
                 asks = tuple(fill(text) for text in row["ask"])
-                templates[row["of"]].append(_Template(row["kind"], row["of"], key, asks, (("", key),)))
+                templates[row["of"]].append(Template(row["kind"], row["of"], key, asks, (("", key),)))
     in_words = resource_toml("write/questions/short.toml")["word"]
     for row in (*_FILE["choice"], *in_words):
         for side in OTHER if _SIDED.search(row["name"]) else [""]:
@@ -85,7 +85,7 @@ def _load_templates() -> dict[str, list[_Template]]:
             )
             asks = tuple(text.replace("{side}", side) for text in row["ask"])
             templates[row["of"]].append(
-                _Template(
+                Template(
                     row["kind"],
                     row["of"],
                     row["name"].replace("{side}", side),
@@ -97,7 +97,7 @@ def _load_templates() -> dict[str, list[_Template]]:
     return templates
 
 
-_TEMPLATES = _load_templates()
+TEMPLATES = _load_templates()
 
 
 def can_ask(annotated: AnnotatedImage, scene: Scene) -> bool:
@@ -132,9 +132,9 @@ def questions_of(
     if not can_ask(annotated, scene):
         return
     scene = replace(scene, people=tuple(conservatively_true(figure) for figure in scene.people))
-    for of, scene_subjects in _subjects(scene, annotated.captions).items():
+    for of, scene_subjects in subjects_of(scene, annotated.captions).items():
         for subject in scene_subjects:
-            for template in _TEMPLATES[of]:
+            for template in TEMPLATES[of]:
                 if template.in_words and not in_words:
                     continue
                 question = _question(template, subject, annotated, seed)
@@ -148,13 +148,13 @@ def counts_people(question: Question) -> bool:
 
 
 def _question(
-    template: _Template, subject: _Subject, annotated: AnnotatedImage, seed: int
+    template: Template, subject: SceneSubject, annotated: AnnotatedImage, seed: int
 ) -> Question | None:
     """None where a choice is neither surely true nor surely false, or where not exactly one of four is true."""
     evidence: dict[tuple[str, str], Evidence] = {}
     truth = []
     for _, *conditions in template.choices:
-        values = [_is_met(condition, subject, evidence) for condition in conditions]
+        values = [is_met(condition, subject, evidence) for condition in conditions]
         if all(value is True for value in values):
             truth.append(True)
         elif any(value is False for value in values):
@@ -164,18 +164,18 @@ def _question(
     image = annotated.image
     name = f"{image.id}-{subject.id}-{re.sub('[^a-z0-9]+', '-', template.name)}"
     rng = random.Random(stable_hash(seed, name))
-    text = _fill(rng.choice(template.ask), subject.words)
+    text = filled(rng.choice(template.ask), subject.words)
     choices: tuple[str, ...] = ()
     if len(template.choices) == 1:
         answer = "yes" if truth[0] else "no"
     elif template.in_words:
         if sum(truth) != 1:
             return None
-        answer = _fill(template.choices[truth.index(True)][0], subject.words)
+        answer = filled(template.choices[truth.index(True)][0], subject.words)
     elif sum(truth) == 1:
         order = list(range(len(template.choices)))
         rng.shuffle(order)
-        choices = tuple(_fill(template.choices[i][0], subject.words) for i in order)
+        choices = tuple(filled(template.choices[i][0], subject.words) for i in order)
         answer = LETTERS[order.index(truth.index(True))]
     else:
         return None
@@ -194,7 +194,7 @@ def _question(
     )
 
 
-def _is_met(condition: str, subject: _Subject, evidence: dict[tuple[str, str], Evidence]) -> bool | None:
+def is_met(condition: str, subject: SceneSubject, evidence: dict[tuple[str, str], Evidence]) -> bool | None:
     """Whether a condition is met; its fact is added to the evidence. None where the fact is not sure."""
     key = condition.removeprefix("not ")
     who, fact = subject.find_fact(key)
@@ -204,7 +204,7 @@ def _is_met(condition: str, subject: _Subject, evidence: dict[tuple[str, str], E
     return fact.value is (key == condition)
 
 
-def _subjects(scene: Scene, captions: Sequence[str]) -> dict[str, list[_Subject]]:
+def subjects_of(scene: Scene, captions: Sequence[str]) -> dict[str, list[SceneSubject]]:
     """All people, pairs and objects of a scene that questions are about."""
     people = scene.people
     names = {figure.name: subject.name for figure, subject in zip(people, subjects(scene, ()), strict=True)}
@@ -256,11 +256,11 @@ def _subjects(scene: Scene, captions: Sequence[str]) -> dict[str, list[_Subject]
     things = sorted({thing.name for thing in scene.things} - {*NOT_ASKED})
     return {
         "person": [
-            _Subject(ids[figure.name], {"S": names[figure.name]}, of_person(figure), _marks(figure))
+            SceneSubject(ids[figure.name], {"S": names[figure.name]}, of_person(figure), _marks(figure))
             for figure in people
         ],
         "pair": [
-            _Subject(
+            SceneSubject(
                 f"{ids[first.name]}-{ids[second.name]}",
                 {"S": names[first.name], "T": names[second.name]},
                 of_pair(first, second),
@@ -269,7 +269,7 @@ def _subjects(scene: Scene, captions: Sequence[str]) -> dict[str, list[_Subject]
             for first, second in combinations(people, 2)
         ],
         "object": [
-            _Subject(
+            SceneSubject(
                 f"{ids[figure.name]}-{thing.replace(' ', '-')}",
                 {"S": names[figure.name], "thing": article(thing)},
                 of_object(figure, thing),
@@ -278,7 +278,7 @@ def _subjects(scene: Scene, captions: Sequence[str]) -> dict[str, list[_Subject]
             for figure in people
             for thing in things
         ],
-        "picture": [_Subject(_ALL, {}, lambda key: ("picture", counts.get(key) or facts.get(key)))],
+        "picture": [SceneSubject(_ALL, {}, lambda key: ("picture", counts.get(key) or facts.get(key)))],
     }
 
 
@@ -291,7 +291,7 @@ def _overlap(a: Box, b: Box) -> bool:
     return left < x2 and x1 < right and top < y2 and y1 < bottom
 
 
-def _fill(text: str, words: dict[str, str]) -> str:
+def filled(text: str, words: dict[str, str]) -> str:
     for name, word in words.items():
         text = text.replace(f"{{{name}}}", word)
     return text

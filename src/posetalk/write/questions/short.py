@@ -36,19 +36,19 @@ class ShortQuestions:
         people = annotated.image.people
         # labels that name crowds, or people without keypoints, name everybody: how many there are is known
         self._everybody_named |= any(person.is_crowd or not person.labelled.any() for person in people)
-        for question in self._asked(annotated, scene):
+        for question in self.asked(annotated, scene):
             self._counts[_wording(question)][question.right] += 1
 
     def turns(self, annotated: AnnotatedImage, scene: Scene) -> Turns | None:
         """The questions of an image with their answers, in the second pass; None if none is chosen."""
         chosen = [
             question
-            for question in self._asked(annotated, scene)
+            for question in self.asked(annotated, scene)
             if (self._everybody_named or not counts_people(question)) and self._is_chosen(question)
         ]
         return tuple((_prompt(q), q.answer[:1].upper() + q.answer[1:]) for q in chosen) or None
 
-    def _asked(self, annotated: AnnotatedImage, scene: Scene) -> Iterator[Question]:
+    def asked(self, annotated: AnnotatedImage, scene: Scene) -> Iterator[Question]:
         """Questions in an order drawn by the seed; none whose answer rests on a fact of an earlier one."""
         used: set[tuple[str, str]] = set()
         questions = questions_of(annotated, scene, self._seed, in_words=True)
