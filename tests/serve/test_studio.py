@@ -6,24 +6,29 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
+from benchmarks.served import Served
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
-from posetalk import Localizer, read_people
+from posetalk import Localizer
 from posetalk.resources import PAGE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 CAMERA = PAGE / "examples" / "camera.jpg"
 ASTRONAUT = PAGE / "examples" / "astronaut.jpg"
@@ -36,23 +41,17 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; .ci/
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A server, as `posetalk serve` starts it."""
-    command = [sys.executable, "-m", "posetalk", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout
-        said = ""
-        while not (found := re.search(r"http://[\d.]+:\d+", said)):
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-        yield found[0] + "/"
-        process.terminate()
+    with Served() as served:
+        yield f"http://127.0.0.1:{served.port}/"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser:
-            yield browser
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS) as browser,
+    ):
+        yield browser
 
 
 @pytest.fixture
@@ -101,12 +100,24 @@ def place_of(page: Page, name: str) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def test_a_photo_a_person_a_point_its_heat_map(page: Page) -> None:
-    begun = time.perf_counter()
-    show(page, CAMERA)
-    page.locator("#people label").nth(1).click()
-    expect(page.locator(".row")).to_have_count(17)
-    assert time.perf_counter() - begun < 15  # a second on an idle machine
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo of two people."""
+    photo = Image.new("RGB", (1024, 512))
+    for i, one in enumerate((CAMERA, ASTRONAUT)):
+        photo.paste(Image.open(one), (512 * i, 0))
+    path = tmp_path_factory.mktemp("photos") / "pair.jpg"
+    photo.save(path)
+    return path
+
+
+def test_a_photo_a_person_a_point_its_heat_map(page: Page, pair: Path) -> None:
+    show(page, pair)
+    expect(page.locator("#people label")).to_have_count(3)
+    box = page.locator(".person rect").first.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.9 * box["height"])  # where no point is
+    expect(page.get_by_role("radio", name="Person 1")).to_be_checked()
     ask(page, "left heel: the back of the left foot")
     expect(page.locator("image.heat")).to_have_count(1)
     expect(page.locator(".tip")).to_contain_text("left heel")
@@ -118,16 +129,10 @@ def test_a_photo_a_person_a_point_its_heat_map(page: Page) -> None:
     expect(page.locator("image.heat")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(page.locator("image.heat")).to_have_count(0)
-    page.locator("#least").fill("0.95")
-    expect(page.locator(".row")).not_to_have_count(18)
-
-
-def test_a_click_on_a_person_picks_them(page: Page) -> None:
-    show(page, CAMERA)
-    box = page.locator(".person rect").first.bounding_box()
-    assert box
-    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.97 * box["height"])  # where no point is
-    expect(page.get_by_role("radio", name="Person 1")).to_be_checked()
+    shown = page.locator(".row").count()
+    page.locator("#least").fill("0.8")
+    expect(page.locator(".row")).not_to_have_count(shown)
+    expect(page.locator(".count").first).to_contain_text("below the score")
 
 
 def test_names_are_suggested_and_unknown_ones_marked(page: Page) -> None:
@@ -156,22 +161,22 @@ def test_a_sentence_that_cannot_be_asked_stands_with_its_reason(page: Page) -> N
     expect(page.get_by_role("option", name="chin")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("notes.jpg", b"Dear diary, this is no photo.", "is no image"),
-        ("page.png", b"<html><script>alert(1)</script></html>", "is no image"),
-        ("empty.jpg", b"", "is empty"),
-        ("clip.mp4", b"\0\0\0\x18ftypmp42 and no more", "is no clip"),
-        ("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "drawing.svg|image"),
-    ],
-)
-def test_a_wrong_file_is_refused_in_a_sentence(
-    page: Page, tmp_path: Path, name: str, content: bytes, sentence: str
-) -> None:
-    (tmp_path / name).write_bytes(content)
-    page.set_input_files("#file", tmp_path / name)
-    expect(page.get_by_role("alert")).to_contain_text(re.compile(sentence))
+WRONG = {
+    "notes.jpg": (b"Dear diary, this is no photo.", "is no image"),
+    "page.png": (b"<html><script>alert(1)</script></html>", "is no image"),
+    "empty.jpg": (b"", "is empty"),
+    "clip.mp4": (b"\0\0\0\x18ftypmp42 and no more", "is no clip"),
+    "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "image"),
+}
+
+
+def test_a_wrong_file_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
+    for name, (content, sentence) in WRONG.items():
+        (tmp_path / name).write_bytes(content)
+        page.set_input_files("#file", tmp_path / name)
+        expect(page.get_by_role("alert")).to_contain_text(sentence)
+        page.get_by_role("button", name="Close the message").click()
+        expect(page.locator("#start")).to_be_visible()
 
 
 def test_what_was_found_survives_a_wrong_and_a_huge_file(page: Page, tmp_path: Path) -> None:
@@ -179,7 +184,7 @@ def test_what_was_found_survives_a_wrong_and_a_huge_file(page: Page, tmp_path: P
     huge = tmp_path / "huge.bmp"
     Image.fromarray(np.zeros((3000, 3000, 3), np.uint8)).save(huge)  # 27 MB, more than the server takes
     page.set_input_files("#file", huge)
-    expect(page.get_by_role("alert")).to_contain_text("MB")
+    expect(page.get_by_role("alert")).to_contain_text("bytes")
     expect(page.locator(".stage img").first).to_have_attribute("alt", "astronaut.jpg")
     expect(page.locator(".row")).not_to_have_count(0)
 
@@ -191,7 +196,6 @@ def test_eight_people(page: Page, tmp_path: Path) -> None:
         row.paste(man, (190 * i + 10, 40))
     row.save(tmp_path / "eight.png")
     show(page, tmp_path / "eight.png")
-    page.locator("#least").fill("0.4")
     expect(page.locator("#people label")).to_have_count(9)
     page.get_by_role("radio", name="Person 5").check(force=True)
     page.get_by_role("tab", name="Facts").click()
@@ -199,8 +203,7 @@ def test_eight_people(page: Page, tmp_path: Path) -> None:
 
 
 def test_questions_facts_and_words(page: Page) -> None:
-    show(page, CAMERA)
-    page.locator("#people label").nth(1).click()
+    show(page, ASTRONAUT)
     page.get_by_role("tab", name="Facts").click()
     page.get_by_label("Ask about the people").fill("Are both arms raised?")
     page.keyboard.press("Enter")
@@ -210,6 +213,9 @@ def test_questions_facts_and_words(page: Page) -> None:
     expect(page.locator(".turn.assistant").first).to_be_visible()
     page.get_by_text("Description").click()
     expect(page.locator(".turn.user")).to_have_count(1)
+    before = page.locator(".turns").text_content()
+    page.get_by_role("button", name="Write another").click()
+    expect(page.locator(".turns")).not_to_have_text(before or "")
 
 
 def test_two_wordings_side_by_side(page: Page) -> None:
@@ -237,24 +243,18 @@ def test_downloads_are_what_the_library_gives(page: Page, tmp_path: Path) -> Non
         download.value.save_as(files[form])
     assert Image.open(files["png"]).size == (512, 512)
     people = json.loads(files["json"].read_text())["people"]
-    localizer = Localizer.from_pretrained("bundled").set_image(ASTRONAUT)
-    ours = localizer.locate([person["box"] for person in people])
-    theirs = np.array([[(p["x"], p["y"]) for p in person["keypoints"][:17]] for person in people])
-    assert np.allclose(theirs, ours.xy, atol=0.05)
-    images = read_people(files["coco"], names=None) if False else json.loads(files["coco"].read_text())
-    assert images["annotations"][0]["num_keypoints"] == 18
+    theirs = np.array([[(point["x"], point["y"]) for point in person["keypoints"]] for person in people])
+    ours = Localizer.from_pretrained("bundled").set_image(ASTRONAUT).locate([one["box"] for one in people])
+    assert np.allclose(theirs[:, :17], ours.xy, atol=0.5)  # boxes are rounded
+    labels = json.loads(files["coco"].read_text())
+    assert np.allclose(np.reshape(labels["annotations"][0]["keypoints"], (18, 3))[:, :2], theirs[0])
+    assert labels["categories"][0]["skeleton"] == [[a + 1, b + 1] for a, b in ours.limbs]
     rows = list(csv.DictReader(files["csv"].open()))
     assert len(rows) == 18 * len(people) and rows[17]["keypoint"] == "chin, the lowest"
-    code = page.locator("pre").text_content()
-    assert code
-    place: dict[str, object] = {}
-    exec(code.replace('"astronaut.jpg"', repr(str(ASTRONAUT))), place)
-    assert np.allclose(place["poses"].xy[0, 17], theirs_of(people), atol=0.5)
-
-
-def theirs_of(people: list[dict[str, list[dict[str, float]]]]) -> tuple[float, float]:
-    point = people[0]["keypoints"][17]
-    return point["x"], point["y"]
+    code = page.locator("pre").text_content() or ""
+    said: dict[str, Any] = {}
+    exec(code.replace('"astronaut.jpg"', repr(str(ASTRONAUT))), said)
+    assert np.allclose(said["poses"].xy, theirs, atol=0.5)
 
 
 def test_a_clip_gives_its_frames(page: Page, tmp_path: Path) -> None:
@@ -274,7 +274,9 @@ def test_a_clip_gives_its_frames(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#status")).to_have_text(FOUND)
 
 
-@pytest.mark.parametrize("page", [{"viewport": {"width": 375, "height": 720}, "has_touch": True}], indirect=True)
+@pytest.mark.parametrize(
+    "page", [{"viewport": {"width": 375, "height": 720}, "has_touch": True}], indirect=True
+)
 def test_on_a_phone_nothing_sticks_out(page: Page) -> None:
     def width() -> int:
         return int(page.evaluate("document.documentElement.scrollWidth"))
@@ -288,7 +290,7 @@ def test_on_a_phone_nothing_sticks_out(page: Page) -> None:
         assert width() == 375, tab
 
 
-def test_by_keyboard_alone(page: Page) -> None:
+def test_by_keyboard_alone(page: Page, pair: Path) -> None:
     def tab_to(what: str) -> None:
         for _ in range(40):
             page.keyboard.press("Tab")
@@ -298,8 +300,8 @@ def test_by_keyboard_alone(page: Page) -> None:
 
     tab_to("#file")
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(CAMERA)
+        page.keyboard.press("Space")
+    chooser.value.set_files(pair)
     expect(page.locator("#status")).to_have_text(FOUND)
     tab_to("#people input")
     page.keyboard.press("ArrowRight")
@@ -326,10 +328,11 @@ def test_by_keyboard_alone(page: Page) -> None:
     expect(page.locator(".answer")).to_be_visible()
 
 
-SCHEMES = [{"viewport": {"width": w, "height": 800}, "color_scheme": s} for w in (1280, 390) for s in ("light", "dark")]
+LIGHT = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+DARK = {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"}
 
 
-@pytest.mark.parametrize("page", [SCHEMES[0], SCHEMES[3]], indirect=True)
+@pytest.mark.parametrize("page", [LIGHT, DARK], indirect=True, ids=["light", "dark"])
 def test_axe_finds_no_serious_fault(page: Page) -> None:
     page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
 

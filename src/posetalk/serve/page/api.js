@@ -8,18 +8,11 @@ export class ServerError extends Error {
 }
 
 const BUSY_TRIES = 4;
-let key = null;
-let askForKey = async () => null;
-
-/** How a key is asked for, where the server wants one. It stays in memory. */
-export function setKeyQuestion(question) {
-  askForKey = question;
-}
 
 async function send(path, options = {}, tries = BUSY_TRIES) {
   let response;
   try {
-    response = await fetch(path, { ...options, headers: { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) } });
+    response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServerError("The server does not answer. Is posetalk serve still running?");
@@ -30,13 +23,6 @@ async function send(path, options = {}, tries = BUSY_TRIES) {
     await new Promise((done) => { setTimeout(done, 1000 * seconds); });
     options.signal?.throwIfAborted();
     return send(path, options, tries - 1);
-  }
-  if (response.status === 401) {
-    const given = await askForKey();
-    if (given) {
-      key = given;
-      return send(path, options, tries);
-    }
   }
   const problem = await response.json().catch(() => ({}));
   const detail = typeof problem.detail === "string" ? problem.detail : `The server answered ${response.status} ${response.statusText}.`;

@@ -2,16 +2,11 @@
 
 export class PhotoError extends Error {}
 
-const size = (bytes) => (bytes >= 1e6 ? `${(bytes / 1e6).toFixed(0)} MB` : `${Math.ceil(bytes / 1e3)} kB`);
-
 export const isClip = (file) => file.type.startsWith("video/");
 
 /** A photo of a file: {name, blob, url, width, height}. Revoke it when another takes its place. */
-export async function openPhoto(blob, name, limit) {
+export async function openPhoto(blob, name) {
   if (!blob.size) throw new PhotoError(`${name} is empty; choose another file.`);
-  if (limit && blob.size > limit) {
-    throw new PhotoError(`${name} has ${size(blob.size)}; this server takes ${size(limit)}. Save it smaller and try again.`);
-  }
   const url = URL.createObjectURL(blob);
   const image = new Image();
   image.src = url;
