@@ -34,6 +34,7 @@ CAMERA = PAGE / "examples" / "camera.jpg"
 ASTRONAUT = PAGE / "examples" / "astronaut.jpg"
 FOUND = re.compile(r"\d+ (person|people) in \d")
 PATIENCE = 30_000  # ms
+NOSE = '.stage circle[data-name="nose"]'
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; .ci/browser installs Debian's")
 
@@ -93,11 +94,15 @@ def ask(page: Page, sentence: str) -> None:
     expect(page.get_by_role("option", name=sentence.split(":")[0]).first).to_be_visible()
 
 
-def place_of(page: Page, name: str) -> tuple[float, float]:
-    """Where a point is on the screen."""
-    box = page.locator(f'.stage circle[data-name="{name}"]').first.bounding_box()
-    assert box
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+def place_of(page: Page, selector: str, across: float = 0.5, down: float = 0.5) -> tuple[float, float]:
+    """Where a shape is on the screen, asked for at once: every change draws all shapes anew."""
+    expect(page.locator(selector).first).to_be_visible()
+    box = page.evaluate(
+        "selector => { const {x, y, width, height} = document.querySelector(selector).getBoundingClientRect();"
+        " return [x, y, width, height]; }",
+        selector,
+    )
+    return box[0] + across * box[2], box[1] + down * box[3]
 
 
 @pytest.fixture(scope="module")
@@ -114,17 +119,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_photo_a_person_a_point_its_heat_map(page: Page, pair: Path) -> None:
     show(page, pair)
     expect(page.locator("#people label")).to_have_count(3)
-    box = page.locator(".person rect").first.bounding_box()
-    assert box
-    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.9 * box["height"])  # where no point is
+    page.mouse.click(*place_of(page, ".person rect", 0.9, 0.9))  # where no point is
     expect(page.get_by_role("radio", name="Person 1")).to_be_checked()
     ask(page, "left heel: the back of the left foot")
     expect(page.locator("image.heat")).to_have_count(1)
     expect(page.locator(".tip")).to_contain_text("left heel")
-    page.mouse.move(*place_of(page, "nose"))
+    page.mouse.move(*place_of(page, NOSE))
     expect(page.locator(".tip")).to_contain_text("nose")
     expect(page.locator(".tip")).to_contain_text("score")
-    page.mouse.click(*place_of(page, "nose"))
+    page.mouse.click(*place_of(page, NOSE))
     expect(page.get_by_role("option", name="nose")).to_have_attribute("aria-selected", "true")
     expect(page.locator("image.heat")).to_have_count(1)
     page.keyboard.press("Escape")
@@ -211,7 +214,7 @@ def test_questions_facts_and_words(page: Page) -> None:
     expect(page.locator(".fact-list small").first).to_contain_text("joints")
     page.get_by_role("tab", name="Text").click()
     expect(page.locator(".turn.assistant").first).to_be_visible()
-    page.get_by_text("Description").click()
+    page.get_by_role("radio", name="Description").check()
     expect(page.locator(".turn.user")).to_have_count(1)
     before = page.locator(".turns").text_content()
     page.get_by_role("button", name="Write another").click()
@@ -241,7 +244,8 @@ def test_downloads_are_what_the_library_gives(page: Page, tmp_path: Path) -> Non
             page.locator(f"#save-{form}").click()
         files[form] = tmp_path / download.value.suggested_filename
         download.value.save_as(files[form])
-    assert Image.open(files["png"]).size == (512, 512)
+    with Image.open(files["png"]) as drawn:
+        assert drawn.size == (512, 512)
     people = json.loads(files["json"].read_text())["people"]
     theirs = np.array([[(point["x"], point["y"]) for point in person["keypoints"]] for person in people])
     ours = Localizer.from_pretrained("bundled").set_image(ASTRONAUT).locate([one["box"] for one in people])
@@ -249,7 +253,7 @@ def test_downloads_are_what_the_library_gives(page: Page, tmp_path: Path) -> Non
     labels = json.loads(files["coco"].read_text())
     assert np.allclose(np.reshape(labels["annotations"][0]["keypoints"], (18, 3))[:, :2], theirs[0])
     assert labels["categories"][0]["skeleton"] == [[a + 1, b + 1] for a, b in ours.limbs]
-    rows = list(csv.DictReader(files["csv"].open()))
+    rows = list(csv.DictReader(files["csv"].read_text().splitlines()))
     assert len(rows) == 18 * len(people) and rows[17]["keypoint"] == "chin, the lowest"
     code = page.locator("pre").text_content() or ""
     said: dict[str, Any] = {}
