@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test lint wheel extra container docs bench
+.PHONY: demo studio test lint wheel extra container docs bench
 
 # The photo comes with scikit-image: "camera", a man behind a film camera.
 demo: .venv/demo
@@ -11,6 +11,10 @@ demo: .venv/demo
 	    --ask "back of the neck" --ask "right shoulder blade: the flat bone of the upper back" \
 	    --json demo/pose.json --draw demo/pose.png
 	@echo "The picture is demo/pose.png, the numbers are demo/pose.json."
+
+# The page at http://127.0.0.1:8000, until Ctrl-C. STUDIO='--port 8080' is passed on.
+studio: .venv/serve
+	$(BIN)/posetalk serve $(STUDIO)
 
 test: .venv/dev
 	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
