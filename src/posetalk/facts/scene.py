@@ -14,6 +14,7 @@ from posetalk.facts.body import SIDES, Body, both, judge
 from posetalk.facts.caption import Mention
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.person import body_facts
+from posetalk.facts.places import place_facts
 from posetalk.facts.posture import Support, stands_on_one_line
 from posetalk.facts.things import merged, sat_on, supports, use_facts
 from posetalk.formats.objects import Thing
@@ -59,6 +60,7 @@ class Scene:
     facts:  facts of the image (`picture: one person`), between people (`person 1, person 2: touching`) and with
             objects (`person 1, kite: carried`). With several objects of a category, one for which it is true is enough.
             With more than 50 people there are facts between each person and the nearest 8 only.
+    size:   width and height of the image, px; None if it is not known.
     """
 
     image_id: int
@@ -66,6 +68,7 @@ class Scene:
     others: int
     things: tuple[Thing, ...]
     facts: Facts
+    size: tuple[int, int] | None = None
 
     @property
     def main(self) -> str | None:
@@ -131,7 +134,9 @@ def scene_facts(
     for person in scene_people:
         facts += sat_on(person.name, person.body, person.facts.value("body: sitting"), things)
     joined = with_captions(merged(facts), said)
-    return Scene(image.id, scene_people, others, tuple(things), Facts(joined.values()))
+    size = (image.width, image.height) if image.width and image.height else None
+    joined |= {fact.key: fact for fact in place_facts(bodies, things, size)}
+    return Scene(image.id, scene_people, others, tuple(things), Facts(joined.values()), size)
 
 
 def _person_facts(

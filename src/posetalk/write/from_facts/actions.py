@@ -6,12 +6,13 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 
+from posetalk.facts.actions import with_article
 from posetalk.facts.body import SIDES
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.resources import resource_toml
 from posetalk.write.from_facts.names import MIN_CAPTIONS
 from posetalk.write.from_facts.phrases import Statement
-from posetalk.write.from_facts.speaker import Subject, article
+from posetalk.write.from_facts.speaker import Subject
 
 _FILE = resource_toml("write/from_facts/actions.toml")
 _BASE: dict[str, str] = _FILE["base"]
@@ -43,7 +44,7 @@ def doings(person: ScenePerson, scene: Scene) -> list[str]:
     ]
     for thing in sorted({thing.name for thing in scene.things}):
         for relation, verb in (("ridden", "riding"), ("sat on", "sitting on")):
-            doing = f"{verb} {article(thing)}"
+            doing = f"{verb} {with_article(thing)}"
             if scene.facts.value(f"{person.name}, {thing}: {relation}") and doing not in found:
                 found.append(doing)
     return sorted(found, key=lambda doing: doing.startswith(_LATE))
@@ -86,6 +87,7 @@ def place_statement(captions: Sequence[str], subject: Subject) -> list[Statement
         return []
     forms = {
         "say": [f"{{He}} {{is}} {place}."],
+        "at": [place],
         "ask": ["Where {is} {S}?", "What kind of place {is} {S} in?"],
     }
     return [Statement(f"{PART}: {place}", "place", True, subject, {}, forms)]
@@ -100,7 +102,7 @@ def _in_hands(person: ScenePerson, scene: Scene) -> Iterator[tuple[str, str]]:
     for thing in sorted({thing.name for thing in scene.things} - {*WORN_THINGS}):
         hands = [s for s in SIDES if scene.facts.value(f"{person.name}, {thing}: at the {s} hand")]
         if hands:
-            yield article(thing), " in both hands" if len(hands) == 2 else f" in {{his}} {hands[0]} hand"
+            yield with_article(thing), " in both hands" if len(hands) == 2 else f" in {{his}} {hands[0]} hand"
 
 
 def _statement(doing: str, where: str, subject: Subject) -> Statement:

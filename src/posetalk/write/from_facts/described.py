@@ -13,6 +13,7 @@ from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.names import subjects
 from posetalk.write.from_facts.phrases import Statement, statements
 from posetalk.write.from_facts.speaker import Subject
+from posetalk.write.from_facts.surroundings import surroundings
 
 PEOPLE = 3  # most people who are described one by one: the main person, then the largest
 
@@ -62,5 +63,6 @@ def described_people(
         if any(one.key.startswith(_SEATED) for one in done):
             body = [one for one in body if not one.true or one.key not in _IMPLIED]
         place = place_statement(captions, names[i]) if not found else []
-        found.append(Described(person, names[i], [*done, *place, *body]))
+        around = surroundings(person, scene, names[i], [one.key for one in done])
+        found.append(Described(person, names[i], [*done, *place, *body, *around]))
     return (found if found[0].true else []), names

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from posetalk.facts.actions import with_article
 from posetalk.facts.claims import Claim, check_claim
 from posetalk.facts.fact import Fact, make_fact
 from posetalk.facts.person import OTHER
@@ -18,7 +19,6 @@ from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
 from posetalk.types import Box
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.names import subjects
-from posetalk.write.from_facts.speaker import article
 from posetalk.write.from_facts.sure import is_sure
 from posetalk.write.questions.actions import Action, count_facts
 from posetalk.write.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
@@ -271,7 +271,7 @@ def _subjects(scene: Scene, captions: Sequence[str]) -> dict[str, list[_Subject]
         "object": [
             _Subject(
                 f"{ids[figure.name]}-{thing.replace(' ', '-')}",
-                {"S": names[figure.name], "thing": article(thing)},
+                {"S": names[figure.name], "thing": with_article(thing)},
                 of_object(figure, thing),
                 (*_marks(figure), *((t.name, t.box) for t in scene.things if t.name == thing)),
             )
