@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,11 @@ from posetalk.write.from_facts.phrases import Statement, statements
 from posetalk.write.from_facts.speaker import Subject
 from posetalk.write.from_facts.surroundings import surroundings
 
-PEOPLE = 3  # most people who are described one by one: the main person, then the largest
+PEOPLE = 4  # most people who are described one by one: the main person, then the largest
 
+# Names of people in a group of whom nobody is the main person.
+AT_AN_END = ("on the far left", "on the far right")
+_MIRRORED = re.compile(r"\b(?:mirrors?|reflections?|reflected)\b", re.IGNORECASE)
 _SEATED = ("action: sitting on ", "action: lying on ", "action: standing on ", "action: riding ")
 _IMPLIED = ("body: sitting", "body: lying", "body: standing")
 
@@ -46,14 +50,16 @@ def described_people(
 ) -> tuple[list[Described], list[Subject]]:
     """The people whom a text describes, the main one first, and the subjects of all people.
 
-    Nobody is described where the main person has no name, or where nothing is known of that person.
+    Nobody is described where the main person has no name, or where nothing is known of that person. Nor is anybody where
+    a caption speaks of a mirror, because left and right may be those of the reflection.
     """
     names = subjects(scene, captions, unlabelled)
     order = sorted(
         range(len(names)), key=lambda i: (scene.people[i].name != scene.main, -scene.people[i].box.area)
     )
     shown = [i for i in order if names[i].unique][:PEOPLE]
-    if not shown or shown[0] != order[0]:
+    is_main = bool(shown) and (shown[0] == order[0] or names[shown[0]].name.endswith(AT_AN_END))
+    if not is_main or any(_MIRRORED.search(text) for text in captions):
         return [], names
     found: list[Described] = []
     for i in shown:

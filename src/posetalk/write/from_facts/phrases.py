@@ -65,13 +65,13 @@ class Statement:
     @property
     def region(self) -> str:
         """The part of a description that it belongs to: action, body, head, arms, legs."""
-        if ", " in self.key:  # of a person and a thing, or the picture
-            return "around"
-        noun = self.part.split()[-1].rstrip("s")
-        for region, words in _REGIONS.items():
-            if noun in words:
-                return region
-        return "body"
+        return "around" if ", " in self.key else region_of(self.part)
+
+
+def region_of(part: str) -> str:
+    """The part of a description that a part of the body belongs to."""
+    noun = part.split()[-1].rstrip("s")
+    return next((region for region, words in _REGIONS.items() if noun in words), "body")
 
 
 _REGIONS = {

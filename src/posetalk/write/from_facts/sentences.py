@@ -12,9 +12,10 @@ from posetalk.write.from_facts.speaker import lower, upper
 _ORDER = ("action", "place", "body", "head", "arms", "legs", "around")
 _WHOLE = _ORDER[:3]
 # How many statements may be attached to one: often one or two.
-_ATTACHED = (0, 1, 1, 2, 2, 3)
+_ATTACHED = (0, 1, 1, 2, 2, 2, 3)
 _ABSOLUTE = re.compile(r"(?:his|her|their|both|one|the) ")  # may follow a comma without "with"
 _POSTURES = ("body: standing", "body: sitting", "body: lying", "body: squatting", "body: kneeling")
+_JOINED = re.compile(r"[,;:]| and | while ")
 # A caption without a verb of its own: "a man riding a wave".
 _CAPTION_TEMPLATES = (
     "The picture shows {}.",
@@ -35,7 +36,8 @@ _FINITE = re.compile(
 )
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z ,'\-]+")
 _NOBODY = re.compile(
-    r"\b(?:empty|nobody|no one|no people|without people|i|you|my|your|unknown)\b", re.IGNORECASE
+    r"\b(?:empty|nobody|no one|no people|without people|i|you|my|your|unknown|something|intriguing|"
+    r"interesting|unusual|random|various things|at the moment|photo of the day|copyright)\b", re.IGNORECASE
 )
 
 
@@ -53,8 +55,10 @@ def sentences_of(statements: Sequence[Statement], rng: random.Random, by_name: b
     while head:
         main = head.pop(0)
         attached = []
-        if head and head[0].has("at") and main.region == "action" and _fits(main, head[0]):
-            attached.append(head.pop(0))
+        if main.region == "action" or main.key in _POSTURES:
+            for place in [one for one in head + limbs if one.has("at") and _fits(main, one)][:2]:
+                (head if place in head else limbs).remove(place)
+                attached.append(place)
         for _ in range(rng.choice(_ATTACHED)):
             fitting = [one for one in head + limbs if one.has("with") or one.has("ing")]
             if not fitting:
@@ -68,9 +72,20 @@ def sentences_of(statements: Sequence[Statement], rng: random.Random, by_name: b
     if rng.random() < 0.3:
         regions.reverse()
     for region in regions:
-        for text in limb_sentences([one for one in limbs if one.region == region], rng, by_name and not texts):
-            texts.append(text)
-    return texts
+        texts += limb_sentences([one for one in limbs if one.region == region], rng, by_name and not texts)
+    return _paired(texts, rng)
+
+
+def _paired(texts: list[str], rng: random.Random) -> list[str]:
+    """Short sentences that follow each other, joined."""
+    joined: list[str] = []
+    for text in texts:
+        if joined and all(len(one.split()) < 9 and not _JOINED.search(one) for one in (joined[-1], text)):
+            if rng.random() < 0.8:
+                joined[-1] = f"{joined[-1].removesuffix('.')} and {lower(text)}"
+                continue
+        joined.append(text)
+    return joined
 
 
 def limb_sentences(statements: Sequence[Statement], rng: random.Random, by_name: bool = False) -> list[str]:
@@ -127,9 +142,22 @@ def answered(
     return [*_composed(statement, joined, rng, by_name), *sentences_of(rest, rng)]
 
 
+def denied(statement: Statement, added: Sequence[Statement], rng: random.Random) -> list[str]:
+    """The answer no, with what is so instead."""
+    text = statement.draw("no", rng).removesuffix(".")
+    limb = [one for one in added if one.limb and one.limb == statement.limb and one.has("with")]
+    phrases = [one.draw("with", rng) for one in limb[:2]]
+    if not phrases or not all(map(_ABSOLUTE.match, phrases)):
+        return [f"{text}.", *sentences_of(added, rng)]
+    rest = [one for one in added if one not in limb[:2]]
+    return [f"{text}: {lower(statement.subject.fill('{he} {has}'))} {listed(phrases)}.", *sentences_of(rest, rng)]
+
+
 def _fits(action: Statement, place: Statement) -> bool:
     """Whether a place may follow what is done: not what is held, and nothing that names the place already."""
     said = action.forms["ing"][0]
+    if place.part == "picture":
+        return not said.startswith(("looking", "wearing")) and " on " not in said
     return not said.startswith(("holding", "looking", "wearing")) and place.forms["at"][0].split()[-1] not in said
 
 
@@ -139,7 +167,10 @@ def _composed(main: Statement, attached: list[Statement], rng: random.Random, by
     places = [one for one in attached if one.has("at")]
     attached = [one for one in attached if one not in places]
     if places:
-        text = f"{text.removesuffix('.')} {places[0].draw('at', rng)}."
+        text = text.removesuffix(".")
+        if re.search(r",| and | with ", text):
+            return [f"{text}.", *(one.draw("say", rng) for one in [*places, *attached])]
+        text = " ".join([text, *(one.draw("at", rng) for one in places)]) + "."
     if not attached:
         return [text]
     body = text.removesuffix(".")

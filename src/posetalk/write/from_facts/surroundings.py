@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from posetalk.facts.actions import with_article
@@ -35,7 +36,7 @@ def surroundings(
         if name != person.name or fact.predicate not in (_FORMS["picture"] if thing == "picture" else _FORMS["thing"]):
             continue
         if thing == "picture":
-            if fact.predicate.removeprefix("on the ").removeprefix("in the ") not in subject.name:
+            if not re.search(r" (?:left|right|middle|front|foreground)\b", subject.name):
                 forms = resource_forms("picture", fact.predicate)
                 found.append(Statement(fact.key, "picture", True, subject, {}, forms))
         elif thing not in _UNSAID and thing.split()[-1] not in said and sum(s.part != "picture" for s in found) < MOST:
@@ -49,4 +50,4 @@ def surroundings(
 def resource_forms(kind: str, predicate: str) -> dict[str, list[str]]:
     """The phrases of a place, by their form."""
     row = _FORMS[kind][predicate]
-    return {"say": row["say"], "with": row.get("with", []), "ask": row.get("ask", [])}
+    return {"say": row["say"], "with": row.get("with", []), "at": row.get("at", []), "ask": row.get("ask", [])}
