@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from posetalk.facts.actions import with_article
 from posetalk.facts.body import SIDES
@@ -26,6 +28,7 @@ _PLACES = [
     for word, said in _FILE["places"].items()
 ]
 _ASK: list[dict[str, str | list[str]]] = _FILE["ask"]
+_WHY: list[dict[str, list[str]]] = resource_toml("write/from_facts/activities.toml")["why"]
 PART = "action"
 _POSTURES = ("standing", "sitting", "lying", "kneeling", "squatting", "bending over")
 # Said after what is done: how somebody looks or what is in the hands.
@@ -117,6 +120,18 @@ def _statement(doing: str, where: str, subject: Subject) -> Statement:
         ask += [f"{hand} {{does}} {{S}} hold {definite(doing.removeprefix('holding '))}?"]
     forms = {"say": say, "ing": [phrase], "ask": ask}
     return Statement(f"{PART}: {doing}", f"{doing} {row.get('region', PART)}", True, subject, {}, forms)
+
+
+def with_purposes(body: Sequence[Statement], doing: Sequence[str]) -> list[Statement]:
+    """The statements of a body, with what each part of the pose does for what the person is doing."""
+    rows = [row for row in _WHY if any(fnmatchcase(does, pattern) for does in doing for pattern in row["does"])]
+    found = []
+    for one in body:
+        # "not straight" is told by its words
+        kind = f"{one.kind} bent" if one.true and "bent" in one.forms["say"][0] else one.kind
+        so = [text for row in rows if any(fnmatchcase(kind, of) for of in row["of"]) for text in row["so"]]
+        found.append(replace(one, forms=one.forms | {"so": so}) if so and one.true else one)
+    return found
 
 
 def definite(thing: str) -> str:

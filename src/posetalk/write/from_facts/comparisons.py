@@ -60,7 +60,8 @@ def _shared(statements: list[Statement], both: Subject, rng: random.Random) -> s
     main = [one for one in doing if one.region in ("action", "body")] or doing
     if main:
         first = main[0]
-        more = [one for one in having if one.part != first.part][:2]
+        alike = [one for one in having if not first.limb or one.limb == first.limb]
+        more = [one for one in alike if one.part != first.part][:2]
         phrases = f" with {listed([one.draw('with', rng) for one in more])}" if more else ""
         doing_text = first.draw("ing", rng)
         if " with " in doing_text:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.types import Box
-from posetalk.write.from_facts.actions import action_statements, place_statement
+from posetalk.write.from_facts.actions import action_statements, doings, place_statement, with_purposes
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.names import subjects
 from posetalk.write.from_facts.phrases import Statement, statements
@@ -65,7 +65,7 @@ def described_people(
     for i in shown:
         person = conservatively_true(scene.people[i])
         done = action_statements(person, scene, names[i], rng)
-        body = statements(person, names[i], rng)
+        body = with_purposes(statements(person, names[i], rng), doings(person, scene))
         if any(one.key.startswith(_SEATED) for one in done):
             body = [one for one in body if not one.true or one.key not in _IMPLIED]
         place = place_statement(captions, names[i]) if not found else []

@@ -26,7 +26,7 @@ class Statement:
         true: Whether the fact is true. A false one has only a question and the answer no.
         subject: The person.
         fields: The fields that the phrases are filled with, such as `side`.
-        forms: The phrases by their form: say, with, ing, state, own, at, ask, check, no.
+        forms: The phrases by their form: say, with, ing, state, own, so, at, ask, check, no.
     """
 
     key: str
@@ -91,7 +91,7 @@ def drawn(text: str, rng: random.Random) -> str:
     )
 
 
-_FORMS = ("say", "with", "ing", "state", "own", "ask", "check", "no")
+_FORMS = ("say", "with", "ing", "state", "own", "so", "ask", "check", "no")
 
 
 class _Phrase:
@@ -112,6 +112,7 @@ class _Phrase:
             "ing": row.get("both_ing", []),
             "ask": row.get("both_ask", []),
             "own": row.get("both_own", []),
+            "so": row.get("both_so", []),
         }
         self.when, self.unless = row.get("when", ()), row.get("unless", ())
         self.no_when = row.get("no_when", ())

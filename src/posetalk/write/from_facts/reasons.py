@@ -156,8 +156,11 @@ def _about_body(main: Described, rng: random.Random, told: set[str]) -> Turns | 
     rule, sides = rng.choices(matches, [len(rule.when) ** 2 for rule, _ in matches])[0]
     form = rng.randrange(len(rule.ask))
     answer = [main.subject.fill(rng.choice(rule.answer[form]), False, **sides)]
-    regions = {_region(key.format(**sides)) for key in rule.when}
-    evidence = [one for one in main.true if one.region in regions and one.key not in told]
+    premises = {_unsided(key) for key in rule.when}
+    regions = {region_of(key.removeprefix("not ").format(**sides).partition(":")[0]) for key in rule.when}
+    evidence = [
+        one for one in main.true if one.region in regions and one.kind not in premises and one.key not in told
+    ]
     if evidence:
         evidence = sorted(rng.sample(evidence, min(EVIDENCE, len(evidence))), key=main.statements.index)
         answer += sentences_of(evidence, rng)
@@ -168,6 +171,8 @@ def _about_body(main: Described, rng: random.Random, told: set[str]) -> Turns | 
     return ((main.subject.fill(rule.ask[form], True, **sides), text),)
 
 
-def _region(key: str) -> str:
-    """The part of the body that a premise is about."""
-    return region_of(key.removeprefix("not ").partition(":")[0])
+def _unsided(key: str) -> str:
+    key = key.removeprefix("not ")
+    for side in ("{side} ", "{other} ", "left ", "right "):
+        key = key.removeprefix(side)
+    return key

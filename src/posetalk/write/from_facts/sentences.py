@@ -121,7 +121,7 @@ def limb_sentences(statements: Sequence[Statement], rng: random.Random, by_name:
                     body += f" with {listed([one.draw('own', rng) for one in own])}"
                 else:
                     own = []
-                texts.append(f"{body}.")
+                texts.append(_reasoned(f"{body}.", own[-1] if own else main, rng))
             group = [one for one in group if one not in own]
     return texts
 
@@ -153,6 +153,15 @@ def denied(statement: Statement, added: Sequence[Statement], rng: random.Random)
     return [f"{text}: {lower(statement.subject.fill('{he} {has}'))} {listed(phrases)}.", *sentences_of(rest, rng)]
 
 
+def _reasoned(text: str, told: Statement, rng: random.Random) -> str:
+    """The sentence with what follows from its last part, now and then; what a pose does for an action mostly."""
+    if not told.has("so") or rng.random() < 0.5:
+        return text
+    so = told.draw("so", rng)
+    comma = "," if so.startswith("which") else ""
+    return f"{text.removesuffix('.')}{comma} {so}."
+
+
 def _fits(action: Statement, place: Statement) -> bool:
     """Whether a place may follow what is done: not what is held, and nothing that names the place already."""
     said = action.forms["ing"][0]
@@ -172,7 +181,7 @@ def _composed(main: Statement, attached: list[Statement], rng: random.Random, by
             return [f"{text}.", *(one.draw("say", rng) for one in [*places, *attached])]
         text = " ".join([text, *(one.draw("at", rng) for one in places)]) + "."
     if not attached:
-        return [text]
+        return [_reasoned(text, main, rng)]
     body = text.removesuffix(".")
     of_person = body.lower().startswith((f"{main.subject.forms['he']} ", f"{main.subject.name} ".lower()))
     own = main.limb and all(one.has("own") and one.limb == main.limb for one in attached)
@@ -182,12 +191,14 @@ def _composed(main: Statement, attached: list[Statement], rng: random.Random, by
     ways = []
     if with_all and is_plain:
         together = own or main.region == "action" or main.key in _POSTURES
-        ways += [f"{body}{'' if together else ','} with {listed(phrases)}."] * 2
+        joined = f"{body}{'' if together else ','} with {listed(phrases)}."
+        ways += [_reasoned(joined, attached[-1], rng) if len(attached) == 1 or main.region == "action" else joined] * 2
         if own:
             return [rng.choice(ways)]
         if all(_ABSOLUTE.match(phrase) for phrase in phrases):
             ways += [f"{body}, {listed(phrases)}."]
-        if of_person and not by_name and len(phrases) < 3:
+        alike = together or all(one.region == main.region for one in attached)
+        if of_person and not by_name and len(phrases) < 3 and alike:
             ways.append(f"With {listed(phrases)}, {lower(text)}")
     first, rest = attached[0], attached[1:]
     if of_person and is_plain and first.has("ing") and all(one.has("with") for one in rest):

@@ -11,7 +11,7 @@ from posetalk.facts.scene import Scene
 from posetalk.resources import resource_toml
 from posetalk.types import Box
 from posetalk.write.from_facts.comparisons import comparisons
-from posetalk.write.from_facts.conversation import write_conversation
+from posetalk.write.from_facts.conversation import TURNS, write_conversation
 from posetalk.write.from_facts.described import Described, described_people
 from posetalk.write.from_facts.phrases import Statement
 from posetalk.write.from_facts.reasons import write_reasoning
@@ -62,7 +62,7 @@ def write(
             opening = " ".join(_opening(scene, captions, rng)) if rng.random() < OPENED else ""
             turns = write_conversation(described, relations, opening, rng)
             reasoned = write_reasoning(described, scene, rng, REASONS) if rng.random() < REASONED else None
-            turns = turns and (*turns, *(reasoned or ()))
+            turns = turns and (*turns, *(reasoned or ())[: TURNS + 2 - len(turns)])
             return turns if turns and len(turns) > 1 else None
         case "detail":
             return _detail(scene, captions, described, relations, rng)
