@@ -111,7 +111,7 @@ def _in_hands(person: ScenePerson, scene: Scene) -> Iterator[tuple[str, str]]:
 def _statement(doing: str, where: str, subject: Subject) -> Statement:
     row = next(row for row in _ASK if doing.startswith(str(row["does"])))
     phrase = f"{doing}{where}"
-    say = [f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} [seen|shown] {phrase}."]
+    say = [f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} {phrase}."]
     if present := _present(doing):
         say += [f"{{He}} {present}{where}."] * 2
     ask = list(row["ask"])

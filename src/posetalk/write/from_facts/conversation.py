@@ -147,6 +147,8 @@ def _additions(
             if round_number == ADDITIONS - 1 and rng.random() < 0.5:
                 continue
             unused = [other for other in remaining[i] if not _is_mentioned(i, other, mentioned)]
+            if statement.region not in ("place", "around"):  # what stands beside answers no question about a body
+                unused = [other for other in unused if other.region != "around"]
             if round_number == 0 and not statement.true and statement.region in ("body", "head"):
                 # what is true instead is added even if the part was mentioned; of a limb the no says it
                 unused = [

@@ -57,7 +57,7 @@ class Statement:
     @property
     def limb(self) -> str:
         """`left arms`, `right legs`, or `arms`, `legs` of what is about both; empty for the rest of the body."""
-        if self.region not in ("arms", "legs"):
+        if self.region not in ("arms", "legs") or self.part == "action":
             return ""
         side = self.key.split()[0]
         return f"{side} {self.region}" if side in ("left", "right") else self.region

@@ -73,15 +73,20 @@ def sentences_of(statements: Sequence[Statement], rng: random.Random, by_name: b
         regions.reverse()
     for region in regions:
         texts += limb_sentences([one for one in limbs if one.region == region], rng, by_name and not texts)
-    return _paired(texts, rng)
+    return _paired(texts, statements[0].subject.forms["he"] if statements else "", rng)
 
 
-def _paired(texts: list[str], rng: random.Random) -> list[str]:
-    """Short sentences that follow each other, joined."""
+def _paired(texts: list[str], pronoun: str, rng: random.Random) -> list[str]:
+    """Short sentences about one person that follow each other, joined; the pronoun is said once."""
     joined: list[str] = []
     for text in texts:
         if joined and all(len(one.split()) < 9 and not _JOINED.search(one) for one in (joined[-1], text)):
-            if rng.random() < 0.8:
+            same = text.startswith(f"{upper(pronoun)} ")
+            if same and joined[-1].startswith(f"{upper(pronoun)} ") and rng.random() < 0.8:
+                joined[-1] = f"{joined[-1].removesuffix('.')} and {text.split(' ', 1)[1]}"
+                continue
+            both = all(one.startswith(("His ", "Her ", "Their ")) for one in (joined[-1], text))
+            if both and rng.random() < 0.8:
                 joined[-1] = f"{joined[-1].removesuffix('.')} and {lower(text)}"
                 continue
         joined.append(text)
@@ -207,7 +212,7 @@ def _composed(main: Statement, attached: list[Statement], rng: random.Random, by
             ways.append(f"{body}, {doing}{f' with {listed(more)}' if more else ''}.")
             if first.region in ("action", "body") and (not by_name or main.subject.name in body.lower()):
                 ways.append(f"{upper(doing)}{f' with {listed(more)}' if more else ''}, {lower(body)}.")
-    if len(attached) == 1 and is_plain:
+    if len(attached) == 1 and is_plain and first.region == main.region:
         ways.append(f"{body}{rng.choice((' and ', ', while ', '; '))}{lower(first.draw('say', rng))}")
     if ways:
         return [rng.choice(ways)]

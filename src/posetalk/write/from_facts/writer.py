@@ -84,8 +84,9 @@ def _detail(
         true = one.true
         if len(described) > 1 and len(true) > STATEMENTS:
             true = _sampled(true, STATEMENTS, rng)
-        count += len(true)
-        sentences += sentences_of(true, rng, by_name=True)
+        count += sum(one.region != "around" for one in true)
+        if any(one.region != "around" for one in true):
+            sentences += sentences_of(true, rng, by_name=True)
     sentences += relations[:5]
     text = " ".join(sentences)
     if count < FEWEST or len(text.split()) < SHORTEST:

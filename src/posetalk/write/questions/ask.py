@@ -15,7 +15,7 @@ from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.resources import resource_toml
-from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
+from posetalk.score.metrics import LARGE_KEYPOINTS
 from posetalk.types import Box
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.names import subjects
@@ -24,6 +24,7 @@ from posetalk.write.questions.actions import Action, count_facts
 from posetalk.write.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 
 MAX_PEOPLE = 4  # in an image; more are hard to tell apart by "the third person from the left"
+SMALLEST = 96  # px, of the longer side of a box: of smaller people nobody can check an elbow
 _ALL = "all"  # stands for a person in the id of a question about the number of people
 NOT_ASKED = ("tie",)  # objects that are worn, not carried
 _USES = ("carried", "ridden", "sat on")
@@ -110,7 +111,7 @@ def can_ask(annotated: AnnotatedImage, scene: Scene) -> bool:
     ):
         return False
     if any(
-        len(figure.body.points) < LARGE_KEYPOINTS or max(figure.box.w, figure.box.h) < LARGE_SIDE
+        len(figure.body.points) < LARGE_KEYPOINTS or max(figure.box.w, figure.box.h) < SMALLEST
         for figure in people
     ):
         return False
