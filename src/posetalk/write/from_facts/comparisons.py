@@ -20,6 +20,7 @@ _UNLIKE = ("facing", "trunk", "legs", "body", "head")
 def comparisons(described: Sequence[Described], rng: random.Random) -> list[str]:
     """What two of the people share, as one sentence, and what tells them apart, as others."""
     sentences: list[str] = []
+    told: set[tuple[str, str]] = set()
     for first, second in combinations(described, 2):
         shared = [one for one in first.true if any(_same(one, other) for other in second.true)]
         both = Subject(
@@ -33,8 +34,10 @@ def comparisons(described: Sequence[Described], rng: random.Random) -> list[str]
             for other in second.true
             if one.part == other.part and one.forms != other.forms and _can_contrast(one) and _can_contrast(other)
         ]
+        unlike = [pair for pair in unlike if (first.subject.name, pair[0].part) not in told]
         rng.shuffle(unlike)
         for one, other in unlike[:2]:
+            told |= {(first.subject.name, one.part), (second.subject.name, one.part)}
             join = rng.choice((", whereas ", ", while ", "; "))
             text = one.draw("say", rng, by_name=True).removesuffix(".")
             sentences.append(f"{text}{join}{lower(other.draw('say', rng, by_name=True))}")

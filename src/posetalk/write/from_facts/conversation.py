@@ -82,9 +82,9 @@ def write_conversation(
         sentences = [
             sentence
             for person_statements in remaining
-            for sentence in sentences_of(person_statements[:2], rng, by_name=True)
+            for sentence in sentences_of([s for s in person_statements if s.region != "around"][:2], rng, by_name=True)
         ]
-        turns.append((rng.choice(_RELATE), " ".join([*relations[:4], *sentences[:2]])))
+        turns.append((rng.choice(_RELATE), " ".join([*relations[:4], *([] if len(relations) > 1 else sentences[:2])])))
     return tuple(turns)
 
 

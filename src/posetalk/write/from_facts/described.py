@@ -16,6 +16,7 @@ from posetalk.write.from_facts.phrases import Statement, statements
 from posetalk.write.from_facts.speaker import Subject
 from posetalk.write.from_facts.surroundings import surroundings
 
+SMALLEST = 90.0  # px, of the longer side of a box
 PEOPLE = 4  # most people who are described one by one: the main person, then the largest
 
 # Names of people in a group of whom nobody is the main person.
@@ -57,7 +58,7 @@ def described_people(
     order = sorted(
         range(len(names)), key=lambda i: (scene.people[i].name != scene.main, -scene.people[i].box.area)
     )
-    shown = [i for i in order if names[i].unique][:PEOPLE]
+    shown = [i for i in order if names[i].unique and _is_large(scene.people[i])][:PEOPLE]
     is_main = bool(shown) and (shown[0] == order[0] or names[shown[0]].name.endswith(AT_AN_END))
     if not is_main or any(_MIRRORED.search(text) for text in captions):
         return [], names
@@ -72,3 +73,8 @@ def described_people(
         around = surroundings(person, scene, names[i], [one.key for one in done])
         found.append(Described(person, names[i], [*done, *place, *body, *around]))
     return (found if found[0].true else []), names
+
+
+def _is_large(person: ScenePerson) -> bool:
+    """Whether a viewer can see how somebody holds the limbs; people whom captions speak of may be a little smaller."""
+    return max(person.box.w, person.box.h) >= (SMALLEST if not person.mentions else 0.6 * SMALLEST)

@@ -29,7 +29,7 @@ _SEVERAL = frozenset({*_PLURALS, "people", "couple", "group", "guys", "ladies", 
 MIN_CAPTIONS = 2  # captions that must share a word
 MIN_AREA_RATIO = 1.6  # of two boxes, from which one person is called the larger
 FOREGROUND = 2.5  # times the area of the next largest box, from which people stand out from all others
-NOTABLE = 0.3  # times the area of the largest box, from which somebody is not overlooked
+NOTABLE = 0.12  # times the area of the largest box, from which somebody is not overlooked
 LABELLED = 7  # fewest joints of somebody who is named by being at an end
 ALONE = 5.0  # times the area of the next largest box, from which somebody needs no place
 _COUNTS = ({"two", "couple", "pair", "both"}, {"three"}, {"four"})
@@ -64,7 +64,10 @@ def subjects(scene: Scene, captions: Sequence[str], unlabelled: Sequence[Box] = 
     )
     nouns = [alike if noun == "person" else noun for noun in nouns]
     boxes = [person.box for person in people] + list(unlabelled)
-    if not scene.others and len(people) <= 4:
+    # a fourth person may be hidden by the others, and is then counted by nobody
+    areas = [person.box.area for person in people]
+    clear = all(len(p.body.points) >= LABELLED and p.box.area >= 0.2 * max(areas) for p in people)
+    if not scene.others and (len(people) <= 3 or (len(people) == 4 and clear)):
         names = _by_place(scene, nouns)
         order = sorted(range(len(people)), key=lambda i: -people[i].box.area)
         first, second = (people[i].box.area for i in order[:2])

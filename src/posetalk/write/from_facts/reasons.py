@@ -158,8 +158,15 @@ def _about_body(main: Described, rng: random.Random, told: set[str]) -> Turns | 
     answer = [main.subject.fill(rng.choice(rule.answer[form]), False, **sides)]
     premises = {_unsided(key) for key in rule.when}
     regions = {region_of(key.removeprefix("not ").format(**sides).partition(":")[0]) for key in rule.when}
+    side = sides["side"] if any("{side}" in key for key in rule.when) else ""
     evidence = [
-        one for one in main.true if one.region in regions and one.kind not in premises and one.key not in told
+        one
+        for one in main.true
+        if one.region in regions
+        and one.part not in ("facing", "action")
+        and one.kind not in premises
+        and one.key not in told
+        and (not side or not one.limb or side in one.limb)
     ]
     if evidence:
         evidence = sorted(rng.sample(evidence, min(EVIDENCE, len(evidence))), key=main.statements.index)

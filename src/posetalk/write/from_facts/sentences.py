@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from posetalk.write.from_facts.phrases import Statement
 from posetalk.write.from_facts.speaker import lower, upper
@@ -116,14 +116,18 @@ def limb_sentences(statements: Sequence[Statement], rng: random.Random, by_name:
     for group in (left, right, rest) if rng.random() < 0.5 else (rest, left, right):
         while group:
             main = group.pop(0)
-            own = [one for one in group if one.has("own") and one.limb == main.limb][: rng.choice(_ATTACHED)]
+            own = [
+                one for one in group if one.has("own") and one.limb == main.limb and one.part != main.part
+            ][: rng.choice(_ATTACHED)]
             if rng.random() < 0.2 or not main.limb:
                 own = [one for one in group if one.has("with")][: rng.choice((0, 1, 1, 2))]
                 texts += _composed(main, own, rng, by_name and not texts)
             else:
                 body = main.draw("say", rng, by_name and not texts).removesuffix(".")
+                phrases = {one.key: one.draw("own", rng) for one in own}
+                own = _not_named(body, own, phrases)
                 if own and not re.search(r",| and | with ", body):
-                    body += f" with {listed([one.draw('own', rng) for one in own])}"
+                    body += f" with {listed([phrases[one.key] for one in own])}"
                 else:
                     own = []
                 texts.append(_reasoned(f"{body}.", own[-1] if own else main, rng))
@@ -134,8 +138,19 @@ def limb_sentences(statements: Sequence[Statement], rng: random.Random, by_name:
 def _with_own(state: Statement, group: Sequence[Statement], rng: random.Random) -> str:
     """What a limb is, with what else is said of it: `bent with the hand at chest height`."""
     own = [one for one in group if one is not state and one.has("own")]
-    phrases = [one.draw("own", rng) for one in own[:2]]
-    return state.draw("state", rng) + (f" with {listed(phrases)}" if phrases else "")
+    text, phrases = state.draw("state", rng), {one.key: one.draw("own", rng) for one in own}
+    own = _not_named(text, own, phrases)[:2]
+    return text + (f" with {listed([phrases[one.key] for one in own])}" if own else "")
+
+
+def _not_named(text: str, own: Sequence[Statement], phrases: Mapping[str, str]) -> list[Statement]:
+    """The statements whose part is named neither in a text nor by one before."""
+    kept: list[Statement] = []
+    for one in own:
+        noun = phrases[one.key].split()[1].rstrip("s")
+        if not re.search(rf"\b{noun}s?\b", " ".join([text, *(phrases[other.key] for other in kept)])):
+            kept.append(one)
+    return kept
 
 
 def answered(
@@ -189,7 +204,8 @@ def _composed(main: Statement, attached: list[Statement], rng: random.Random, by
         return [_reasoned(text, main, rng)]
     body = text.removesuffix(".")
     of_person = body.lower().startswith((f"{main.subject.forms['he']} ", f"{main.subject.name} ".lower()))
-    own = main.limb and all(one.has("own") and one.limb == main.limb for one in attached)
+    own = main.limb and all(one.has("own") and one.limb == main.limb and one.part != main.part for one in attached)
+    own = own and len(_not_named(body, attached, {one.key: one.forms["own"][0] for one in attached})) == len(attached)
     phrases = [one.draw("own" if own else "with", rng) for one in attached if own or one.has("with")]
     with_all = len(phrases) == len(attached)
     is_plain = not re.search(r",| and | with ", body)

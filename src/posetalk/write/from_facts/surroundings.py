@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from posetalk.facts.actions import with_article
 from posetalk.facts.scene import Scene, ScenePerson
+from posetalk.facts.things import BOARDS, CARRIED
 from posetalk.resources import resource_toml
 from posetalk.write.from_facts.actions import WORN_THINGS
 from posetalk.write.from_facts.phrases import Statement
@@ -14,8 +15,8 @@ from posetalk.write.from_facts.speaker import Subject
 
 _FORMS: dict[str, dict[str, list[str]]] = resource_toml("write/from_facts/actions.toml")["where"]
 MOST = 3  # things beside one person
-# What people say "the picture of"; and what a place says already.
-_UNSAID = frozenset({*WORN_THINGS, "dining table", "person"})
+# What somebody may hold or wear, and what is too large to be beside a person.
+_UNSAID = frozenset({*WORN_THINGS, *CARRIED, "backpack", "dining table", "person"} - {*BOARDS, "dog", "cat"})
 
 
 def surroundings(
