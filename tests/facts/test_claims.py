@@ -266,7 +266,9 @@ def test_who_is_named_by_the_writer_is_known_to_the_reader(people: int, unlabell
         if subject.name == "one of the people":  # who cannot be named
             assert claim.who is None
             continue
-        assert claim.who is not None and people_meant(claim.who, of) == (one,)
+        assert claim.who is not None and one in people_meant(claim.who, of)
+        if "on the far" not in subject.name:  # of a group the outermost of those who are large enough
+            assert people_meant(claim.who, of) == (one,)
 
 
 def test_ordinals_in_words_and_figures() -> None:

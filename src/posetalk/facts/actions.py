@@ -237,8 +237,9 @@ def _meanings(doing: Doing) -> Iterator[tuple[str, str]]:
 
 
 def with_article(noun: str) -> str:
-    """A noun with `a` or `an`; without for a plural or a substance."""
-    if noun in _MASS or (noun.endswith("s") and not noun.endswith("ss")):
+    """A noun with `a` or `an`; without for a plural or a substance. COCO's `sports ball` is `a ball`."""
+    noun = noun.removeprefix("sports ")
+    if noun in _MASS or (noun.endswith("s") and not noun.endswith(("ss", "us"))):
         return noun
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 

@@ -18,8 +18,9 @@ from posetalk.facts.body import FULL, Body, both, judge
 from posetalk.facts.body import OTHER as OTHER
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.head import facing_facts, head_facts
+from posetalk.facts.layout import layout_facts
 from posetalk.facts.limbs import limb_facts
-from posetalk.facts.posture import UNSUPPORTED, Support, posture_facts
+from posetalk.facts.posture import POSTURES, UNSUPPORTED, Support, posture_facts
 from posetalk.facts.spread import agreed, moved_points
 
 
@@ -93,7 +94,11 @@ def body_facts(body: Body, support: Support = UNSUPPORTED) -> Facts:
         support: What captions and objects say of the posture.
     """
     parts = (_trunk, facing_facts, head_facts, limb_facts, _visibility)
-    return Facts([*posture_facts(body, support), *(fact for part in parts for fact in part(body))])
+    found = [*posture_facts(body, support), *(fact for part in parts for fact in part(body))]
+    of_body = [fact.predicate for fact in found if fact.value and fact.part == "body"]
+    posture = next((predicate for predicate in of_body if predicate in POSTURES), "")
+    facing = next((p.removeprefix("facing ") for p in of_body if p.startswith("facing ") and "roughly" not in p), "")
+    return Facts([*found, *layout_facts(body, posture, facing)])
 
 
 def _trunk(body: Body) -> Iterator[Fact]:

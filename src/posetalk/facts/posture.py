@@ -188,6 +188,8 @@ def _is_supported(
             return False
     if votes < min(2, max(1, support.captions)):
         return False
+    if posture == "kneeling" and votes < 3:
+        return False  # people write kneeling of a crouch
     if posture in ("sitting", "kneeling", "squatting", "lying") and carries:
         return False
     if posture == "lying" and lean is not None and lean < 25:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,18 +10,25 @@ from itertools import combinations
 
 import numpy as np
 
-from posetalk.facts.actions import MOVES, Said, said_of_people, with_captions
+from posetalk.facts.actions import ENOUGH, MOVES, Said, said_of_people, with_captions
 from posetalk.facts.body import SIDES, Body, both, judge
 from posetalk.facts.caption import Mention
 from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.person import body_facts
+from posetalk.facts.places import place_facts
 from posetalk.facts.posture import Support, stands_on_one_line
 from posetalk.facts.spread import agreed, exact, has_spread, moved_images
 from posetalk.facts.things import merged, sat_on, supports, use_facts
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, Person, PoseImage
 
-TOUCH_DISTANCE = 0.2  # trunk lengths
+TOUCH_DISTANCE = 0.15  # trunk lengths
+# Captions of two people who touch.
+_HOLDS = re.compile(
+    r"\b(?:hold(?:s|ing)? hands|shak(?:es?|ing) hands|hugs?|hugging|embrac(?:es?|ing)|kiss(?:es|ing)?|"
+    r"arms? around (?:each other|one another|her|him)|cuddl(?:es?|ing)|high.fiv\w+)\b",
+    re.IGNORECASE,
+)
 # With more people than MANY each is compared with the NEAREST only; all pairs would be thousands.
 MANY, NEAREST = 50, 8
 # Distance of two box centres in mean box widths: from which one is certainly on the left, and below which not.
@@ -60,6 +68,7 @@ class Scene:
     facts:  facts of the image (`picture: one person`), between people (`person 1, person 2: touching`) and with
             objects (`person 1, kite: carried`). With several objects of a category, one for which it is true is enough.
             With more than 50 people there are facts between each person and the nearest 8 only.
+    size:   width and height of the image, px; None if it is not known.
     """
 
     image_id: int
@@ -67,6 +76,7 @@ class Scene:
     others: int
     things: tuple[Thing, ...]
     facts: Facts
+    size: tuple[int, int] | None = None
 
     @property
     def main(self) -> str | None:
@@ -130,13 +140,16 @@ def scene_facts(
         make_fact("picture", "one person", len(people) == 1),
         make_fact("picture", "several people", len(people) > 1),
     ]
+    holds = sum(bool(_HOLDS.search(text)) for text in captions) if len(people) == 2 else 0
     for first, second in _pairs(scene_people):
-        facts += _pair_facts(first, second)
+        facts += _pair_facts(first, second, holds, len(captions))
     facts += uses
     for person in scene_people:
         facts += sat_on(person.name, person.body, person.facts.value("body: sitting"), things)
     joined = with_captions(merged(facts), said)
-    return Scene(image.id, scene_people, others, tuple(things), Facts(joined.values()))
+    size = (image.width, image.height) if image.width and image.height else None
+    joined |= {fact.key: fact for fact in place_facts(bodies, things, size)}
+    return Scene(image.id, scene_people, others, tuple(things), Facts(joined.values()), size)
 
 
 def _from_left(image: PoseImage) -> list[Person]:
@@ -171,9 +184,16 @@ def _person_facts(
     )  # fmt: skip
     of_body = body_facts(body, support)
     if rides:  # hands that hold a handlebar or reins look as if they hung, or lay on the knees
-        unsure = ("hanging down", "at the knee", "at the hip")
+        unsure = ("hanging down", "at the knee", "at the hip", "below the hip")
         of_body = Facts(replace(f, value=None) if f.predicate in unsure else f for f in of_body)
-    return Facts([*of_body, *said.facts()])
+    # people write skiing of a snowboard
+    names = {thing.name for thing in things}
+    off = {
+        f"action: {action}"
+        for action, used, other in (("skiing", "skis", "snowboard"), ("snowboarding", "snowboard", "skis"))
+        if other in names and used not in names
+    }
+    return Facts([*of_body, *(fact for fact in said.facts() if fact.key not in off)])
 
 
 def _on_the_same_ground(bodies: Mapping[str, Body]) -> frozenset[str]:
@@ -237,7 +257,7 @@ def _pairs(people: Sequence[ScenePerson]) -> Iterable[tuple[ScenePerson, ScenePe
     return [(people[i], people[j]) for i, j in sorted(pairs)]
 
 
-def _pair_facts(a: ScenePerson, b: ScenePerson) -> list[Fact]:
+def _pair_facts(a: ScenePerson, b: ScenePerson, holds: int, captions: int) -> list[Fact]:
     part = f"{a.name}, {b.name}"
     gap = b.box.center[0] - a.box.center[0]
     mean_width = (a.box.w + b.box.w) / 2
@@ -254,17 +274,32 @@ def _pair_facts(a: ScenePerson, b: ScenePerson) -> list[Fact]:
         ),
         make_fact(part, "facing each other", both(*facing_each_other)),
         make_fact(part, "facing apart", both(*facing_apart)),
-        make_fact(
-            part,
-            "touching",
-            both(judge(reach, TOUCH_DISTANCE, 0.5), judge(sizes, 0.6, 0.4), judge(sizes, 1.6, 2.2)),
-            reach=reach,
-        ),
+        _touching(a, b, sizes, reach, holds, captions),
     ]
 
 
+def _touching(
+    a: ScenePerson, b: ScenePerson, sizes: float | None, reach: float | None, holds: int, captions: int
+) -> Fact:
+    """Whether two people touch: a hand is at the other's limb and both are equally far away, or captions say it.
+
+    Boxes that overlap, and a hand in front of somebody further away, show nothing: sizes and feet must agree.
+    """
+    part = f"{a.name}, {b.name}"
+    feet = [max((float(p[1]) for s in SIDES if (p := x.body[f"{s} ankle"]) is not None), default=None) for x in (a, b)]
+    size = min(a.body.size or 0.0, b.body.size or 0.0)
+    level = feet[0] is not None and feet[1] is not None and abs(feet[0] - feet[1]) < 0.25 * size
+    near = both(judge(reach, TOUCH_DISTANCE, 0.5), judge(sizes, 0.6, 0.4), judge(sizes, 1.6, 2.2))
+    alike = sizes is not None and 0.8 < sizes < 1.25
+    fact = make_fact(part, "touching", near if near is False or (alike and level) else None, reach=reach)
+    if holds >= min(ENOUGH, captions) > 0 and near is not False:
+        evidence = (*fact.evidence, f"captions {holds} of {captions}")
+        return replace(fact, value=True, evidence=evidence)
+    return fact
+
+
 def _hand_distance(a: ScenePerson, b: ScenePerson) -> float | None:
-    """The smallest distance of a wrist of one to a joint of the other, in trunk lengths of the smaller."""
+    """The smallest distance of a visible hand of one to a joint of the other, in trunk lengths of the smaller."""
     distances = []
     for person, other in ((a, b), (b, a)):
         smaller_size = (
@@ -273,7 +308,9 @@ def _hand_distance(a: ScenePerson, b: ScenePerson) -> float | None:
             else min(person.body.size, other.body.size)
         )
         for side in SIDES:
-            wrist = person.body[f"{side} wrist"]
+            wrist = person.body.hand(side)
             if wrist is not None and smaller_size is not None and other.body.points:
+                if f"{side} wrist" in person.body.hidden:
+                    continue
                 distances.append(float(np.linalg.norm(other.joints - wrist, axis=1).min()) / smaller_size)
     return min(distances) if distances else None

@@ -113,7 +113,9 @@ def _lifts(body: Body, side: str, thing: Thing) -> bool:
         beneath = (
             left - 0.1 * size < wrist[0] < right + 0.1 * size and abs(float(top - wrist[1])) < 0.3 * size
         )
-        return bool(beneath and wrist[1] > elbow[1])
+        bend = body.angle(f"{side} shoulder", f"{side} elbow", f"{side} wrist")
+        # beside somebody who sits a bag may stand on the seat
+        return bool(beneath and wrist[1] > elbow[1] and bend is not None and bend > 140)
     near = _distance_to_box(body, f"{side} wrist", thing.box)
     is_up = float(elbow[1] - wrist[1]) > 0.15 * size and thing.box.center[1] < wrist[1] + 0.15 * size
     return bool(near is not None and near < 0.25 and is_up)

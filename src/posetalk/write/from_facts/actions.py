@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
+from posetalk.facts.actions import with_article
 from posetalk.facts.body import SIDES
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.resources import resource_toml
 from posetalk.write.from_facts.names import MIN_CAPTIONS
 from posetalk.write.from_facts.phrases import Statement
-from posetalk.write.from_facts.speaker import Subject, article
+from posetalk.write.from_facts.speaker import Subject
 
 _FILE = resource_toml("write/from_facts/actions.toml")
 _BASE: dict[str, str] = _FILE["base"]
@@ -25,6 +28,7 @@ _PLACES = [
     for word, said in _FILE["places"].items()
 ]
 _ASK: list[dict[str, str | list[str]]] = _FILE["ask"]
+_WHY: list[dict[str, list[str]]] = resource_toml("write/from_facts/activities.toml")["why"]
 PART = "action"
 _POSTURES = ("standing", "sitting", "lying", "kneeling", "squatting", "bending over")
 # Said after what is done: how somebody looks or what is in the hands.
@@ -43,7 +47,7 @@ def doings(person: ScenePerson, scene: Scene) -> list[str]:
     ]
     for thing in sorted({thing.name for thing in scene.things}):
         for relation, verb in (("ridden", "riding"), ("sat on", "sitting on")):
-            doing = f"{verb} {article(thing)}"
+            doing = f"{verb} {with_article(thing)}"
             if scene.facts.value(f"{person.name}, {thing}: {relation}") and doing not in found:
                 found.append(doing)
     return sorted(found, key=lambda doing: doing.startswith(_LATE))
@@ -86,6 +90,7 @@ def place_statement(captions: Sequence[str], subject: Subject) -> list[Statement
         return []
     forms = {
         "say": [f"{{He}} {{is}} {place}."],
+        "at": [place],
         "ask": ["Where {is} {S}?", "What kind of place {is} {S} in?"],
     }
     return [Statement(f"{PART}: {place}", "place", True, subject, {}, forms)]
@@ -100,13 +105,13 @@ def _in_hands(person: ScenePerson, scene: Scene) -> Iterator[tuple[str, str]]:
     for thing in sorted({thing.name for thing in scene.things} - {*WORN_THINGS}):
         hands = [s for s in SIDES if scene.facts.value(f"{person.name}, {thing}: at the {s} hand")]
         if hands:
-            yield article(thing), " in both hands" if len(hands) == 2 else f" in {{his}} {hands[0]} hand"
+            yield with_article(thing), " in both hands" if len(hands) == 2 else f" in {{his}} {hands[0]} hand"
 
 
 def _statement(doing: str, where: str, subject: Subject) -> Statement:
     row = next(row for row in _ASK if doing.startswith(str(row["does"])))
     phrase = f"{doing}{where}"
-    say = [f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} [seen|shown] {phrase}."]
+    say = [f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} {phrase}.", f"{{He}} {{is}} {phrase}."]
     if present := _present(doing):
         say += [f"{{He}} {present}{where}."] * 2
     ask = list(row["ask"])
@@ -115,6 +120,18 @@ def _statement(doing: str, where: str, subject: Subject) -> Statement:
         ask += [f"{hand} {{does}} {{S}} hold {definite(doing.removeprefix('holding '))}?"]
     forms = {"say": say, "ing": [phrase], "ask": ask}
     return Statement(f"{PART}: {doing}", f"{doing} {row.get('region', PART)}", True, subject, {}, forms)
+
+
+def with_purposes(body: Sequence[Statement], doing: Sequence[str]) -> list[Statement]:
+    """The statements of a body, with what each part of the pose does for what the person is doing."""
+    rows = [row for row in _WHY if any(fnmatchcase(does, pattern) for does in doing for pattern in row["does"])]
+    found = []
+    for one in body:
+        # "not straight" is told by its words
+        kind = f"{one.kind} bent" if one.true and "bent" in one.forms["say"][0] else one.kind
+        so = [text for row in rows if any(fnmatchcase(kind, of) for of in row["of"]) for text in row["so"]]
+        found.append(replace(one, forms=one.forms | {"so": so}) if so and one.true else one)
+    return found
 
 
 def definite(thing: str) -> str:

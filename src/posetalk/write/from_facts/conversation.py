@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from posetalk.resources import resource_toml
 from posetalk.write.from_facts.described import Described
 from posetalk.write.from_facts.phrases import Statement
-from posetalk.write.from_facts.sentences import answered, sentences_of
+from posetalk.write.from_facts.sentences import answered, denied, sentences_of
 from posetalk.write.from_facts.speaker import lower
 from posetalk.write.samples.sample import Turns
 
 TURNS = 7  # most questions of a conversation
 FACTS_PER_QUESTION = 2  # fewest facts for each question of a conversation
-ADDITIONS = 3  # most facts that an answer of a conversation adds
+ADDITIONS = 4  # most facts that an answer of a conversation adds
 
 _FILE = resource_toml("write/from_facts/reasons.toml")
 _RELATE: list[str] = _FILE["relate"]
@@ -75,16 +75,16 @@ def write_conversation(
             answers = answered(statement, added_statements, rng)
             answers[0] = f"Yes, {lower(answers[0])}"
         else:
-            answers = [statement.draw("no", rng), *sentences_of(added_statements, rng)]
+            answers = denied(statement, added_statements, rng)
         turns.append((question, " ".join(answers)))
         previous = i
     if relations:
         sentences = [
             sentence
             for person_statements in remaining
-            for sentence in sentences_of(person_statements[:2], rng, by_name=True)
+            for sentence in sentences_of([s for s in person_statements if s.region != "around"][:2], rng, by_name=True)
         ]
-        turns.append((rng.choice(_RELATE), " ".join([*relations[:3], *sentences[:2]])))
+        turns.append((rng.choice(_RELATE), " ".join([*relations[:4], *([] if len(relations) > 1 else sentences[:2])])))
     return tuple(turns)
 
 
@@ -147,6 +147,8 @@ def _additions(
             if round_number == ADDITIONS - 1 and rng.random() < 0.5:
                 continue
             unused = [other for other in remaining[i] if not _is_mentioned(i, other, mentioned)]
+            if statement.region not in ("place", "around"):  # what stands beside answers no question about a body
+                unused = [other for other in unused if other.region != "around"]
             if round_number == 0 and not statement.true and statement.region in ("body", "head"):
                 # what is true instead is added even if the part was mentioned; of a limb the no says it
                 unused = [

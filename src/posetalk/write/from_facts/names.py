@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from posetalk.facts.body import SIDES
 from posetalk.facts.ordinals import ordinal
 from posetalk.facts.scene import Scene, ScenePerson, people_in_order
 from posetalk.types import Box
@@ -28,6 +29,8 @@ _SEVERAL = frozenset({*_PLURALS, "people", "couple", "group", "guys", "ladies", 
 MIN_CAPTIONS = 2  # captions that must share a word
 MIN_AREA_RATIO = 1.6  # of two boxes, from which one person is called the larger
 FOREGROUND = 2.5  # times the area of the next largest box, from which people stand out from all others
+NOTABLE = 0.12  # times the area of the largest box, from which somebody is not overlooked
+LABELLED = 7  # fewest joints of somebody who is named by being at an end
 ALONE = 5.0  # times the area of the next largest box, from which somebody needs no place
 _COUNTS = ({"two", "couple", "pair", "both"}, {"three"}, {"four"})
 _PLACES = {2: ("on the left", "on the right"), 3: ("on the left", "in the middle", "on the right")}
@@ -40,7 +43,8 @@ def subjects(scene: Scene, captions: Sequence[str], unlabelled: Sequence[Box] = 
     """Name each person of a scene. Gender and occupation are only said where captions agree on them.
 
     Of up to four people who are all labelled each is named by place. Otherwise up to three who stand out by their size
-    are; a place from left to right is then among these, as a viewer sees it, whether they are labelled or not.
+    are; a place from left to right is then among these, as a viewer sees it, whether they are labelled or not. Where all
+    are about equally large, those at the far left and right are named.
 
     Args:
         scene: The scene.
@@ -60,14 +64,18 @@ def subjects(scene: Scene, captions: Sequence[str], unlabelled: Sequence[Box] = 
     )
     nouns = [alike if noun == "person" else noun for noun in nouns]
     boxes = [person.box for person in people] + list(unlabelled)
-    if not scene.others and len(people) <= 4:
+    # a fourth person may be hidden by the others, and is then counted by nobody
+    areas = [person.box.area for person in people]
+    clear = all(len(p.body.points) >= LABELLED and p.box.area >= 0.2 * max(areas) for p in people)
+    if not scene.others and (len(people) <= 3 or (len(people) == 4 and clear)):
         names = _by_place(scene, nouns)
         order = sorted(range(len(people)), key=lambda i: -people[i].box.area)
         first, second = (people[i].box.area for i in order[:2])
         if nouns[order[0]] not in ("person", alike) and first >= ALONE * second:
             names[order[0]] = f"the {nouns[order[0]]}"
+        names |= _one_before_the_other(scene, nouns) if not names else {}
     else:
-        names = _in_front(scene, nouns, boxes, bool(captions))
+        names = _in_front(scene, nouns, boxes, bool(captions)) or _at_the_ends(scene, nouns, boxes)
     return [
         Subject(names[i], FORMS[_pronoun(person, nouns[i])])
         if i in names
@@ -141,8 +149,43 @@ def _names_by_size(scene: Scene) -> list[str]:
     first, second = (person.box.area for person in scene.people)
     if max(first, second) < MIN_AREA_RATIO * min(first, second):
         return []
-    names = ["the larger person in the picture", "the smaller person in the picture"]
+    names = ["the larger of the two people", "the smaller of the two people"]
     return names if first > second else names[::-1]
+
+
+def _one_before_the_other(scene: Scene, nouns: Sequence[str]) -> dict[int, str]:
+    """Names of two people at the same place: who has the feet lower in the image stands in front."""
+    if len(scene.people) != 2:
+        return {}
+    feet = [
+        max((float(p[1]) for side in SIDES if (p := person.body[f"{side} ankle"]) is not None), default=None)
+        for person in scene.people
+    ]
+    sizes = [person.body.size for person in scene.people]
+    if feet[0] is None or feet[1] is None or sizes[0] is None or sizes[1] is None:
+        return {}
+    if abs(feet[0] - feet[1]) < 0.1 * max(sizes):
+        return {}
+    front = 0 if feet[0] > feet[1] else 1
+    return {front: f"the {nouns[front]} in front", 1 - front: f"the {nouns[1 - front]} behind"}
+
+
+def _at_the_ends(scene: Scene, nouns: Sequence[str], boxes: Sequence[Box]) -> dict[int, str]:
+    """Names of the outermost of several people who look about equally large, others aside who look much smaller."""
+    count = len(scene.people)
+    if len(boxes) < count + scene.others:
+        return {}
+    largest = max(box.area for box in boxes)
+    order = sorted((i for i, box in enumerate(boxes) if box.area >= NOTABLE * largest), key=lambda i: boxes[i].center[0])
+    if len(order) < 2:
+        return {}
+    names = {}
+    for i, following, place in ((order[0], order[1], "left"), (order[-1], order[-2], "right")):
+        gap = abs(boxes[following].center[0] - boxes[i].center[0])
+        well_labelled = i < count and len(scene.people[i].body.points) >= LABELLED
+        if well_labelled and gap >= 0.3 * (boxes[i].w + boxes[following].w) / 2:
+            names[i] = f"the {nouns[i]} on the far {place}"
+    return names
 
 
 def _standing_out(areas: list[float]) -> list[int]:
@@ -164,8 +207,8 @@ def _in_front(scene: Scene, nouns: Sequence[str], boxes: Sequence[Box], describe
         largest = max(range(len(areas)), key=lambda i: areas[i])
         second = sorted(areas)[-2]
         return (
-            {largest: "the largest person in the picture"}
-            if areas[largest] >= MIN_AREA_RATIO * second
+            {largest: f"the {nouns[largest]} closest to the camera"}
+            if areas[largest] >= MIN_AREA_RATIO * second and largest < count
             else {}
         )
     if len(front) == 1:

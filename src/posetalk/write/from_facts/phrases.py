@@ -26,7 +26,7 @@ class Statement:
         true: Whether the fact is true. A false one has only a question and the answer no.
         subject: The person.
         fields: The fields that the phrases are filled with, such as `side`.
-        forms: The phrases by their form: say, with, ing, ask, check, no.
+        forms: The phrases by their form: say, with, ing, state, own, so, at, ask, check, no.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Statement:
         if by_name and form == "say":  # a name is best as the subject
             texts = [text for text in texts if text.startswith("{He}")] or texts
         text = self.subject.fill(drawn(rng.choice(texts), rng), by_name, **self.fields)
-        return lower(text) if form in ("with", "ing") else text
+        return text if form in ("say", "ask", "check", "no") else lower(text)
 
     @property
     def kind(self) -> str:
@@ -55,21 +55,31 @@ class Statement:
         return key.replace("knees:", "knee:").replace("elbows:", "elbow:")
 
     @property
+    def limb(self) -> str:
+        """`left arms`, `right legs`, or `arms`, `legs` of what is about both; empty for the rest of the body."""
+        if self.region not in ("arms", "legs") or self.part == "action":
+            return ""
+        side = self.key.split()[0]
+        return f"{side} {self.region}" if side in ("left", "right") else self.region
+
+    @property
     def region(self) -> str:
         """The part of a description that it belongs to: action, body, head, arms, legs."""
-        noun = self.part.split()[-1].rstrip("s")
-        for region, words in _REGIONS.items():
-            if noun in words:
-                return region
-        return "body"
+        return "around" if ", " in self.key else region_of(self.part)
+
+
+def region_of(part: str) -> str:
+    """The part of a description that a part of the body belongs to."""
+    noun = part.split()[-1].rstrip("s")
+    return next((region for region, words in _REGIONS.items() if noun in words), "body")
 
 
 _REGIONS = {
     "action": ("action",),
     "place": ("place",),
     "head": ("head",),
-    "arms": ("arm", "hand", "elbow"),
-    "legs": ("leg", "foot", "feet", "knee"),
+    "arms": ("arm", "hand", "elbow", "forearm"),
+    "legs": ("leg", "foot", "feet", "knee", "thigh", "shin"),
 }
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
@@ -81,6 +91,9 @@ def drawn(text: str, rng: random.Random) -> str:
     )
 
 
+_FORMS = ("say", "with", "ing", "state", "own", "so", "ask", "check", "no")
+
+
 class _Phrase:
     """A row of phrases.toml. value: whether its fact must be true or false."""
 
@@ -89,14 +102,17 @@ class _Phrase:
         self.value = not key.startswith("not ")
         self.key = key.removeprefix("not ")
         pattern = re.escape(self.key).replace(r"\{side\}", "(?P<side>left|right)")
-        pattern = pattern.replace(r"\{place\}", r"(?P<place>\w+)")
+        pattern = pattern.replace(r"\{place\}", r"(?P<place>\w+)").replace(r"\{level\}", r"(?P<level>\w+)")
+        pattern = pattern.replace(r"\{way\}", "(?P<way>left|right)")
         self.pattern = re.compile(pattern + "$")
-        self.forms = {name: row.get(name, []) for name in ("say", "with", "ing", "ask", "check", "no")}
+        self.forms = {name: row.get(name, []) for name in _FORMS}
         self.both_sides = {
             "say": row.get("both", []),
             "with": row.get("both_with", []),
             "ing": row.get("both_ing", []),
             "ask": row.get("both_ask", []),
+            "own": row.get("both_own", []),
+            "so": row.get("both_so", []),
         }
         self.when, self.unless = row.get("when", ()), row.get("unless", ())
         self.no_when = row.get("no_when", ())

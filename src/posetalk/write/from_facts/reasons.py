@@ -10,6 +10,7 @@ from posetalk.facts.scene import Scene
 from posetalk.resources import resource_toml
 from posetalk.write.from_facts.actions import definite, doings
 from posetalk.write.from_facts.described import Described
+from posetalk.write.from_facts.phrases import region_of
 from posetalk.write.from_facts.sentences import listed, sentences_of
 from posetalk.write.samples.sample import Turns
 
@@ -54,13 +55,27 @@ _ACTIVITIES = [
 ]
 
 
-def write_reasoning(described: Sequence[Described], scene: Scene, rng: random.Random) -> Turns | None:
-    """A question about the main person that needs reasoning, and its answer; None if nothing follows from the facts."""
+def write_reasoning(
+    described: Sequence[Described], scene: Scene, rng: random.Random, most: int = 1
+) -> Turns | None:
+    """Questions about the main person that need reasoning, and their answers; None if nothing follows from the facts.
+
+    Args:
+        described: The people, the main one first.
+        scene: The scene.
+        rng: The source of the random choices.
+        most: Most questions: of what is done, and of the body.
+    """
     main = described[0]
-    return _about_activity(main, scene, rng) or _about_body(main, rng)
+    used: set[str] = set()
+    turns: list[tuple[str, str]] = [*(_about_activity(main, scene, rng, used) or ())]
+    for person in (*described[:2], main):
+        if len(turns) < most and (more := _about_body(person, rng, used)):
+            turns += [turn for turn in more if turn[0] not in [question for question, _ in turns]]
+    return tuple(turns) or None
 
 
-def _about_activity(main: Described, scene: Scene, rng: random.Random) -> Turns | None:
+def _about_activity(main: Described, scene: Scene, rng: random.Random, told: set[str]) -> Turns | None:
     matches = [
         (activity, doing[len(pattern) - 1 :] if pattern.endswith("*") else "")
         for doing in doings(main.person, scene)
@@ -84,9 +99,7 @@ def _about_activity(main: Described, scene: Scene, rng: random.Random) -> Turns 
     for _, more in others[:2]:
         if unused := [text for text in more if not text[1] & used]:
             answer.append(_said(unused, used, rng))
-    rest = [one for one in main.true if one.key not in used and one.region != "action" and one.has("with")]
-    if not used and rest:
-        answer += sentences_of(rng.sample(rest, min(2, len(rest))), rng)
+    told |= used
     text = " ".join(main.subject.fill(text, False, thing=thing) for text in answer)
     if len(text.split()) < SHORTEST:
         return None
@@ -126,7 +139,7 @@ def _said(texts: list[tuple[str, frozenset[str]]], used: set[str], rng: random.R
     return text
 
 
-def _about_body(main: Described, rng: random.Random) -> Turns | None:
+def _about_body(main: Described, rng: random.Random, told: set[str]) -> Turns | None:
     matches: list[tuple[_ReasonRule, dict[str, str]]] = []
     for rule in _RULES:
         sided = "{side}" in "".join(rule.when)
@@ -139,14 +152,26 @@ def _about_body(main: Described, rng: random.Random) -> Turns | None:
                 matches.append((rule, {"side": side, "other": other}))
     if not matches:
         return None
-    rule, sides = rng.choice(matches)
+    # what follows from several facts says more of this body than what follows from one
+    rule, sides = rng.choices(matches, [len(rule.when) ** 2 for rule, _ in matches])[0]
     form = rng.randrange(len(rule.ask))
     answer = [main.subject.fill(rng.choice(rule.answer[form]), False, **sides)]
     premises = {_unsided(key) for key in rule.when}
-    evidence = [one for one in main.true if one.kind not in premises]
+    regions = {region_of(key.removeprefix("not ").format(**sides).partition(":")[0]) for key in rule.when}
+    side = sides["side"] if any("{side}" in key for key in rule.when) else ""
+    evidence = [
+        one
+        for one in main.true
+        if one.region in regions
+        and one.part not in ("facing", "action")
+        and one.kind not in premises
+        and one.key not in told
+        and (not side or not one.limb or side in one.limb)
+    ]
     if evidence:
         evidence = sorted(rng.sample(evidence, min(EVIDENCE, len(evidence))), key=main.statements.index)
         answer += sentences_of(evidence, rng)
+        told |= {one.key for one in evidence}
     text = " ".join(answer)
     if len(text.split()) < SHORTEST:
         return None

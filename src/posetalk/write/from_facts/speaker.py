@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from posetalk.facts.actions import with_article
 from posetalk.facts.fact import Fact, Facts
 from posetalk.facts.scene import Scene
 
@@ -113,7 +114,7 @@ def _object_sentence(
     subject: Subject, thing: str, predicate: str, facts: Facts, fact_part: str
 ) -> str | None:
     """A sentence about a person and an object. A hand is at an object or in front of it; a tie is worn."""
-    object_name, his = article(thing), subject.forms["his"]
+    object_name, his = with_article(thing), subject.forms["his"]
     hands = [side for side in ("left", "right") if facts.value(f"{fact_part}: at the {side} hand")]
     if predicate.startswith("at the ") and thing != "tie":
         if len(hands) == 2:
@@ -127,14 +128,6 @@ def _object_sentence(
         "sat on": f"{subject.name} is sitting on {object_name}.",
         "ridden": f"{subject.name} is riding {object_name}.",
     }.get(predicate)
-
-
-def article(thing: str) -> str:
-    """COCO's name of an object as people say it: `a ball`, `an umbrella`, `skis`."""
-    thing = thing.removeprefix("sports ")
-    if thing in ("skis", "scissors"):
-        return thing
-    return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
 
 
 def upper(text: str) -> str:

@@ -22,6 +22,7 @@ _AT_LEAST = (
     (re.compile(r"trunk: upright"), False, "lean", 45.0),
     (re.compile(r"(?:left|right) arm: raised"), False, "wrist", 0.4),
     (re.compile(r".+: at the (?:left|right) hand"), False, "near", 1.0),
+    (re.compile(r"(?:left|right) (?:elbow|knee): straight"), True, "angle", 168.0),
 )
 _AT_MOST = ((re.compile(r".+: at the (?:left|right) hand"), True, "near", 0.15),)
 _SAID = re.compile(r".+: carried")  # true where captions say it: a box at a hand may be a cake on a table

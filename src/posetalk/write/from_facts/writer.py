@@ -10,7 +10,8 @@ from posetalk.facts.claims import check_claim, find_claims
 from posetalk.facts.scene import Scene
 from posetalk.resources import resource_toml
 from posetalk.types import Box
-from posetalk.write.from_facts.conversation import write_conversation
+from posetalk.write.from_facts.comparisons import comparisons
+from posetalk.write.from_facts.conversation import TURNS, write_conversation
 from posetalk.write.from_facts.described import Described, described_people
 from posetalk.write.from_facts.phrases import Statement
 from posetalk.write.from_facts.reasons import write_reasoning
@@ -19,10 +20,11 @@ from posetalk.write.from_facts.speaker import pair_sentences
 from posetalk.write.samples.sample import Kind, Turns
 from posetalk.write.screening.english import foreign
 
-STATEMENTS = 8  # most statements about each of several people
+STATEMENTS = 12  # most statements about each of several people
 FEWEST = 2  # fewest statements of a description
 SHORTEST = 20  # words of one
-OPENED, REASONED = 0.7, 0.5  # shares of conversations that begin with a caption and end with reasoning
+REASONS = 2  # most questions of a conversation that need reasoning
+OPENED, REASONED = 0.8, 0.7  # shares of conversations that begin with a caption and end with reasoning
 
 _DESCRIBE: list[str] = resource_toml("write/from_facts/reasons.toml")["describe"]
 
@@ -54,12 +56,13 @@ def write(
         for sentence in pair_sentences(scene, names, rng)
         if not any(name in sentence.lower() for name in left_out)
     ]
+    relations += comparisons(described, rng)
     match kind:
         case "conversation":
             opening = " ".join(_opening(scene, captions, rng)) if rng.random() < OPENED else ""
             turns = write_conversation(described, relations, opening, rng)
-            reasoned = write_reasoning(described, scene, rng) if rng.random() < REASONED else None
-            turns = turns and (*turns, *(reasoned or ()))
+            reasoned = write_reasoning(described, scene, rng, REASONS) if rng.random() < REASONED else None
+            turns = turns and (*turns, *(reasoned or ())[: TURNS + 2 - len(turns)])
             return turns if turns and len(turns) > 1 else None
         case "detail":
             return _detail(scene, captions, described, relations, rng)
@@ -81,9 +84,10 @@ def _detail(
         true = one.true
         if len(described) > 1 and len(true) > STATEMENTS:
             true = _sampled(true, STATEMENTS, rng)
-        count += len(true)
-        sentences += sentences_of(true, rng, by_name=True)
-    sentences += relations[:4]
+        count += sum(one.region != "around" for one in true)
+        if any(one.region != "around" for one in true):
+            sentences += sentences_of(true, rng, by_name=True)
+    sentences += relations[:5]
     text = " ".join(sentences)
     if count < FEWEST or len(text.split()) < SHORTEST:
         return None

@@ -8,22 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from posetalk.facts.actions import with_article
 from posetalk.facts.claims import Claim, check_claim
 from posetalk.facts.fact import Fact, make_fact
 from posetalk.facts.person import OTHER
 from posetalk.facts.scene import Scene, ScenePerson
 from posetalk.formats.annotated import AnnotatedImage
 from posetalk.resources import resource_toml
-from posetalk.score.metrics import LARGE_KEYPOINTS, LARGE_SIDE
+from posetalk.score.metrics import LARGE_KEYPOINTS
 from posetalk.types import Box
 from posetalk.write.from_facts.conservative import conservatively_true
 from posetalk.write.from_facts.names import subjects
-from posetalk.write.from_facts.speaker import article
 from posetalk.write.from_facts.sure import is_sure
 from posetalk.write.questions.actions import Action, count_facts
 from posetalk.write.questions.questions import LETTERS, Evidence, Kind, Question, stable_hash
 
 MAX_PEOPLE = 4  # in an image; more are hard to tell apart by "the third person from the left"
+SMALLEST = 96  # px, of the longer side of a box: of smaller people nobody can check an elbow
 _ALL = "all"  # stands for a person in the id of a question about the number of people
 NOT_ASKED = ("tie",)  # objects that are worn, not carried
 _USES = ("carried", "ridden", "sat on")
@@ -110,7 +111,7 @@ def can_ask(annotated: AnnotatedImage, scene: Scene) -> bool:
     ):
         return False
     if any(
-        len(figure.body.points) < LARGE_KEYPOINTS or max(figure.box.w, figure.box.h) < LARGE_SIDE
+        len(figure.body.points) < LARGE_KEYPOINTS or max(figure.box.w, figure.box.h) < SMALLEST
         for figure in people
     ):
         return False
@@ -271,7 +272,7 @@ def subjects_of(scene: Scene, captions: Sequence[str]) -> dict[str, list[SceneSu
         "object": [
             SceneSubject(
                 f"{ids[figure.name]}-{thing.replace(' ', '-')}",
-                {"S": names[figure.name], "thing": article(thing)},
+                {"S": names[figure.name], "thing": with_article(thing)},
                 of_object(figure, thing),
                 (*_marks(figure), *((t.name, t.box) for t in scene.things if t.name == thing)),
             )
