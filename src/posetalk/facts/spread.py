@@ -10,10 +10,10 @@ import numpy as np
 from posetalk.facts.fact import Fact, Facts
 from posetalk.types import Floats, PoseImage
 
-DRAWS = 16
+DRAWS = 8
 # Standard deviations that joints move by, and the share of the draws that must say the same. Chosen with
 # runs/facts_predicted.py, see docs/guides/label.md.
-MARGIN, AGREE = 1.0, 1.0
+MARGIN, AGREE = 0.5, 0.5
 PREDICTED = "joints predicted by a model"
 
 
