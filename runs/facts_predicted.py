@@ -27,7 +27,7 @@ from runs.label_scores import overlap
 
 from posetalk.facts.fact import Facts
 from posetalk.facts.scene import Scene, scene_facts
-from posetalk.facts.spread import agreed, exact, moved_images
+from posetalk.facts.spread import agreed, exact, moved_images, without_hidden
 from posetalk.formats.coco import read_coco
 from posetalk.formats.lsp import read_lsp
 from posetalk.formats.objects import Thing, read_objects
@@ -196,7 +196,7 @@ def tried(
         facts_by_person(scene_facts(pair.labelled, pair.names, pair.things), pair.labelled) for pair in pairs
     ]
     for score in scores:
-        images = [kept(pair.predicted, score) for pair in pairs]
+        images = [kept(without_hidden(pair.predicted), score) for pair in pairs]
         plain = [
             scene_facts(exact(image), pair.predicted_names, pair.things)
             for image, pair in zip(images, pairs, strict=True)
