@@ -27,7 +27,7 @@ from runs.label_scores import overlap
 
 from posetalk.facts.fact import Facts
 from posetalk.facts.scene import Scene, scene_facts
-from posetalk.facts.spread import agreed, exact, moved_images
+from posetalk.facts.spread import agreed, exact, moved_images, without_hidden
 from posetalk.formats.coco import read_coco
 from posetalk.formats.lsp import read_lsp
 from posetalk.formats.objects import Thing, read_objects
@@ -47,6 +47,9 @@ KINDS = {
     "two people": r"person \d+, person \d+: ",
     "objects": r"person \d+, (?!person)",
 }
+
+
+Choice = tuple[float, ...]  # score, margin, share
 
 
 @dataclass(frozen=True)
@@ -187,13 +190,13 @@ def tried(
     scores: Sequence[float] = SCORES,
     margins: Sequence[float] = (0.0, *MARGINS),
     shares: Sequence[float] = SHARES,
-) -> Iterator[tuple[tuple[float, float, float], dict[str, tuple[Count, Count]]]]:
+) -> Iterator[tuple[Choice, dict[str, tuple[Count, Count]]]]:
     """Each choice of score, margin and share with its counts; margin 0 is without the spread."""
     truth = [
         facts_by_person(scene_facts(pair.labelled, pair.names, pair.things), pair.labelled) for pair in pairs
     ]
     for score in scores:
-        images = [kept(pair.predicted, score) for pair in pairs]
+        images = [kept(without_hidden(pair.predicted), score) for pair in pairs]
         plain = [
             scene_facts(exact(image), pair.predicted_names, pair.things)
             for image, pair in zip(images, pairs, strict=True)
@@ -235,6 +238,7 @@ def main() -> None:
     parser.add_argument("--coco", type=Path, nargs=3, required=True)
     parser.add_argument("--lspet", type=Path, nargs=2, required=True)
     parser.add_argument("--least", type=float, default=0.95)
+    parser.add_argument("--chosen", type=float, nargs=3, help="score, margin and share, in place of choosing")
     given = parser.parse_args()
     predicted, labels, instances = given.coco
     people = read_coco(labels, labels.parent)
@@ -249,10 +253,17 @@ def main() -> None:
         even: {name: [p for p in pairs if (p.labelled.id % 2 == 0) == even] for name, pairs in sets.items()}
         for even in (True, False)
     }
+    chosen = tuple(given.chosen) if given.chosen else choose(halves[True], given.least)
+    print(f"\nchosen: score {chosen[0]}, margin {chosen[1]}, share {chosen[2]}")
+    report(halves[False], chosen)
+
+
+def choose(sets: Mapping[str, Sequence[Pair]], least: float) -> Choice:
+    """The choice with the largest coverage of true facts whose precision is at least `least`."""
     found = []
     print("chosen on even ids\n| set | score | margin | share | precision | coverage | of true facts | |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, pairs in halves[True].items():
+    for name, pairs in sets.items():
         for choice, counts in tried(pairs):
             true, every = of_all(counts)
             found.append((name, choice, true, every))
@@ -265,14 +276,14 @@ def main() -> None:
         choice: sum((true for _, other, true, _ in found if other == choice), Count())
         for _, choice, _, _ in found
     }
-    good = {choice: count for choice, count in rows.items() if count.precision >= given.least}
-    chosen = (
-        max(good, key=lambda choice: good[choice].coverage)
-        if good
-        else max(rows, key=lambda choice: rows[choice].precision)
-    )
-    print(f"\nchosen: score {chosen[0]}, margin {chosen[1]}, share {chosen[2]}")
-    for name, pairs in halves[False].items():
+    good = {choice: count for choice, count in rows.items() if count.precision >= least}
+    if good:
+        return max(good, key=lambda choice: good[choice].coverage)
+    return max(rows, key=lambda choice: rows[choice].precision)
+
+
+def report(sets: Mapping[str, Sequence[Pair]], chosen: Choice) -> None:
+    for name, pairs in sets.items():
         everybody = sum(p.labelled.any() and not p.is_crowd for pair in pairs for p in pair.labelled.people)
         there = sum(len(pair.predicted.people) for pair in pairs)
         print(f"\n{name}, odd ids: {there} of {everybody} labelled people found")

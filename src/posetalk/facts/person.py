@@ -40,7 +40,7 @@ def pose_facts(
         visible: (k,) COCO flags: 0 not labelled, 1 labelled but hidden, 2 visible. Booleans as in `Poses.visible` are
             understood too: True visible, False hidden.
         std: (k, 2) standard deviation along x and y, px, of predicted keypoints, as `Poses.std[i]`. Only what holds
-            within this spread is known; the evidence then says that the joints are predicted.
+            within this spread is known, of keypoints that are not hidden; the evidence says that they are predicted.
 
     Returns:
         The facts, in a fixed order; None is the value of those that the keypoints do not decide. Left and right are the
@@ -76,12 +76,13 @@ def pose_facts(
         raise PosetalkError(f"visible is not {len(names)} flags of 0, 1 or 2 (not labelled, hidden, visible)")
     if not np.isfinite(points[flags > 0]).all():
         raise PosetalkError("a labelled keypoint is not finite; give it the flag 0")
-    facts = body_facts(Body.from_keypoints(points, flags, names))
     if std is None:
-        return facts
+        return body_facts(Body.from_keypoints(points, flags, names))
+    flags = np.where(flags == 1, 0, flags)
     spread = np.where(flags[:, None] > 0, np.asarray(std, dtype=np.float64), 0)
     if spread.shape != points.shape or not (np.isfinite(spread) & (spread >= 0)).all():
         raise PosetalkError(f"the spread is not ({len(names)}, 2) px of 0 or more")
+    facts = body_facts(Body.from_keypoints(points, flags, names))
     moved = [body_facts(Body.from_keypoints(xy, flags, names)) for xy in moved_points(points, spread)]
     return agreed(facts, moved)
 

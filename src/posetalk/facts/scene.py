@@ -17,7 +17,7 @@ from posetalk.facts.fact import Fact, Facts, make_fact
 from posetalk.facts.person import body_facts
 from posetalk.facts.places import place_facts
 from posetalk.facts.posture import Support, stands_on_one_line
-from posetalk.facts.spread import agreed, exact, has_spread, moved_images
+from posetalk.facts.spread import agreed, exact, has_spread, moved_images, without_hidden
 from posetalk.facts.things import merged, sat_on, supports, use_facts
 from posetalk.formats.objects import Thing
 from posetalk.types import Box, Floats, Person, PoseImage
@@ -96,7 +96,8 @@ def scene_facts(
 
     Args:
         image: The image and its labelled people. The file itself is not opened. Where their joints have a spread (of
-            predicted people), only what holds within the spread is known.
+            predicted people), only what holds within the spread is known, of joints that are not hidden; and how many
+            people there are is not.
         keypoint_names: The names of the people's keypoints, as in `PoseSet.keypoint_names`.
         things: The objects of the image, as `read_objects` gives them.
         captions: What people wrote about the image. They are evidence of postures, actions and objects where they
@@ -107,6 +108,7 @@ def scene_facts(
         names do not depend on the order of the file.
     """
     if has_spread(image):
+        image = without_hidden(image)
         moved = [scene_facts(one, keypoint_names, things, captions) for one in moved_images(image)]
         scene = scene_facts(exact(image), keypoint_names, things, captions)
         return _agreed_scene(scene, moved, [p.std is not None for p in _from_left(image)])
@@ -166,7 +168,10 @@ def _agreed_scene(scene: Scene, moved: Sequence[Scene], spread: Sequence[bool]) 
         else person
         for number, person in enumerate(scene.people)
     )
-    return replace(scene, people=people, facts=agreed(scene.facts, [other.facts for other in moved]))
+    facts = agreed(scene.facts, [other.facts for other in moved])
+    # a detector misses people, and finds some twice
+    uncounted = (replace(f, value=None) if f.part == "picture" else f for f in facts)
+    return replace(scene, people=people, facts=Facts(uncounted))
 
 
 def _person_facts(

@@ -1,4 +1,7 @@
-"""Facts of predicted joints: a fact is known only if it stays the same while the joints move within their spread."""
+"""Facts of predicted joints: a fact is known only if it stays the same while the joints move within their spread.
+
+Joints that the model considers hidden are left out: it gives a place also to knees under a table.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,25 @@ import numpy as np
 from posetalk.facts.fact import Fact, Facts
 from posetalk.types import Floats, PoseImage
 
-DRAWS = 16
+DRAWS = 8
 # Standard deviations that joints move by, and the share of the draws that must say the same. Chosen with
 # runs/facts_predicted.py, see docs/guides/label.md.
-MARGIN, AGREE = 1.0, 1.0
+MARGIN, AGREE = 0.5, 0.5
 PREDICTED = "joints predicted by a model"
 
 
 def has_spread(image: PoseImage) -> bool:
     """Whether somebody's joints have a spread."""
     return any(person.std is not None for person in image.people)
+
+
+def without_hidden(image: PoseImage) -> PoseImage:
+    """The image, in which hidden joints of people with a spread are not labelled."""
+    people = tuple(
+        p if p.std is None else replace(p, visible=np.where(p.visible == 1, 0, p.visible))
+        for p in image.people
+    )
+    return replace(image, people=people)
 
 
 def exact(image: PoseImage) -> PoseImage:

@@ -83,12 +83,14 @@ def crowd_ap(
     None where no image of that kind has people. Raises as `coco_ap`.
     """
     numbers: dict[str, float | None] = {}
+    if all(image.crowd_index is None for image in truth.images):
+        return numbers
     for name, (low, high) in CROWD_BINS.items():
         images = [i for i in truth.images if i.crowd_index is not None and low <= i.crowd_index < high]
         ids = {image.id for image in images}
         part = replace(truth, images=tuple(images))
         numbers[name] = coco_ap(part, [p for p in predictions if p.image_id in ids], sigmas)["AP"]
-    return numbers if any(image.crowd_index is not None for image in truth.images) else {}
+    return numbers
 
 
 def _as_coco(truth: PoseSet) -> dict[str, object]:

@@ -251,9 +251,12 @@ def subjects_of(scene: Scene, captions: Sequence[str]) -> dict[str, list[SceneSu
 
         return find_fact
 
-    counts = count_facts(scene) | {
-        f"picture: {n} people": make_fact("picture", f"{n} people", len(people) == n) for n in range(1, 5)
-    }
+    counts: dict[str, Fact] = {}
+    if (
+        scene.facts.value("picture: one person") is not None
+    ):  # else a detector found them, and may have missed some
+        of_picture = (make_fact("picture", f"{n} people", len(people) == n) for n in range(1, 5))
+        counts = count_facts(scene) | {fact.key: fact for fact in of_picture}
     things = sorted({thing.name for thing in scene.things} - {*NOT_ASKED})
     return {
         "person": [
