@@ -205,6 +205,7 @@ class _Worker:
         messages: list[str] = []
         handler = _Collect(messages)
         log.addHandler(handler)
+        log.setLevel(logging.INFO)
         log.propagate = False  # they are told by the process that cut the shards
         try:
             return as_soon_as_free(work, shard, given), messages, None

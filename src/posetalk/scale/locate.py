@@ -24,7 +24,7 @@ from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import readable
 from posetalk.locate.run import locate_images
 from posetalk.messages import log, track
-from posetalk.scale.archives import is_archive, unpacked
+from posetalk.scale.archives import find_archives, is_archive, unpacked
 from posetalk.scale.cluster import Cluster
 from posetalk.scale.shards import FOLDER, cut, lines_of, remove_from, run_folder, shard_folders
 from posetalk.skeleton import KeypointQuery, Skeleton, load_skeleton, parse_keypoints
@@ -188,13 +188,11 @@ def _cut_images(images: Sequence[str | Path], out: Path, size: int) -> Iterator[
             f"{out} holds a run without shards; go on without --ray, or choose another folder"
         )
     paths = [Path(image) for image in images]
-    archives = [path.absolute() for path in paths if is_archive(path)]
+    archives = find_archives(path for path in paths if is_archive(path))
     others = [path for path in paths if not is_archive(path)]
-    if missing := next((path for path in archives if not path.is_file()), None):
-        raise PosetalkError(f"there is no file {missing}; check the path")
     with run_folder(out):
         count = cut(out, _listed(others, out) if others else (), size, _write_list)
-        count = cut(out, archives, 1, _write_archive, begin=count)
+        count = cut(out, map(Path, archives), 1, _write_archive, begin=count)
         remove_from(out, count)
         yield out, count
 
