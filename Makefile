@@ -24,7 +24,7 @@ bench: .venv/dev
 wheel: .venv/dev
 	.ci/wheel $(BIN)/python
 
-# The wheel with one extra: what the extra is for works. EXTRA is model, train, quantize, tune, write, export or onnx.
+# The wheel with one extra: what the extra is for works. EXTRA is model, train, quantize, tune, write, export, scale or onnx.
 extra:
 	.ci/extra $(PYTHON) $(EXTRA)
 
