@@ -226,6 +226,9 @@ def test_a_lost_workers_shard_goes_to_another(
     [
         (["locate", "x", "--workers", "2"], "go with --ray"),
         (["locate", "x", "--ray", "local"], "give --out FOLDER"),
+        (["locate", "x", "--out", "o", "--ray", "127.0.0.1:1"], "there is no Ray cluster at 127.0.0.1:1"),
+        (["locate", "x", "--out", "o", "--ray", "nowhere"], "there is no Ray cluster at nowhere"),
+        (["locate", "x", "--out", "o", "--ray", "local", "--workers", "0"], "--workers 0 does nothing"),
         (["locate", "x", "--ray", "local", "--out", "o", "--draw"], "without --draw"),
         (["facts", "x", "--ray", "local"], "give --json FILE"),
         (["screen", "x", "o", "--ray", "local", "--no-join"], "leave --no-join away"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -172,6 +173,7 @@ def connected(
     ray = need("ray", "scale")
     own = not ray.is_initialized()
     if own:
+        _check_reachable(address)
         local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
         try:
             ray.init(
@@ -191,6 +193,20 @@ def connected(
     finally:
         if own:
             ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address at which nobody listens, for which Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if address in ("local", "auto") or "//" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError):
+        raise PosetalkError(
+            f"there is no Ray cluster at {address}; give host:port of one that was started with ray start --head, "
+            "or local"
+        ) from None
 
 
 class _Worker:
