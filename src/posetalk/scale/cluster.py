@@ -75,12 +75,12 @@ class Cluster:
         working: dict[Any, tuple[Any, Path]] = {}
         free: list[Any] = []
         error: PosetalkError | None = None
-        looked, size, stillborn = -POLL_SECONDS, 1, 0
+        looked, size, stillborn = -POLL_SECONDS, self.size(), 0
         kind = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0)(_Worker)
         try:
             while True:
-                if error is None and not queue:
-                    queue.extend(islice(coming, 1))
+                if error is None and len(queue) < size:
+                    queue.extend(islice(coming, size - len(queue)))
                 if error is not None or not queue:
                     if not working:
                         break
@@ -90,7 +90,7 @@ class Cluster:
                     continue
                 elif not (starting or working) or time.monotonic() - looked > POLL_SECONDS:
                     looked, size = time.monotonic(), self.size()
-                    while len(starting) + len(working) < size:
+                    while len(starting) < len(queue) and len(starting) + len(working) < size:
                         worker = kind.remote()
                         starting[worker.version.remote()] = worker
                 ended, _ = ray.wait([*starting, *working], num_returns=1, timeout=POLL_SECONDS)
