@@ -18,6 +18,7 @@ import posetalk
 from posetalk.errors import PosetalkError, need
 from posetalk.lock import InUse
 from posetalk.messages import log
+from posetalk.process import prepare_for_models
 
 T = TypeVar("T")
 
@@ -211,6 +212,9 @@ def _check_reachable(address: str) -> None:
 
 class _Worker:
     """What runs in a process of its own."""
+
+    def __init__(self) -> None:
+        prepare_for_models()
 
     def version(self) -> str:
         return posetalk.__version__
