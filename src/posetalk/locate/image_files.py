@@ -86,7 +86,7 @@ def find_images(paths: Iterable[Path], exclude: Iterable[Path] = ()) -> ImageFil
     for path in map(os.fspath, paths):
         if os.path.isdir(path):
             search.folder(path)
-        elif is_list(path):
+        elif is_list(path) and os.path.isfile(path):
             for image in read_list(Path(path)):
                 search.add(str(image.path), image.key, image)
         elif os.path.lexists(path) or not glob.has_magic(path):
