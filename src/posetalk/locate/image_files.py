@@ -1,7 +1,7 @@
 """Find the images of a run in files, folders and patterns, and give each a key of its own."""
 
 # There may be a hundred thousand names, so they stay strings; and Path.is_dir raises for names that are too long.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH119, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH119, PTH120, PTH122, PTH207
 
 from __future__ import annotations
 
