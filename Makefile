@@ -28,8 +28,8 @@ bench: .venv/dev
 wheel: .venv/dev
 	.ci/wheel $(BIN)/python
 
-# The wheel with one extra: what the extra is for works. EXTRA is model, train, quantize, tune, write, export, serve
-# or onnx.
+# The wheel with one extra: what the extra is for works. EXTRA is model, train, quantize, tune, write, export, scale,
+# serve or onnx.
 extra:
 	.ci/extra $(PYTHON) $(EXTRA)
 

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from tests.llm.server import Act, Body, Server, running, said
 
 MEMORY = 100_000_000  # bytes of each node's object store
 CONCURRENCY = 8
+PATIENCE = 20.0  # seconds
 STORE = {"include_dashboard": False, "object_store_memory": MEMORY}
 
 
@@ -113,8 +114,8 @@ def answer(body: Body, _: int) -> Act:
     schema = body["response_format"]["json_schema"]["schema"]["properties"]
     if "turns" in schema:
         turns = [{"question": f"What is {word[n]} behind them?", "answer": texts[n]} for n in range(2)]
-        return said(json.dumps({"turns": turns}), delay=0.1)
-    return said(json.dumps({"answer": " ".join(texts)}), delay=0.1)
+        return said(json.dumps({"turns": turns}), delay=0.2)
+    return said(json.dumps({"answer": " ".join(texts)}), delay=0.2)
 
 
 def command(*words: object) -> subprocess.Popen[str]:
@@ -132,13 +133,21 @@ def ended(process: subprocess.Popen[str]) -> None:
         raise SystemExit(f"posetalk failed:\n{said_[-3000:]}")
 
 
-def disturbed(words: list[object], cluster: Nodes, kills: int, draw: random.Random) -> tuple[float, int]:
-    """Run a command while the second node is killed; gives seconds, and how many kills hit a worker at work."""
+def disturbed(
+    words: list[object], cluster: Nodes, kills: int, draw: random.Random, amid: Callable[[], bool]
+) -> tuple[float, int]:
+    """Run a command while the second node is killed; gives seconds, and how many kills hit a worker at work.
+
+    amid: whether it is a good moment, which is waited for.
+    """
     begun, before = time.monotonic(), cluster.kills
     process = command(*words)
     while process.poll() is None and cluster.kills - before < kills:
         if cluster.busy():
             time.sleep(draw.uniform(0, 3))
+            until = time.monotonic() + PATIENCE
+            while not amid() and time.monotonic() < until and process.poll() is None:
+                time.sleep(0.001)
             if process.poll() is None:
                 cluster.kill()
                 cluster.replace()
@@ -232,7 +241,9 @@ def main() -> None:
             server.paid.clear()
             size = max(1, images // given.shards)
             words = [*commands[name], "--out", many, "--ray", cluster.address, "--shard-size", size]
-            seconds, hit = disturbed(words, cluster, given.kills, draw)
+            # more requests than one worker has in flight: both are asking
+            amid = (lambda: server.now > CONCURRENCY // 2) if name == "server" else (lambda: True)
+            seconds, hit = disturbed(words, cluster, given.kills, draw, amid)
             in_flight(server)
             twice = server.paid.total() - len(server.paid)
             equal = lines(single) == lines(many) and set(server.paid) == set(once)

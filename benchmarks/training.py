@@ -19,9 +19,9 @@ import torch
 from benchmarks.measure import in_turns, ratio, show
 from benchmarks.sizes import Size, configs, network
 
-from posetalk.cli.app import keep_memory
 from posetalk.model.adapters import set_trainable
 from posetalk.model.files import conversation
+from posetalk.process import keep_memory
 from posetalk.settings import ModelSettings
 from posetalk.skeleton import Keypoint, load_skeleton
 from posetalk.train.losses import forward_with_loss

@@ -1,6 +1,6 @@
 """Two workers of a cluster on this machine against one: photos located, and text asked of a server that takes 0.2 s.
 
-    python -m benchmarks.workers --photos coco_people/val2017 --texts coco_val2017_text [--pictures 240] [--rows 480]
+    python -m benchmarks.workers --photos coco_people/val2017 --texts coco_val2017_text [--pictures 240] [--rows 1920]
 
 In turns, `--rounds` times. A worker computes with one thread. The server has a process of its own, and a worker keeps 8
 requests in flight, so that 40 a second are ideal for each. Two numbers of each side: from the start of the run to its
@@ -62,14 +62,15 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=240)
-    parser.add_argument("--rows", type=int, default=480)
+    parser.add_argument("--rows", type=int, default=1920)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--shards", type=int, default=24)
+    parser.add_argument("--shards", type=int, default=24, help="of pictures; a third of it of text")
     given = parser.parse_args()
     command = [sys.executable, "-m", "tests.llm.server", "--delay", str(DELAY)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
     assert server.stdout
     url = server.stdout.readline().strip()
+    text_shards = max(4, given.shards // 3)
     whole: dict[tuple[str, int], list[float]] = {}
     steady: dict[tuple[str, int], list[float]] = {}
     with tempfile.TemporaryDirectory() as made:
@@ -87,7 +88,7 @@ def main() -> None:
 
         def write(cluster: Any, workers: int) -> None:
             asked = ServerSettings(model="m", base_url=url, concurrency=IN_FLIGHT * workers, max_revisions=0)
-            write_shards(cluster, settings, out, shard_size=given.rows // given.shards, server=asked)
+            write_shards(cluster, settings, out, shard_size=given.rows // text_shards, server=asked)
 
         try:
             for _ in range(given.rounds):
@@ -105,7 +106,7 @@ def main() -> None:
             server.stdout.close()
     rows = []
     for name, number in (("locate", given.pictures), ("write", given.rows * len(MODEL_KINDS))):
-        per_shard = number / given.shards
+        per_shard = number / (given.shards if name == "locate" else text_shards)
         one, two = (statistics.median(steady[name, workers]) * per_shard for workers in (1, 2))
         seconds = [statistics.median(whole[name, workers]) for workers in (1, 2)]
         ideal = 2 * IN_FLIGHT / DELAY

@@ -52,7 +52,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from posetalk.cli.app import quiet
 from posetalk.locate.localizer import Localizer
 from posetalk.model.names import PRESETS
 from posetalk.model.parts import part_config
@@ -67,6 +66,7 @@ from posetalk.plan.network import (
     posellm_config,
     words_of,
 )
+from posetalk.process import quiet
 from posetalk.prompt.wording import Wording
 from posetalk.settings import TrainSettings
 from posetalk.skeleton import load_skeleton

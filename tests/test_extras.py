@@ -32,7 +32,7 @@ sys.meta_path.insert(0, Nothing())
 CORE = [
     *("torch", "transformers", "safetensors", "peft", "matplotlib", "accelerate", "trl", "datasets"),
     *("gguf", "openai", "pyarrow", "skimage", "pandas"),
-    *("sentencepiece", "google", "onnx"),
+    *("sentencepiece", "google", "onnx", "ray"),
     *("fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart"),
 ]
 
@@ -65,6 +65,7 @@ print("\\n".join(check(here, Path("."))) or "nothing is wrong")
         ("trl", "tune a --images b --preset tiny --out o", "tune"),
         ("onnx", "export-onnx --out pose.onnx", "onnx"),
         ("pyarrow", "export a o --format parquet --images b", "export"),
+        ("ray", "locate a --out o --ray local", "scale"),
     ],
 )
 def test_a_single_missing_package_is_named(blocked: str, words: str, extra: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ ORDER = [
     *(
         "errors",
         "resources",
+        "process",
         "messages",
         "lock",
         "atomic_files",

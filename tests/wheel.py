@@ -62,6 +62,7 @@ THEN = {
     "locate photos/1.jpg --box 55,20,290,470 --ask left_heel:the_back_of_the_left_foot --json pose.json": "",
     "locate photos --out found": "",
     "label photos --out labelled": "",
+    "locate photos --out found-by-many --ray local": "scale",
     "formats": "",
     "convert-labels people.json yolo --to yolo --images photos": "",
     "bench review asked --images photos": "",
@@ -100,6 +101,7 @@ WITH = {
         "export written parquet --format parquet --images photos",
         "export written vision --format finevision --images photos",
     ],
+    "scale": ["locate photos --out found --ray local", "facts people.json --json facts.jsonl --ray local"],
 }  # fmt: skip
 SETTINGS = """
 start = "bundled"

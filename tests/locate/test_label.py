@@ -16,7 +16,13 @@ from posetalk.cli import main
 from posetalk.errors import PosetalkError
 from posetalk.exchange.forms import convert_labels, read_labels_of
 from posetalk.formats.dataset import read_people
-from posetalk.locate.label import LabelledImages, _annotation, _join, _read_captions, label_images
+from posetalk.locate.label import (
+    LabelledImages,
+    _annotation,
+    join_captions,
+    label_images,
+    read_given_captions,
+)
 from posetalk.locate.predictions import Prediction
 from posetalk.types import Box, frozen_array
 
@@ -146,7 +152,7 @@ def test_forms_of_captions(content: Any, found: dict[int, str], tmp_path: Path) 
     path = tmp_path / "c.json"
     path.write_text(json.dumps(content))
     images = [{"id": 5, "file_name": "sub/a.jpg"}, {"id": 9, "file_name": "9.jpg"}]
-    rows = _join(_read_captions(path), images, path, [])
+    rows = join_captions(read_given_captions(path), images, path, [])
     assert {row["image_id"]: row["caption"] for row in rows} == found
     assert [row["id"] for row in rows] == [1, 2]
 
@@ -164,6 +170,6 @@ def test_bad_captions_are_one_sentence_before_anything_is_computed(
         label_images(tmp_path, out=tmp_path / "out", captions=path)
     assert not (tmp_path / "out").exists()
     with pytest.raises(PosetalkError, match="none of the captions"):
-        _join({"b.jpg": ("x",)}, [{"id": 1, "file_name": "a.jpg"}], path, [])
+        join_captions({"b.jpg": ("x",)}, [{"id": 1, "file_name": "a.jpg"}], path, [])
     with pytest.raises(PosetalkError, match="lowest score of a keypoint"):
         label_images(tmp_path, out=tmp_path / "out", min_keypoint_score=2)

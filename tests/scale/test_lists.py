@@ -19,7 +19,7 @@ from posetalk.errors import PosetalkError
 from posetalk.locate.image_files import find_images
 from posetalk.locate.image_lists import ListedImage, list_line, read_list
 from posetalk.locate.jobs import image_jobs
-from posetalk.scale.archives import unpacked
+from posetalk.scale.archives import find_archives, unpacked
 
 
 def picture() -> bytes:
@@ -98,6 +98,16 @@ def test_a_tar_and_a_parquet_file_become_files(tmp_path: Path) -> None:
     assert (first, second) == ("part/b/1.png", "part/1.png") and one != other
     assert found["0.parquet"] == [("0/x.png", 4), ("0/y.png", 5)]
     assert [key for key, _ in found["1.parquet"]] == ["1/z.png"]
+
+
+def test_archives_are_found_by_name_and_pattern(tmp_path: Path) -> None:
+    for name in ("b.tar", "a.tar", "c.parquet"):
+        (tmp_path / name).touch()
+    found = find_archives([tmp_path / "b.tar", tmp_path / "*.tar", tmp_path / "c.parquet"])
+    assert [Path(path).name for path in found] == ["b.tar", "a.tar", "c.parquet"]
+    for missing in ("d.tar", "*.tar.tar"):
+        with pytest.raises(PosetalkError, match="there is no archive"):
+            find_archives([tmp_path / missing])
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.parquet", "b.parquet", "c.tar"])

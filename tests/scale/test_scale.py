@@ -15,7 +15,8 @@ import ray
 import skimage
 from benchmarks.lost_nodes import CONCURRENCY, Nodes, answer, lines, nodes
 from PIL import Image
-from tests.llm.server import running
+from tests.bench.desk import bench
+from tests.llm.server import running, said
 from tests.scale import work
 from tests.write.test_run import words  # noqa: F401  (a fixture)
 
@@ -132,6 +133,42 @@ def test_what_any_shard_has_an_answer_to_is_not_asked_again(
             assert ledger.totals().answers == once.total()
 
 
+@pytest.mark.usefixtures("two")
+def test_a_screen_and_a_benchmark_of_shards_are_those_of_a_single_run(
+    words: list[str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    ray_too = ["--ray", "auto", "--shard-size", 5]
+    run(*words)
+    run("export", tmp_path / "out", tmp_path / "llava", "--validation", 0, "--test", 0)
+    rows = json.loads((tmp_path / "llava" / "train.json").read_bytes())
+    (tmp_path / "published.json").write_text(json.dumps([*rows, *rows[:3]]))  # some are there twice
+    for name, more in (("one", []), ("many", ray_too)):
+        run("screen", tmp_path / "published.json", tmp_path / name, "--annotations", words[1], *more)
+    assert lines(tmp_path / "one") == lines(tmp_path / "many")
+    assert b"duplicate" in (tmp_path / "many" / "rejected.jsonl").read_bytes()
+
+    desks = [bench(tmp_path / name) for name in ("desk-one", "desk-many")]
+    with running(lambda body, _: said(f"yes, {len(str(body['messages']))}")) as server:
+        for desk, more in zip(desks, ([], ray_too), strict=True):
+            asked = [
+                "--images",
+                desk / "photos",
+                "--model",
+                "m",
+                "--base-url",
+                server.url,
+                "--concurrency",
+                4,
+            ]
+            run("bench", "answer", desk / "bench", *asked, *more)
+            run("bench", "answer", desk / "bench", *asked)
+        paid = sum(server.paid.values())
+    answers = [sorted((desk / "bench/answers/m.jsonl").read_text().splitlines()) for desk in desks]
+    assert answers[0] == answers[1] and paid == 2 * len(answers[0]) > 0
+    assert not (desks[1] / "bench/answers/m.run").exists()
+
+
 def test_a_node_that_is_killed_loses_nothing(
     words: list[str],  # noqa: F811
     two: Nodes,
@@ -189,6 +226,9 @@ def test_a_lost_workers_shard_goes_to_another(
     [
         (["locate", "x", "--workers", "2"], "go with --ray"),
         (["locate", "x", "--ray", "local"], "give --out FOLDER"),
+        (["locate", "x", "--out", "o", "--ray", "127.0.0.1:1"], "there is no Ray cluster at 127.0.0.1:1"),
+        (["locate", "x", "--out", "o", "--ray", "nowhere"], "there is no Ray cluster at nowhere"),
+        (["locate", "x", "--out", "o", "--ray", "local", "--workers", "0"], "--workers 0 does nothing"),
         (["locate", "x", "--ray", "local", "--out", "o", "--draw"], "without --draw"),
         (["facts", "x", "--ray", "local"], "give --json FILE"),
         (["screen", "x", "o", "--ray", "local", "--no-join"], "leave --no-join away"),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from posetalk.cli.app import app, log, prepare_for_models, tell
+from posetalk.cli.app import app, log, tell
 from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError
+from posetalk.process import prepare_for_models
 
 if TYPE_CHECKING:
     from posetalk.bench.answers.answer import AnswerCounts

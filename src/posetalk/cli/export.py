@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, quiet
+from posetalk.cli.app import app
 from posetalk.errors import need
+from posetalk.process import quiet
 
 
 @app.command

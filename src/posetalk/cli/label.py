@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, prepare_for_models, tell
+from posetalk.cli.app import app, tell
 from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
+from posetalk.process import prepare_for_models
 
 
 @app.command

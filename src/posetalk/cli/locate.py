@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, keep_memory, prepare_for_models
+from posetalk.cli.app import app
 from posetalk.cli.machines import ONE, Machines
 from posetalk.errors import PosetalkError
+from posetalk.process import keep_memory, prepare_for_models
 
 
 @app.command

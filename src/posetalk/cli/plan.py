@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, quiet
+from posetalk.cli.app import app
 from posetalk.errors import PosetalkError, need
+from posetalk.process import quiet
 
 if TYPE_CHECKING:
     from posetalk.settings import TrainSettings

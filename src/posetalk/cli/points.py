@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, prepare_for_models, quiet, tell
+from posetalk.cli.app import app, tell
 from posetalk.cli.machines import ONE, Machines
 from posetalk.cli.server import HERE, Server
 from posetalk.cli.terminal import show
 from posetalk.errors import PosetalkError, need, shown
+from posetalk.process import prepare_for_models, quiet
 
 
 @app.command

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, prepare_for_models
+from posetalk.cli.app import app
 from posetalk.errors import PosetalkError, need
+from posetalk.process import prepare_for_models
 
 
 @app.command

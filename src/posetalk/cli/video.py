@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from posetalk.cli.app import prepare_for_models
 from posetalk.errors import PosetalkError
+from posetalk.process import prepare_for_models
 
 
 def chosen_video(images: Sequence[str], camera: int | None, fps: float | None) -> str | int | None:

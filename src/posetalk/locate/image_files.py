@@ -1,7 +1,7 @@
 """Find the images of a run in files, folders and patterns, and give each a key of its own."""
 
 # There may be a hundred thousand names, so they stay strings; and Path.is_dir raises for names that are too long.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH119, PTH120, PTH122, PTH207
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH119, PTH120, PTH122, PTH207
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def find_images(paths: Iterable[Path], exclude: Iterable[Path] = ()) -> ImageFil
     for path in map(os.fspath, paths):
         if os.path.isdir(path):
             search.folder(path)
-        elif is_list(path):
+        elif is_list(path) and os.path.isfile(path):
             for image in read_list(Path(path)):
                 search.add(str(image.path), image.key, image)
         elif os.path.lexists(path) or not glob.has_magic(path):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,21 @@ _ROWS = 256  # of a parquet file that are in memory at once
 def is_archive(path: Path) -> bool:
     """Whether a path is named like an archive of images."""
     return path.suffix.lower() in SUFFIXES
+
+
+def find_archives(paths: Iterable[Path]) -> list[str]:
+    """The absolute paths of archives, each once, of files and patterns such as `part-*.tar`.
+
+    Raises:
+        PosetalkError: a file is not there, or a pattern has no match.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        matches = [str(path)] if path.is_file() else sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+        if not matches:
+            raise PosetalkError(f"there is no archive {path}; check the path")
+        found |= dict.fromkeys(map(os.path.abspath, matches))
+    return list(found)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ import posetalk
 from posetalk.errors import PosetalkError, need
 from posetalk.lock import InUse
 from posetalk.messages import log
+from posetalk.process import prepare_for_models
 
 T = TypeVar("T")
 
@@ -74,12 +76,12 @@ class Cluster:
         working: dict[Any, tuple[Any, Path]] = {}
         free: list[Any] = []
         error: PosetalkError | None = None
-        looked, size, stillborn = -POLL_SECONDS, 1, 0
+        looked, size, stillborn = -POLL_SECONDS, self.size(), 0
         kind = ray.remote(num_cpus=self._cpus, num_gpus=self._gpus, max_restarts=0)(_Worker)
         try:
             while True:
-                if error is None and not queue:
-                    queue.extend(islice(coming, 1))
+                if error is None and len(queue) < size:
+                    queue.extend(islice(coming, size - len(queue)))
                 if error is not None or not queue:
                     if not working:
                         break
@@ -89,7 +91,7 @@ class Cluster:
                     continue
                 elif not (starting or working) or time.monotonic() - looked > POLL_SECONDS:
                     looked, size = time.monotonic(), self.size()
-                    while len(starting) + len(working) < size:
+                    while len(starting) < len(queue) and len(starting) + len(working) < size:
                         worker = kind.remote()
                         starting[worker.version.remote()] = worker
                 ended, _ = ray.wait([*starting, *working], num_returns=1, timeout=POLL_SECONDS)
@@ -172,6 +174,7 @@ def connected(
     ray = need("ray", "scale")
     own = not ray.is_initialized()
     if own:
+        _check_reachable(address)
         local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
         try:
             ray.init(
@@ -193,8 +196,25 @@ def connected(
             ray.shutdown()
 
 
+def _check_reachable(address: str) -> None:
+    """Refuse an address at which nobody listens, for which Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if address in ("local", "auto") or "//" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError):
+        raise PosetalkError(
+            f"there is no Ray cluster at {address}; give host:port of one that was started with ray start --head, "
+            "or local"
+        ) from None
+
+
 class _Worker:
     """What runs in a process of its own."""
+
+    def __init__(self) -> None:
+        prepare_for_models()
 
     def version(self) -> str:
         return posetalk.__version__
@@ -205,6 +225,7 @@ class _Worker:
         messages: list[str] = []
         handler = _Collect(messages)
         log.addHandler(handler)
+        log.setLevel(logging.INFO)
         log.propagate = False  # they are told by the process that cut the shards
         try:
             return as_soon_as_free(work, shard, given), messages, None

@@ -18,7 +18,7 @@ from posetalk.locate.people_log import detector_content
 from posetalk.locate.predictions import readable
 from posetalk.messages import log, track
 from posetalk.scale.cluster import Cluster
-from posetalk.scale.locate import join_logs
+from posetalk.scale.joined import join_logs
 from posetalk.scale.shards import cut, remove_from, run_folder, shard_folders
 from posetalk.score.report import EvaluationReport
 from posetalk.score.run import Evaluated, evaluate_model, locate_evaluated, model_of, read_evaluated

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,35 +10,29 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from posetalk.atomic_files import whole_file, write_text
+from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
 from posetalk.inputs import OWN_MODELS
 from posetalk.locate.image_files import find_images
 from posetalk.locate.image_lists import ListedImage, list_line
 from posetalk.locate.jobs import NothingLocated, image_jobs
-from posetalk.locate.label import CAPTIONS, LABELS, join_captions, label_images, read_given_captions
+from posetalk.locate.label import CAPTIONS, join_captions, label_images, read_given_captions
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.predictions import readable
 from posetalk.locate.run import locate_images
 from posetalk.messages import log, track
-from posetalk.scale.archives import is_archive, unpacked
+from posetalk.scale.archives import find_archives, is_archive, unpacked
 from posetalk.scale.cluster import Cluster
-from posetalk.scale.shards import FOLDER, cut, lines_of, remove_from, run_folder, shard_folders
+from posetalk.scale.joined import IMAGES, join_labels, join_located
+from posetalk.scale.shards import FOLDER, cut, remove_from, run_folder, shard_folders
 from posetalk.skeleton import KeypointQuery, Skeleton, load_skeleton, parse_keypoints
 
-IMAGES, ARCHIVE = "images.jsonl", "archive.txt"
-_LOGS = ("predictions.jsonl", "people.jsonl", "pictures.jsonl")
+ARCHIVE = "archive.txt"
 _MODEL_OPTIONS = ("device", "dtype", "readout", "decoding", "flip_test", "engine", "threads", "batch_size")
 
 
 _Found = tuple[int | None, tuple[str, ...]]
 """The number of people of a shard, None where nothing could be located; and sentences on images."""
-
-
-class _OfImage(msgspec.Struct):
-    image_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +82,7 @@ def locate_shards(
     with _cut_images(images, Path(out), shard_size) as (folder, count):
         located = _run(cluster, folder, count, _locate, points, _everywhere(options))
         if join:
-            _join_located(folder, count)
+            join_located(folder, count)
         return located
 
 
@@ -116,8 +109,8 @@ def label_shards(
     with _cut_images(images, Path(out), shard_size) as (folder, count):
         labelled = _run(cluster, folder, count, _label, skeleton, _everywhere(options))
         if join:
-            _join_located(folder, count)
-            rows = _join_labels(folder, count, keep_rows=written is not None)
+            join_located(folder, count)
+            rows = join_labels(folder, count, keep_rows=written is not None)
             if written is not None:
                 notes: list[str] = []
                 joined = join_captions(written, rows, Path(str(captions)), notes)
@@ -188,13 +181,11 @@ def _cut_images(images: Sequence[str | Path], out: Path, size: int) -> Iterator[
             f"{out} holds a run without shards; go on without --ray, or choose another folder"
         )
     paths = [Path(image) for image in images]
-    archives = [path.absolute() for path in paths if is_archive(path)]
+    archives = find_archives(path for path in paths if is_archive(path))
     others = [path for path in paths if not is_archive(path)]
-    if missing := next((path for path in archives if not path.is_file()), None):
-        raise PosetalkError(f"there is no file {missing}; check the path")
     with run_folder(out):
         count = cut(out, _listed(others, out) if others else (), size, _write_list)
-        count = cut(out, archives, 1, _write_archive, begin=count)
+        count = cut(out, map(Path, archives), 1, _write_archive, begin=count)
         remove_from(out, count)
         yield out, count
 
@@ -227,73 +218,3 @@ def _run(cluster: Cluster, out: Path, count: int, work: Callable[..., _Found], *
     if failed == count:
         raise PosetalkError(f"nothing could be located in any of {count:,} shards; why is said above")
     return LocatedShards(count, people, skipped)
-
-
-def _join_located(out: Path, count: int) -> None:
-    """Make OUT what `locate_images` would have made it. Memory grows with the largest shard alone."""
-    join_logs(out, count, _ids)
-    with whole_file(out / "keypoints.json") as part, part.open("w", encoding="utf-8") as file:
-        file.write("[")
-        separator = ""
-        for shard in shard_folders(out, count):
-            own = _ids(shard)
-            for row in _json(shard / "keypoints.json") or ():
-                if row["image_id"] in own:
-                    file.write(separator + json.dumps(row))
-                    separator = ", "
-        file.write("]\n")
-    for shard in shard_folders(out, count):
-        if (shard / "run.toml").exists():
-            for name in ("run.toml", "inputs.json"):
-                shutil.copyfile(shard / name, out / name)
-            break
-
-
-def join_logs(out: Path, count: int, ids_of: Callable[[Path], set[int]]) -> None:
-    """Join predictions.jsonl, people.jsonl and pictures.jsonl of all shards.
-
-    ids_of: gives the ids of a shard's images. Others that its files have were in it in an earlier run.
-    """
-    decoder = msgspec.json.Decoder(_OfImage)
-    for name in _LOGS:
-        if not any((shard / name).exists() for shard in shard_folders(out, count)):
-            continue
-        with whole_file(out / name) as part, part.open("wb") as file:
-            for shard in shard_folders(out, count):
-                own = ids_of(shard)
-                lines = lines_of([shard], name)
-                file.writelines(line for line in lines if decoder.decode(line).image_id in own)
-
-
-def _join_labels(out: Path, count: int, keep_rows: bool) -> list[dict[str, Any]]:
-    """Write labels.json of those of the shards; returns the images' records where they are wanted."""
-    rows: list[dict[str, Any]] = []
-    labels = [shard / LABELS for shard in shard_folders(out, count) if (shard / LABELS).exists()]
-    encode = msgspec.json.encode
-    with whole_file(out / LABELS) as part, part.open("wb") as file:
-        head = _json(labels[0])
-        file.write(b'{"info":' + encode(head["info"]) + b',"images":[')
-        separator = b""
-        for path in labels:
-            for row in _json(path)["images"]:
-                file.write(separator + encode(row))
-                separator = b","
-                if keep_rows:
-                    rows.append(row)
-        file.write(b'],"annotations":[')
-        number = 0
-        for path in labels:
-            for row in _json(path)["annotations"]:
-                number += 1
-                file.write((b"," if number > 1 else b"") + encode(row | {"id": number}))
-        file.write(b'],"categories":' + encode(head["categories"]) + b"}")
-    return rows
-
-
-def _ids(shard: Path) -> set[int]:
-    decoder = msgspec.json.Decoder(_OfImage)
-    return {decoder.decode(line).image_id for line in lines_of([shard], IMAGES)}
-
-
-def _json(path: Path) -> Any:
-    return msgspec.json.decode(path.read_bytes()) if path.exists() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -22,24 +22,17 @@ from posetalk.messages import log, track
 from posetalk.scale.cluster import Cluster, Done
 from posetalk.scale.ledgers import add_report, join_ledgers, share
 from posetalk.scale.shards import cut, lines_of, remove_from, shard_folders
+from posetalk.scale.short_counts import counted_before, save_counts, share_counts
 from posetalk.write.folder import ScreenedSample, ScreeningResult, write_report, write_screened
 from posetalk.write.from_facts.run import count_short, facts_samples, selected_images
 from posetalk.write.from_model.run import LEDGER, asked_model, usable_by_model
 from posetalk.write.labels import is_supported, labels_of
-from posetalk.write.questions.short import ShortCounts, ShortQuestions
+from posetalk.write.questions.short import ShortQuestions
 from posetalk.write.run import check_writer
 from posetalk.write.samples.sample import Kind, Selected
 from posetalk.write.settings import WriteSettings
 
 PART, SCREENED = "part.json", "screened.jsonl"
-_COUNTED, _BEFORE = "short_counted.json", "short_before.json"
-
-
-class _Before(msgspec.Struct, frozen=True):
-    """Of the short questions of a shard: how often each is asked in all images, and in those of the shards before."""
-
-    all: ShortCounts
-    before: ShortCounts
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -158,7 +151,7 @@ def write_shards(
             if "short" in settings.kinds:
                 for _ in track(cluster.each(_count, shards(), settings, images), "counting", count):
                     pass
-                _write_before(list(shards()))
+                share_counts(list(shards()))
             written = cluster.each(_write_by_facts, shards(), settings, images, not join)
         else:
             result.server_run, workers = RunReport(), cluster.size()
@@ -185,17 +178,12 @@ def write_shards(
 
 def _count(shard: Path, settings: WriteSettings, images: Path | None) -> None:
     annotated, part = _labels_of_part(shard, settings, images)
-    _write_json(shard / _COUNTED, count_short(annotated, settings, part.images_of()).counts)
+    save_counts(shard, count_short(annotated, settings, part.images_of()))
 
 
 def _write_by_facts(shard: Path, settings: WriteSettings, images: Path | None, separate: bool) -> Written:
     annotated, part = _labels_of_part(shard, settings, images)
-    short = ShortQuestions(settings.seed)
-    if "short" in settings.kinds:
-        before = msgspec.json.decode((shard / _BEFORE).read_bytes(), type=_Before)
-        short.take(before.all)
-        for wording, answer, number in before.before.rows:
-            short.passed(wording, answer, number)
+    short = counted_before(shard, settings.seed) if "short" in settings.kinds else ShortQuestions()
     samples = facts_samples(annotated, settings, part.images_of(), short)
     with settings.claim(shard, anew=True):
         return _write(shard, annotated, settings, samples, separate)
@@ -254,40 +242,9 @@ def _labels_of_part(
 
 def _write_part(selected: Selected, budget: _Budget, shard: Path, ids: list[int]) -> None:
     kinds = {kind: [image_id for image_id in ids if image_id in some] for kind, some in selected.items()}
-    _write_json(shard / PART, _Part(ids, kinds, budget.of(shard.name, len(ids))))
-
-
-def _write_before(shards: list[Path]) -> None:
-    """Tell each shard what was counted in all of them, and in those before it; of its own wordings alone."""
-    everything: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    everybody = False
-    for counts in map(_counted, shards):
-        everybody |= counts.everybody_named
-        for wording, answer, number in counts.rows:
-            everything[wording][answer] += number
-    passed: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    for shard in shards:
-        counts = _counted(shard)
-        own = dict.fromkeys(wording for wording, _, _ in counts.rows)
-
-        def rows(
-            of: dict[tuple[str, ...], Counter[str]], own: Iterable[tuple[str, ...]] = own
-        ) -> ShortCounts:
-            found = [(wording, answer, n) for wording in own for answer, n in of[wording].items()]
-            return ShortCounts(found, everybody)
-
-        _write_json(shard / _BEFORE, _Before(rows(everything), rows(passed)))
-        for wording, answer, number in counts.rows:
-            passed[wording][answer] += number
-
-
-def _counted(shard: Path) -> ShortCounts:
-    return msgspec.json.decode((shard / _COUNTED).read_bytes(), type=ShortCounts)
-
-
-def _write_json(path: Path, value: msgspec.Struct) -> None:
-    with whole_file(path) as part:
-        part.write_bytes(msgspec.json.encode(value))
+    part = _Part(ids, kinds, budget.of(shard.name, len(ids)))
+    with whole_file(shard / PART) as file:
+        file.write_bytes(msgspec.json.encode(part))
 
 
 def _write_screened(
