@@ -15,7 +15,7 @@ from posetalk.images.opening import upright_size
 from posetalk.messages import track
 from posetalk.pointer.form import PointForm
 from posetalk.pointer.reply import AnsweredPlace, read_places
-from posetalk.pointer.view import View, ViewKind, view_of, write_view
+from posetalk.pointer.view import PhotoView, ViewKind, view_of, write_view
 from posetalk.score.metrics import Labels
 from posetalk.types import Floats, PoseSet
 from posetalk.write.questions.questions import stable_hash
@@ -36,7 +36,7 @@ class PointQuestion:
 
     person: int
     points: tuple[int, ...]
-    view: View
+    view: PhotoView
     asked: AskedQuestion
 
 
