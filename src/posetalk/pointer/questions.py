@@ -41,15 +41,9 @@ class PointQuestion:
 
 
 def limited(truth: PoseSet, limit: int | None) -> PoseSet:
-    """The data set with at most `limit` of its scored people, drawn by a hash of their ids.
-
-    Raises:
-        PosetalkError: The limit is below 1.
-    """
+    """The data set with at most `limit` of its scored people, drawn by a hash of their ids; None for all."""
     if limit is None:
         return truth
-    if limit < 1:
-        raise PosetalkError(f"a limit of {limit} leaves nobody; give at least 1")
     people = [(i.id, p.id) for i, p in truth.people() if not p.is_crowd and p.labelled.any()]
     chosen = set(sorted(people, key=lambda ids: stable_hash("pointer", *map(str, ids)))[:limit])
     images = (
