@@ -68,6 +68,10 @@ THEN = {
     "bench review asked --images photos": "",
     "locate photos/1.jpg --readout digits": "model",
     "evaluate --annotations people.json --images photos --out scored": "",
+    "evaluate --annotations people.json --images photos --out pointed --pointer molmo --model tiny --limit 1": "model",
+    "evaluate --annotations people.json --images photos --out asked-points --pointer molmo --model n --limit 1"
+    " --base-url http://127.0.0.1:9/v1": "write",
+    "export people.json points --pointing molmo --images photos": "",
     "calibrate bundled calibrated --annotations people.json --images photos": "model",
     "convert . converted": "model",
     "export-onnx --out pose.onnx": "onnx",

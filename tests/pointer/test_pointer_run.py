@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.llm.server import Act, Body, Server, error, running, said
+from tests.tune.conftest import tiny_llava
 
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
@@ -177,6 +178,26 @@ def test_a_server_that_fails_leaves_the_answers_it_gave(labelled: tuple[Path, Pa
         with pytest.raises(PosetalkError, match="other settings: form was"):
             run(labelled, tmp_path / "out", server, "molmo2")
         assert len(server.seen) == 12
+
+
+def test_a_model_on_this_machine_is_asked_once(labelled: tuple[Path, Path], tmp_path: Path) -> None:
+    """It has random weights: whatever it writes is counted, and kept."""
+    model, processor = tiny_llava()
+    model.generation_config.eos_token_id = 1
+    model.save_pretrained(tmp_path / "talk")
+    processor.save_pretrained(tmp_path / "talk")
+    settings = PointerSettings(
+        form="molmo",
+        model=str(tmp_path / "talk"),
+        annotations=str(labelled[0]),
+        images=str(labelled[1]),
+        limit=1,
+    )
+    report, counts = evaluate_pointer(settings, tmp_path / "out")
+    assert (counts.new, counts.known, report.model) == (5, 0, "talk")
+    assert sum(report.outcomes.values()) == 5 and "not answered" not in report.outcomes
+    again, counts = evaluate_pointer(settings, tmp_path / "out")
+    assert (counts.new, counts.known) == (0, 5) and again == report
 
 
 @pytest.fixture

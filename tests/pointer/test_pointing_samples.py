@@ -14,7 +14,7 @@ from tests.tune.conftest import tiny_llava
 
 from posetalk.cli import main
 from posetalk.errors import PosetalkError
-from posetalk.pointer.form import FORMS, load_form
+from posetalk.pointer.form import FORMS, Place, load_form
 from posetalk.pointer.reply import read_places
 from posetalk.pointer.samples import export_pointing
 from posetalk.pointer.view import view_of
@@ -59,7 +59,7 @@ def test_what_is_taught_is_where_the_labels_are(
     rows = json.loads((tmp_path / "out" / "train.json").read_text())
     first = rows[0]["conversations"]
     view = view_of(SIZES[0], form, max(SIZES[0]))
-    taught = {}
+    taught: dict[str, Place] = {}
     for question, answer in zip(first[::2], first[1::2], strict=True):
         asked = [point for point in COCO if point in question["value"]]
         if form.points_per_request == 1:

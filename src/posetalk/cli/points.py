@@ -141,8 +141,10 @@ def evaluate(
             batch=batch,
         )
         return
-    if server != HERE or limit or points_per_request:
-        raise PosetalkError("the options of a server, --limit and --points-per-request go with --pointer")
+    if server != HERE or limit or points_per_request or view != "photo" or image_side != 1024:
+        raise PosetalkError(
+            "the options of a server, --view, --image-side, --points-per-request and --limit go with --pointer"
+        )
     from posetalk.score.run import evaluate_model
     from posetalk.settings import EvaluateSettings
 

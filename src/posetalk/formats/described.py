@@ -15,22 +15,22 @@ from posetalk.skeleton import Keypoint, Skeleton, swap_sides
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 
-class _Point(msgspec.Struct):
+class _DescribedPoint(msgspec.Struct):
     name: str
     x: float
     y: float
     visible: int = 2
 
 
-class _Person(msgspec.Struct):
+class _DescribedPerson(msgspec.Struct):
     image: str
     bbox: tuple[float, float, float, float]
-    points: list[_Point]
+    points: list[_DescribedPoint]
     annotation_id: int | None = None
 
 
-class _File(msgspec.Struct):
-    people: list[_Person]
+class _DescribedFile(msgspec.Struct):
+    people: list[_DescribedPerson]
 
 
 def read_described(
@@ -53,7 +53,7 @@ def read_described(
             skeleton does not have or that one person has twice.
     """
     path = Path(annotations)
-    people = decode_file(path, _File, "a file of described points").people
+    people = decode_file(path, _DescribedFile, "a file of described points").people
     named = {point.name for person in people for point in person.points}
     if not named:
         raise PosetalkError(f"{path} has no points; give one with labelled people")
@@ -80,7 +80,7 @@ def read_described(
     return PoseSet("described", path, skeleton.names, tuple(found)), skeleton
 
 
-def _person(person: _Person, number: int, skeleton: Skeleton, where: str) -> Person:
+def _person(person: _DescribedPerson, number: int, skeleton: Skeleton, where: str) -> Person:
     box = Box(*person.bbox)
     xy, visible = np.zeros((len(skeleton), 2)), np.zeros(len(skeleton))
     for point in person.points:

@@ -29,12 +29,12 @@ _SHOWN = {
 }
 
 
-class _Scores(msgspec.Struct):
+class _SavedScores(msgspec.Struct):
     numbers: dict[str, float | None]
     intervals: dict[str, tuple[float, float]]
 
 
-class _Report(msgspec.Struct):
+class _SavedReport(msgspec.Struct):
     """What the page needs of a report.json; see `PointerReport`."""
 
     model: str
@@ -45,14 +45,14 @@ class _Report(msgspec.Struct):
     images: int
     people: int
     points: int
-    scores: _Scores
-    beside: dict[str, _Scores]
+    scores: _SavedScores
+    beside: dict[str, _SavedScores]
     outcomes: dict[str, int]
     usage: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _LeaderboardRow:
     """A pointer in a panel. bar, ends: shares of the scale; cells: the numbers as text."""
 
     name: str
@@ -80,10 +80,10 @@ def write_leaderboard(reports: Sequence[str | Path], out: str | Path) -> None:
     """
     if not reports:
         raise PosetalkError("no report is given; name the folders of posetalk evaluate --pointer")
-    panels: dict[str, list[_Report]] = {}
+    panels: dict[str, list[_SavedReport]] = {}
     for path in map(Path, reports):
         file = path / "report.json" if path.is_dir() else path
-        report = decode_file(file, _Report, "a report of posetalk evaluate --pointer")
+        report = decode_file(file, _SavedReport, "a report of posetalk evaluate --pointer")
         panels.setdefault(report.people_mark, []).append(report)
     text = render(
         "leaderboard.html.jinja",
@@ -95,7 +95,7 @@ def write_leaderboard(reports: Sequence[str | Path], out: str | Path) -> None:
     write_text(out, text)
 
 
-def _panel(reports: Sequence[_Report]) -> dict[str, Any]:
+def _panel(reports: Sequence[_SavedReport]) -> dict[str, Any]:
     first = reports[0]
     beside = {name: scores for report in reports for name, scores in report.beside.items()}
     shown = [
@@ -130,9 +130,9 @@ def _panel(reports: Sequence[_Report]) -> dict[str, Any]:
     }
 
 
-def _row(name: str, how: str, scores: _Scores, shown: Sequence[str], is_model: bool) -> _Row:
+def _row(name: str, how: str, scores: _SavedScores, shown: Sequence[str], is_model: bool) -> _LeaderboardRow:
     value = scores.numbers.get(MAIN) or 0.0
     ends = scores.intervals.get(MAIN)
     cells = ["-" if (number := scores.numbers.get(key)) is None else f"{100 * number:.1f}" for key in shown]
     interval = f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}" if ends else ""
-    return _Row(name, how, value, ends, f"{100 * value:.1f}", interval, is_model, cells)
+    return _LeaderboardRow(name, how, value, ends, f"{100 * value:.1f}", interval, is_model, cells)

@@ -15,7 +15,7 @@ from posetalk.images.opening import upright_size
 from posetalk.messages import track
 from posetalk.pointer.form import PointForm
 from posetalk.pointer.reply import AnsweredPlace, read_places
-from posetalk.pointer.view import View, ViewKind, view_of, write_view
+from posetalk.pointer.view import PhotoView, ViewKind, view_of, write_view
 from posetalk.score.metrics import Labels
 from posetalk.types import Floats, PoseSet
 from posetalk.write.questions.questions import stable_hash
@@ -36,20 +36,14 @@ class PointQuestion:
 
     person: int
     points: tuple[int, ...]
-    view: View
+    view: PhotoView
     asked: AskedQuestion
 
 
 def limited(truth: PoseSet, limit: int | None) -> PoseSet:
-    """The data set with at most `limit` of its scored people, drawn by a hash of their ids.
-
-    Raises:
-        PosetalkError: The limit is below 1.
-    """
+    """The data set with at most `limit` of its scored people, drawn by a hash of their ids; None for all."""
     if limit is None:
         return truth
-    if limit < 1:
-        raise PosetalkError(f"a limit of {limit} leaves nobody; give at least 1")
     people = [(i.id, p.id) for i, p in truth.people() if not p.is_crowd and p.labelled.any()]
     chosen = set(sorted(people, key=lambda ids: stable_hash("pointer", *map(str, ids)))[:limit])
     images = (

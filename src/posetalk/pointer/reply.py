@@ -55,7 +55,7 @@ class AnsweredPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _FoundNumbers:
     """Two numbers of a reply, None for an explicit null. ordered: x is known to come first."""
 
     label: str
@@ -97,7 +97,7 @@ def read_places(
     return [_answered(by_name.get(name), form, size) for name in names]
 
 
-def _answered(found: _Found | None, form: PointForm, size: tuple[int, int]) -> AnsweredPlace:
+def _answered(found: _FoundNumbers | None, form: PointForm, size: tuple[int, int]) -> AnsweredPlace:
     if found is None:
         return AnsweredPlace("left out")
     if found.numbers is None:
@@ -108,8 +108,8 @@ def _answered(found: _Found | None, form: PointForm, size: tuple[int, int]) -> A
     return AnsweredPlace("found", (x, y))
 
 
-def _by_name(found: Sequence[_Found], names: Sequence[str]) -> dict[str, _Found]:
-    by_name: dict[str, _Found] = {}
+def _by_name(found: Sequence[_FoundNumbers], names: Sequence[str]) -> dict[str, _FoundNumbers]:
+    by_name: dict[str, _FoundNumbers] = {}
     rest = []
     for one in found:
         name = _name_in(one.label, names)
@@ -133,7 +133,7 @@ def _plain(text: str) -> str:
     return " ".join(_WORDS.findall(text.casefold()))
 
 
-def _tags(text: str) -> Iterator[_Found]:
+def _tags(text: str) -> Iterator[_FoundNumbers]:
     """Molmo's <point x= y= alt=> and <points x1= y1= x2= y2=>, and Molmo2's <points coords="1 1 452 321">."""
     for tag in _TAG.finditer(text):
         attributes, inside = tag.groups()
@@ -144,17 +144,17 @@ def _tags(text: str) -> Iterator[_Found]:
                 values = [value for text in group.split() if (value := _number(text)) is not None]
                 # the picture's number, then number, x, y of each place
                 for start in range(len(values) % 3 == 1, len(values) - 2, 3):
-                    yield _Found(label, (values[start + 1], values[start + 2]), ordered=True)
+                    yield _FoundNumbers(label, (values[start + 1], values[start + 2]), ordered=True)
             continue
         numbers: dict[str, dict[str, float]] = {}
         for axis, number_text, value_text in _ATTRIBUTE.findall(attributes):
             numbers.setdefault(number_text, {}).setdefault(axis.lower(), float(value_text))
         for pair in numbers.values():
             if len(pair) == 2:
-                yield _Found(label, (pair["x"], pair["y"]), ordered=True)
+                yield _FoundNumbers(label, (pair["x"], pair["y"]), ordered=True)
 
 
-def _locs(text: str) -> Iterator[_Found]:
+def _locs(text: str) -> Iterator[_FoundNumbers]:
     """Florence-2's label<loc_1><loc_2><loc_3><loc_4>: the middle of the box. A step means its middle."""
     end = 0
     for group in _LOCS.finditer(text):
@@ -163,10 +163,10 @@ def _locs(text: str) -> Iterator[_Found]:
         for start in range(0, len(values) - 1, 4):
             box = values[start : start + 4]
             numbers = (box[0], box[1]) if len(box) < 4 else ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-            yield _Found(label, numbers, ordered=True)
+            yield _FoundNumbers(label, numbers, ordered=True)
 
 
-def _json(text: str) -> Iterator[_Found]:
+def _json(text: str) -> Iterator[_FoundNumbers]:
     """Every piece of JSON in the text, in fences, among words, or cut off. A bare pair is left to `_pairs`."""
     decoder, position = json.JSONDecoder(), 0
     for _ in range(_TRIES):
@@ -182,13 +182,13 @@ def _json(text: str) -> Iterator[_Found]:
             yield from _walk(value, "", 0)
 
 
-def _walk(value: Any, label: str, depth: int) -> Iterator[_Found]:
+def _walk(value: Any, label: str, depth: int) -> Iterator[_FoundNumbers]:
     """The places in decoded JSON."""
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
         if pair := _pair(value):
-            yield _Found(label, pair)
+            yield _FoundNumbers(label, pair)
         else:
             for item in value:
                 yield from _walk(item, label, depth + 1)
@@ -196,12 +196,12 @@ def _walk(value: Any, label: str, depth: int) -> Iterator[_Found]:
         label = next((text for key in _LABELS if isinstance(text := value.get(key), str)), label)
         x, y = _number(value.get("x")), _number(value.get("y"))
         if x is not None and y is not None:
-            yield _Found(label, (x, y), ordered=True)
+            yield _FoundNumbers(label, (x, y), ordered=True)
             return
         for key, item in sorted(value.items(), key=lambda row: "point" not in row[0]):  # before a box
             is_coordinates = key.lower() in _COORDINATES
             if item is None and (is_coordinates or not label):
-                yield _Found(label or key, None)
+                yield _FoundNumbers(label or key, None)
             elif isinstance(item, list | dict):
                 yield from _walk(item, label if is_coordinates or label else key, depth + 1)
 
@@ -215,14 +215,14 @@ def _pair(values: list[Any]) -> tuple[float, float] | None:
     return (known[0], known[1]) if len(known) == 2 else ((known[0] + known[2]) / 2, (known[1] + known[3]) / 2)
 
 
-def _pairs(text: str, names: Sequence[str]) -> Iterator[_Found]:
+def _pairs(text: str, names: Sequence[str]) -> Iterator[_FoundNumbers]:
     """(x, y) and [x, y] among words. The label is the name that stands last before it, after the pair before."""
     end = 0
     for pair in _PAIR.finditer(text):
         before = f" {_plain(text[end : pair.start()])} "
         places = [(before.rfind(f" {_plain(name)} "), len(name), name) for name in names]
         at, _, name = max(places, default=(-1, 0, ""))
-        yield _Found(name if at >= 0 else "", (float(pair[1]), float(pair[2])))
+        yield _FoundNumbers(name if at >= 0 else "", (float(pair[1]), float(pair[2])))
         end = pair.end()
 
 

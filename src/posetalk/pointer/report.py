@@ -22,7 +22,7 @@ OUTCOMES_TEXT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class PointerUsage:
     """What asking took: requests of this folder, tokens in and out, US dollars; tokens are 0 on this machine."""
 
     requests: int
@@ -61,7 +61,7 @@ class PointerReport:
     scores: PointScores
     beside: Mapping[str, PointScores]
     outcomes: Mapping[Outcome, int]
-    usage: Usage
+    usage: PointerUsage
     counts: Mapping[str, int]
     notes: tuple[str, ...] = ()
 

@@ -36,7 +36,7 @@ from posetalk.model.fingerprint import model_of
 from posetalk.pointer.form import form_name, load_form
 from posetalk.pointer.questions import PointQuestion, answered_places, limited, point_questions
 from posetalk.pointer.reply import AnsweredPlace, Outcome
-from posetalk.pointer.report import OUTCOMES, PointerReport, Usage
+from posetalk.pointer.report import OUTCOMES, PointerReport, PointerUsage
 from posetalk.pointer.scores import average_places, score_points
 from posetalk.pointer.settings import PointerSettings
 from posetalk.score.metrics import Labels
@@ -171,7 +171,7 @@ def _replies(
     *,
     device: str | None,
     batch_size: int,
-) -> tuple[dict[str, ModelAnswer], AnswerCounts, Usage]:
+) -> tuple[dict[str, ModelAnswer], AnswerCounts, PointerUsage]:
     """The replies by the id of their question."""
     asked = [question.asked for question in questions]
     if settings.on_server:
@@ -183,14 +183,14 @@ def _replies(
             counts, report = answer_by_server(asked, ledger, server, file, model, price)
         counts.run_report = report
         totals = report.totals
-        usage = Usage(len(asked), totals.tokens_in, totals.tokens_out, totals.dollars)
+        usage = PointerUsage(len(asked), totals.tokens_in, totals.tokens_out, totals.dollars)
     else:
         model = plain(local_model_name(settings.model))
         file = file_of(out, model)
         answer = lazy_model(settings.model, device, settings.dtype)
         weights = model_of(model_folder(settings.model))
         counts = answer_here(asked, answer, file, model, weights=weights, batch_size=batch_size)
-        usage = Usage(len(asked))
+        usage = PointerUsage(len(asked))
     replies = read_answers(file) if file.exists() and file.stat().st_size else {}
     return replies, counts, usage
 

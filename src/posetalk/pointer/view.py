@@ -21,7 +21,7 @@ JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PhotoView:
     """A part of a photo, and the size that it is shown in.
 
     Attributes:
@@ -42,7 +42,7 @@ class View:
         return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
 
 
-def view_of(photo: tuple[int, int], form: PointForm, side: int, person: Box | None = None) -> View:
+def view_of(photo: tuple[int, int], form: PointForm, side: int, person: Box | None = None) -> PhotoView:
     """The view of a whole photo, or of a person's box with a quarter of its size around it.
 
     Args:
@@ -65,10 +65,10 @@ def view_of(photo: tuple[int, int], form: PointForm, side: int, person: Box | No
     width, height = (max(1, round(scale * v / form.factor)) * form.factor for v in (region.w, region.h))
     if form.max_pixels and width * height > form.max_pixels:
         width, height = (max(1, int(scale * v / form.factor)) * form.factor for v in (region.w, region.h))
-    return View(region, (width, height))
+    return PhotoView(region, (width, height))
 
 
-def write_view(photo: Path, view: View, out: Path) -> None:
+def write_view(photo: Path, view: PhotoView, out: Path) -> None:
     """Write what is shown as a JPEG.
 
     Raises:
