@@ -11,7 +11,8 @@ import numpy as np
 
 from posetalk.describe.figure import Figure
 from posetalk.describe.parts import body_points
-from posetalk.describe.place import ON_BODY, Place, places
+from posetalk.describe.place import ON_BODY, Place
+from posetalk.describe.regions import places
 from posetalk.describe.who import named_people, people_of
 from posetalk.describe.words import words_of
 from posetalk.errors import PosetalkError
