@@ -1,4 +1,4 @@
-"""Which part of a person's body a place in the image belongs to, and where on that part it is."""
+"""A place on a person's body, and places on limbs: how far along, and at which side."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from posetalk.describe.figure import Figure, unit
-from posetalk.describe.parts import NamedPoint, Region, Segment, parts
-from posetalk.facts.body import OTHER, SIDES
+from posetalk.describe.parts import NamedPoint, Segment, parts
+from posetalk.facts.body import SIDES
 from posetalk.types import Floats
 
 Across = Literal["outer", "inner", "front", "back", "upper", "lower", ""]
@@ -21,18 +21,6 @@ JOINT_SHARE = 0.15  # of a limb, next to a joint, that is called by the joint
 EDGE = 0.4  # of a limb's radius, from which a place is at its side
 ARM_FIRST = 0.15  # taken off the cost of an arm, which mostly is in front of the trunk
 HIDDEN = 0.4  # added to the cost of a limb whose ends are hidden
-FLAT = 0.8  # the cost of a place inside trunk and head, where nothing says how far the edge is
-NECK_LAST = 0.05  # added to the cost of a neck
-JOINT_FIRST = 0.1  # taken off the distance of a joint among named points
-BETWEEN = 0.08  # from this distance of the nearest named point on, a place is between two
-THICK = {"head": 0.24, "neck": 0.16, "hand": 0.12, "foot": 0.12}
-HAND, FOOT = 0.28, 0.2  # the lengths of a hand and a foot beyond wrist and ankle
-OF_REGION = {
-    "trunk": ("shoulder", "hip"),
-    "hand": ("wrist",),
-    "foot": ("ankle",),
-    "head": ("nose", "eye", "ear"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +53,15 @@ class Place:
     distance: float = 0.0
 
 
-def places(figure: Figure, xy: Floats) -> list[Place]:
-    """The places of a person's body that a point in the image may be, the likeliest first.
-
-    Args:
-        figure: The person.
-        xy: (2,) px of the full image.
-    """
-    found = [*_on_limbs(figure, xy), *_in_regions(figure, xy)]
-    return sorted(found, key=lambda place: place.cost)
-
-
-def _on_limbs(figure: Figure, xy: Floats) -> Iterator[Place]:
+def on_limbs(figure: Figure, xy: Floats) -> Iterator[Place]:
+    """The place as one of each limb that is known, or of the joint at its end. xy: (2,) px of the full image."""
     for limb in parts().limbs:
         for side in SIDES:
             names = tuple(f"{side} {joint}" for joint in limb.ends)
             start, end = (figure.body[name] for name in names)
             if start is None or end is None:
                 continue
-            share, distance = _along(xy, start, end)
+            share, distance = along(xy, start, end)
             cost = distance / (limb.radius * figure.size)
             cost -= ARM_FIRST if limb.is_arm else 0.0
             cost += HIDDEN if all(name in figure.body.hidden for name in names) else 0.0
@@ -100,7 +78,7 @@ def _on_limbs(figure: Figure, xy: Floats) -> Iterator[Place]:
             yield Place(cost, word, side, "limb", names, limb, share, across, distance=distance)
 
 
-def _along(xy: Floats, start: Floats, end: Floats) -> tuple[float, float]:
+def along(xy: Floats, start: Floats, end: Floats) -> tuple[float, float]:
     """How far along a segment a place is, and its distance from the segment in px."""
     line = end - start
     length2 = float(line @ line)
@@ -134,104 +112,3 @@ def _across(figure: Figure, limb: Segment, side: str, xy: Floats, start: Floats,
     if abs(direction[0]) > 0.8:  # level in the image
         return "upper" if (right * offset)[1] < 0 else "lower"
     return ""
-
-
-def _in_regions(figure: Figure, xy: Floats) -> Iterator[Place]:
-    if figure.trunk is not None:
-        cost = FLAT + figure.trunk.outside(xy) / (0.2 * figure.size)
-        yield from _named(figure, "trunk", "", xy, cost)
-    lines: list[tuple[Region, str, Floats, Floats]] = []
-    shoulders = figure.body.middle("shoulder")
-    by_name = {point.name: point for point in parts().points}
-    top, chin = figure.place(by_name["head top"]), figure.place(by_name["chin"])
-    if top is not None and chin is not None:
-        lines.append(("head", "", chin + (top - chin) * 0.2, top))
-        if shoulders is not None:
-            lines.append(("neck", "", shoulders, chin))
-    for side in SIDES:
-        for region, first, last, length, tip in (
-            ("hand", "elbow", "wrist", HAND, "tip of the {} middle finger"),
-            ("foot", "knee", "ankle", FOOT, "{} big toe"),
-        ):
-            before, start = figure.body[f"{side} {first}"], figure.body[f"{side} {last}"]
-            end = figure.located.get(tip.format(side))
-            if start is None:
-                continue
-            if end is None and before is not None and (onward := unit(start - before)) is not None:
-                end = start + onward * length * figure.size
-            if end is not None:
-                lines.append((region, side, start, end))  # type: ignore[arg-type]
-            heel = figure.located.get(f"{side} heel")
-            if region == "foot" and heel is not None and end is not None:
-                lines.append(("foot", side, heel, end))
-    for region, side, start, end in lines:
-        _, distance = _along(xy, start, end)
-        cost = distance / (THICK[region] * figure.size)
-        if not side:  # a neck gives way to the head and the trunk
-            cost = max(cost, FLAT) + (NECK_LAST if region == "neck" else 0.0)
-        cost -= ARM_FIRST if region == "hand" else 0.0
-        if side and f"{side} {OF_REGION[region][0]}" in figure.body.hidden:
-            cost += HIDDEN
-        yield from _named(figure, region, side, xy, cost)
-
-
-def _named(figure: Figure, region: Region, side: str, xy: Floats, cost: float) -> Iterator[Place]:
-    """The named place of a region that is nearest, or the two that a place is between."""
-    candidates: list[tuple[float, str, str, Floats, NamedPoint | None]] = []
-    for joint in OF_REGION.get(region, ()):
-        for own in ("",) if joint == "nose" else (side,) if side else SIDES:
-            name = f"{own} {joint}".strip()
-            if (at := figure.body[name]) is not None and not (
-                region == "head" and figure.facing == "back" and joint != "ear"
-            ):
-                distance = float(np.linalg.norm(xy - at))
-                candidates.append((distance - JOINT_FIRST * figure.size, joint, own, at, None))
-    for point in figure.points(region):
-        if side and point.side != side:
-            continue
-        if (at := figure.place(point)) is not None:
-            distance = float(np.linalg.norm(xy - at))
-            candidates.append((distance, point.said, point.side, at, point))
-    if not candidates:
-        return
-    candidates.sort(key=lambda row: row[0])
-    _, part, own, at, named = candidates[0]
-    used: tuple[str, ...] = (named.name if named else f"{own} {part}".strip(),)
-    between = None
-    distance = float(np.linalg.norm(xy - at))
-    if distance > BETWEEN * figure.size and region in ("trunk", "head"):
-        between = _other_end(figure, xy, at, candidates)
-        used += (between[2],) if between else ()
-    yield Place(
-        cost, part, own, region, used, point=named, between=between and between[:2], distance=distance
-    )
-
-
-def _other_end(
-    figure: Figure,
-    xy: Floats,
-    at: Floats,
-    candidates: list[tuple[float, str, str, Floats, NamedPoint | None]],
-) -> tuple[str, str, str] | None:
-    """The second named place, so that a place is on the line between both: its part, side and keypoint."""
-    best: tuple[float, tuple[str, str, str]] | None = None
-    _, _, first, _, nearest = candidates[0]
-    for _, part, own, other, point in candidates[1:]:
-        surfaces = {named.seen for named in (nearest, point) if named}
-        if {first, own} == {"left", "right"} or surfaces >= {"front", "back"}:
-            continue
-        share, off = _along(xy, at, other)
-        length = float(np.linalg.norm(other - at))
-        if 0.25 < share < 0.75 and off < 0.06 * figure.size and length < 0.6 * figure.size:
-            name = point.name if point else f"{own} {part}".strip()
-            if best is None or length < best[0]:
-                best = (length, (part, own, name))
-    return best and best[1]
-
-
-def other_side(place: Place, found: list[Place]) -> Place | None:
-    """The same part of the other side, if the place may as well be there."""
-    for other in found:
-        if place.side and other.part == place.part and other.side == OTHER[place.side]:
-            return other
-    return None

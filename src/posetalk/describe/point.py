@@ -11,7 +11,8 @@ import numpy as np
 
 from posetalk.describe.figure import Figure
 from posetalk.describe.parts import body_points
-from posetalk.describe.place import ON_BODY, Place, places
+from posetalk.describe.place import ON_BODY, Place
+from posetalk.describe.regions import places
 from posetalk.describe.who import named_people, people_of
 from posetalk.describe.words import words_of
 from posetalk.errors import PosetalkError
@@ -29,6 +30,7 @@ NO_PART = "on a part of the body that cannot be told"
 SURE_SCORE = 0.6  # of the keypoints that decided
 SURE_MARGIN = 0.2  # between the cost of the place and that of the next other part
 SURE_COST = 1.0
+SURE_DISTANCE = 0.12  # from a named point, in trunk lengths
 REACH = 0.15  # how far outside a person's box a point may be, as a share of its longer side
 
 
@@ -166,8 +168,12 @@ def _described(
     second = next((p for p in fitting if (p.part, p.side) != (place.part, place.side)), None)
     scores = {name: round(figure.scores.get(name, 0.0), 4) for name in place.uses}
     rival = min(second.cost if second else math.inf, other_person)
+    on_line = place.region in ("limb", "joint") or place.between is not None
     certain = (
-        min(scores.values()) >= SURE_SCORE and place.cost <= SURE_COST and rival - place.cost >= SURE_MARGIN
+        min(scores.values()) >= SURE_SCORE
+        and place.cost <= SURE_COST
+        and rival - place.cost >= SURE_MARGIN
+        and (on_line or place.distance <= SURE_DISTANCE * figure.size)
     )
     evidence = {
         "keypoints": scores,
