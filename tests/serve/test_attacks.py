@@ -91,6 +91,12 @@ def test_no_address_is_a_path(server: Served, path: str) -> None:
     assert reply.status == 404 and "there is nothing at this address" in reply.sentence
 
 
+@pytest.mark.parametrize(("method", "allowed"), [("GET", "POST"), ("PUT", "POST"), ("TRACE", "POST")])
+def test_another_method_is_told_which_one_there_is(server: Served, method: str, allowed: str) -> None:
+    reply = server.call(method, "/v1/facts")
+    assert reply.status == 405 and reply.headers["allow"] == allowed and "another method" in reply.sentence
+
+
 REQUESTS: dict[str, tuple[bytes, str, int, str]] = {
     "no type": (b"{}", "", 415, "send multipart/form-data or JSON"),
     "another type": (b"<x/>", "application/xml", 415, "application/xml"),
