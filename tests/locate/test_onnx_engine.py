@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections import defaultdict
 from functools import cache
@@ -65,6 +67,24 @@ def test_real_people_get_the_same_answers(engines: dict[str, Localizer]) -> None
             for name in ("onnx", "torch")
         ]
         assert_equal(*answers)
+
+
+def test_opened_images_and_their_heat_maps(engines: dict[str, Localizer]) -> None:
+    """Images of several callers, encoded together, get the answers that each gets alone; maps are of both engines."""
+    maps = []
+    for localizer in engines.values():
+        localizer.flip_test = False
+        images = [NOISE, np.ascontiguousarray(NOISE[:, ::-1])]
+        opened = [localizer.open(image, BOXES[: n + 1]) for n, image in enumerate(images)]
+        localizer.encode(opened)
+        for n, (image, pixels) in enumerate(zip(opened, images, strict=True)):
+            together = localizer.locate_opened(image, POINTS[: n + 3])
+            assert_equal(together, localizer.set_image(pixels).locate(BOXES[: n + 1], POINTS[: n + 3]))
+        heat = localizer.heat_map(opened[0], BOXES[0], POINTS[1])
+        assert heat.values.sum() == pytest.approx(1, abs=1e-5) and heat.side == 1.25 * 200
+        assert (heat.x, heat.y) == (60 - heat.side / 2, 120 - heat.side / 2)
+        maps.append(heat.values)
+    assert np.abs(maps[0] - maps[1]).max() < 1e-5
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
@@ -227,3 +247,17 @@ print(localizer.locate([{BOXES[0].xywh}], ["left heel: the back of the left foot
 """
     expected = Localizer.from_pretrained(engine="torch").set_image(NOISE).locate(BOXES[:1], SENTENCES[1:])
     assert np.abs(np.array(json.loads(without(CORE, code, tmp_path))) - expected.xy).max() < 0.02
+
+
+def test_nothing_is_told_to_the_maker_of_onnx_runtime(tmp_path: Path) -> None:
+    """Its telemetry keeps an id of the machine in the home before it sends anything. In CI it is off by itself."""
+    code = "import numpy, posetalk; posetalk.Detector()(numpy.zeros((64, 64, 3), numpy.uint8))"
+    kept = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ
+    }
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
