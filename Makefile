@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo studio test lint wheel extra docs bench
+.PHONY: demo studio test lint wheel extra container docs bench
 
 # The photo comes with scikit-image: "camera", a man behind a film camera.
 demo: .venv/demo
@@ -28,9 +28,14 @@ bench: .venv/dev
 wheel: .venv/dev
 	.ci/wheel $(BIN)/python
 
-# The wheel with one extra: what the extra is for works. EXTRA is model, train, quantize, tune, write, export or onnx.
+# The wheel with one extra: what the extra is for works. EXTRA is model, train, quantize, tune, write, export, serve
+# or onnx.
 extra:
 	.ci/extra $(PYTHON) $(EXTRA)
+
+# The Dockerfile's steps in a fresh environment, without a container engine.
+container:
+	.ci/container $(PYTHON)
 
 # The site, in site/. Parts of its pages are made from the code.
 docs: .venv/docs

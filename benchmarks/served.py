@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -42,14 +42,20 @@ class Reply:
 class Served:
     """`posetalk serve` with options, on a free port of loopback. Leaving the block ends it.
 
-    options: of the command. environment: variables that the process gets too.
+    options: of the command. environment: variables that the process gets too. program: what Python runs.
     """
 
-    def __init__(self, *options: str, environment: Mapping[str, str] | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        port: int = 0,
+        program: Sequence[str] = ("-m", "posetalk"),
+    ) -> None:
         self.log = Path(tempfile.mkstemp(prefix="posetalk-serve-", suffix=".log")[1])
         with self.log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "posetalk", "serve", "--port", str(port), *options],
+                [sys.executable, *program, "serve", "--port", str(port), *options],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},

@@ -33,6 +33,7 @@ CORE = [
     *("torch", "transformers", "safetensors", "peft", "matplotlib", "accelerate", "trl", "datasets"),
     *("gguf", "openai", "pyarrow", "skimage", "pandas"),
     *("sentencepiece", "google", "onnx"),
+    *("fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart"),
 ]
 
 

@@ -74,6 +74,7 @@ THEN = {
     "train --preset posellm-7b --annotations people.json --images photos --out trained": "train",
     "tune written --out tuned --images photos --preset tiny": "tune",
     "chat photos/1.jpg hello --model tiny": "model",
+    "serve --port 0": "serve",
 }
 # Extra -> commands that it makes work, in turn.
 WITH = {
@@ -93,6 +94,8 @@ WITH = {
     # nobody is there to answer: the package asks, and says so
     "write": ["write people.json --captions captions.json --out served --writer openai --model m"
               " --base-url http://127.0.0.1:9/v1"],
+    # it loads, and there is no such address to listen on
+    "serve": ["serve --host no.such.host.invalid"],
     "export": [
         "export written parquet --format parquet --images photos",
         "export written vision --format finevision --images photos",
@@ -176,7 +179,9 @@ def check_extra(run: Run, folder: Path, extra: str) -> list[str]:
     faults = []
     for words in [*FIRST, *WITH[extra]]:
         code, said = run(words.split())
-        asked = extra == "write" and words in WITH[extra] and code == 2 and "pip install" not in said
+        asked = (
+            extra in ("write", "serve") and words in WITH[extra] and code == 2 and "pip install" not in said
+        )
         if (code and not asked) or "Traceback" in said:
             faults.append(
                 f"posetalk {words}\n  is to work with the extra {extra}, and ends with {code}:\n{said}"

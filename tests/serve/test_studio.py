@@ -123,10 +123,10 @@ def test_a_photo_a_person_a_point_its_heat_map(page: Page, pair: Path) -> None:
     expect(page.get_by_role("radio", name="Person 1")).to_be_checked()
     ask(page, "left heel: the back of the left foot")
     expect(page.locator("image.heat")).to_have_count(1)
-    expect(page.locator(".tip")).to_contain_text("left heel")
+    expect(page.locator("#stage .tip")).to_contain_text("left heel")
     page.mouse.move(*place_of(page, NOSE))
-    expect(page.locator(".tip")).to_contain_text("nose")
-    expect(page.locator(".tip")).to_contain_text("score")
+    expect(page.locator("#stage .tip")).to_contain_text("nose")
+    expect(page.locator("#stage .tip")).to_contain_text("score")
     page.mouse.click(*place_of(page, NOSE))
     expect(page.get_by_role("option", name="nose")).to_have_attribute("aria-selected", "true")
     expect(page.locator("image.heat")).to_have_count(1)
@@ -135,7 +135,7 @@ def test_a_photo_a_person_a_point_its_heat_map(page: Page, pair: Path) -> None:
     shown = page.locator(".row").count()
     page.locator("#least").fill("0.8")
     expect(page.locator(".row")).not_to_have_count(shown)
-    expect(page.locator(".count").first).to_contain_text("below the score")
+    expect(page.locator(".count").first).to_contain_text(" of ")
 
 
 def test_names_are_suggested_and_unknown_ones_marked(page: Page) -> None:

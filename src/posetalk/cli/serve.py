@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from cyclopts import Parameter
 
 from posetalk.cli.app import app, quiet
 from posetalk.errors import missing_package
 from posetalk.serve.settings import ServeSettings
 
+Parameter(name="*", negative=())(ServeSettings)  # each of its fields is an option
 DEFAULTS = ServeSettings()
 
 
 @app.command
-def serve(*, settings: Annotated[ServeSettings, Parameter(name="*", negative=())] = DEFAULTS) -> None:
+def serve(*, settings: ServeSettings = DEFAULTS) -> None:
     """Answer over HTTP, and show the studio, a page to try it on.
 
     It listens on this machine alone unless --host says otherwise. It needs the extra `serve`.
 
     Example: `posetalk serve --port 8080`
+
+    Args:
+        settings: How it listens, and what it takes.
     """
     quiet()
     try:

@@ -35,7 +35,7 @@ from posetalk.serve.guard import Guard
 from posetalk.serve.label_studio import router
 from posetalk.serve.locating import Asked, Locating
 from posetalk.serve.metrics import Metrics
-from posetalk.serve.problems import ProblemError, of_validation, problem
+from posetalk.serve.problems import ProblemError, mistake, of_validation, problem
 from posetalk.serve.scenes import PosedScene
 from posetalk.serve.settings import ServeSettings
 from posetalk.serve.writing import write_turns
@@ -61,7 +61,7 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
 
     async def located(data: bytes, wanted: LocateRequest, request: Request) -> Json:
         asked = await run_in_threadpool(locating.check, data, wanted)
-        return await batches.ask(asked, asked.pixels, settings.request_timeout, _gone(request))
+        return await batches.ask(asked, asked.pixels, settings.request_timeout, lambda: _gone(request))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

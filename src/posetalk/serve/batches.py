@@ -86,7 +86,7 @@ class Batches(Generic[Q, A]):
                 {"Retry-After": str(seconds)},
             )
 
-    async def ask(self, item: Q, weight: float, timeout: float, gone: Awaitable[object]) -> A:
+    async def ask(self, item: Q, weight: float, timeout: float, gone: Callable[[], Awaitable[object]]) -> A:
         """The answer to an item.
 
         Args:
@@ -106,7 +106,7 @@ class Batches(Generic[Q, A]):
         with self._news:
             self._queue.append(waiting)
             self._news.notify()
-        leaving = asyncio.ensure_future(gone)
+        leaving = asyncio.ensure_future(gone())
         try:
             ends: set[asyncio.Future[Any]] = {waiting.future, leaving}
             await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -97,7 +97,7 @@ class Fetcher:
         except OSError:
             raise ProblemError(f"there is no host {parts.hostname}") from None
         addresses = [str(row[4][0]) for row in found]
-        if not self._is_trusted(parts) and not all(ipaddress.ip_address(a).is_global for a in addresses):
+        if not self._is_trusted(parts) and not all(map(_is_public, addresses)):
             raise ProblemError(
                 f"{parts.hostname} leads to a private address, from which nothing is fetched", 403
             )
@@ -133,6 +133,13 @@ class Fetcher:
             raise ProblemError(f"the image at {host} cannot be fetched: {error}") from None
         finally:
             connection.close()
+
+
+def _is_public(address: str) -> bool:
+    """Whether it is an address of the internet, written in whichever way."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_global
 
 
 class _Connection(http.client.HTTPConnection):

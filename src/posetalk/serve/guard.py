@@ -122,7 +122,7 @@ class Guard:
         ):
             raise ProblemError("pages of other sites may not ask; --cors-origins names those that may", 403)
         path: str = scope["path"]
-        if self._keys and _needs_key(path) and not self._is_known(headers):
+        if self._keys and scope["method"] != "OPTIONS" and _needs_key(path) and not self._is_known(headers):
             raise ProblemError(
                 "this address needs an API key; send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
                 401,

@@ -204,7 +204,8 @@ function dot(point, width, unit, faint, scene) {
 function names(scene, unit) {
   const people = scene.people.filter(({ number }) => scene.chosen === null || scene.chosen === number);
   const points = people.flatMap((person) => person.points.map((point) => [point, lineWidth(person, unit)]));
-  const named = points.filter(([point]) => scene.names || point.own).sort(([a], [b]) => Boolean(b.own) - Boolean(a.own) || b.score - a.score);
+  const told = scene.quiet ? null : scene.hovered ?? scene.picked; // beside it stands more
+  const named = points.filter(([point]) => (scene.names || point.own) && point !== told).sort(([a], [b]) => Boolean(b.own) - Boolean(a.own) || b.score - a.score);
   const size = 12.5 * unit;
   const taken = points.map(([{ x, y }, width]) => [x - 1.5 * width, y - 1.5 * width, x + 1.5 * width, y + 1.5 * width]);
   const free = ([l, t, r, b]) => l >= 0 && r <= scene.photo.width && taken.every(([ll, tt, rr, bb]) => r < ll || l > rr || b < tt || t > bb);
@@ -232,7 +233,7 @@ export async function toPng(scene) {
   const context = canvas.getContext("2d");
   context.drawImage(photo.image, 0, 0, canvas.width, canvas.height);
   const size = { width: canvas.width, height: canvas.height, viewBox: `0 0 ${photo.width} ${photo.height}` };
-  const whole = svg("svg", { xmlns: "http://www.w3.org/2000/svg", ...size }, drawing({ ...scene, hovered: null }, SHOWN / Math.max(photo.width, photo.height)));
+  const whole = svg("svg", { xmlns: "http://www.w3.org/2000/svg", ...size }, drawing({ ...scene, hovered: null, quiet: true }, SHOWN / Math.max(photo.width, photo.height)));
   const over = new Image();
   over.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(whole))}`;
   await over.decode();
