@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -255,10 +258,18 @@ def test_downloads_are_what_the_library_gives(page: Page, tmp_path: Path) -> Non
     assert labels["categories"][0]["skeleton"] == [[a + 1, b + 1] for a, b in ours.limbs]
     rows = list(csv.DictReader(files["csv"].read_text().splitlines()))
     assert len(rows) == 18 * len(people) and rows[17]["keypoint"] == "chin, the lowest"
-    code = page.locator("pre").text_content() or ""
     said: dict[str, Any] = {}
-    exec(code.replace('"astronaut.jpg"', repr(str(ASTRONAUT))), said)
+    exec((page.locator("pre").text_content() or "").replace('"astronaut.jpg"', repr(str(ASTRONAUT))), said)
     assert np.allclose(said["poses"].xy, theirs, atol=0.5)
+    page.get_by_role("radio", name="Command").check()
+    command = shlex.split((page.locator("pre").text_content() or "").replace("\\\n", " "))
+    shutil.copy(ASTRONAUT, tmp_path)
+    subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, check=True, capture_output=True)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["image"] == "astronaut.jpg" and found["people"][0].keys() == people[0].keys()
+    for one, other in zip(found["people"][0]["keypoints"], people[0]["keypoints"], strict=True):
+        assert one.keys() == other.keys() and one["name"] == other["name"]
+        assert abs(one["x"] - other["x"]) < 0.5
 
 
 def test_a_clip_gives_its_frames(page: Page, tmp_path: Path) -> None:

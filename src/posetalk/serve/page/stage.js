@@ -14,6 +14,13 @@ export function viewAround([x, y, w, h], photo, room = 0.25) {
   return { x: left, y: top, w: Math.min(photo.width, x + w * (1 + room)) - left, h: Math.min(photo.height, y + h * (1 + room)) - top };
 }
 
+/** The view made wider or higher, inside the photo, so that it fills the room. */
+function filling({ x, y, w, h }, room, photo) {
+  const wide = Math.min(photo.width, Math.max(w, (h * room.w) / room.h)), high = Math.min(photo.height, Math.max(h, (w * room.h) / room.w));
+  const inside = (from, size, most) => Math.min(Math.max(0, from), most - size);
+  return { x: inside(x + (w - wide) / 2, wide, photo.width), y: inside(y + (h - high) / 2, high, photo.height), w: wide, h: high };
+}
+
 export class Stage {
   /** onperson(index), onpoint(point), onhover(point or null) are called on what the pointer does. */
   constructor(parent, handlers = {}) {
@@ -46,9 +53,9 @@ export class Stage {
 
   #draw() {
     const { photo, label } = this.scene;
-    const view = this.scene.view ?? { x: 0, y: 0, w: photo.width, h: photo.height };
     const room = { w: this.parent.clientWidth, h: this.parent.clientHeight };
     if (!room.w || !room.h) return;
+    const view = this.scene.view ? filling(this.scene.view, room, photo) : { x: 0, y: 0, w: photo.width, h: photo.height };
     const scale = Math.min(room.w / view.w, room.h / view.h, 4);
     this.view = view;
     this.scale = scale;
