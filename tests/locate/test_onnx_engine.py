@@ -67,6 +67,24 @@ def test_real_people_get_the_same_answers(engines: dict[str, Localizer]) -> None
         assert_equal(*answers)
 
 
+def test_opened_images_and_their_heat_maps(engines: dict[str, Localizer]) -> None:
+    """Images of several callers, encoded together, get the answers that each gets alone; maps are of both engines."""
+    maps = []
+    for localizer in engines.values():
+        localizer.flip_test = False
+        images = [NOISE, np.ascontiguousarray(NOISE[:, ::-1])]
+        opened = [localizer.open(image, BOXES[: n + 1]) for n, image in enumerate(images)]
+        localizer.encode(opened)
+        for n, (image, pixels) in enumerate(zip(opened, images, strict=True)):
+            together = localizer.locate_opened(image, POINTS[: n + 3])
+            assert_equal(together, localizer.set_image(pixels).locate(BOXES[: n + 1], POINTS[: n + 3]))
+        heat = localizer.heat_map(opened[0], BOXES[0], POINTS[1])
+        assert heat.values.sum() == pytest.approx(1, abs=1e-5) and heat.side == 1.25 * 200
+        assert (heat.x, heat.y) == (60 - heat.side / 2, 120 - heat.side / 2)
+        maps.append(heat.values)
+    assert np.abs(maps[0] - maps[1]).max() < 1e-5
+
+
 @pytest.mark.parametrize("flip_test", [False, True])
 @pytest.mark.parametrize("people", [1, 2, 3])
 @pytest.mark.parametrize("asked", [1, 6, len(POINTS)])

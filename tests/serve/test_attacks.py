@@ -91,6 +91,12 @@ def test_no_address_is_a_path(server: Served, path: str) -> None:
     assert reply.status == 404 and "there is nothing at this address" in reply.sentence
 
 
+@pytest.mark.parametrize(("method", "allowed"), [("GET", "POST"), ("PUT", "POST"), ("TRACE", "POST")])
+def test_another_method_is_told_which_one_there_is(server: Served, method: str, allowed: str) -> None:
+    reply = server.call(method, "/v1/facts")
+    assert reply.status == 405 and reply.headers["allow"] == allowed and "another method" in reply.sentence
+
+
 REQUESTS: dict[str, tuple[bytes, str, int, str]] = {
     "no type": (b"{}", "", 415, "send multipart/form-data or JSON"),
     "another type": (b"<x/>", "application/xml", 415, "application/xml"),
@@ -239,15 +245,16 @@ def test_a_page_of_the_server_itself_may_ask(server: Served) -> None:
     assert reply.status == 200 and "access-control-allow-origin" not in reply.headers
 
 
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(
-        ["ask", "skeleton", "boxes", "min_score", "max_people", "heatmap", "person", "keypoint", "image", "url",
-         "width", "height", "people", "box", "keypoints", "name", "x", "y", "captions", "objects", "question", "kind",
-         "tasks",
-         "label_config", "schema", "data"]), inner, max_size=6),
-    max_leaves=15,
+KEYS = st.sampled_from(
+    ["ask", "skeleton", "boxes", "min_score", "max_people", "heatmap", "person", "keypoint", "image", "url", "width",
+     "height", "people", "box", "keypoints", "name", "x", "y", "captions", "objects", "question", "kind", "tasks",
+     "label_config", "schema", "data"]
 )  # fmt: skip
+ANYTHING: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+)
+for _ in range(3):  # so deep
+    ANYTHING = ANYTHING | st.lists(ANYTHING, max_size=3) | st.dictionaries(KEYS, ANYTHING, max_size=5)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

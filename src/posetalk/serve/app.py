@@ -75,10 +75,11 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
         lifespan=lifespan,
         docs_url=None,  # their pages would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
     )
     of_problem: dict[int | str, dict[str, Any]] = {
         status: {"model": bodies.Problem, "content": {"application/problem+json": {}}}
-        for status in (401, 403, 413, 422, 503)
+        for status in (400, 401, 403, 408, 413, 415, 422, 500, 503)
     }
 
     @app.exception_handler(PosetalkError)
@@ -176,11 +177,13 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.include_router(
-        router(located, fetcher, f"posetalk-{posetalk.__version__}-{Path(localizer.source).name}")
+        router(located, fetcher, f"posetalk-{posetalk.__version__}-{Path(localizer.source).name}"),
+        responses=of_problem,
     )
     description = app.openapi
     app.openapi = lambda: add_schemas(description())  # type: ignore[method-assign]
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    # not mounted, so that another method at an address above is told which one it takes
+    app.router.default = StaticFiles(directory=PAGE, html=True)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

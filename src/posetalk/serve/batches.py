@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from posetalk.errors import PosetalkError
@@ -120,8 +121,10 @@ class Batches(Generic[Q, A]):
                 {"Retry-After": "5"},
             )
         finally:
-            waiting.left = True
             leaving.cancel()
+            with self._news, suppress(ValueError):
+                waiting.left = True
+                self._queue.remove(waiting)
 
     def close(self) -> None:
         """Compute nothing more."""
@@ -138,13 +141,10 @@ class Batches(Generic[Q, A]):
             while not batch and not self._closed:
                 self._news.wait_for(lambda: self._queue or self._closed)
                 while self._queue and len(batch) < self._batch_size:
-                    first = self._queue[0]
-                    if not first.left:
-                        weight += first.weight
-                        if batch and weight > self._max_weight:
-                            break
-                        batch.append(first)
-                    self._queue.popleft()
+                    weight += self._queue[0].weight
+                    if batch and weight > self._max_weight:
+                        break
+                    batch.append(self._queue.popleft())
         return batch
 
     def _run(self) -> None:

@@ -8,7 +8,7 @@ import binascii
 import hmac
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any
@@ -24,7 +24,6 @@ from posetalk.serve.problems import ProblemError, problem
 from posetalk.serve.settings import LOOPBACK, ServeSettings
 
 API_KEYS = "POSETALK_API_KEYS"  # of the environment: keys, with commas between
-OPEN = ("/healthz", "/readyz", "/health", "/openapi.json")  # and the page: they need no key
 WITH_IMAGES = ("/v1/locate",)
 MAX_JSON_SIZE = 2_000_000  # bytes of bodies that hold no image
 ARRIVING = 16  # times max_body_size: what bodies that are not whole yet may hold together
@@ -53,7 +52,7 @@ class Guard:
         app: ASGIApp,
         settings: ServeSettings,
         metrics: Metrics,
-        environment: MutableMapping[str, str] = os.environ,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._keys = [_digest(key) for key in environment.get(API_KEYS, "").split(",") if key.strip()]
@@ -174,7 +173,8 @@ class Guard:
 
 
 def _needs_key(path: str) -> bool:
-    return path not in OPEN and (path.startswith("/v1/") or path in ("/metrics", "/setup", "/predict"))
+    """The page needs none, nor does what tells whether the server is well."""
+    return path.startswith("/v1/") or path in ("/metrics", "/setup", "/predict")
 
 
 def _digest(key: str) -> bytes:

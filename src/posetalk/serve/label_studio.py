@@ -24,7 +24,9 @@ AT_ONCE = 8  # images of a request that are fetched and located at a time
 Locate = Callable[[bytes, LocateRequest, Request], Awaitable[Json]]
 
 
-class _LabelStudioTask(BaseModel):
+class PredictTask(BaseModel):
+    """An image to predict; more keys are ignored."""
+
     id: Any = None
     data: dict[str, Any]
 
@@ -32,7 +34,7 @@ class _LabelStudioTask(BaseModel):
 class PredictRequest(BaseModel):
     """What Label Studio sends for predictions; more keys are ignored."""
 
-    tasks: list[_LabelStudioTask] = Field(max_length=MAX_TASKS)
+    tasks: list[PredictTask] = Field(max_length=MAX_TASKS)
     label_config: str = Field(description="The labelling interface, XML.")
 
 
@@ -70,7 +72,7 @@ def router(locate: Locate, fetcher: Fetcher, version: str) -> APIRouter:
         wanted = LocateRequest(ask=[_sentence(*label) for label in interface.labels])
         free = asyncio.Semaphore(AT_ONCE)
 
-        async def predicted(task: _LabelStudioTask) -> Json:
+        async def predicted(task: PredictTask) -> Json:
             async with free:
                 try:
                     url = task.data.get(interface.data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -143,7 +142,7 @@ class Locating:
         answer: Json = {
             "width": width,
             "height": height,
-            "model": Path(self.localizer.source).name or os.fspath(self._settings.model),
+            "model": Path(self.localizer.source).name or self._settings.model,
             "people": people_of(poses),
             "limbs": [list(limb) for limb in asked.limbs or poses.limbs],
         }
