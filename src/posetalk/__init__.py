@@ -15,6 +15,7 @@ is wrong, where, and what to do. Each name is loaded when it is first used; one 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,10 @@ if TYPE_CHECKING:
     from posetalk.write.samples.sample import Sample, read_samples
     from posetalk.write.screening.run import screen_dataset
     from posetalk.write.settings import WriteSettings
+
+# ONNX Runtime (1.32 does) tells its maker what it runs, and keeps an id of the machine in the home, unless this is set
+# before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 
