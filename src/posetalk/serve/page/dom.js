@@ -20,8 +20,6 @@ const PATHS = {
   close: "M6 6l12 12M18 6 6 18",
   compare: "M12 4v16M4 7h5v10H4zM15 7h5v10h-5z",
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",
-  back: "M14.5 5.5 8 12l6.5 6.5",
-  enter: "M12 5v14M5 12h14",
 };
 
 export const icon = (name) => svg("svg", { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true" }, svg("path", { d: PATHS[name] }));

@@ -32,7 +32,13 @@ export class FactsTab {
     const found = await Promise.all(who.map(answerOf));
     if (state.photo !== photo) return;
     this.answers.replaceChildren(el("p", { class: "asked" }, question), ...found.map((one, i) =>
-      el("div", { class: "answer" }, el("strong", {}, who.length > 1 ? `Person ${who[i] + 1}: ${one.answer}` : one.answer), el("p", {}, reasonOf(one)))));
+      el("div", { class: "answer" }, el("strong", {}, who.length > 1 ? `Person ${who[i] + 1}: ${one.answer}` : one.answer), el("p", {}, this.#ours(reasonOf(one))))));
+  }
+
+  /** A text with the page's numbers of people: facts count them from the left. */
+  #ours(text) {
+    const names = this.state.facts?.people?.map(({ name }) => name) ?? [];
+    return text.replace(/person \d+/g, (name) => (names.includes(name) ? `person ${names.indexOf(name) + 1}` : name));
   }
 
   clear() {
@@ -50,7 +56,7 @@ export class FactsTab {
     if (!facts) return this.facts.replaceChildren(el("p", { class: "fine" }, "…"));
     if (facts.problem) return this.facts.replaceChildren(el("p", { class: "wrong-note" }, facts.problem));
     const parts = who.flatMap((i) => this.#person(i, facts.people[i], who.length > 1));
-    const scene = facts.scene.filter((fact) => fact.value && who.some((i) => fact.name.includes(facts.people[i].name)));
+    const scene = facts.scene.filter((fact) => fact.value && who.some((i) => new RegExp(`\\b${facts.people[i].name}\\b`).test(fact.name)));
     if (scene.length) parts.push(el("h3", {}, "Between people"), el("ul", { class: "fact-list" }, scene.map((fact) => this.#fact(fact, null))));
     this.facts.replaceChildren(...parts);
   }
@@ -71,7 +77,7 @@ export class FactsTab {
     const evidence = evidenceOf(fact);
     return el("li", { onpointerenter: () => this.actions.markFact(fact, person), onpointerleave: () => this.actions.markFact(null) },
       el("span", { class: `truth ${fact.value}`, "aria-hidden": "true" }, mark),
-      el("div", {}, el("span", {}, fact.text), evidence && el("small", {}, evidence)));
+      el("div", {}, el("span", {}, this.#ours(fact.text)), evidence && el("small", {}, evidence)));
   }
 }
 

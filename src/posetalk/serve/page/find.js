@@ -66,7 +66,8 @@ async function findPeople(whole) {
     const found = await api.locate(state.photo, { skeleton: BODY, whole_image: whole }, signal);
     signal.throwIfAborted();
     Object.assign(state, { whole, model: found.model, bodies: found.people, people: found.people.map(({ box, score }) => ({ box, score })) });
-    setLeast(Math.min(LEAST, ...state.people.map(({ score }) => score ?? 1)));
+    const scores = state.people.map(({ score }) => score ?? 1);
+    setLeast(scores.length ? Math.min(LEAST, Math.max(...scores)) : LEAST); // somebody is always shown
     if (state.skeleton === BODY) setBase(found);
     else if (state.skeleton && state.people.length) await findBase(signal);
     const who = sure().length === 1 ? "1 person" : `${sure().length} people`;

@@ -92,8 +92,9 @@ export class PointsTab {
     }
     this.list.replaceChildren(...rows.flat());
     const total = people.reduce((sum, person) => sum + person.points.length, 0);
-    const hidden = this.actions.allPoints() - total;
-    this.count.textContent = `${total}${hidden > 0 ? `, ${hidden} below the score` : ""}`;
+    const all = this.actions.allPoints();
+    this.count.textContent = all > total ? `${total} of ${all}` : `${total}`;
+    this.count.title = all > total ? "The others are below the score" : "";
     this.list.hidden = !total;
     this.mark();
   }

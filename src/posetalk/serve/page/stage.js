@@ -14,6 +14,13 @@ export function viewAround([x, y, w, h], photo, room = 0.25) {
   return { x: left, y: top, w: Math.min(photo.width, x + w * (1 + room)) - left, h: Math.min(photo.height, y + h * (1 + room)) - top };
 }
 
+/** The view made wider or higher, inside the photo, so that it fills the room. */
+function filling({ x, y, w, h }, room, photo) {
+  const wide = Math.min(photo.width, Math.max(w, (h * room.w) / room.h)), high = Math.min(photo.height, Math.max(h, (w * room.h) / room.w));
+  const inside = (from, size, most) => Math.min(Math.max(0, from), most - size);
+  return { x: inside(x + (w - wide) / 2, wide, photo.width), y: inside(y + (h - high) / 2, high, photo.height), w: wide, h: high };
+}
+
 export class Stage {
   /** onperson(index), onpoint(point), onhover(point or null) are called on what the pointer does. */
   constructor(parent, handlers = {}) {
@@ -46,9 +53,9 @@ export class Stage {
 
   #draw() {
     const { photo, label } = this.scene;
-    const view = this.scene.view ?? { x: 0, y: 0, w: photo.width, h: photo.height };
     const room = { w: this.parent.clientWidth, h: this.parent.clientHeight };
     if (!room.w || !room.h) return;
+    const view = this.scene.view ? filling(this.scene.view, room, photo) : { x: 0, y: 0, w: photo.width, h: photo.height };
     const scale = Math.min(room.w / view.w, room.h / view.h, 4);
     this.view = view;
     this.scale = scale;
@@ -204,7 +211,8 @@ function dot(point, width, unit, faint, scene) {
 function names(scene, unit) {
   const people = scene.people.filter(({ number }) => scene.chosen === null || scene.chosen === number);
   const points = people.flatMap((person) => person.points.map((point) => [point, lineWidth(person, unit)]));
-  const named = points.filter(([point]) => scene.names || point.own).sort(([a], [b]) => Boolean(b.own) - Boolean(a.own) || b.score - a.score);
+  const told = scene.quiet ? null : scene.hovered ?? scene.picked; // beside it stands more
+  const named = points.filter(([point]) => (scene.names || point.own) && point !== told).sort(([a], [b]) => Boolean(b.own) - Boolean(a.own) || b.score - a.score);
   const size = 12.5 * unit;
   const taken = points.map(([{ x, y }, width]) => [x - 1.5 * width, y - 1.5 * width, x + 1.5 * width, y + 1.5 * width]);
   const free = ([l, t, r, b]) => l >= 0 && r <= scene.photo.width && taken.every(([ll, tt, rr, bb]) => r < ll || l > rr || b < tt || t > bb);
@@ -232,7 +240,7 @@ export async function toPng(scene) {
   const context = canvas.getContext("2d");
   context.drawImage(photo.image, 0, 0, canvas.width, canvas.height);
   const size = { width: canvas.width, height: canvas.height, viewBox: `0 0 ${photo.width} ${photo.height}` };
-  const whole = svg("svg", { xmlns: "http://www.w3.org/2000/svg", ...size }, drawing({ ...scene, hovered: null }, SHOWN / Math.max(photo.width, photo.height)));
+  const whole = svg("svg", { xmlns: "http://www.w3.org/2000/svg", ...size }, drawing({ ...scene, hovered: null, quiet: true }, SHOWN / Math.max(photo.width, photo.height)));
   const over = new Image();
   over.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(whole))}`;
   await over.decode();

@@ -63,6 +63,7 @@ export function showPhoto(ofClip) {
   $("stage").hidden = false;
   $("clip").hidden = !ofClip;
   document.body.classList.remove("empty");
+  $("stage").style.setProperty("--aspect", state.photo.height / state.photo.width);
   renderPeople();
   render();
 }
