@@ -224,8 +224,12 @@ def _in_front(scene: Scene, nouns: Sequence[str], boxes: Sequence[Box], describe
     ]  # as of the fact `first on the left`
     if len(boxes) < count + scene.others or not all(apart):
         return {}
+    # somebody who is smaller, but not overlooked, is further left or right: "on the left" would be that person
+    rest = [box for j, box in enumerate(boxes) if j not in front and box.area >= 0.03 * max(areas)]
+    low, high = boxes[order[0]].center[0], boxes[order[-1]].center[0]
+    where = " in the foreground" if any(not low < box.center[0] < high for box in rest) else ""
     return {
-        i: f"the {nouns[i]} {place}" for i, place in zip(order, _PLACES[len(order)], strict=True) if i < count
+        i: f"the {nouns[i]}{where} {place}" for i, place in zip(order, _PLACES[len(order)], strict=True) if i < count
     }
 
 

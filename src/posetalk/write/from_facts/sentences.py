@@ -61,6 +61,8 @@ def sentences_of(statements: Sequence[Statement], rng: random.Random, by_name: b
                 attached.append(place)
         for _ in range(rng.choice(_ATTACHED)):
             fitting = [one for one in head + limbs if one.has("with") or one.has("ing")]
+            # the rest of a limb that is named already follows in a sentence of its own
+            fitting = [one for one in fitting if not one.limb or one.limb not in [other.limb for other in attached]]
             if not fitting:
                 break
             others = [one for one in fitting if main.region == "action" and one.region != "action"]
@@ -157,7 +159,12 @@ def answered(
     statement: Statement, added: Sequence[Statement], rng: random.Random, by_name: bool = False
 ) -> list[str]:
     """The answer to a question about one statement: a sentence of it and of what is added, or several."""
-    joined = [one for one in added if one.has("with") or one.has("ing")][: rng.choice(_ATTACHED)]
+    joined: list[Statement] = []
+    for one in added:
+        fits = (one.has("with") or one.has("ing")) and one.limb not in [x.limb for x in (*joined, statement) if x.limb]
+        if fits or (one.has("own") and one.limb == statement.limb and one.part != statement.part and not joined):
+            joined.append(one)
+    joined = joined[: rng.choice(_ATTACHED)]
     rest = [one for one in added if one not in joined]
     return [*_composed(statement, joined, rng, by_name), *sentences_of(rest, rng)]
 
