@@ -229,7 +229,7 @@ def _in_front(scene: Scene, nouns: Sequence[str], boxes: Sequence[Box], describe
     low, high = boxes[order[0]].center[0], boxes[order[-1]].center[0]
     where = " in the foreground" if any(not low < box.center[0] < high for box in rest) else ""
     return {
-        i: f"the {nouns[i]}{where} {place}" for i, place in zip(order, _PLACES[len(order)], strict=True) if i < count
+        i: f"the {nouns[i]}{where} {place}".replace("in the foreground in the middle", "in the middle of the foreground") for i, place in zip(order, _PLACES[len(order)], strict=True) if i < count
     }
 
 

@@ -15,6 +15,7 @@ _WHOLE = _ORDER[:3]
 _ATTACHED = (0, 1, 1, 2, 2, 2, 3)
 _ABSOLUTE = re.compile(r"(?:his|her|their|both|one|the) ")  # may follow a comma without "with"
 _POSTURES = ("body: standing", "body: sitting", "body: lying", "body: squatting", "body: kneeling")
+_LIMB = re.compile(r"\b((?:left |right )?)(arm|elbow|hand|forearm|knee|leg|thigh|shin|foot)s?\b")
 _JOINED = re.compile(r"[,;:]| and | while ")
 # A caption without a verb of its own: "a man riding a wave".
 _CAPTION_TEMPLATES = (
@@ -145,6 +146,17 @@ def _with_own(state: Statement, group: Sequence[Statement], rng: random.Random) 
     return text + (f" with {listed([phrases[one.key] for one in own])}" if own else "")
 
 
+def _names_twice(body: str, phrases: Sequence[str]) -> bool:
+    """Whether the same limb is named twice: `his right elbow ... his right elbow`, `his right arm ... both arms`."""
+    seen: list[tuple[str, str]] = []
+    for text in (body, *phrases):
+        named = [(side.strip(), noun) for side, noun in _LIMB.findall(text)]
+        if any(noun == other and (side == earlier or not side or not earlier) for side, noun in named for earlier, other in seen):
+            return True
+        seen += named
+    return False
+
+
 def _not_named(text: str, own: Sequence[Statement], phrases: Mapping[str, str]) -> list[Statement]:
     """The statements whose part is named neither in a text nor by one before."""
     kept: list[Statement] = []
@@ -162,7 +174,7 @@ def answered(
     joined: list[Statement] = []
     for one in added:
         fits = (one.has("with") or one.has("ing")) and one.limb not in [x.limb for x in (*joined, statement) if x.limb]
-        if fits or (one.has("own") and one.limb == statement.limb and one.part != statement.part and not joined):
+        if fits and statement.region != "around":
             joined.append(one)
     joined = joined[: rng.choice(_ATTACHED)]
     rest = [one for one in added if one not in joined]
@@ -214,6 +226,8 @@ def _composed(main: Statement, attached: list[Statement], rng: random.Random, by
     own = main.limb and all(one.has("own") and one.limb == main.limb and one.part != main.part for one in attached)
     own = own and len(_not_named(body, attached, {one.key: one.forms["own"][0] for one in attached})) == len(attached)
     phrases = [one.draw("own" if own else "with", rng) for one in attached if own or one.has("with")]
+    if not own and _names_twice(body, phrases):
+        return [text, *(one.draw("say", rng) for one in attached)]
     with_all = len(phrases) == len(attached)
     is_plain = not re.search(r",| and | with ", body)
     ways = []
