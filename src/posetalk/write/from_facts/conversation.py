@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from posetalk.resources import resource_toml
 from posetalk.write.from_facts.described import Described
 from posetalk.write.from_facts.phrases import Statement
-from posetalk.write.from_facts.sentences import answered, denied, sentences_of
+from posetalk.write.from_facts.sentences import answered, denied
 from posetalk.write.from_facts.speaker import lower
 from posetalk.write.samples.sample import Turns
 
@@ -142,7 +142,9 @@ def _additions(
             if round_number == ADDITIONS - 1 and rng.random() < 0.5:
                 continue
             unused = [other for other in remaining[i] if not _is_mentioned(i, other, mentioned)]
-            if statement.region not in ("place", "around") or "filled" in statement.key:  # what stands beside answers no question about a body
+            if (
+                statement.region not in ("place", "around") or "filled" in statement.key
+            ):  # what stands beside answers no question about a body
                 unused = [other for other in unused if other.region != "around"]
             if round_number == 0 and not statement.true and statement.region in ("body", "head"):
                 # what is true instead is added even if the part was mentioned; of a limb the no says it

@@ -99,12 +99,7 @@ def _opening(scene: Scene, captions: Sequence[str], rng: random.Random) -> list[
     """A caption that the facts do not contradict, since some captions belong to another image; or nothing."""
     for caption in rng.sample(list(captions), len(captions)):
         text = caption_sentence(caption)
-        if (
-            text
-            and read_caption(text).people
-            and not foreign(text)
-            and _agrees(text, scene)
-        ):
+        if text and read_caption(text).people and not foreign(text) and _agrees(text, scene):
             return [text]
     return []
 
