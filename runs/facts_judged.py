@@ -10,16 +10,18 @@ from __future__ import annotations
 import argparse
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from posetalk.facts.layout import layout_facts
 from posetalk.facts.posture import POSTURES
 from posetalk.facts.scene import Scene, scene_facts
 from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.lsp import read_lsp
 
 JUDGED = Path(__file__).parents[1] / "tests" / "facts" / "judged.toml"
+PLACES = ("on the left", "on the right", "in the middle", "filled from top to bottom", "above", "under the feet")
 VERDICTS = ("right", "wrong", "misleading", "unclear")
 
 
@@ -51,8 +53,10 @@ def count_verdicts(data: Path) -> tuple[Counter[tuple[str, str]], Counter[bool]]
     for row in tomllib.loads(JUDGED.read_text())["person"]:
         scene = scenes[row["set"], row["image"]]
         verdict_of = {key: verdict for verdict in VERDICTS for key in row.get(verdict, ())}
+        later = _later(scene, row)
         for key in _stated(scene, row):
-            counts[row["set"], verdict_of.get(key, "not judged")] += 1
+            if key in verdict_of or not later(key):
+                counts[row["set"], verdict_of.get(key, "not judged")] += 1
         if "obvious" in row:
             facts = next(p.facts for p in scene.people if p.name == f"person {row['number']}")
             said = [posture for posture in POSTURES if facts.value(f"body: {posture}")]
@@ -79,6 +83,18 @@ def _stated(scene: Scene, row: dict[str, Any]) -> Iterator[str]:
             and (fact.predicate != "carried" or "joints" not in fact.evidence)
         ):
             yield f"{thing}: {fact.predicate}"
+
+
+def _later(scene: Scene, row: dict[str, Any]) -> Callable[[str], bool]:
+    """Whether a key is of a kind that was added after the judging: how parts lie to each other, places beside people."""
+    body = next(p.body for p in scene.people if p.name == f"person {row['number']}")
+    keys = {
+        fact.key
+        for posture in ("", "standing")
+        for facing in ("", "the camera", "away", "left", "right")
+        for fact in layout_facts(body, posture, facing)
+    }
+    return lambda key: key in keys or key.partition(": ")[2] in PLACES
 
 
 def main() -> None:

@@ -222,12 +222,13 @@ def exchanged(text: str) -> str:
 def test_a_mirrored_image_exchanges_left_and_right(points: Points) -> None:
     mirrored = {exchanged(name): xy * (-1, 1) + (600, 0) for name, xy in points.items()}
     before, after = {exchanged(key): holds for key, holds in values(points).items()}, values(mirrored)
-    assert before.keys() == after.keys()
+    # of how the parts lie to each other only true facts are made: one that is not there is not true
     rng = np.random.default_rng(0)
     nudged = [values({name: xy + rng.normal(0, 1e-6, 2) for name, xy in mirrored.items()}) for _ in range(12)]
     # rounding may push a number that sits on a threshold over it
-    steady = [key for key in after if all(after[key] is some[key] for some in nudged)]
-    assert not [key for key in steady if before[key] is not after[key]]
+    keys = before.keys() | after.keys()
+    steady = [key for key in keys if all(after.get(key) is some.get(key) for some in nudged)]
+    assert not [key for key in steady if before.get(key) is not after.get(key)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -239,7 +240,9 @@ def test_hiding_joints_never_turns_a_fact_round(points: Points, gone: set[str]) 
     turned = [
         key
         for key, holds in whole.items()
-        if {holds, some[key]} == {True, False} and not any(s in key for s in skipped) and "hidden" not in key
+        if {holds, some.get(key)} == {True, False}
+        and not any(s in key for s in skipped)
+        and "hidden" not in key
     ]
     angles = [
         key

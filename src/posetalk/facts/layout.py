@@ -1,7 +1,7 @@
 """How the parts of a body lie to each other in the image: heights, directions, and how the two sides differ.
 
-Only facts that are true are made: each is one of several that exclude each other, or a comparison. All are of joints that
-are seen, and of limbs that the projection does not shorten.
+Only facts that are true are made: each is one of several that exclude each other, or a comparison. All are of joints
+that are seen, and of limbs that the projection does not shorten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from posetalk.types import Floats
 IN_PLANE = 0.7  # apparent share of its length from which a limb has a direction in the image
 STEEP, LEVEL = 20.0, 18.0  # degrees off the vertical, and off the horizontal
 # Heights of a hand between shoulders (0) and hips (1).
-HEIGHTS = (("at shoulder height", -0.15, 0.12), ("at chest height", 0.28, 0.58), ("at waist height", 0.75, 1.02))
+HEIGHTS = (
+    ("at shoulder height", -0.15, 0.12),
+    ("at chest height", 0.28, 0.58),
+    ("at waist height", 0.75, 1.02),
+)
 HIGHER, ALIKE = 0.4, 0.1  # trunk lengths: one hand is higher, both are at one height
 CLOSE, WIDE = 0.22, 1.7  # trunk lengths between the hands
 BENT_MORE, BENT_ALIKE = 35.0, 12.0  # degrees between the two elbows, or knees
@@ -89,7 +93,13 @@ def _arm(body: Body, side: str, size: float, facing: str) -> Iterator[Fact]:
         elif upper is not None and min(abs(upper), abs(forearm)) > 155:
             yield make_fact(f"{side} arm", "stretched out upward", True, angle=forearm)
     hand, shoulders, hips = body.hand(side), body.middle("shoulder"), body.middle("hip")
-    if hand is None or shoulders is None or hips is None or f"{side} wrist" in body.hidden or not _is_erect(body):
+    if (
+        hand is None
+        or shoulders is None
+        or hips is None
+        or f"{side} wrist" in body.hidden
+        or not _is_erect(body)
+    ):
         return
     height = float(hand[1] - shoulders[1]) / float(hips[1] - shoulders[1])
     for predicate, low, high in HEIGHTS:
@@ -110,7 +120,12 @@ def _leg(body: Body, side: str, size: float) -> Iterator[Fact]:
     elif shin is not None and abs(abs(shin) - 90) < LEVEL:
         yield make_fact(f"{side} shin", "level", True, angle=shin)
     above = body.drop(f"{side} knee", f"{side} hip")
-    if above is not None and above > 0.15 and _seen(body, f"{side} knee", f"{side} hip") and (body.lean or 90) < 45:
+    if (
+        above is not None
+        and above > 0.15
+        and _seen(body, f"{side} knee", f"{side} hip")
+        and (body.lean or 90) < 45
+    ):
         yield make_fact(f"{side} knee", "drawn up", True, above=above)
 
 
@@ -160,7 +175,9 @@ def _trunk(body: Body, size: float, facing: str) -> Iterator[Fact]:
         to = "right" if trunk[0] > 0 else "left"
         yield make_fact("trunk", f"leaning {to}", True, lean=lean)
         if facing in ("left", "right"):
-            yield make_fact("trunk", "leaning forward" if to == facing else "leaning backward", True, lean=lean)
+            yield make_fact(
+                "trunk", "leaning forward" if to == facing else "leaning backward", True, lean=lean
+            )
     line = _seen(body, "left shoulder", "right shoulder")
     if line is not None and facing in ("the camera", "away") and lean < 35:
         across = line[0] - line[1]
@@ -171,7 +188,7 @@ def _trunk(body: Body, size: float, facing: str) -> Iterator[Fact]:
 
 
 def _stance(body: Body, size: float, posture: str, facing: str) -> Iterator[Fact]:
-    """Knees and feet of a body that is seen from the front or from behind; a lunge of one that is seen from the side."""
+    """Knees and feet of a body that is seen from the front or from behind; a lunge of one seen from the side."""
     hips, ankles = _seen(body, "left hip", "right hip"), _seen(body, "left ankle", "right ankle")
     knees = _seen(body, "left knee", "right knee")
     bends = [body.angle(f"{s} hip", f"{s} knee", f"{s} ankle") for s in SIDES]
@@ -181,24 +198,25 @@ def _stance(body: Body, size: float, posture: str, facing: str) -> Iterator[Fact
             yield make_fact("knees", "wide apart", True, gap=gap)
         elif gap < 0.22:
             yield make_fact("knees", "close together", True, gap=gap)
-    if hips is None or ankles is None or bends[0] is None or bends[1] is None:
+    known = [bend for bend in bends if bend is not None]
+    if hips is None or ankles is None or len(known) < 2:
         return
     gap, level = (abs(float(v)) / size for v in ankles[0] - ankles[1])
     shoulders = _seen(body, "left shoulder", "right shoulder")
     if posture == "standing" and facing in ("the camera", "away") and level < 0.15 and shoulders is not None:
         width = abs(float(shoulders[0][0] - shoulders[1][0])) / size
-        if width > 0.5 and 0.8 < gap / width < 1.25 and min(bends) > 150:
+        if width > 0.5 and 0.8 < gap / width < 1.25 and min(known) > 150:
             yield make_fact("feet", "as far apart as the shoulders", True, gap=gap)
         middle = (hips[0] + hips[1]) / 2
-        for side, ankle, other, bend in zip(SIDES, ankles, ankles[::-1], bends, strict=True):
+        for side, ankle, other, bend in zip(SIDES, ankles, ankles[::-1], known, strict=True):
             away = abs(float(other[0] - middle[0])) / size
             if abs(float(ankle[0] - middle[0])) / size < 0.12 and away > 0.4 and bend > 160:
                 yield make_fact("body", f"weight on the {side} leg", True, away=away)
     narrow = abs(float(hips[0][0] - hips[1][0])) / size < 0.3
     if facing in ("left", "right") and narrow and gap > 1.1 and level < 0.25:
         front = max(SIDES, key=lambda s: float(ankles[SIDES.index(s)][0]) * (1 if facing == "right" else -1))
-        bent, rear = bends[SIDES.index(front)], bends[SIDES.index(OTHER[front])]
-        if bent is not None and rear is not None and 70 < bent < 130 and rear > 145:
+        bent, rear = known[SIDES.index(front)], known[SIDES.index(OTHER[front])]
+        if 70 < bent < 130 and rear > 145:
             yield make_fact("action", "lunging", True, gap=gap)
 
 

@@ -98,7 +98,9 @@ def body_facts(body: Body, support: Support = UNSUPPORTED) -> Facts:
     found = [*posture_facts(body, support), *(fact for part in parts for fact in part(body))]
     of_body = [fact.predicate for fact in found if fact.value and fact.part == "body"]
     posture = next((predicate for predicate in of_body if predicate in POSTURES), "")
-    facing = next((p.removeprefix("facing ") for p in of_body if p.startswith("facing ") and "roughly" not in p), "")
+    facing = next(
+        (p.removeprefix("facing ") for p in of_body if p.startswith("facing ") and "roughly" not in p), ""
+    )
     return Facts([*found, *layout_facts(body, posture, facing)])
 
 

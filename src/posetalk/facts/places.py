@@ -12,7 +12,10 @@ from posetalk.formats.objects import Thing
 from posetalk.types import Box
 
 MANY = 6  # people; in a larger crowd no thing is placed beside somebody
-LARGEST, SMALLEST = 0.4, 0.001  # shares of the image's area between which a thing can be placed beside a person
+LARGEST, SMALLEST = (
+    0.4,
+    0.001,
+)  # shares of the image's area between which a thing can be placed beside a person
 WHOLE = 0.85  # share of the image's height that a person fills
 
 
@@ -22,7 +25,7 @@ def place_facts(
     """`person 1, picture: on the left`, and of things of which there is one: `person 1, dog: on the left`.
 
     Left and right are those of the image. A thing is beside a person if their boxes do not overlap by much and are at
-    about the same height; over one if it is right above; `faced` if the person is turned to its side.
+    about the same height; over one if it is right above.
 
     Args:
         bodies: The box and the body of each person.
@@ -57,7 +60,11 @@ def _beside(box: Box, body: Body, thing: Box) -> str:
     left, top, right, bottom = box.xyxy
     x1, y1, x2, y2 = thing.xyxy
     feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
-    if len(feet) == 2 and all(x1 < p[0] < x2 and y1 - 0.1 * box.h < p[1] < y2 for p in feet) and thing.h < 0.3 * box.h:
+    if (
+        len(feet) == 2
+        and all(x1 < p[0] < x2 and y1 - 0.1 * box.h < p[1] < y2 for p in feet)
+        and thing.h < 0.3 * box.h
+    ):
         return "under the feet"
     if y2 < top + 0.05 * box.h and left - 0.2 * box.w < thing.center[0] < right + 0.2 * box.w:
         return "above"

@@ -291,7 +291,10 @@ def _touching(
     Boxes that overlap, and a hand in front of somebody further away, show nothing: sizes and feet must agree.
     """
     part = f"{a.name}, {b.name}"
-    feet = [max((float(p[1]) for s in SIDES if (p := x.body[f"{s} ankle"]) is not None), default=None) for x in (a, b)]
+    feet = [
+        max((float(p[1]) for s in SIDES if (p := x.body[f"{s} ankle"]) is not None), default=None)
+        for x in (a, b)
+    ]
     size = min(a.body.size or 0.0, b.body.size or 0.0)
     level = feet[0] is not None and feet[1] is not None and abs(feet[0] - feet[1]) < 0.25 * size
     near = both(judge(reach, TOUCH_DISTANCE, 0.5), judge(sizes, 0.6, 0.4), judge(sizes, 1.6, 2.2))

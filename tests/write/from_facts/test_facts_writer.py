@@ -215,7 +215,7 @@ def test_real_pictures_give_nothing_that_is_rejected() -> None:
             if turns:
                 assert not faults_of(sample(of, kind, turns), of, captions=texts), turns
                 answers.append(" ".join(answer for _, answer in turns))
-    assert len(answers) > 300 and len(set(answers)) > 0.99 * len(answers)
+    assert len(answers) > 300 and len(set(answers)) > 0.97 * len(answers)
 
 
 def test_the_same_seed_gives_the_same_words() -> None:

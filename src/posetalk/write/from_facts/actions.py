@@ -124,7 +124,9 @@ def _statement(doing: str, where: str, subject: Subject) -> Statement:
 
 def with_purposes(body: Sequence[Statement], doing: Sequence[str]) -> list[Statement]:
     """The statements of a body, with what each part of the pose does for what the person is doing."""
-    rows = [row for row in _WHY if any(fnmatchcase(does, pattern) for does in doing for pattern in row["does"])]
+    rows = [
+        row for row in _WHY if any(fnmatchcase(does, pattern) for does in doing for pattern in row["does"])
+    ]
     found = []
     for one in body:
         # "not straight" is told by its words

@@ -21,18 +21,25 @@ def comparisons(described: Sequence[Described], rng: random.Random) -> list[str]
     """What two of the people share, as one sentence, and what tells them apart, as others."""
     sentences: list[str] = []
     told: set[tuple[str, str]] = set()
+    known: list[dict[str, list[str]]] = []
     for first, second in combinations(described, 2):
         shared = [one for one in first.true if any(_same(one, other) for other in second.true)]
         both = Subject(
-            "both of them" if len(described) == 2 else f"both {first.subject.name} and {second.subject.name}", FORMS["they"]
+            "both of them" if len(described) == 2 else f"both {first.subject.name} and {second.subject.name}",
+            FORMS["they"],
         )
-        if sentence := _shared([replace(one, subject=both) for one in shared], both, rng):
+        fresh = any(one.forms not in known for one in shared)  # else the same was said of another two
+        if fresh and (sentence := _shared([replace(one, subject=both) for one in shared], both, rng)):
             sentences.append(sentence)
+            known += [one.forms for one in shared]
         unlike = [
             (one, other)
             for one in first.true
             for other in second.true
-            if one.part == other.part and one.forms != other.forms and _can_contrast(one) and _can_contrast(other)
+            if one.part == other.part
+            and one.forms != other.forms
+            and _can_contrast(one)
+            and _can_contrast(other)
         ]
         unlike = [pair for pair in unlike if (first.subject.name, pair[0].part) not in told]
         rng.shuffle(unlike)
@@ -71,5 +78,7 @@ def _shared(statements: list[Statement], both: Subject, rng: random.Random) -> s
             phrases = ""
         return both.fill(f"{{He}} are {doing_text}{phrases}.", by_name=True)
     if having:
-        return both.fill(f"{{He}} have {listed([one.draw('with', rng) for one in having[:2]])}.", by_name=True)
+        return both.fill(
+            f"{{He}} have {listed([one.draw('with', rng) for one in having[:2]])}.", by_name=True
+        )
     return ""

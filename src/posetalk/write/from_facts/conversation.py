@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from posetalk.resources import resource_toml
 from posetalk.write.from_facts.described import Described
 from posetalk.write.from_facts.phrases import Statement
-from posetalk.write.from_facts.sentences import answered, denied, sentences_of
+from posetalk.write.from_facts.sentences import answered, denied
 from posetalk.write.from_facts.speaker import lower
 from posetalk.write.samples.sample import Turns
 
@@ -61,7 +61,7 @@ def write_conversation(
     questions.sort(
         key=lambda pair: (pair[0], pair[1].region not in ("action", "place", "body") and rng.random() < 0.8)
     )
-    additions, remaining = _additions(questions, pools, rng)
+    additions = _additions(questions, pools, rng)
     turns: list[tuple[str, str]] = [(rng.choice(_HAPPENS), opening)] if opening else []
     previous = -1
     for (i, statement), added_statements in zip(questions, additions, strict=True):
@@ -79,12 +79,7 @@ def write_conversation(
         turns.append((question, " ".join(answers)))
         previous = i
     if relations:
-        sentences = [
-            sentence
-            for person_statements in remaining
-            for sentence in sentences_of([s for s in person_statements if s.region != "around"][:2], rng, by_name=True)
-        ]
-        turns.append((rng.choice(_RELATE), " ".join([*relations[:4], *([] if len(relations) > 1 else sentences[:2])])))
+        turns.append((rng.choice(_RELATE), " ".join(relations[:4])))
     return tuple(turns)
 
 
@@ -130,8 +125,8 @@ def _is_mentioned(i: int, statement: Statement, mentioned: Sequence[tuple[int, S
 
 def _additions(
     questions: Sequence[tuple[int, Statement]], pools: list[list[Statement]], rng: random.Random
-) -> tuple[list[list[Statement]], list[list[Statement]]]:
-    """The statements that each answer adds about the same person, and those that remain of each person.
+) -> list[list[Statement]]:
+    """The statements that each answer adds about the same person.
 
     After a no the first addition is what is true instead. Others are about the same part of the body if there are any.
     The answers get one addition each in turn, so that all get some.
@@ -147,7 +142,9 @@ def _additions(
             if round_number == ADDITIONS - 1 and rng.random() < 0.5:
                 continue
             unused = [other for other in remaining[i] if not _is_mentioned(i, other, mentioned)]
-            if statement.region not in ("place", "around"):  # what stands beside answers no question about a body
+            if (
+                statement.region not in ("place", "around") or "filled" in statement.key
+            ):  # what stands beside answers no question about a body
                 unused = [other for other in unused if other.region != "around"]
             if round_number == 0 and not statement.true and statement.region in ("body", "head"):
                 # what is true instead is added even if the part was mentioned; of a limb the no says it
@@ -160,7 +157,4 @@ def _additions(
             if unused:
                 additions[index].append(unused[0])
                 mentioned.append((i, unused[0]))
-    return additions, [
-        [other for other in person_remaining if not _is_mentioned(i, other, mentioned)]
-        for i, person_remaining in enumerate(remaining)
-    ]
+    return additions

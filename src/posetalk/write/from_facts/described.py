@@ -51,8 +51,8 @@ def described_people(
 ) -> tuple[list[Described], list[Subject]]:
     """The people whom a text describes, the main one first, and the subjects of all people.
 
-    Nobody is described where the main person has no name, or where nothing is known of that person. Nor is anybody where
-    a caption speaks of a mirror, because left and right may be those of the reflection.
+    Nobody is described where the main person has no name, or where nothing is known of that person. Nor is anybody
+    where a caption speaks of a mirror, because left and right may be those of the reflection.
     """
     names = subjects(scene, captions, unlabelled)
     order = sorted(

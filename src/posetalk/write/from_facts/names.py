@@ -43,8 +43,8 @@ def subjects(scene: Scene, captions: Sequence[str], unlabelled: Sequence[Box] = 
     """Name each person of a scene. Gender and occupation are only said where captions agree on them.
 
     Of up to four people who are all labelled each is named by place. Otherwise up to three who stand out by their size
-    are; a place from left to right is then among these, as a viewer sees it, whether they are labelled or not. Where all
-    are about equally large, those at the far left and right are named.
+    are; a place from left to right is then among these, as a viewer sees it, whether they are labelled or not. Where
+    all are about equally large, those at the far left and right are named.
 
     Args:
         scene: The scene.
@@ -161,10 +161,8 @@ def _one_before_the_other(scene: Scene, nouns: Sequence[str]) -> dict[int, str]:
         max((float(p[1]) for side in SIDES if (p := person.body[f"{side} ankle"]) is not None), default=None)
         for person in scene.people
     ]
-    sizes = [person.body.size for person in scene.people]
-    if feet[0] is None or feet[1] is None or sizes[0] is None or sizes[1] is None:
-        return {}
-    if abs(feet[0] - feet[1]) < 0.1 * max(sizes):
+    size = min(person.body.size or 0.0 for person in scene.people)
+    if feet[0] is None or feet[1] is None or not size or abs(feet[0] - feet[1]) < 0.1 * size:
         return {}
     front = 0 if feet[0] > feet[1] else 1
     return {front: f"the {nouns[front]} in front", 1 - front: f"the {nouns[1 - front]} behind"}
@@ -176,7 +174,9 @@ def _at_the_ends(scene: Scene, nouns: Sequence[str], boxes: Sequence[Box]) -> di
     if len(boxes) < count + scene.others:
         return {}
     largest = max(box.area for box in boxes)
-    order = sorted((i for i, box in enumerate(boxes) if box.area >= NOTABLE * largest), key=lambda i: boxes[i].center[0])
+    order = sorted(
+        (i for i, box in enumerate(boxes) if box.area >= NOTABLE * largest), key=lambda i: boxes[i].center[0]
+    )
     if len(order) < 2:
         return {}
     names = {}
@@ -224,8 +224,16 @@ def _in_front(scene: Scene, nouns: Sequence[str], boxes: Sequence[Box], describe
     ]  # as of the fact `first on the left`
     if len(boxes) < count + scene.others or not all(apart):
         return {}
+    # somebody who is smaller, but not overlooked, is further left or right: "on the left" would be that person
+    rest = [box for j, box in enumerate(boxes) if j not in front and box.area >= 0.03 * max(areas)]
+    low, high = boxes[order[0]].center[0], boxes[order[-1]].center[0]
+    where = " in the foreground" if any(not low < box.center[0] < high for box in rest) else ""
     return {
-        i: f"the {nouns[i]} {place}" for i, place in zip(order, _PLACES[len(order)], strict=True) if i < count
+        i: f"the {nouns[i]}{where} {place}".replace(
+            "in the foreground in the middle", "in the middle of the foreground"
+        )
+        for i, place in zip(order, _PLACES[len(order)], strict=True)
+        if i < count
     }
 
 

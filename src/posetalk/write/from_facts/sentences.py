@@ -15,6 +15,7 @@ _WHOLE = _ORDER[:3]
 _ATTACHED = (0, 1, 1, 2, 2, 2, 3)
 _ABSOLUTE = re.compile(r"(?:his|her|their|both|one|the) ")  # may follow a comma without "with"
 _POSTURES = ("body: standing", "body: sitting", "body: lying", "body: squatting", "body: kneeling")
+_LIMB = re.compile(r"\b((?:left |right )?)(arm|elbow|hand|forearm|knee|leg|thigh|shin|foot)s?\b")
 _JOINED = re.compile(r"[,;:]| and | while ")
 # A caption without a verb of its own: "a man riding a wave".
 _CAPTION_TEMPLATES = (
@@ -37,7 +38,8 @@ _FINITE = re.compile(
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z ,'\-]+")
 _NOBODY = re.compile(
     r"\b(?:empty|nobody|no one|no people|without people|i|you|my|your|unknown|something|intriguing|"
-    r"interesting|unusual|random|various things|at the moment|photo of the day|copyright)\b", re.IGNORECASE
+    r"interesting|unusual|random|various things|at the moment|photo of the day|copyright)\b",
+    re.IGNORECASE,
 )
 
 
@@ -61,6 +63,10 @@ def sentences_of(statements: Sequence[Statement], rng: random.Random, by_name: b
                 attached.append(place)
         for _ in range(rng.choice(_ATTACHED)):
             fitting = [one for one in head + limbs if one.has("with") or one.has("ing")]
+            # the rest of a limb that is named already follows in a sentence of its own
+            fitting = [
+                one for one in fitting if not one.limb or one.limb not in [other.limb for other in attached]
+            ]
             if not fitting:
                 break
             others = [one for one in fitting if main.region == "action" and one.region != "action"]
@@ -143,6 +149,21 @@ def _with_own(state: Statement, group: Sequence[Statement], rng: random.Random) 
     return text + (f" with {listed([phrases[one.key] for one in own])}" if own else "")
 
 
+def _names_twice(body: str, phrases: Sequence[str]) -> bool:
+    """Whether the same limb is named twice: `his right elbow ... his right elbow`, `his right arm ... both arms`."""
+    seen: list[tuple[str, str]] = []
+    for text in (body, *phrases):
+        named = [(side.strip(), noun) for side, noun in _LIMB.findall(text)]
+        if any(
+            noun == other and (side == earlier or not side or not earlier)
+            for side, noun in named
+            for earlier, other in seen
+        ):
+            return True
+        seen += named
+    return False
+
+
 def _not_named(text: str, own: Sequence[Statement], phrases: Mapping[str, str]) -> list[Statement]:
     """The statements whose part is named neither in a text nor by one before."""
     kept: list[Statement] = []
@@ -157,7 +178,14 @@ def answered(
     statement: Statement, added: Sequence[Statement], rng: random.Random, by_name: bool = False
 ) -> list[str]:
     """The answer to a question about one statement: a sentence of it and of what is added, or several."""
-    joined = [one for one in added if one.has("with") or one.has("ing")][: rng.choice(_ATTACHED)]
+    joined: list[Statement] = []
+    for one in added:
+        fits = (one.has("with") or one.has("ing")) and one.limb not in [
+            x.limb for x in (*joined, statement) if x.limb
+        ]
+        if fits and statement.region != "around":
+            joined.append(one)
+    joined = joined[: rng.choice(_ATTACHED)]
     rest = [one for one in added if one not in joined]
     return [*_composed(statement, joined, rng, by_name), *sentences_of(rest, rng)]
 
@@ -170,7 +198,10 @@ def denied(statement: Statement, added: Sequence[Statement], rng: random.Random)
     if not phrases or not all(map(_ABSOLUTE.match, phrases)):
         return [f"{text}.", *sentences_of(added, rng)]
     rest = [one for one in added if one not in limb[:2]]
-    return [f"{text}: {lower(statement.subject.fill('{he} {has}'))} {listed(phrases)}.", *sentences_of(rest, rng)]
+    return [
+        f"{text}: {lower(statement.subject.fill('{he} {has}'))} {listed(phrases)}.",
+        *sentences_of(rest, rng),
+    ]
 
 
 def _reasoned(text: str, told: Statement, rng: random.Random) -> str:
@@ -187,7 +218,10 @@ def _fits(action: Statement, place: Statement) -> bool:
     said = action.forms["ing"][0]
     if place.part == "picture":
         return not said.startswith(("looking", "wearing")) and " on " not in said
-    return not said.startswith(("holding", "looking", "wearing")) and place.forms["at"][0].split()[-1] not in said
+    return (
+        not said.startswith(("holding", "looking", "wearing"))
+        and place.forms["at"][0].split()[-1] not in said
+    )
 
 
 def _composed(main: Statement, attached: list[Statement], rng: random.Random, by_name: bool) -> list[str]:
@@ -204,16 +238,24 @@ def _composed(main: Statement, attached: list[Statement], rng: random.Random, by
         return [_reasoned(text, main, rng)]
     body = text.removesuffix(".")
     of_person = body.lower().startswith((f"{main.subject.forms['he']} ", f"{main.subject.name} ".lower()))
-    own = main.limb and all(one.has("own") and one.limb == main.limb and one.part != main.part for one in attached)
-    own = own and len(_not_named(body, attached, {one.key: one.forms["own"][0] for one in attached})) == len(attached)
+    own = main.limb and all(
+        one.has("own") and one.limb == main.limb and one.part != main.part for one in attached
+    )
+    own = own and len(_not_named(body, attached, {one.key: one.forms["own"][0] for one in attached})) == len(
+        attached
+    )
     phrases = [one.draw("own" if own else "with", rng) for one in attached if own or one.has("with")]
+    if not own and _names_twice(body, phrases):
+        return [text, *(one.draw("say", rng) for one in attached)]
     with_all = len(phrases) == len(attached)
     is_plain = not re.search(r",| and | with ", body)
     ways = []
     if with_all and is_plain:
         together = own or main.region == "action" or main.key in _POSTURES
         joined = f"{body}{'' if together else ','} with {listed(phrases)}."
-        ways += [_reasoned(joined, attached[-1], rng) if len(attached) == 1 or main.region == "action" else joined] * 2
+        ways += [
+            _reasoned(joined, attached[-1], rng) if len(attached) == 1 or main.region == "action" else joined
+        ] * 2
         if own:
             return [rng.choice(ways)]
         if all(_ABSOLUTE.match(phrase) for phrase in phrases):

@@ -1,4 +1,4 @@
-"""Where somebody is in the picture, and what is beside, above and under, as statements; the words are in actions.toml."""
+"""Where somebody is in the picture, and what is beside, above and under; the words are in actions.toml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from posetalk.write.from_facts.actions import WORN_THINGS
 from posetalk.write.from_facts.phrases import Statement
 from posetalk.write.from_facts.speaker import Subject
 
-_FORMS: dict[str, dict[str, list[str]]] = resource_toml("write/from_facts/actions.toml")["where"]
+_FORMS: dict[str, dict[str, dict[str, list[str]]]] = resource_toml("write/from_facts/actions.toml")["where"]
 MOST = 3  # things beside one person
 # What somebody may hold or wear, and what is too large to be beside a person.
 _UNSAID = frozenset({*WORN_THINGS, *CARRIED, "backpack", "dining table", "person"} - {*BOARDS, "dog", "cat"})
@@ -34,21 +34,27 @@ def surroundings(
     said = " ".join(used)
     for fact in scene.facts.true:
         name, _, thing = fact.part.partition(", ")
-        if name != person.name or fact.predicate not in (_FORMS["picture"] if thing == "picture" else _FORMS["thing"]):
+        if name != person.name or fact.predicate not in (
+            _FORMS["picture"] if thing == "picture" else _FORMS["thing"]
+        ):
             continue
         if thing == "picture":
             if not re.search(r" (?:left|right|middle|front|foreground)\b", subject.name):
-                forms = resource_forms("picture", fact.predicate)
+                forms = _forms("picture", fact.predicate)
                 found.append(Statement(fact.key, "picture", True, subject, {}, forms))
-        elif thing not in _UNSAID and thing.split()[-1] not in said and sum(s.part != "picture" for s in found) < MOST:
+        elif (
+            thing not in _UNSAID
+            and thing.split()[-1] not in said
+            and sum(s.part != "picture" for s in found) < MOST
+        ):
             article = with_article(thing)
             many = article == thing
             fields = {"thing": article, "lies": "are" if many else "is"}
-            found.append(Statement(fact.key, thing, True, subject, fields, resource_forms("thing", fact.predicate)))
+            found.append(Statement(fact.key, thing, True, subject, fields, _forms("thing", fact.predicate)))
     return found
 
 
-def resource_forms(kind: str, predicate: str) -> dict[str, list[str]]:
+def _forms(kind: str, predicate: str) -> dict[str, list[str]]:
     """The phrases of a place, by their form."""
     row = _FORMS[kind][predicate]
-    return {"say": row["say"], "with": row.get("with", []), "at": row.get("at", []), "ask": row.get("ask", [])}
+    return {form: row.get(form, []) for form in ("say", "with", "at", "ask")}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from posetalk.facts.caption import read_caption
 from posetalk.facts.claims import check_claim, find_claims
+from posetalk.facts.posture import POSTURES
 from posetalk.facts.scene import Scene
 from posetalk.resources import resource_toml
 from posetalk.types import Box
@@ -98,14 +99,19 @@ def _opening(scene: Scene, captions: Sequence[str], rng: random.Random) -> list[
     """A caption that the facts do not contradict, since some captions belong to another image; or nothing."""
     for caption in rng.sample(list(captions), len(captions)):
         text = caption_sentence(caption)
-        if (
-            text
-            and read_caption(text).people
-            and not foreign(text)
-            and all(check_claim(claim, scene) != "contradicts" for claim in find_claims(text))
-        ):
+        if text and read_caption(text).people and not foreign(text) and _agrees(text, scene):
             return [text]
     return []
+
+
+def _agrees(text: str, scene: Scene) -> bool:
+    """Whether the facts do not contradict a caption, and it names no posture but one that is known of somebody."""
+    claims = find_claims(text)
+    postures = {claim.key for claim in claims if claim.value and claim.key.removeprefix("body: ") in POSTURES}
+    known = {fact.key for person in scene.people for fact in person.facts.true if fact.predicate in POSTURES}
+    if postures and known and len(scene.people) == 1 and not postures & known:
+        return False
+    return all(check_claim(claim, scene) != "contradicts" for claim in claims)
 
 
 def _sampled(statements: list[Statement], count: int, rng: random.Random) -> list[Statement]:
