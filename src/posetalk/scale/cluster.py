@@ -172,9 +172,9 @@ def connected(
         raise PosetalkError(f"--workers {workers} does nothing; give at least 1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report of ours goes to anybody
     ray = need("ray", "scale")
+    _check_reachable(address)
     own = not ray.is_initialized()
     if own:
-        _check_reachable(address)
         local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
         try:
             ray.init(
