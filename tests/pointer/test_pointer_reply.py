@@ -29,7 +29,7 @@ def places(reply: str | None, form: PointForm, names: tuple[str, ...] = NAMES) -
 
 
 @pytest.mark.parametrize("name", FORMS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(data=st.data())
 def test_what_a_form_writes_it_reads(name: str, data: st.DataObject) -> None:
     form = load_form(name)
@@ -55,7 +55,7 @@ PIECES = st.sampled_from(
 
 
 @pytest.mark.parametrize("name", FORMS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(reply=st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)))
 def test_no_text_makes_it_fail(name: str, reply: str) -> None:
     read = read_places(reply, load_form(name), NAMES, SIZE)

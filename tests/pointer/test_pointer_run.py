@@ -88,8 +88,7 @@ def test_right_answers_in_each_form_are_right(form: str, labelled: tuple[Path, P
     with running(oracle(load_form(form))) as server:
         found = run(labelled, tmp_path / "out", server, form)
         requests = len(server.seen)
-        assert requests == (2 if load_form(form).points_per_request > 5 else 10)
-        assert run(labelled, tmp_path / "out", server, form) == found and len(server.seen) == requests
+    assert requests == (2 if load_form(form).points_per_request > 5 else 10)
     numbers = found["scores"]["numbers"]
     assert found["outcomes"] == {"found": 10} and (found["people"], found["points"]) == (2, 10)
     assert numbers["mean_oks"] > 0.99  # numbers are rounded to pixels, or thousandths
