@@ -27,6 +27,7 @@ import pytest
 from tests.locate.track.clips import write_clip
 
 from posetalk.cli import app, main
+from posetalk.exchange.label_studio_interface import Interface
 from posetalk.llm.client import ServerSettings
 from posetalk.settings import Settings, TrainSettings
 from posetalk.skeleton import load_skeleton
@@ -114,7 +115,7 @@ def is_commands(block: Block) -> bool:
 
 
 def test_every_block_is_of_a_language_that_is_looked_at() -> None:
-    known = {"", "bash", "python", "toml", "json", "jsonl", "text"}
+    known = {"", "bash", "python", "toml", "json", "jsonl", "xml", "text"}
     known |= {"py", "js"}  # of examples/, which tests/export runs
     assert [
         f"{block}: {block.language}"
@@ -165,6 +166,11 @@ def test_settings_are_accepted(block: Block, tmp_path: Path) -> None:
         load_skeleton(tmp_path / "mine.toml")
     else:
         SETTINGS[block.mark].check(tomllib.loads(block.text), str(block))
+
+
+@pytest.mark.parametrize("block", of("xml"), ids=str)
+def test_labelling_interfaces_are_read(block: Block) -> None:
+    assert Interface.read(block.text).labels
 
 
 @pytest.mark.parametrize("block", [*of("json"), *of("jsonl")], ids=str)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, prepare_for_models, tell
+from posetalk.cli.app import app, tell
 from posetalk.errors import PosetalkError, shown
+from posetalk.process import prepare_for_models
 
 
 @app.command

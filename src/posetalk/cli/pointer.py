@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from posetalk.cli.app import app, prepare_for_models, tell
+from posetalk.cli.app import app, tell
 from posetalk.cli.server import HERE, Server, leave
 from posetalk.errors import PosetalkError
+from posetalk.process import prepare_for_models
 
 
 def evaluate_with_pointer(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cyclopts import Parameter
 
-from posetalk.cli.app import app, quiet
+from posetalk.cli.app import app
 from posetalk.errors import missing_package
+from posetalk.process import quiet
 from posetalk.serve.settings import ServeSettings
 
 Parameter(name="*", negative=())(ServeSettings)  # each of its fields is an option
