@@ -18,7 +18,9 @@ from posetalk.errors import PosetalkError
 from posetalk.formats.coco import read_coco
 from posetalk.locate.predictions import GROUND_TRUTH, Prediction
 from posetalk.locate.similarity import similarity
+from posetalk.score.evaluate import evaluate
 from posetalk.score.oks import COCO_NUMBERS, CROWD_BINS, coco_ap, crowd_ap, oks
+from posetalk.skeleton import load_skeleton
 from posetalk.types import Box, Person, PoseImage, PoseSet, frozen_array
 
 BODY = (0.079, 0.072, 0.062, 0.107, 0.087, 0.089)
@@ -274,4 +276,22 @@ def test_labels_without_a_crowd_index_have_no_crowd_bins() -> None:
     truth = PoseSet("made", Path("made.json"), ("point",), tuple(images))
     assert crowd_ap(truth, answer, (0.1,)) == {}
     crowded = replace(truth, images=(replace(images[0], crowd_index=0.8),))
-    assert crowd_ap(crowded, answer, (0.1,)) == {"AP_easy": None, "AP_medium": None, "AP_hard": 1.0}
+    numbers = crowd_ap(crowded, answer, (0.1,))
+    assert numbers == {"AP_easy": None, "AP_medium": None, "AP_hard": pytest.approx(1)}
+
+
+def test_crowdpose_is_scored_with_its_own_sigmas() -> None:
+    skeleton = load_skeleton("crowdpose14")
+    theirs = [0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89, 0.79, 0.79]
+    rng = np.random.default_rng(0)
+    points = frozen_array(rng.uniform(0, 200, (14, 2)))
+    person = Person(1, Box(0, 0, 200, 200), points, frozen_array([2] * 14), 20000.0)
+    image = PoseImage(1, Path("1.jpg"), 200, 200, (person,), crowd_index=0.5)
+    truth = PoseSet("made", Path("made.json"), skeleton.names, (image,))
+    moved = np.column_stack([points + rng.normal(0, 14, (14, 2)), np.ones(14)])
+    answer = replace(prediction(1, 1, moved), names=skeleton.names)
+    expected = coco_ap(truth, [answer], [sigma / 10 for sigma in theirs])["AP"]
+    numbers = evaluate(truth, [answer], skeleton).numbers
+    assert numbers["AP"] == numbers["AP_medium"] == expected and 0 < float(expected or 0) < 1
+    plain = replace(truth, images=(replace(image, crowd_index=None),))
+    assert "AP_medium" not in evaluate(plain, [answer], skeleton).numbers

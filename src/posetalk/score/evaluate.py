@@ -23,7 +23,7 @@ from posetalk.score.metrics import (
     metrics_of,
     ratio,
 )
-from posetalk.score.oks import coco_ap, crowd_ap
+from posetalk.score.oks import CROWD_SIGMAS, coco_ap, crowd_ap
 from posetalk.score.pck import head_lengths, torso_lengths
 from posetalk.score.report import EvaluationReport
 from posetalk.skeleton import Skeleton
@@ -136,8 +136,12 @@ def evaluate(
 def _average_precision(
     truth: PoseSet, predictions: Sequence[Prediction], skeleton: Skeleton
 ) -> dict[str, float | None]:
-    """COCO's numbers, and CrowdPose's own of labels with a crowd index."""
-    return coco_ap(truth, predictions, skeleton.sigmas) | crowd_ap(truth, predictions, skeleton.sigmas)
+    """COCO's numbers; of labels with a crowd index CrowdPose's own, with its sigmas."""
+    if all(image.crowd_index is None for image in truth.images):
+        return coco_ap(truth, predictions, skeleton.sigmas)
+    pairs = zip(skeleton.names, skeleton.sigmas, strict=True)
+    sigmas = [CROWD_SIGMAS.get(name, sigma) for name, sigma in pairs]
+    return coco_ap(truth, predictions, sigmas) | crowd_ap(truth, predictions, sigmas)
 
 
 def protocol_of(skeleton: Skeleton) -> Protocol:

@@ -19,6 +19,8 @@ from posetalk.types import Floats, PoseSet
 
 COCO_NUMBERS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
+# The sigma that CrowdPose's own evaluation takes where this project's skeleton has another one.
+CROWD_SIGMAS = {"head top": 0.079}
 # CrowdPose's bins of its crowd index: below 0.2, below 0.8, and above, as its own evaluation has them.
 # https://github.com/Jeff-sjtu/CrowdPose; the paper (arXiv 1812.00324) draws the first line at 0.1.
 CROWD_BINS = {"AP_easy": (-np.inf, 0.2), "AP_medium": (0.2, 0.8), "AP_hard": (0.8, np.inf)}
