@@ -18,7 +18,8 @@ Ways to describe:
 - nearest: the name of the keypoint or named point that is nearest, without geometry
 - label: no description; what the labels call the place is located, which is the model's own error
 
-error: a share of the longer side of the box. part, side: how often the words name the part and side that the labels do.
+error: a share of the longer side of the box. part, side: how often the words name the part and side that the labels do,
+alone or as one of two that the place is between.
 A place whose words say that it is on nobody, or on a part that cannot be told, has the error of the box's middle.
 """
 
@@ -273,7 +274,7 @@ def described(
         "certain": words.certain,
         "own_person": words.index == one.row,
         "on_person": words.person is not None,
-        "part_right": ALIKE.get(words.part or "", words.part) in spot.parts,
+        "part_right": any(part in ALIKE.get(words.part or "", words.name) for part in spot.parts),
         "side_right": words.part is not None and (words.side or "") == spot.side,
     }
     if words.part is None:
@@ -311,7 +312,7 @@ def masks(file: Path, images: Path, rng: np.random.Generator) -> Iterator[dict[s
             for _ in range(40):
                 x, y = rng.uniform(left, right), rng.uniform(top, bottom)
                 column, line = int(x), int(y)
-                if not (0 <= column < image["width"] and 0 <= line < image["height"]):
+                if not (0 <= x < image["width"] and 0 <= y < image["height"]):
                     continue
                 truth = bool(own[line, column])
                 if not truth and anybody[line, column]:
