@@ -187,7 +187,14 @@ def of_atlas(labels: Path, images: Path, count: int, rng: np.random.Generator) -
         person = data["annotations"][index]
         rows = np.array(person["keypoints"], float).reshape(-1, 3)
         spots = [
-            Spot("render", name, (said.get(name, part_of(name)),), side_of(name), (float(x), float(y)), True)
+            Spot(
+                "render",
+                name,
+                (said.get(name, part_of(name)),),
+                next((side for side in ("left", "right") if side in name.split()), ""),
+                (float(x), float(y)),
+                True,
+            )
             for name, (x, y, flag) in zip(names, rows, strict=True)
             if flag == 2 and (name in said or name in BODY)
         ]
