@@ -18,7 +18,8 @@ Ways to describe:
 - nearest: the name of the keypoint or named point that is nearest, without geometry
 - label: no description; what the labels call the place is located, which is the model's own error
 
-error: a share of the longer side of the box. part, side: how often the words name the part and side that the labels do.
+error: a share of the longer side of the box. part, side: how often the words name the part and side that the labels do,
+alone or as one of two that the place is between.
 A place whose words say that it is on nobody, or on a part that cannot be told, has the error of the box's middle.
 """
 
@@ -186,7 +187,14 @@ def of_atlas(labels: Path, images: Path, count: int, rng: np.random.Generator) -
         person = data["annotations"][index]
         rows = np.array(person["keypoints"], float).reshape(-1, 3)
         spots = [
-            Spot("render", name, (said.get(name, part_of(name)),), side_of(name), (float(x), float(y)), True)
+            Spot(
+                "render",
+                name,
+                (said.get(name, part_of(name)),),
+                next((side for side in ("left", "right") if side in name.split()), ""),
+                (float(x), float(y)),
+                True,
+            )
             for name, (x, y, flag) in zip(names, rows, strict=True)
             if flag == 2 and (name in said or name in BODY)
         ]
@@ -273,7 +281,7 @@ def described(
         "certain": words.certain,
         "own_person": words.index == one.row,
         "on_person": words.person is not None,
-        "part_right": ALIKE.get(words.part or "", words.part) in spot.parts,
+        "part_right": any(part in ALIKE.get(words.part or "", words.name) for part in spot.parts),
         "side_right": words.part is not None and (words.side or "") == spot.side,
     }
     if words.part is None:
@@ -311,7 +319,7 @@ def masks(file: Path, images: Path, rng: np.random.Generator) -> Iterator[dict[s
             for _ in range(40):
                 x, y = rng.uniform(left, right), rng.uniform(top, bottom)
                 column, line = int(x), int(y)
-                if not (0 <= column < image["width"] and 0 <= line < image["height"]):
+                if not (0 <= x < image["width"] and 0 <= y < image["height"]):
                     continue
                 truth = bool(own[line, column])
                 if not truth and anybody[line, column]:

@@ -82,6 +82,14 @@ def test_bad_input_is_one_sentence(
     assert stop.value.code == 2 and message in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("text", ['{"images": [], "annotations": []}', '{"id": "a sample"}\n', "words"])
+def test_a_file_of_something_else_is_left_alone(text: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text(text)
+    with pytest.raises(PosetalkError, match="would be lost"):
+        write_pairs(LABELS, tmp_path / "precious")
+    assert (tmp_path / "precious").read_text() == text
+
+
 def test_labels_without_joints_have_nothing_to_describe(tmp_path: Path) -> None:
     labels = json.loads(LABELS.read_text())
     for image in labels["images"]:

@@ -26,6 +26,7 @@ from posetalk.write.from_facts.speaker import Subject
 
 PER_PERSON = 6
 TRIES = 4  # places drawn for each that is kept at most
+START = b'{"id":"'  # of a file of pairs
 QUESTIONS = (
     "Which part of whose body is at {place}? The numbers are shares of the image's width and height.",
     "What is at {place}, in shares of the image's width and height? Name the person and the place on the body.",
@@ -88,8 +89,8 @@ def write_pairs(
     out = Path(out)
     if out.is_dir():
         raise PosetalkError(f"{out} is a folder; give a file for the pairs, such as pairs.jsonl")
-    if Path(annotations).resolve() == out.resolve():
-        raise PosetalkError(f"{out} is the label file itself and would be lost; choose another place")
+    if not _is_free(out):
+        raise PosetalkError(f"{out} is a file of something else and would be lost; choose another place")
     annotated = AnnotatedImages(annotations, captions)
     with only_run(out), LineLog(out, PairLine) as log:
         done = {line.image_id for line in log.before}
@@ -106,6 +107,18 @@ def write_pairs(
             f"{annotations} has no place to describe; images need width and height, and people labelled joints"
         )
     return WrittenPairs(images, pairs, tuple(annotated.skipped), tuple(annotated.notes))
+
+
+def _is_free(out: Path) -> bool:
+    """Whether there is no file, an empty one, or one of pairs: a log cuts off what looks like half a line."""
+    try:
+        with out.open("rb") as file:
+            start = file.read(len(START))
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise PosetalkError(f"cannot read {out}: {error.strerror}; choose another place") from None
+    return START.startswith(start)
 
 
 def _check_same(annotated: AnnotatedImages, before: list[PairLine], out: Path, seed: int) -> None:

@@ -15,14 +15,14 @@ from posetalk.types import Floats
 
 # All lengths are in trunk lengths. Chosen on coco_people train2017, see runs/describe_round_trip.py.
 FLAT = 0.8  # the cost of a place inside trunk and head, where nothing says how far the edge is
-NECK_LAST = 0.05  # added to the cost of a neck
-JOINT_FIRST = 0.1  # taken off the distance of a joint among named points
-FACE_FIRST = 0.05  # the same for the joints of the head
-BETWEEN = 0.08  # from this distance of the nearest named point on, a place is between two
+NECK_FIRST = 0.05  # taken off that for a place inside the neck
+# Taken off the distance of a joint among the named points of a region.
+JOINT_FIRST = {"trunk": 0.08, "head": 0.05, "neck": 0.0, "hand": 0.03, "foot": 0.03}
+BETWEEN = 0.12  # from this distance of the nearest named point on, a place is between two
 BESIDE = 0.06  # how far off the line of the two it may be
 APART = 0.6  # how far apart the two may be
 EDGE = 0.2  # the distance outside the trunk at which its cost has grown by 1
-THICK = {"head": 0.24, "neck": 0.16, "hand": 0.12, "foot": 0.12}
+THICK = {"head": 0.24, "neck": 0.12, "hand": 0.12, "foot": 0.2}
 HAND, FOOT = 0.28, 0.2  # the lengths of a hand and a foot beyond wrist and ankle
 JOINTS = {
     "trunk": ("shoulder", "hip"),
@@ -72,8 +72,8 @@ def _in_regions(figure: Figure, xy: Floats) -> Iterator[Place]:
         match region:
             case "head":
                 cost = max(cost, FLAT)
-            case "neck":  # gives way to the head and the trunk
-                cost = max(cost, FLAT) + NECK_LAST
+            case "neck":
+                cost = max(cost, FLAT - NECK_FIRST)
             case _:
                 cost += HIDDEN if f"{side} {JOINTS[region][0]}" in figure.body.hidden else 0.0
                 cost -= ARM_FIRST if region == "hand" else 0.0
@@ -88,7 +88,7 @@ def _lines(figure: Figure) -> Iterator[tuple[Region, str, Floats, Floats]]:
     if top is not None and chin is not None:
         yield "head", "", chin + (top - chin) * 0.2, top
         if shoulders is not None:
-            yield "neck", "", shoulders, chin
+            yield "neck", "", shoulders + (chin - shoulders) * 0.25, chin
     for side in SIDES:
         wrist, ankle = figure.body[f"{side} wrist"], figure.body[f"{side} ankle"]
         fingers = figure.located.get(f"tip of the {side} middle finger")
@@ -132,15 +132,15 @@ def _place(figure: Figure, region: Region, side: str, xy: Floats, cost: float) -
 
 
 def _candidates(figure: Figure, region: Region, side: str, xy: Floats) -> Iterator[_Named]:
-    first = FACE_FIRST if region == "head" else JOINT_FIRST
     for joint in JOINTS[region]:
         if figure.facing == "back" and joint in ("nose", "eye"):
             continue
         for own in ("",) if joint == "nose" else (side,) if side else SIDES:
             if (at := figure.body[f"{own} {joint}".strip()]) is not None:
-                rank = float(np.linalg.norm(xy - at)) - first * figure.size
+                rank = float(np.linalg.norm(xy - at)) - JOINT_FIRST[region] * figure.size
                 yield _Named(rank, joint, own, at)
-    for point in figure.points(region):
+    near = figure.points("head") if region == "neck" else []
+    for point in (*figure.points(region), *near):
         if side in ("", point.side) and (at := figure.place(point)) is not None:
             yield _Named(float(np.linalg.norm(xy - at)), point.said, point.side, at, point)
 
