@@ -21,7 +21,14 @@ from posetalk.formats.annotated import AnnotatedImages
 from posetalk.formats.lsp import read_lsp
 
 JUDGED = Path(__file__).parents[1] / "tests" / "facts" / "judged.toml"
-PLACES = ("on the left", "on the right", "in the middle", "filled from top to bottom", "above", "under the feet")
+PLACES = (
+    "on the left",
+    "on the right",
+    "in the middle",
+    "filled from top to bottom",
+    "above",
+    "under the feet",
+)
 VERDICTS = ("right", "wrong", "misleading", "unclear")
 
 
@@ -86,7 +93,7 @@ def _stated(scene: Scene, row: dict[str, Any]) -> Iterator[str]:
 
 
 def _later(scene: Scene, row: dict[str, Any]) -> Callable[[str], bool]:
-    """Whether a key is of a kind that was added after the judging: how parts lie to each other, places beside people."""
+    """Whether a key is of a kind that was added after the judging: how parts lie to each other, and places."""
     body = next(p.body for p in scene.people if p.name == f"person {row['number']}")
     keys = {
         fact.key

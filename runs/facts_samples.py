@@ -35,9 +35,9 @@ from posetalk.write.settings import WriteSettings
 CELL = (200, 150)  # px, of a picture of the sheet
 ACROSS = 6
 _NAME = (
-    r"the (?:\w+ ){0,3}?(?:person|man|woman|boy|girl|toddler|child|player|pitcher|catcher|surfer|skier|rider|baby|batter|lady)"
-    r"(?: in the foreground)?(?: on the (?:far )?(?:left|right)| in the (?:middle|foreground|picture)| of the foreground"
-    r"| from the left| closest to the camera| in front| behind)?"
+    r"the (?:\w+ ){0,3}?(?:person|man|woman|boy|girl|toddler|child|player|pitcher|catcher|surfer|skier|rider|baby"
+    r"|batter|lady)(?: in the foreground)?(?: on the (?:far )?(?:left|right)| in the (?:middle|foreground|picture)"
+    r"| of the foreground| from the left| closest to the camera| in front| behind)?"
 )
 _ALIKE = (
     (rf"he|she|they|{_NAME}", "x"),

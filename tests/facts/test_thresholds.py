@@ -167,19 +167,19 @@ def pair(first: dict[str, object], second: dict[str, object], by: float = 1.0) -
 
 
 @pytest.mark.parametrize(
-    ("gap", "touching"), [(5, True), (18, True), (22, None), (45, None), (54, False), (90, False)]
+    ("gap", "touching"), [(5, True), (13, True), (18, None), (45, None), (54, False), (90, False)]
 )
 def test_how_near_people_touch(gap: float, touching: bool | None) -> None:
-    """An arm level to the right, and the other's right elbow so many hundredths of a trunk beyond its hand."""
+    """An arm level to the right, and the other's right shoulder so many hundredths of a trunk beyond its hand."""
     reach = figure(uppers=(90, 0), fores=(90, 0))
-    size = Body.from_keypoints(
+    body = Body.from_keypoints(
         frozen_array([reach[name] for name in NAMES]),
         frozen_array([2] * 17),
         NAMES,
-    ).size
-    assert size is not None
-    hand, there = reach["left wrist"], figure()["right wrist"]
-    at = np.array((300.0, 300.0)) + hand - there + (gap / 100 * size, 0)
+    )
+    hand, there = body.hand("left"), figure()["right shoulder"]
+    assert body.size is not None and hand is not None
+    at = np.array((300.0 + hand[0] - there[0] + gap / 100 * body.size, 300.0))
     found = pair({"uppers": (90, 0), "fores": (90, 0)}, {"at": tuple(at)})
     assert found.value("person 1, person 2: touching") is touching
 

@@ -71,6 +71,10 @@ def _is_erect(body: Body) -> bool:
     return body.lean is not None and body.lean < 30 and body.trunk_share > 0.75 and not body.is_bowed
 
 
+def _leans_less(body: Body, degrees: float) -> bool:
+    return body.lean is not None and body.lean < degrees
+
+
 def _arm(body: Body, side: str, size: float, facing: str) -> Iterator[Fact]:
     bend = body.angle(f"{side} shoulder", f"{side} elbow", f"{side} wrist")
     forearm = _direction(body, f"{side} elbow", f"{side} wrist")
@@ -124,7 +128,7 @@ def _leg(body: Body, side: str, size: float) -> Iterator[Fact]:
         above is not None
         and above > 0.15
         and _seen(body, f"{side} knee", f"{side} hip")
-        and (body.lean or 90) < 45
+        and _leans_less(body, 45)
     ):
         yield make_fact(f"{side} knee", "drawn up", True, above=above)
 
@@ -140,10 +144,10 @@ def _hands(body: Body, size: float) -> Iterator[Fact]:
         yield make_fact("hands", "close together", True, apart=apart)
     elif apart > WIDE:
         yield make_fact("hands", "wide apart", True, apart=apart)
-    if abs(higher) > HIGHER and (body.lean or 90) < 40:
+    if abs(higher) > HIGHER and _leans_less(body, 40):
         side = "left" if higher > 0 else "right"
         yield make_fact("hands", f"the {side} one higher", True, higher=abs(higher))
-    elif abs(higher) < ALIKE and apart > 0.4 and (body.lean or 90) < 40:
+    elif abs(higher) < ALIKE and apart > 0.4 and _leans_less(body, 40):
         yield make_fact("hands", "at one height", True, higher=higher)
 
 

@@ -168,9 +168,12 @@ def _about_body(main: Described, rng: random.Random, told: set[str]) -> Turns | 
         and one.key not in told
         and (not side or not one.limb or side in one.limb)
     ]
-    # else the limb that the question is about: the answer may not say how far it is bent
-    limb = [one for one in main.true if one.limb and one.region in regions and one.kind in premises]
-    evidence = evidence or limb[:1]
+    if not evidence:  # then how the rest of the body is held, so that no two answers are alike
+        evidence = [
+            one
+            for one in main.true
+            if one.region in ("body", "head", "arms", "legs") and one.part != "action" and one.key not in told
+        ]
     if evidence:
         evidence = sorted(rng.sample(evidence, min(EVIDENCE, len(evidence))), key=main.statements.index)
         answer += sentences_of(evidence, rng)
