@@ -232,6 +232,16 @@ def test_a_lost_workers_shard_goes_to_another(
         (["locate", "x", "--ray", "local", "--out", "o", "--draw"], "without --draw"),
         (["facts", "x", "--ray", "local"], "give --json FILE"),
         (["screen", "x", "o", "--ray", "local", "--no-join"], "leave --no-join away"),
+        (["screen", "x", "o", "--ray", "local", "--parquet"], "leave it away"),
+        (["locate", "x", "--out", "o", "--parquet"], "go with --ray"),
+        (
+            ["label", "x", "--out", "o", "--ray", "local", "--objects", "d"],
+            "--objects and --captioner work on one",
+        ),
+        (
+            ["label", "x", "--out", "o", "--ray", "local", "--captioner", "m"],
+            "--objects and --captioner work on one",
+        ),
         (
             ["write", "x", "--out", "o", "--ray", "local", "--writer", "batch", "--model", "m"],
             "--writer batch",

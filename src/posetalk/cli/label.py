@@ -88,14 +88,20 @@ def label(
         "threads": threads,
         "batch_size": batch,
     }
-    if machines.asked():
+    if machines.asked(parquet=True):
         if objects or captioner:
             raise PosetalkError("--objects and --captioner work on one machine; leave them or --ray away")
         from posetalk.scale.locate import label_shards
 
         with machines.cluster(threads, device) as cluster:
             labelled = label_shards(
-                cluster, images, out=out, shard_size=machines.size, join=not machines.no_join, **options
+                cluster,
+                images,
+                out=out,
+                shard_size=machines.size,
+                join=not machines.no_join,
+                parquet=machines.parquet,
+                **options,
             )
         print(f"{out}: {labelled.people:,} people, {labelled.shards:,} shards; {labelled.skipped:,} skipped")
         return

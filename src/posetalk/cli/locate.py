@@ -131,7 +131,7 @@ def locate(
         raise PosetalkError("locate needs an image, a folder or a video; see posetalk locate --help")
     if video is None and raw:
         raise PosetalkError("--raw goes with a video; leave it away for images")
-    if machines.asked():
+    if machines.asked(parquet=True):
         others = {"--box": box, "--boxes": boxes, "--json": json_out, "--draw": draw, "a video": video}
         if unfit := [option for option, value in others.items() if value]:
             raise PosetalkError(f"--ray is for many images, without {unfit[0]}; leave one of the two away")
@@ -148,6 +148,7 @@ def locate(
                 out=out,
                 shard_size=machines.size,
                 join=not machines.no_join,
+                parquet=machines.parquet,
                 model=model,
                 detector=detector or "bundled",
                 whole_image=whole_image,

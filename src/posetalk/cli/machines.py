@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from posetalk.errors import PosetalkError
+from posetalk.errors import PosetalkError, need
 
 if TYPE_CHECKING:
     from posetalk.scale.cluster import Cluster
@@ -28,17 +28,26 @@ class Machines:
             there are some.
         shard_size: For --ray: the number of images of a shard, which is done by one worker. The default is 1000.
         no_join: For --ray: leave the results in their shards.
+        parquet: For --ray, in `locate`, `label`, `facts` and `write`: write the people, facts or samples of each shard
+            into a parquet file, too.
     """
 
     ray: str | None = None
     workers: int | None = None
     shard_size: int | None = None
     no_join: Annotated[bool, Parameter(negative=())] = False
+    parquet: Annotated[bool, Parameter(negative=())] = False
 
-    def asked(self) -> bool:
-        """Whether a cluster is asked for; the other options go with it."""
+    def asked(self, *, parquet: bool = False) -> bool:
+        """Whether a cluster is asked for; the other options go with it. parquet: whether --parquet is one of them."""
         if self.ray is None and self != ONE:
-            raise PosetalkError("--workers, --shard-size and --no-join go with --ray; give both or none")
+            raise PosetalkError(
+                "--workers, --shard-size, --no-join and --parquet go with --ray; give both or none"
+            )
+        if self.parquet and not parquet:
+            raise PosetalkError("only locate, label, facts and write have --parquet; leave it away")
+        if self.parquet:
+            need("pyarrow", "scale")  # before anything is computed
         return self.ray is not None
 
     @property

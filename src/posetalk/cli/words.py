@@ -45,7 +45,7 @@ def facts(
         draw: Write the images with poses and facts to this folder.
         machines: Where the facts for --json are computed.
     """
-    if machines.asked() and (draw or not json_out):
+    if machines.asked(parquet=True) and (draw or not json_out):
         raise PosetalkError("--ray is for many images; give --json FILE, without --draw")
     from posetalk.facts.show import drawable_images, iter_scenes, scene_lines, write_scenes
     from posetalk.formats.captions import read_captions
@@ -63,7 +63,7 @@ def facts(
     if captions and not texts.keys() & {shown.id for shown in data.images}:
         raise PosetalkError(f"none of the captions of {captions} is of an image of {annotations}")
     left_out += unread
-    if machines.asked():
+    if machines.asked(parquet=True):
         from posetalk.scale.facts import facts_shards
 
         assert json_out
@@ -75,6 +75,7 @@ def facts(
                 json_out,
                 shard_size=machines.size,
                 join=not machines.no_join,
+                parquet=machines.parquet,
                 image_ids=image or (),
                 images=images,
                 objects=objects,
@@ -198,7 +199,7 @@ def write(
         raise PosetalkError(
             "--show-images sends the photos to a model; give --images, and --writer openai or batch"
         )
-    if machines.asked() and (writer == "batch" or dry_run):
+    if machines.asked(parquet=True) and (writer == "batch" or dry_run):
         raise PosetalkError("--ray is for a run that writes; leave it away with --dry-run and --writer batch")
     if (answers is not None) and writer != "batch":
         raise PosetalkError("--answers goes with --writer batch")
@@ -245,7 +246,7 @@ def write(
             "reader": reader,
             "reader_price": server.price(reader.model) if reader else None,
         }
-        if machines.asked():
+        if machines.asked(parquet=True):
             from posetalk.scale.write import write_shards
 
             with machines.cluster() as cluster:
@@ -255,6 +256,7 @@ def write(
                     out,
                     shard_size=machines.size,
                     join=not machines.no_join,
+                    parquet=machines.parquet,
                     **given_beside,
                 )
         else:

@@ -17,7 +17,8 @@ from posetalk.formats.objects import Objects, read_objects
 from posetalk.images.fit import image_sizes
 from posetalk.messages import track
 from posetalk.scale.cluster import Cluster
-from posetalk.scale.shards import cut, join_lines, run_folder, shard_folders
+from posetalk.scale.parquet import write_table
+from posetalk.scale.shards import FOLDER, cut, join_lines, lines_of, remove_from, run_folder, shard_folders
 from posetalk.skeleton import Skeleton
 from posetalk.types import PoseSet
 
@@ -32,6 +33,7 @@ def facts_shards(
     *,
     shard_size: int,
     join: bool = True,
+    parquet: bool = False,
     image_ids: Collection[int] = (),
     images: Path | None = None,
     objects: Path | None = None,
@@ -47,6 +49,7 @@ def facts_shards(
         json_out: The file to write. The shards lie beside it, in FILE.run, and are removed when they are joined.
         shard_size: The number of images of a shard.
         join: Whether the shards are joined into the file.
+        parquet: Whether each shard also becomes a parquet file, in FILE.run/parquet.
         image_ids: Only these images, if any are given.
         images: The folder of the images.
         objects: COCO's instances file.
@@ -60,15 +63,16 @@ def facts_shards(
     ids = labelled_ids(data, image_ids)
     with run_folder(out):
         count = cut(out, ids, shard_size, _write_ids)
+        remove_from(out, count)
         place = (annotations.resolve(), (images or annotations.parent).resolve(), skeleton)
         beside = (objects and objects.resolve(), captions and captions.resolve())
-        work = cluster.each(_facts, shard_folders(out, count), *place, *beside)
+        work = cluster.each(_facts, shard_folders(out, count), *place, *beside, parquet)
         for _ in track(work, "shards", count):
             pass
         if join:
             join_lines(out, count, FACTS, json_out)
     if join:
-        shutil.rmtree(out)
+        shutil.rmtree(out / FOLDER if parquet else out)
 
 
 def _facts(
@@ -78,10 +82,13 @@ def _facts(
     skeleton: Skeleton | None,
     objects: Path | None,
     captions: Path | None,
+    parquet: bool,
 ) -> None:
     data, things, texts = _labels(annotations, images, skeleton, objects, captions)
     ids = msgspec.json.decode((shard / IDS).read_bytes(), type=list[int])
     write_scenes((scene for _, scene in iter_scenes(data, things, ids, texts)), shard / FACTS)
+    if parquet:
+        write_table(shard, "facts", lines_of([shard], FACTS))
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,12 @@ class _OfImage(msgspec.Struct):
 
 def join_located(out: Path, count: int) -> None:
     """Make OUT what `locate_images` would have made it. Memory grows with the largest shard alone."""
-    join_logs(out, count, _ids)
+    join_logs(out, count, ids_of_list)
     with whole_file(out / "keypoints.json") as part, part.open("w", encoding="utf-8") as file:
         file.write("[")
         separator = ""
         for shard in shard_folders(out, count):
-            own = _ids(shard)
+            own = ids_of_list(shard)
             for row in _json(shard / "keypoints.json") or ():
                 if row["image_id"] in own:
                     file.write(separator + json.dumps(row))
@@ -47,15 +47,18 @@ def join_logs(out: Path, count: int, ids_of: Callable[[Path], set[int]]) -> None
 
     ids_of: gives the ids of a shard's images. Others that its files have were in it in an earlier run.
     """
-    decoder = msgspec.json.Decoder(_OfImage)
     for name in _LOGS:
         if not any((shard / name).exists() for shard in shard_folders(out, count)):
             continue
         with whole_file(out / name) as part, part.open("wb") as file:
             for shard in shard_folders(out, count):
-                own = ids_of(shard)
-                lines = lines_of([shard], name)
-                file.writelines(line for line in lines if decoder.decode(line).image_id in own)
+                file.writelines(own_lines(shard, name, ids_of(shard)))
+
+
+def own_lines(shard: Path, name: str, ids: Container[int]) -> Iterator[bytes]:
+    """The lines of a file of a shard that are of these images."""
+    decoder = msgspec.json.Decoder(_OfImage)
+    return (line for line in lines_of([shard], name) if decoder.decode(line).image_id in ids)
 
 
 def join_labels(out: Path, count: int, keep_rows: bool) -> list[dict[str, Any]]:
@@ -83,7 +86,8 @@ def join_labels(out: Path, count: int, keep_rows: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _ids(shard: Path) -> set[int]:
+def ids_of_list(shard: Path) -> set[int]:
+    """The ids of the images in the list of a shard."""
     decoder = msgspec.json.Decoder(_OfImage)
     return {decoder.decode(line).image_id for line in lines_of([shard], IMAGES)}
 

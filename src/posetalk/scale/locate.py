@@ -23,7 +23,8 @@ from posetalk.locate.run import locate_images
 from posetalk.messages import log, track
 from posetalk.scale.archives import find_archives, is_archive, unpacked
 from posetalk.scale.cluster import Cluster
-from posetalk.scale.joined import IMAGES, join_labels, join_located
+from posetalk.scale.joined import IMAGES, ids_of_list, join_labels, join_located, own_lines
+from posetalk.scale.parquet import write_table
 from posetalk.scale.shards import FOLDER, cut, remove_from, run_folder, shard_folders
 from posetalk.skeleton import KeypointQuery, Skeleton, load_skeleton, parse_keypoints
 
@@ -58,6 +59,7 @@ def locate_shards(
     out: str | Path,
     shard_size: int,
     join: bool = True,
+    parquet: bool = False,
     **options: Any,
 ) -> LocatedShards:
     """Locate people in many images on many machines.
@@ -72,6 +74,7 @@ def locate_shards(
         out: The folder of the run. It is made if it does not exist.
         shard_size: The number of images of a shard.
         join: Whether the results are joined at the end.
+        parquet: Whether the people also become parquet files, one for each shard, in OUT/parquet.
         options: Of `locate_images`: model, detector, min_score, max_people, largest, whole_image, readout, decoding,
             flip_test, device, dtype, engine, threads, batch_size.
 
@@ -80,7 +83,7 @@ def locate_shards(
     """
     points = tuple(parse_keypoints(keypoints))
     with _cut_images(images, Path(out), shard_size) as (folder, count):
-        located = _run(cluster, folder, count, _locate, points, _everywhere(options))
+        located = _run(cluster, folder, count, parquet, _locate, points, _everywhere(options))
         if join:
             join_located(folder, count)
         return located
@@ -93,6 +96,7 @@ def label_shards(
     out: str | Path,
     shard_size: int,
     join: bool = True,
+    parquet: bool = False,
     skeleton: Skeleton | str | Path = "coco17",
     captions: str | Path | None = None,
     **options: Any,
@@ -107,7 +111,7 @@ def label_shards(
     skeleton = skeleton if isinstance(skeleton, Skeleton) else load_skeleton(skeleton)
     written = read_given_captions(Path(captions)) if captions else None
     with _cut_images(images, Path(out), shard_size) as (folder, count):
-        labelled = _run(cluster, folder, count, _label, skeleton, _everywhere(options))
+        labelled = _run(cluster, folder, count, parquet, _label, skeleton, _everywhere(options))
         if join:
             join_located(folder, count)
             rows = join_labels(folder, count, keep_rows=written is not None)
@@ -137,6 +141,12 @@ def _label(shard: Path, skeleton: Skeleton, options: dict[str, Any]) -> _Found:
         except NothingLocated as error:
             return None, (str(error),)
     return labelled.people, labelled.skipped
+
+
+def _with_parquet(shard: Path, work: Callable[..., _Found], *given: Any) -> _Found:
+    found = work(shard, *given)
+    write_table(shard, "predictions", own_lines(shard, "predictions.jsonl", ids_of_list(shard)))
+    return found
 
 
 @contextmanager
@@ -208,9 +218,15 @@ def _write_archive(shard: Path, archives: list[Path]) -> None:
     write_text(shard / ARCHIVE, str(archives[0]))
 
 
-def _run(cluster: Cluster, out: Path, count: int, work: Callable[..., _Found], *given: Any) -> LocatedShards:
+def _run(
+    cluster: Cluster, out: Path, count: int, parquet: bool, work: Callable[..., _Found], *given: Any
+) -> LocatedShards:
     people = skipped = failed = 0
-    for done in track(cluster.each(work, shard_folders(out, count), *given), "shards", count):
+    shards = shard_folders(out, count)
+    located = (
+        cluster.each(_with_parquet, shards, work, *given) if parquet else cluster.each(work, shards, *given)
+    )
+    for done in track(located, "shards", count):
         found, sentences = done.value
         people, skipped, failed = people + (found or 0), skipped + len(sentences), failed + (found is None)
         for sentence in (*done.messages, *sentences):

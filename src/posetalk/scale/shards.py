@@ -16,6 +16,7 @@ from posetalk.lock import only_run
 T = TypeVar("T")
 
 FOLDER = "shards"
+PARQUET = "parquet"  # the folder of parquet files, see parquet.py
 SIZE = 1000  # images of a shard
 
 
@@ -69,11 +70,14 @@ def shard_folders(out: Path, count: int) -> Iterator[Path]:
 
 
 def remove_from(out: Path, count: int) -> None:
-    """Remove the shards of an earlier run that had more of them."""
-    if (out / FOLDER).is_dir():
-        for folder in (out / FOLDER).iterdir():
-            if folder.name.isdecimal() and int(folder.name) >= count:
-                shutil.rmtree(folder)
+    """Remove the shards of an earlier run that had more of them, and their parquet files."""
+    for path in [*out.glob(f"{FOLDER}/*"), *out.glob(f"{PARQUET}/*-*.parquet")]:
+        number = path.stem.rpartition("-")[2]
+        if number.isdecimal() and int(number) >= count:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def lines_of(folders: Iterable[Path], name: str) -> Iterator[bytes]:

@@ -21,9 +21,10 @@ from posetalk.llm.request_state import RunReport
 from posetalk.messages import log, track
 from posetalk.scale.cluster import Cluster, Done
 from posetalk.scale.ledgers import add_report, join_ledgers, share
+from posetalk.scale.parquet import write_sample_tables, write_table
 from posetalk.scale.shards import cut, lines_of, remove_from, shard_folders
 from posetalk.scale.short_counts import counted_before, save_counts, share_counts
-from posetalk.write.folder import ScreenedSample, ScreeningResult, write_report, write_screened
+from posetalk.write.folder import SAMPLES, ScreenedSample, ScreeningResult, write_report, write_screened
 from posetalk.write.from_facts.run import count_short, facts_samples, selected_images
 from posetalk.write.from_model.run import LEDGER, asked_model, usable_by_model
 from posetalk.write.labels import is_supported, labels_of
@@ -102,6 +103,7 @@ def write_shards(
     *,
     shard_size: int,
     join: bool = True,
+    parquet: bool = False,
     images: str | Path | None = None,
     server: ServerSettings | None = None,
     price: Price | None = None,
@@ -121,6 +123,7 @@ def write_shards(
         shard_size: The number of images of a shard.
         join: Whether the samples are joined into the files that `write_dataset` writes. If not, each shard's folder has
             its own, without those that repeat a sample of the same shard.
+        parquet: Whether the samples also become parquet files, one for each shard, in OUT/parquet.
         images: As of `write_dataset`, like all others.
 
     Raises:
@@ -152,12 +155,12 @@ def write_shards(
                 for _ in track(cluster.each(_count, shards(), settings, images), "counting", count):
                     pass
                 share_counts(list(shards()))
-            written = cluster.each(_write_by_facts, shards(), settings, images, not join)
+            written = cluster.each(_write_by_facts, shards(), settings, images, not join, parquet)
         else:
             result.server_run, workers = RunReport(), cluster.size()
             theirs = reader and share(reader, workers)
             asking = _Asking(share(server, workers), price, theirs, reader_price, out / LEDGER)
-            written = cluster.each(_write_by_model, shards(), settings, images, asking, not join)
+            written = cluster.each(_write_by_model, shards(), settings, images, asking, not join, parquet)
         for done in track(written, "shards", count):
             _add(result, done)
         if result.server_run:
@@ -165,6 +168,8 @@ def write_shards(
         if join:
             joined = _write_screened(annotated, settings, shards(), out)
             result.written, result.rejected = joined.written, joined.rejected
+            if parquet:
+                write_sample_tables(out, shards(), _ids_of_part)
             if result.written:
                 result.unreadable_images = write_report(annotated, out)
         if not result.written and server is None:
@@ -181,16 +186,18 @@ def _count(shard: Path, settings: WriteSettings, images: Path | None) -> None:
     save_counts(shard, count_short(annotated, settings, part.images_of()))
 
 
-def _write_by_facts(shard: Path, settings: WriteSettings, images: Path | None, separate: bool) -> Written:
+def _write_by_facts(
+    shard: Path, settings: WriteSettings, images: Path | None, separate: bool, parquet: bool
+) -> Written:
     annotated, part = _labels_of_part(shard, settings, images)
     short = counted_before(shard, settings.seed) if "short" in settings.kinds else ShortQuestions()
     samples = facts_samples(annotated, settings, part.images_of(), short)
     with settings.claim(shard, anew=True):
-        return _write(shard, annotated, settings, samples, separate)
+        return _write(shard, annotated, settings, samples, separate, parquet)
 
 
 def _write_by_model(
-    shard: Path, settings: WriteSettings, images: Path | None, asking: _Asking, separate: bool
+    shard: Path, settings: WriteSettings, images: Path | None, asking: _Asking, separate: bool, parquet: bool
 ) -> Written:
     annotated, part = _labels_of_part(shard, settings, images)
     limit = {"max_cost_usd": part.max_cost_usd}
@@ -205,7 +212,7 @@ def _write_by_model(
         part.images_of(),
         asking.known,
     ) as asked:
-        written = _write(shard, annotated, settings, asked.samples(), separate)
+        written = _write(shard, annotated, settings, asked.samples(), separate, parquet)
         return replace(written, report=asked.report, read=asked.read, skipped=asked.skipped)
 
 
@@ -215,13 +222,16 @@ def _write(
     settings: WriteSettings,
     samples: Iterable[ScreenedSample],
     separate: bool,
+    parquet: bool,
 ) -> Written:
-    """Write screened.jsonl, and, where shards stay separate, the files of a data set."""
+    """Write screened.jsonl, and, where shards stay separate, the files of a data set and of parquet."""
     with whole_file(shard / SCREENED) as part, part.open("w", encoding="utf-8") as file:
         file.writelines(sample.line() for sample in samples)
     if not separate:
         return Written()
     result = _write_screened(annotated, settings, [shard], shard)
+    if parquet:
+        write_table(shard, "samples", lines_of([shard], SAMPLES))
     return Written(written=result.written, rejected=result.rejected)
 
 
@@ -234,10 +244,18 @@ def _labels(settings: WriteSettings, images: Path | None) -> AnnotatedImages:
 def _labels_of_part(
     shard: Path, settings: WriteSettings, images: Path | None
 ) -> tuple[AnnotatedImages, _Part]:
-    part = msgspec.json.decode((shard / PART).read_bytes(), type=_Part)
+    part = _part(shard)
     annotated = _labels(settings, images)
     annotated.only = part.ids
     return annotated, part
+
+
+def _part(shard: Path) -> _Part:
+    return msgspec.json.decode((shard / PART).read_bytes(), type=_Part)
+
+
+def _ids_of_part(shard: Path) -> list[int]:
+    return _part(shard).ids
 
 
 def _write_part(selected: Selected, budget: _Budget, shard: Path, ids: list[int]) -> None:
