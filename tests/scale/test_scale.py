@@ -68,9 +68,14 @@ def test_labels_of_shards_are_those_of_a_single_run_and_so_is_what_follows(
     run("locate", photos, "--out", many, "--threads", 1)  # the joined folder is that of a single run
     assert (one / "predictions.jsonl").read_bytes() == (many / "predictions.jsonl").read_bytes()
 
-    run("facts", one / "labels.json", "--json", tmp_path / "one.jsonl")
-    run("facts", one / "labels.json", "--json", tmp_path / "many.jsonl", *ray_too)
+    ids = [image["id"] for image in json.loads((one / "labels.json").read_bytes())["images"]]
+    texts = [{"image_id": image_id, "caption": "A woman is smiling and standing."} for image_id in ids]
+    (tmp_path / "captions.json").write_text(json.dumps({"annotations": texts}))
+    facts = ["facts", one / "labels.json", "--captions", tmp_path / "captions.json", "--json"]
+    run(*facts, tmp_path / "one.jsonl")
+    run(*facts, tmp_path / "many.jsonl", *ray_too)
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "many.jsonl").read_bytes()
+    assert b"captions 1 of 1" in (tmp_path / "many.jsonl").read_bytes()
     assert not (tmp_path / "many.jsonl.run").exists()
 
     scored = ["evaluate", "--annotations", one / "labels.json", "--images", photos, "--out"]

@@ -18,7 +18,16 @@ from posetalk.images.fit import image_sizes
 from posetalk.messages import track
 from posetalk.scale.cluster import Cluster
 from posetalk.scale.parquet import write_table
-from posetalk.scale.shards import FOLDER, cut, join_lines, lines_of, remove_from, run_folder, shard_folders
+from posetalk.scale.shards import (
+    FOLDER,
+    PARQUET,
+    cut,
+    join_lines,
+    lines_of,
+    remove_from,
+    run_folder,
+    shard_folders,
+)
 from posetalk.skeleton import Skeleton
 from posetalk.types import PoseSet
 
@@ -72,7 +81,7 @@ def facts_shards(
         if join:
             join_lines(out, count, FACTS, json_out)
     if join:
-        shutil.rmtree(out / FOLDER if parquet else out)
+        shutil.rmtree(out / FOLDER if (out / PARQUET).exists() else out)
 
 
 def _facts(

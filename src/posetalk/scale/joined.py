@@ -12,14 +12,10 @@ import msgspec
 
 from posetalk.atomic_files import whole_file
 from posetalk.locate.label import LABELS
-from posetalk.scale.shards import lines_of, shard_folders
+from posetalk.scale.shards import image_of, lines_of, shard_folders
 
 IMAGES = "images.jsonl"
 _LOGS = ("predictions.jsonl", "people.jsonl", "pictures.jsonl")
-
-
-class _OfImage(msgspec.Struct):
-    image_id: int
 
 
 def join_located(out: Path, count: int) -> None:
@@ -57,8 +53,7 @@ def join_logs(out: Path, count: int, ids_of: Callable[[Path], set[int]]) -> None
 
 def own_lines(shard: Path, name: str, ids: Container[int]) -> Iterator[bytes]:
     """The lines of a file of a shard that are of these images."""
-    decoder = msgspec.json.Decoder(_OfImage)
-    return (line for line in lines_of([shard], name) if decoder.decode(line).image_id in ids)
+    return (line for line in lines_of([shard], name) if image_of(line) in ids)
 
 
 def join_labels(out: Path, count: int, keep_rows: bool) -> list[dict[str, Any]]:
@@ -88,8 +83,7 @@ def join_labels(out: Path, count: int, keep_rows: bool) -> list[dict[str, Any]]:
 
 def ids_of_list(shard: Path) -> set[int]:
     """The ids of the images in the list of a shard."""
-    decoder = msgspec.json.Decoder(_OfImage)
-    return {decoder.decode(line).image_id for line in lines_of([shard], IMAGES)}
+    return set(map(image_of, lines_of([shard], IMAGES)))
 
 
 def _json(path: Path) -> Any:

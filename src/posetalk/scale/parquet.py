@@ -11,16 +11,13 @@ import msgspec
 
 from posetalk.atomic_files import whole_file
 from posetalk.errors import need
-from posetalk.scale.shards import PARQUET, lines_of
+from posetalk.scale.shards import PARQUET, image_of, lines_of
+from posetalk.write.folder import SAMPLES
 
 Table = Literal["predictions", "facts", "samples"]
 
 _ROWS = 1000  # of a row group
 _DIGEST = b"posetalk.rows"  # in a file's metadata: the SHA-256 of the lines that it was made of
-
-
-class _OfImage(msgspec.Struct):
-    image_id: int
 
 
 def table_file(shard: Path, table: Table) -> Path:
@@ -60,11 +57,11 @@ def write_table(shard: Path, table: Table, lines: Iterable[bytes]) -> None:
 
 def write_sample_tables(out: Path, shards: Iterable[Path], ids_of: Callable[[Path], Sequence[int]]) -> None:
     """Write the samples of OUT/samples.jsonl, which the shards were joined into, as the files of their shards."""
-    decoder, lines = msgspec.json.Decoder(_OfImage), lines_of([out], "samples.jsonl")
+    lines = lines_of([out], SAMPLES)
     line = next(lines, None)
     for shard in shards:
         ids, own = set(ids_of(shard)), list[bytes]()
-        while line is not None and decoder.decode(line).image_id in ids:
+        while line is not None and image_of(line) in ids:
             own.append(line)
             line = next(lines, None)
         write_table(shard, "samples", own)

@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from posetalk.atomic_files import whole_file, writing
 from posetalk.errors import PosetalkError
 from posetalk.lock import only_run
@@ -78,6 +80,18 @@ def remove_from(out: Path, count: int) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+class _OfImage(msgspec.Struct):
+    image_id: int
+
+
+_DECODER = msgspec.json.Decoder(_OfImage)
+
+
+def image_of(line: bytes) -> int:
+    """The image's id of a line of JSON."""
+    return _DECODER.decode(line).image_id
 
 
 def lines_of(folders: Iterable[Path], name: str) -> Iterator[bytes]:
