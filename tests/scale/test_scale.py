@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
+import pyarrow.parquet
 import pytest
 import ray
 import skimage
@@ -127,7 +128,10 @@ def test_what_any_shard_has_an_answer_to_is_not_asked_again(
         run(*words[:-1], out, *asking, "--ray", "auto", "--shard-size", 1)
         assert server.paid == once and lines(tmp_path / "one") == lines(out)
         server.paid.clear()
-        run(*words[:-1], out, *asking, "--ray", "auto", "--shard-size", 3)  # requests are in other shards now
+        in_threes = ["--ray", "auto", "--shard-size", 3, "--parquet"]
+        run(*words[:-1], out, *asking, *in_threes)  # requests are in other shards now
+        rows = pyarrow.parquet.read_table(out / "parquet").to_pylist()
+        assert rows == [json.loads(line) for line in (out / "samples.jsonl").read_bytes().splitlines()]
         run(*words[:-1], out, *asking)  # and in one run
         assert not server.paid and lines(tmp_path / "one") == lines(out)
         (out / "ledger.sqlite").unlink()
