@@ -50,7 +50,7 @@ class ServeSettings:
     max_image_pixels: int = 50_000_000
     max_people: int = 50
     max_keypoints: int = 200
-    max_places: int = 100
+    max_places: int = 20
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     image_hosts: tuple[str, ...] = ()
