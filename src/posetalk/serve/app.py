@@ -25,11 +25,12 @@ from posetalk.serve import bodies
 from posetalk.serve.asking import ask
 from posetalk.serve.batches import Batches
 from posetalk.serve.bodies import DescribeJson, DescribeRequest, Json, LocateJson, LocateRequest
-from posetalk.serve.describing import describe_given
+from posetalk.serve.describing import describe_located
 from posetalk.serve.examples import (
     DESCRIPTION,
     IMAGE,
     PEOPLE,
+    PLACES,
     QUESTION,
     WRITING,
     add_schemas,
@@ -128,23 +129,25 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
     @app.post(
         "/v1/describe",
         responses={200: {"model": bodies.DescribeAnswer}, **of_problem},
-        openapi_extra={"requestBody": image_body(DescribeRequest, DescribeJson, DESCRIPTION)},
+        openapi_extra={"requestBody": image_body(DescribeRequest, DescribeJson, PLACES)},
     )
     async def describe(request: Request) -> Response:
         """Describe places of an image in words: whose body, which part and side, where on it.
 
-        Send an image as to /v1/locate; or JSON with the people that an answer had, and nothing is located again.
+        Send the image as to /v1/locate. For more places of it, send the people of the answer to /v1/describe/located.
         """
         started = time.perf_counter()
         batches.check_room()
         wanted, image = await read_request(request, DescribeRequest, DescribeJson)
-        if isinstance(wanted, DescribeJson) and wanted.people is not None:
-            if (wanted.image or wanted.url) is not None:
-                raise ProblemError("the request has people and an image; give one of the two")
-            answer = await run_in_threadpool(describe_given, wanted, settings)
-        else:
-            answer = await located(await read_image(wanted, image, fetcher), wanted, request)
+        answer = await located(await read_image(wanted, image, fetcher), wanted, request)
         return _json(answer | {"seconds": round(time.perf_counter() - started, 4)})
+
+    @app.post("/v1/describe/located", responses={200: {"model": bodies.PlacesAnswer}, **of_problem})
+    def describe_people(
+        given: Annotated[bodies.DescribeLocated, Body(openapi_examples=example(DESCRIPTION))],
+    ) -> Response:
+        """Describe places of an image whose people were located before, without the image or a model."""
+        return _json({"places": describe_located(given, settings)})
 
     @app.post("/v1/facts", responses={200: {"model": bodies.FactsAnswer}, **of_problem})
     def facts(given: Annotated[bodies.PeopleGiven, Body(openapi_examples=example(PEOPLE))]) -> Response:

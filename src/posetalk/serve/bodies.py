@@ -10,6 +10,7 @@ BoxList = Annotated[
     list[FiniteFloat], Field(min_length=4, max_length=4, description="x, y, width, height px")
 ]
 Place = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description="x, y px")]
+Places = Annotated[list[Place], Field(min_length=1, max_length=1_000)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -134,13 +135,18 @@ class ObjectGiven(BaseModel):
     box: BoxList
 
 
-class PeopleGiven(_Asked):
-    """The people of an image, as LocateAnswer has them, and what else is known of it."""
+class LocatedGiven(_Asked):
+    """The people of an image, as LocateAnswer has them."""
 
     width: PositiveInt
     height: PositiveInt
     people: list[PersonGiven]
     captions: list[Text] = Field([], max_length=20)
+
+
+class PeopleGiven(LocatedGiven):
+    """The people of an image, and the objects beside them."""
+
     objects: list[ObjectGiven] = Field([], max_length=200)
 
 
@@ -163,18 +169,18 @@ class DescribeRequest(WhoRequest):
     """The places of an image to describe, and where its people are."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"at": [[210, 340]]}})
-    at: list[Place] = Field(min_length=1, max_length=1_000)
+    at: Places
     captions: list[Text] = Field([], max_length=20)
 
 
 class DescribeJson(DescribeRequest, WithImage):
-    """As DescribeRequest, with the image itself, or with the people that an earlier answer found in it."""
+    """As DescribeRequest, with the image itself."""
 
-    width: PositiveInt | None = Field(None, description="Of the image; with `people`.")
-    height: PositiveInt | None = Field(None, description="Of the image; with `people`.")
-    people: list[PersonGiven] | None = Field(
-        None, description="As DescribeAnswer has them, instead of the image: nothing is located then."
-    )
+
+class DescribeLocated(LocatedGiven):
+    """The places of an image to describe, whose people are located already."""
+
+    at: Places
 
 
 class PlaceAnswer(BaseModel):
@@ -193,15 +199,18 @@ class PlaceAnswer(BaseModel):
     certain: bool
 
 
-class DescribeAnswer(BaseModel):
+class PlacesAnswer(BaseModel):
     """The places, in the order of the request."""
+
+    places: list[PlaceAnswer]
+
+
+class DescribeAnswer(PlacesAnswer):
+    """The places, and the people with the keypoints that the words rest on."""
 
     width: int
     height: int
-    places: list[PlaceAnswer]
-    people: list[PersonAnswer] | None = Field(
-        description="With the keypoints that the words rest on; null where the request had them."
-    )
+    people: list[PersonAnswer]
     seconds: float = Field(description="How long the answer took, waiting included.")
 
 

@@ -10,12 +10,14 @@ from posetalk.describe import point as words
 from posetalk.describe.parts import body_points
 from posetalk.errors import PosetalkError
 from posetalk.formats.names import plain_name
-from posetalk.serve.bodies import DescribeJson, DescribeRequest, Json, PersonGiven
+from posetalk.serve.bodies import DescribeLocated, DescribeRequest, Json, PersonGiven
 from posetalk.serve.settings import ServeSettings
 from posetalk.types import Box, Poses
 
+Asking = DescribeRequest | DescribeLocated
 
-def check_places(request: DescribeRequest, limits: ServeSettings) -> None:
+
+def check_places(request: Asking, limits: ServeSettings) -> None:
     """Raises PosetalkError for more places than the limit."""
     if len(request.at) > limits.max_places:
         raise PosetalkError(
@@ -23,13 +25,13 @@ def check_places(request: DescribeRequest, limits: ServeSettings) -> None:
         )
 
 
-def check_inside(request: DescribeRequest, width: int, height: int) -> None:
+def check_inside(request: Asking, width: int, height: int) -> None:
     """Raises PosetalkError for a place outside an image of that size in px."""
     for x, y in request.at:
         words.check_inside((x, y), width, height)
 
 
-def places_of(poses: Poses, request: DescribeRequest) -> list[Json]:
+def places_of(poses: Poses, request: Asking) -> list[Json]:
     """The places as the answer has them.
 
     Args:
@@ -55,30 +57,20 @@ def places_of(poses: Poses, request: DescribeRequest) -> list[Json]:
     ]
 
 
-def describe_given(request: DescribeJson, limits: ServeSettings) -> Json:
-    """The answer where a request holds people instead of an image; no model runs.
+def describe_located(request: DescribeLocated, limits: ServeSettings) -> list[Json]:
+    """The places among people whom a caller sends, as the answer has them.
 
     Raises:
-        PosetalkError: no size of the image; options that go with an image; more than the limits; a place outside the
-            image; a box without area; a keypoint twice.
+        PosetalkError: more than the limits; a place outside the image; a box without area; a keypoint twice.
     """
-    people, width, height = request.people or [], request.width, request.height
-    if width is None or height is None:
-        raise PosetalkError("with `people` the request needs `width` and `height` of their image")
-    options = (request.boxes, request.whole_image or None, request.min_score, request.max_people)
-    if any(option is not None for option in options):
+    if len(request.people) > limits.max_people:
         raise PosetalkError(
-            "boxes, whole_image, min_score and max_people go with an image; `people` are located already"
-        )
-    if len(people) > limits.max_people:
-        raise PosetalkError(
-            f"there are {len(people)} people; the limit is {limits.max_people} people a request"
+            f"there are {len(request.people)} people; the limit is {limits.max_people} people a request"
         )
     check_places(request, limits)
-    check_inside(request, width, height)
+    check_inside(request, request.width, request.height)
     with np.errstate(all="ignore"):  # keypoints may be anywhere
-        places = places_of(poses_given(people), request)
-    return {"width": width, "height": height, "places": places, "people": None}
+        return places_of(poses_given(request.people), request)
 
 
 def poses_given(people: Sequence[PersonGiven]) -> Poses:

@@ -27,6 +27,7 @@ WRITING: Json = PEOPLE | {"kind": "conversation"}
 # A grey image of 8 x 8 pixels, in which nobody is.
 _GREY = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADklEQVR42mNogAIGyhgAgIQgARDoahcAAAAASUVORK5CYII="
 IMAGE: Json = {"image": _GREY, "ask": ["left heel: the back of the left foot"]}
+PLACES: Json = {"image": _GREY, "at": [[4, 4]]}
 DESCRIPTION: Json = PEOPLE | {"at": [[250, 100], [5, 5]]}
 
 

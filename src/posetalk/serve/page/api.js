@@ -40,8 +40,8 @@ function withPhoto(path, photo, request, signal) {
 }
 
 export const locate = (photo, request, signal) => withPhoto("v1/locate", photo, request, signal);
-export const describePhoto = (photo, request, signal) => withPhoto("v1/describe", photo, request, signal);
-export const describe = (body, signal) => post("v1/describe", body, signal);
+export const describe = (photo, request, signal) => withPhoto("v1/describe", photo, request, signal);
+export const describeLocated = (body, signal) => post("v1/describe/located", body, signal);
 export const facts = (body, signal) => post("v1/facts", body, signal);
 export const ask = (body, signal) => post("v1/ask", body, signal);
 export const write = (body, signal) => post("v1/write", body, signal);

@@ -102,12 +102,12 @@ function show(...nodes) {
 async function wordsFor(at, signal) {
   const { width, height } = state.photo;
   if (!state.located) {
-    const found = state.people.length ? (await api.describePhoto(state.photo, { at: [at], boxes: boxes() }, signal)).people : [];
+    const found = state.people.length ? (await api.describe(state.photo, { at: [at], boxes: boxes() }, signal)).people : [];
     signal.throwIfAborted();
     state.located = found;
   }
   const who = sure();
-  const { places: [words] } = await api.describe({ width, height, people: who.map((i) => state.located[i]), at: [at] }, signal);
+  const { places: [words] } = await api.describeLocated({ width, height, people: who.map((i) => state.located[i]), at: [at] }, signal);
   signal.throwIfAborted();
   return { ...words, person: words.person === null ? null : who[words.person] };
 }
