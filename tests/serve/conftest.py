@@ -18,7 +18,9 @@ FOLDER = Path(skimage.__path__[0]) / "data"
 @pytest.fixture(scope="session")
 def server() -> Iterator[Served]:
     """With the limits of an ordinary one, but for seconds and people."""
-    with Served("--max-people", "5", "--max-keypoints", "30", "--body-timeout", "2") as served:
+    with Served(
+        "--max-people", "5", "--max-keypoints", "30", "--max-places", "7", "--body-timeout", "2"
+    ) as served:
         yield served
 
 

@@ -108,7 +108,7 @@ def test_the_interface_is_described_with_examples(server: Served) -> None:
     described = server.call("GET", "/openapi.json").json
     content = described["paths"]["/v1/locate"]["post"]["requestBody"]["content"]
     assert set(content) == {"multipart/form-data", "application/json"}
-    for path in ("/v1/locate", "/v1/facts", "/v1/ask", "/v1/write"):
+    for path in ("/v1/locate", "/v1/describe", "/v1/describe/located", "/v1/facts", "/v1/ask", "/v1/write"):
         (example,) = [
             row
             for kind, body in described["paths"][path]["post"]["requestBody"]["content"].items()

@@ -141,6 +141,62 @@ def test_a_photo_a_person_a_point_its_heat_map(page: Page, pair: Path) -> None:
     expect(page.locator(".count").first).to_contain_text(" of ")
 
 
+def test_a_place_is_clicked_and_its_words_are_asked_for(page: Page, pair: Path) -> None:
+    sent: list[str] = []
+    page.on("request", lambda one: sent.append(one.url) if "/v1/describe" in one.url else None)
+    show(page, pair)
+    expect(page.locator("#people label")).to_have_count(3)
+    card = page.get_by_role("dialog", name="Words for a place")
+    x, y, w, h = page.evaluate(
+        "() => { const {x, y, width, height} = document.querySelector('#stage .frame').getBoundingClientRect();"
+        " return [x, y, width, height]; }"
+    )
+    page.mouse.click(x + 0.62 * w, y + 0.62 * h)
+    expect(card).to_contain_text("right side of the chest")
+    expect(card).to_contain_text("Person 2")
+    expect(card).to_contain_text(re.compile("[Cc]ertain"))
+    expect(page.get_by_role("radio", name="Person 2")).to_be_checked()
+    expect(page.locator("#stage .place")).to_have_count(1)
+    assert [url.rpartition("/v1/")[2] for url in sent] == ["describe", "describe/located"]
+    page.mouse.click(x + 0.97 * w, y + 0.05 * h)
+    expect(card).to_contain_text("not on a person")
+    expect(card.get_by_role("button", name="Ask for this")).to_have_count(0)
+    assert len(sent) == 3, "a second place was located again"
+    page.mouse.click(x + 0.62 * w, y + 0.62 * h)
+    expect(card).to_contain_text("right side of the chest")
+    sentence = card.locator("p").first.text_content()
+    card.get_by_role("button", name="Ask for this").click()
+    expect(card).to_have_count(0)
+    expect(page.locator(".sentences input")).to_have_value(sentence or "")
+    expect(page.locator("image.heat")).to_have_count(1)
+    expect(page.locator("#stage .place")).to_have_count(0)
+
+
+def test_a_place_by_keyboard(page: Page) -> None:
+    show(page, ASTRONAUT)
+    across = page.get_by_role("spinbutton", name="x")
+    across.fill("227")
+    page.keyboard.press("Tab")
+    page.keyboard.type("118")
+    before = page.locator("#stage .place path").first.get_attribute("d")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#stage .place path").first).not_to_have_attribute("d", before or "")
+    page.keyboard.press("Enter")
+    card = page.get_by_role("dialog", name="Words for a place")
+    expect(card).to_be_focused()
+    expect(card).to_contain_text("nose")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(card.get_by_role("button", name="Ask for this")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(card).to_have_count(0)
+    expect(page.get_by_role("spinbutton", name="y")).to_be_focused()
+    across.fill("9999")
+    page.keyboard.press("Enter")
+    expect(card).to_contain_text("lies outside the image of 512 x 512 px")
+
+
 def test_names_are_suggested_and_unknown_ones_marked(page: Page) -> None:
     show(page, ASTRONAUT)
     field = page.get_by_role("combobox", name="Describe a point")
@@ -306,6 +362,13 @@ def test_on_a_phone_nothing_sticks_out(page: Page) -> None:
     for tab in ("Points", "Facts", "Text", "Use"):
         page.get_by_role("tab", name=tab).tap()
         assert width() == 375, tab
+    page.evaluate("scrollTo(0, 0)")
+    page.touchscreen.tap(*place_of(page, "#stage .frame", 0.3, 0.4))
+    card = page.get_by_role("dialog", name="Words for a place")
+    expect(card).to_contain_text(re.compile("[Cc]ertain"))
+    box = card.bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= 375 and box["y"] + box["height"] <= 720
+    assert width() == 375
 
 
 def test_by_keyboard_alone(page: Page, pair: Path) -> None:
@@ -369,6 +432,9 @@ def test_axe_finds_no_serious_fault(page: Page) -> None:
     page.locator(".row").first.click()
     expect(page.locator("image.heat")).to_have_count(1)
     check("points")
+    page.get_by_role("button", name="Describe").click()
+    expect(page.get_by_role("dialog")).to_contain_text(re.compile("[Cc]ertain"))
+    check("place")
     page.get_by_role("button", name=re.compile("^Compare")).click()
     expect(page.locator(".verdict")).to_contain_text("px apart")
     check("compare")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -118,18 +118,30 @@ def describe_point(
         raise PosetalkError("boxes and a localizer go with an image; poses are located already")
     if isinstance(image, Found):
         height, width = image.image.shape[:2]
-        if not (0 <= point[0] <= width and 0 <= point[1] <= height):
-            raise PosetalkError(
-                f"the point {point[0]:g},{point[1]:g} lies outside the image of {width} x {height} px"
-            )
-    names = {name.replace("_", " ").lower() for name in image.names}
+        check_inside(point, width, height)
+    return describe_points(image, [point], captions)[0]
+
+
+def describe_points(
+    poses: Poses, points: Iterable[tuple[float, float]], captions: Sequence[str] = ()
+) -> list[PointDescription]:
+    """Describe finite points among located people, see `describe_point`."""
+    names = {name.replace("_", " ").lower() for name in poses.names}
     if lacking := set(load_skeleton("coco17").names) - names:
         raise PosetalkError(
             f"the poses have no {min(lacking)}; locate body_points(), or COCO's 17 keypoints at least"
         )
-    figures = [Figure.of(image, row) for row in range(len(image))]
-    people = named_people(people_of(image), image.names, captions) if len(image) else {}
-    return describe_figures(figures, people, point)
+    figures = [Figure.of(poses, row) for row in range(len(poses))]
+    people = named_people(people_of(poses), poses.names, captions) if len(poses) else {}
+    return [describe_figures(figures, people, point) for point in points]
+
+
+def check_inside(point: tuple[float, float], width: int, height: int) -> None:
+    """Refuse a point outside an image of that size in px."""
+    if not (0 <= point[0] <= width and 0 <= point[1] <= height):
+        raise PosetalkError(
+            f"the point {point[0]:g},{point[1]:g} lies outside the image of {width} x {height} px"
+        )
 
 
 def describe_figures(

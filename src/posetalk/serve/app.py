@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -28,20 +24,30 @@ from posetalk.resources import PAGE
 from posetalk.serve import bodies
 from posetalk.serve.asking import ask
 from posetalk.serve.batches import Batches
-from posetalk.serve.bodies import Json, LocateJson, LocateRequest
-from posetalk.serve.examples import PEOPLE, QUESTION, WRITING, add_schemas, example, locate_body
+from posetalk.serve.bodies import DescribeJson, DescribeRequest, Json, LocateJson, LocateRequest
+from posetalk.serve.describing import describe_located
+from posetalk.serve.examples import (
+    DESCRIPTION,
+    IMAGE,
+    PEOPLE,
+    PLACES,
+    QUESTION,
+    WRITING,
+    add_schemas,
+    example,
+    image_body,
+)
 from posetalk.serve.fetching import Fetcher
 from posetalk.serve.guard import Guard
 from posetalk.serve.label_studio import router
-from posetalk.serve.locating import Asked, Locating
+from posetalk.serve.locating import Asked, Locating, Wanted
 from posetalk.serve.metrics import Metrics
 from posetalk.serve.problems import ProblemError, mistake, of_validation, problem
+from posetalk.serve.reading import read_image, read_request
 from posetalk.serve.scenes import PosedScene
 from posetalk.serve.settings import ServeSettings
 from posetalk.serve.writing import write_turns
 from posetalk.skeleton import BUILT_IN, load_skeleton
-
-R = TypeVar("R", bound=LocateRequest)
 
 
 def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
@@ -59,7 +65,7 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
     fetcher = Fetcher(settings)
     metrics = Metrics(lambda: batches.waiting)
 
-    async def located(data: bytes, wanted: LocateRequest, request: Request) -> Json:
+    async def located(data: bytes, wanted: Wanted, request: Request) -> Json:
         asked = await run_in_threadpool(locating.check, data, wanted)
         return await batches.ask(asked, asked.pixels, settings.request_timeout, lambda: _gone(request))
 
@@ -107,7 +113,7 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
     @app.post(
         "/v1/locate",
         responses={200: {"model": bodies.LocateAnswer}, **of_problem},
-        openapi_extra={"requestBody": locate_body()},
+        openapi_extra={"requestBody": image_body(LocateRequest, LocateJson, IMAGE)},
     )
     async def locate(request: Request) -> Response:
         """Find the keypoints of everybody in an image.
@@ -116,9 +122,32 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
         """
         started = time.perf_counter()
         batches.check_room()
-        data, wanted = await _image_and_request(request, fetcher)
-        answer = await located(data, wanted, request)
+        wanted, image = await read_request(request, LocateRequest, LocateJson)
+        answer = await located(await read_image(wanted, image, fetcher), wanted, request)
         return _json(answer | {"seconds": round(time.perf_counter() - started, 4)})
+
+    @app.post(
+        "/v1/describe",
+        responses={200: {"model": bodies.DescribeAnswer}, **of_problem},
+        openapi_extra={"requestBody": image_body(DescribeRequest, DescribeJson, PLACES)},
+    )
+    async def describe(request: Request) -> Response:
+        """Describe places of an image in words: whose body, which part and side, where on it.
+
+        Send the image as to /v1/locate. For more places of it, send the people of the answer to /v1/describe/located.
+        """
+        started = time.perf_counter()
+        batches.check_room()
+        wanted, image = await read_request(request, DescribeRequest, DescribeJson)
+        answer = await located(await read_image(wanted, image, fetcher), wanted, request)
+        return _json(answer | {"seconds": round(time.perf_counter() - started, 4)})
+
+    @app.post("/v1/describe/located", responses={200: {"model": bodies.PlacesAnswer}, **of_problem})
+    def describe_people(
+        given: Annotated[bodies.DescribeLocated, Body(openapi_examples=example(DESCRIPTION))],
+    ) -> Response:
+        """Describe places of an image whose people were located before, without the image or a model."""
+        return _json({"places": describe_located(given, settings)})
 
     @app.post("/v1/facts", responses={200: {"model": bodies.FactsAnswer}, **of_problem})
     def facts(given: Annotated[bodies.PeopleGiven, Body(openapi_examples=example(PEOPLE))]) -> Response:
@@ -192,48 +221,6 @@ def make_app(localizer: Localizer, settings: ServeSettings) -> Guard:
             allow_headers=["authorization", "content-type", "x-api-key"],
         )
     return Guard(app, settings, metrics)
-
-
-class _InMemory(MultiPartParser):
-    spool_max_size = 2**40  # bytes from which parts of a body would be written to a file
-
-
-async def _image_and_request(request: Request, fetcher: Fetcher) -> tuple[bytes, LocateRequest]:
-    """The image's file and what is asked of it.
-
-    Raises:
-        PosetalkError: neither JSON nor multipart, or not as it should be.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        given = _parsed(LocateJson, await request.body())
-        if (given.image is None) == (given.url is None):
-            raise ProblemError("the request needs an image: give `image` in base64, or `url`, one of the two")
-        if given.image is None:
-            return await run_in_threadpool(fetcher.fetch, given.url or ""), given
-        try:
-            return base64.b64decode(given.image.partition("base64,")[2] or given.image, validate=True), given
-        except (binascii.Error, ValueError) as error:
-            raise ProblemError(f"the image is not base64: {error}") from None
-    if kind != "multipart/form-data":
-        raise ProblemError(f"the request is {kind or 'of no type'!r}; send multipart/form-data or JSON", 415)
-    try:
-        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=1).parse()
-    except MultiPartException as error:
-        raise ProblemError(f"the form cannot be read: {error.message}", 400) from None
-    image, wanted = form.get("image"), form.get("request", "{}")
-    if image is None or isinstance(image, str):
-        raise ProblemError("the form has no file `image`; give one")
-    if not isinstance(wanted, str):
-        raise ProblemError("the form's `request` is a file; give it as a field of JSON text")
-    return await image.read(), _parsed(LocateRequest, wanted)
-
-
-def _parsed(kind: type[R], text: str | bytes) -> R:
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        raise of_validation(error.errors()) from None
 
 
 async def _gone(request: Request) -> None:

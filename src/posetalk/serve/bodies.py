@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 BoxList = Annotated[
     list[FiniteFloat], Field(min_length=4, max_length=4, description="x, y, width, height px")
 ]
+Place = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2, description="x, y px")]
+Places = Annotated[list[Place], Field(min_length=1, max_length=1_000)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -25,7 +27,18 @@ class HeatMapOf(_Asked):
     keypoint: NonNegativeInt
 
 
-class LocateRequest(_Asked):
+class WhoRequest(_Asked):
+    """Where the people of an image are."""
+
+    boxes: list[BoxList] | None = Field(None, description="The people, instead of a detector.")
+    whole_image: bool = Field(
+        False, description="Look for one person in the whole image, without a detector."
+    )
+    min_score: Score | None = Field(None, description="The lowest score of a person who is found.")
+    max_people: PositiveInt | None = Field(None, description="At most so many people, the surest.")
+
+
+class LocateRequest(WhoRequest):
     """What to look for in an image, and where its people are."""
 
     model_config = ConfigDict(
@@ -37,20 +50,18 @@ class LocateRequest(_Asked):
     skeleton: str | None = Field(
         None, description="A built-in skeleton, see /v1/skeletons; coco17 where nothing is asked."
     )
-    boxes: list[BoxList] | None = Field(None, description="The people, instead of a detector.")
-    whole_image: bool = Field(
-        False, description="Look for one person in the whole image, without a detector."
-    )
-    min_score: Score | None = Field(None, description="The lowest score of a person who is found.")
-    max_people: PositiveInt | None = Field(None, description="At most so many people, the surest.")
     heatmap: HeatMapOf | None = None
 
 
-class LocateJson(LocateRequest):
-    """As LocateRequest, with the image itself."""
+class WithImage(_Asked):
+    """A request in JSON with its image."""
 
     image: str | None = Field(None, description="The image's file in base64.")
     url: str | None = Field(None, description="Where the image is; only of hosts that the server allows.")
+
+
+class LocateJson(LocateRequest, WithImage):
+    """As LocateRequest, with the image itself."""
 
 
 class KeypointAnswer(BaseModel):
@@ -105,12 +116,12 @@ class KeypointGiven(BaseModel):
     name: Sentence
     x: FiniteFloat
     y: FiniteFloat
-    score: FiniteFloat | None = Field(None, description="Below 0.5 the place counts as not known.")
+    score: FiniteFloat | None = Field(None, description="Facts take a place below 0.5 as not known.")
     visible: bool | None = None
 
 
 class PersonGiven(BaseModel):
-    """A person as LocateAnswer has it; more keys are ignored. Keypoints of COCO's names count."""
+    """A person as LocateAnswer has it; more keys are ignored. For facts, keypoints of COCO's names count."""
 
     box: BoxList
     score: float | None = None
@@ -124,13 +135,18 @@ class ObjectGiven(BaseModel):
     box: BoxList
 
 
-class PeopleGiven(_Asked):
-    """The people of an image, as LocateAnswer has them, and what else is known of it."""
+class LocatedGiven(_Asked):
+    """The people of an image, as LocateAnswer has them."""
 
     width: PositiveInt
     height: PositiveInt
     people: list[PersonGiven]
     captions: list[Text] = Field([], max_length=20)
+
+
+class PeopleGiven(LocatedGiven):
+    """The people of an image, and the objects beside them."""
+
     objects: list[ObjectGiven] = Field([], max_length=200)
 
 
@@ -147,6 +163,55 @@ class WriteRequest(PeopleGiven):
 
     kind: Literal["conversation", "detail", "reasoning", "short"] = "conversation"
     seed: int = 0
+
+
+class DescribeRequest(WhoRequest):
+    """The places of an image to describe, and where its people are."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"at": [[210, 340]]}})
+    at: Places
+    captions: list[Text] = Field([], max_length=20)
+
+
+class DescribeJson(DescribeRequest, WithImage):
+    """As DescribeRequest, with the image itself."""
+
+
+class DescribeLocated(LocatedGiven):
+    """The places of an image to describe, whose people are located already."""
+
+    at: Places
+
+
+class PlaceAnswer(BaseModel):
+    """A place in words, as `posetalk.PointDescription` explains them."""
+
+    x: float
+    y: float
+    person: int | None = Field(description="Index of the person whose body it is on; null for nobody.")
+    part: str | None = Field(description="`forearm`; null on nobody, or where it cannot be told.")
+    side: Literal["left", "right"] | None = Field(description="The person's own; null for the middle.")
+    name: str = Field(description="`left forearm`, `not on a person`.")
+    phrase: str = Field(description="`the outer side of his left forearm`.")
+    sentence: str = Field(description="The phrase, and where on the part.")
+    full: str = Field(description="The sentence with the person's name.")
+    evidence: dict[str, Any] = Field(description="`keypoints` with scores, `facing`, `cost`, and `or`.")
+    certain: bool
+
+
+class PlacesAnswer(BaseModel):
+    """The places, in the order of the request."""
+
+    places: list[PlaceAnswer]
+
+
+class DescribeAnswer(PlacesAnswer):
+    """The places, and the people with the keypoints that the words rest on."""
+
+    width: int
+    height: int
+    people: list[PersonAnswer]
+    seconds: float = Field(description="How long the answer took, waiting included.")
 
 
 class FactAnswer(BaseModel):

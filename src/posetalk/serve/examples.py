@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from posetalk.serve.bodies import Json, LocateJson, LocateRequest
+from pydantic import BaseModel
+
+from posetalk.serve.bodies import DescribeJson, DescribeRequest, Json, LocateJson, LocateRequest
 from posetalk.skeleton import load_skeleton
 
 # Somebody who stands and has the left arm raised; x, y in the order of coco17.
@@ -25,6 +27,8 @@ WRITING: Json = PEOPLE | {"kind": "conversation"}
 # A grey image of 8 x 8 pixels, in which nobody is.
 _GREY = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADklEQVR42mNogAIGyhgAgIQgARDoahcAAAAASUVORK5CYII="
 IMAGE: Json = {"image": _GREY, "ask": ["left heel: the back of the left foot"]}
+PLACES: Json = {"image": _GREY, "at": [[4, 4]]}
+DESCRIPTION: Json = PEOPLE | {"at": [[250, 100], [5, 5]]}
 
 
 def example(value: Json) -> dict[str, Any]:
@@ -32,8 +36,8 @@ def example(value: Json) -> dict[str, Any]:
     return {"example": {"value": value}}
 
 
-def locate_body() -> Json:
-    """The two bodies of /v1/locate, which takes them apart itself."""
+def image_body(form_model: type[BaseModel], json_model: type[BaseModel], shown: Json) -> Json:
+    """The two bodies, form and JSON, of an address that takes an image and reads them itself."""
     template = "#/components/schemas/{model}"
     form = {
         "type": "object",
@@ -43,7 +47,7 @@ def locate_body() -> Json:
             "request": {
                 "type": "string",
                 "contentMediaType": "application/json",
-                "contentSchema": {"$ref": template.format(model=LocateRequest.__name__)},
+                "contentSchema": {"$ref": template.format(model=form_model.__name__)},
             },
         },
     }
@@ -52,17 +56,17 @@ def locate_body() -> Json:
         "content": {
             "multipart/form-data": {"schema": form},
             "application/json": {
-                "schema": {"$ref": template.format(model=LocateJson.__name__)},
-                "examples": example(IMAGE),
+                "schema": {"$ref": template.format(model=json_model.__name__)},
+                "examples": example(shown),
             },
         },
     }
 
 
 def add_schemas(described: Json) -> Json:
-    """The description with the schemas that `locate_body` names."""
+    """The description with the schemas that `image_body` names."""
     schemas = described["components"]["schemas"]
-    for model in (LocateRequest, LocateJson):
+    for model in (LocateRequest, LocateJson, DescribeRequest, DescribeJson):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema

@@ -24,7 +24,7 @@ from posetalk.serve.problems import ProblemError, problem
 from posetalk.serve.settings import LOOPBACK, ServeSettings
 
 API_KEYS = "POSETALK_API_KEYS"  # of the environment: keys, with commas between
-WITH_IMAGES = ("/v1/locate",)
+WITH_IMAGES = ("/v1/locate", "/v1/describe")
 MAX_JSON_SIZE = 2_000_000  # bytes of bodies that hold no image
 ARRIVING = 16  # times max_body_size: what bodies that are not whole yet may hold together
 DRAINED = 100_000_000  # bytes of a refused body that are read, so that its sender comes to read the answer

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from posetalk.describe.parts import body_points
 from posetalk.detect.detector import Detector
 from posetalk.errors import PosetalkError
 from posetalk.images.opening import open_image_bytes, read_image
@@ -15,12 +16,14 @@ from posetalk.locate.heat_map import HeatMap
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.opened_image import OpenedImage
 from posetalk.model.graphs import cores
-from posetalk.serve.bodies import Json, LocateRequest
+from posetalk.serve.bodies import DescribeRequest, Json, LocateRequest
+from posetalk.serve.describing import check_inside, check_places, places_of
 from posetalk.serve.problems import ProblemError, mistake
 from posetalk.serve.settings import ServeSettings
 from posetalk.skeleton import BUILT_IN, Keypoint, load_skeleton
 from posetalk.types import Box, Poses
 
+Wanted = LocateRequest | DescribeRequest
 Limbs = Sequence[tuple[int, int]]
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,7 +45,7 @@ class Asked:
     pixels: int
     keypoints: tuple[Keypoint, ...]
     limbs: Limbs
-    request: LocateRequest
+    request: Wanted
 
 
 class Locating:
@@ -57,26 +60,20 @@ class Locating:
         self.localizer, self._settings = localizer, settings
         self._pool = ThreadPoolExecutor(settings.threads or cores(), "posetalk-images")
 
-    def check(self, data: bytes, request: LocateRequest) -> Asked:
+    def check(self, data: bytes, request: Wanted) -> Asked:
         """Refuse what cannot be located, before it waits. Of the image the header is read.
 
         Raises:
             PosetalkError: more than the limits; no image of a known form; keypoints that cannot be located.
         """
         limits = self._settings
-        points: list[Keypoint] = []
+        points: Sequence[Keypoint]
         limbs: Limbs = ()
-        if request.skeleton or not request.ask:
-            name = request.skeleton or "coco17"
-            if name not in BUILT_IN:  # a path is not looked at
-                raise PosetalkError(f"no skeleton {name!r}: there are {', '.join(BUILT_IN)}")
-            chosen = load_skeleton(name)
-            points, limbs = list(chosen.keypoints), chosen.limbs
-        points += [Keypoint.parse(text) for text in request.ask]
-        if len(points) > limits.max_keypoints:
-            raise PosetalkError(
-                f"{len(points)} keypoints are asked for; the limit is {limits.max_keypoints} a request"
-            )
+        if isinstance(request, DescribeRequest):
+            check_places(request, limits)
+            points = body_points()
+        else:
+            points, limbs = _asked_for(request, limits)
         if request.boxes is not None:
             if request.whole_image:
                 raise PosetalkError("boxes and whole_image are two ways to say where people are; give one")
@@ -127,6 +124,9 @@ class Locating:
         request, limits = asked.request, self._settings
         with open_image_bytes(asked.data) as image:
             pixels = read_image(image)
+        if isinstance(request, DescribeRequest):
+            height, width = pixels.shape[:2]
+            check_inside(request, width, height)
         detector = Detector(
             self.localizer.detector.network,
             min_score=request.min_score,
@@ -139,9 +139,10 @@ class Locating:
             raise opened
         poses = self.localizer.locate_opened(opened, asked.keypoints)
         height, width = opened.image.shape[:2]
-        answer: Json = {
-            "width": width,
-            "height": height,
+        answer: Json = {"width": width, "height": height}
+        if isinstance(asked.request, DescribeRequest):
+            return answer | {"places": places_of(poses, asked.request), "people": people_of(poses)}
+        answer |= {
             "model": Path(self.localizer.source).name or self._settings.model,
             "people": people_of(poses),
             "limbs": [list(limb) for limb in asked.limbs or poses.limbs],
@@ -158,6 +159,24 @@ class Locating:
             )
             answer["heatmap"] = _heat_map(heat)
         return answer
+
+
+def _asked_for(request: LocateRequest, limits: ServeSettings) -> tuple[Sequence[Keypoint], Limbs]:
+    """The keypoints of a request, and their limbs."""
+    points: list[Keypoint] = []
+    limbs: Limbs = ()
+    if request.skeleton or not request.ask:
+        name = request.skeleton or "coco17"
+        if name not in BUILT_IN:  # a path is not looked at
+            raise PosetalkError(f"no skeleton {name!r}: there are {', '.join(BUILT_IN)}")
+        chosen = load_skeleton(name)
+        points, limbs = list(chosen.keypoints), chosen.limbs
+    points += [Keypoint.parse(text) for text in request.ask]
+    if len(points) > limits.max_keypoints:
+        raise PosetalkError(
+            f"{len(points)} keypoints are asked for; the limit is {limits.max_keypoints} a request"
+        )
+    return points, limbs
 
 
 def people_of(poses: Poses) -> list[Json]:

@@ -28,6 +28,7 @@ class ServeSettings:
         max_image_pixels: The most pixels of an image.
         max_people: The most people of an image. More boxes are refused; of people who are found the surest are taken.
         max_keypoints: The most keypoints of a request.
+        max_places: The most places that a request has described.
         cors_origins: Origins such as https://example.org whose pages may ask. Others' pages may not.
         allowed_hosts: Names by which the server may be called, such as pose.example.org. Without any, a server on
             loopback takes those of loopback alone, and others take every name.
@@ -49,6 +50,7 @@ class ServeSettings:
     max_image_pixels: int = 50_000_000
     max_people: int = 50
     max_keypoints: int = 200
+    max_places: int = 20
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     image_hosts: tuple[str, ...] = ()
@@ -66,6 +68,7 @@ class ServeSettings:
             "max_image_pixels",
             "max_people",
             "max_keypoints",
+            "max_places",
         ):
             value = getattr(self, name)
             if not value > 0:

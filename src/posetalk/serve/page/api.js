@@ -32,13 +32,16 @@ async function send(path, options = {}, tries = BUSY_TRIES) {
 const post = (path, body, signal) =>
   send(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 
-export function locate(photo, request, signal) {
+function withPhoto(path, photo, request, signal) {
   const form = new FormData();
   form.append("image", photo.blob, photo.name);
   form.append("request", JSON.stringify(request));
-  return send("v1/locate", { method: "POST", body: form, signal });
+  return send(path, { method: "POST", body: form, signal });
 }
 
+export const locate = (photo, request, signal) => withPhoto("v1/locate", photo, request, signal);
+export const describe = (photo, request, signal) => withPhoto("v1/describe", photo, request, signal);
+export const describeLocated = (body, signal) => post("v1/describe/located", body, signal);
 export const facts = (body, signal) => post("v1/facts", body, signal);
 export const ask = (body, signal) => post("v1/ask", body, signal);
 export const write = (body, signal) => post("v1/write", body, signal);

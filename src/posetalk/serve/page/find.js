@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { $, el } from "./dom.js";
 import { pick, stopPicking, unpick } from "./pick.js";
+import { closePlace, startPlace } from "./place.js";
 import { frameOf, isClip, openClip, openPhoto } from "./photo.js";
 import { BODY, LEAST, bodies, boxes, only, state, sure } from "./state.js";
 import { render, renderPeople, say, setLeast, showPhoto, stage } from "./view.js";
@@ -32,8 +33,9 @@ export async function usePhoto(photo, ofClip) {
   running.abort();
   running = new AbortController();
   stopPicking();
+  closePlace();
   const before = { ...state, sentences: state.sentences.map((one) => ({ ...one })), clipShown: !$("clip").hidden, said: $("status").textContent };
-  Object.assign(state, { photo, people: [], base: [], limbs: [], bodies: null, facts: null, chosen: null, picked: null, hovered: null, heat: null, marked: null, whole: false });
+  Object.assign(state, { photo, people: [], base: [], limbs: [], bodies: null, located: null, facts: null, chosen: null, picked: null, hovered: null, heat: null, marked: null, whole: false });
   for (const one of state.sentences) Object.assign(one, { points: null, problem: null });
   const { signal } = running;
   showPhoto(ofClip);
@@ -65,7 +67,8 @@ async function findPeople(whole) {
   try {
     const found = await api.locate(state.photo, { skeleton: BODY, whole_image: whole }, signal);
     signal.throwIfAborted();
-    Object.assign(state, { whole, model: found.model, bodies: found.people, people: found.people.map(({ box, score }) => ({ box, score })) });
+    Object.assign(state, { whole, model: found.model, bodies: found.people, located: null, people: found.people.map(({ box, score }) => ({ box, score })) });
+    startPlace();
     const scores = state.people.map(({ score }) => score ?? 1);
     setLeast(scores.length ? Math.min(LEAST, Math.max(...scores)) : LEAST); // somebody is always shown
     if (state.skeleton === BODY) setBase(found);
@@ -149,6 +152,7 @@ async function busy(work) {
 }
 
 export async function addSentence(text) {
+  closePlace();
   counter += 1;
   const sentence = { id: counter, text, points: null, problem: null };
   state.sentences.push(sentence);

@@ -27,6 +27,7 @@ export class PointsTab {
         el("label", { class: "title", for: "sentence" }, "Find a point"),
         el("div", { class: "with-button" }, this.field.node, el("button", { type: "button", class: "main", onclick: () => this.field.enter() }, "Find")),
         this.note, this.sentences),
+      actions.placeForm,
       el("section", { class: "part" },
         el("div", { class: "title-row" }, el("h2", { class: "title" }, "Points"), this.count, el("label", { class: "hidden", for: "skeleton" }, "Set of points"), this.skeleton),
         this.list,

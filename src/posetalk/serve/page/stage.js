@@ -22,7 +22,7 @@ function filling({ x, y, w, h }, room, photo) {
 }
 
 export class Stage {
-  /** onperson(index), onpoint(point), onhover(point or null) are called on what the pointer does. */
+  /** onpoint(point), onplace({x, y}, index of a person or null), onhover(point or null) on what the pointer does; ondraw(). */
   constructor(parent, handlers = {}) {
     this.handlers = handlers;
     this.image = el("img", { alt: "", draggable: "false" });
@@ -44,7 +44,7 @@ export class Stage {
 
   /**
    * scene: {photo, view, people: [{box, number, points: [{name, x, y, score, visible, std, known, own}], limbs}], chosen,
-   * picked, hovered, heat, names, label}; coordinates in px of the photo.
+   * picked, hovered, heat, place, names, label}; coordinates in px of the photo.
    */
   show(scene) {
     this.scene = scene;
@@ -68,6 +68,12 @@ export class Stage {
     this.overlay.setAttribute("aria-label", label ?? "What was found");
     this.overlay.replaceChildren(...drawing(this.scene, scale));
     this.#tip();
+    this.handlers.ondraw?.();
+  }
+
+  /** Where a place of the photo is in the stage, in screen pixels. */
+  onScreen({ x, y }) {
+    return { x: this.frame.offsetLeft + (x - this.view.x) * this.scale, y: this.frame.offsetTop + (y - this.view.y) * this.scale };
   }
 
   #at(event) {
@@ -96,7 +102,7 @@ export class Stage {
   #pointer(event) {
     if (!this.scene || event.pointerType === "touch") return;
     const point = this.#nearest(event);
-    this.overlay.style.cursor = point || this.#person(event) ? "pointer" : "default";
+    this.overlay.style.cursor = point ? "pointer" : this.handlers.onplace ? "crosshair" : "default";
     this.#hover(point);
   }
 
@@ -107,8 +113,8 @@ export class Stage {
   #click(event) {
     const point = this.#nearest(event);
     if (point) return this.handlers.onpoint?.(point);
-    const person = this.#person(event);
-    return this.handlers.onperson?.(person ? person.number : null);
+    const [x, y] = this.#at(event);
+    return this.handlers.onplace?.({ x, y }, this.#person(event)?.number ?? null);
   }
 
   #tip() {
@@ -147,7 +153,15 @@ export function drawing(scene, scale) {
     if (!scene.plain) nodes.push(outline(person, unit, aside, scene.chosen === person.number, several));
     if (!aside) nodes.push(body(person, unit, scene.chosen === null && several, scene));
   }
-  return [...nodes, ...names(scene, unit)];
+  return [...nodes, ...names(scene, unit), scene.place ? cross(scene.place, unit) : ""];
+}
+
+/** The mark of the place that is described. */
+function cross({ x, y }, unit) {
+  const [near, far] = [4 * unit, 13 * unit];
+  const path = `M${x - far} ${y}H${x - near}M${x + near} ${y}H${x + far}M${x} ${y - far}V${y - near}M${x} ${y + near}V${y + far}`;
+  const line = { d: path, fill: "none", "stroke-linecap": "round" };
+  return svg("g", { class: "place" }, svg("path", { ...line, stroke: DARK, "stroke-opacity": 0.8, "stroke-width": 5 * unit }), svg("path", { ...line, stroke: "#ffffff", "stroke-width": 2.2 * unit }));
 }
 
 const lineWidth = ({ box: [, , w, h] }, unit) => Math.min(Math.max(0.006 * Math.hypot(w, h), 1.5 * unit), 4 * unit);
@@ -240,7 +254,7 @@ export async function toPng(scene) {
   const context = canvas.getContext("2d");
   context.drawImage(photo.image, 0, 0, canvas.width, canvas.height);
   const size = { width: canvas.width, height: canvas.height, viewBox: `0 0 ${photo.width} ${photo.height}` };
-  const whole = svg("svg", { xmlns: "http://www.w3.org/2000/svg", ...size }, drawing({ ...scene, hovered: null, quiet: true }, SHOWN / Math.max(photo.width, photo.height)));
+  const whole = svg("svg", { xmlns: "http://www.w3.org/2000/svg", ...size }, drawing({ ...scene, hovered: null, place: null, quiet: true }, SHOWN / Math.max(photo.width, photo.height)));
   const over = new Image();
   over.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(whole))}`;
   await over.decode();

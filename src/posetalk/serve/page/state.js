@@ -11,6 +11,8 @@ export const state = {
   skeleton: BODY, // or "" for none
   base: [], limbs: [], // the points of the skeleton, a list for each person
   bodies: null, // the people with the points of BODY, as the server answered them
+  located: null, // the people with the points that words for a place rest on, once a place was described
+  place: null, // {x, y} that is described
   sentences: [], // {id, text, points: one for each person, or null, problem}
   chosen: null, picked: null, hovered: null, heat: null, marked: null,
   facts: null, least: LEAST, names: false, zoom: false,
@@ -46,11 +48,11 @@ export function savedPeople() {
 }
 
 export function scene() {
-  const { photo, picked, hovered, heat, names, marked, people } = state;
+  const { photo, picked, hovered, heat, place, names, marked, people } = state;
   const one = only();
   const who = sure().length === 1 ? "1 person" : `${sure().length} people`;
   const label = !people.length ? photo.name : `${photo.name}: ${who} found${one === null ? "" : `, person ${one + 1} picked`}${picked ? `, ${picked.name} at ${picked.x.toFixed(0)}, ${picked.y.toFixed(0)}` : ""}`;
-  return { photo, view: state.zoom && one !== null ? viewAround(people[one].box, photo) : null, people: shownPeople(true), chosen: one, picked, hovered, heat, names, marked, label };
+  return { photo, view: state.zoom && one !== null ? viewAround(people[one].box, photo) : null, people: shownPeople(true), chosen: one, picked, hovered, heat, place, names, marked, label };
 }
 
 export const boxes = () => state.people.map((person) => person.box);

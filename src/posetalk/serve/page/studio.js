@@ -7,6 +7,7 @@ import { EXAMPLES } from "./examples.js";
 import { FactsTab } from "./facts.js";
 import * as find from "./find.js";
 import { frameOf, seek } from "./photo.js";
+import { clickPlace, closePlace, connectPlace, placeCard, placeForm } from "./place.js";
 import { choose, hover, markFact, pick, unpick } from "./pick.js";
 import { PointsTab } from "./points.js";
 import { LEAST, bodies, listed, only, pointsOf, savedPeople, scene, shownPeople, state, sure } from "./state.js";
@@ -14,15 +15,20 @@ import { TextTab } from "./text.js";
 import { UseTab } from "./use.js";
 import { connect, draw, render, renderPeople, say, setLeast, tabs } from "./view.js";
 
+function pickPoint(point) {
+  closePlace();
+  return pick(point);
+}
+
 const actions = {
-  hover, pick, scene, savedPeople, shownPeople, bodies, listed, only,
+  hover, pick: pickPoint, scene, savedPeople, shownPeople, bodies, listed, only,
   allPoints: () => listed().reduce((sum, i) => sum + pointsOf(i).length, 0),
   ...find,
   compare: (text) => openCompare(text),
-  markFact,
+  markFact, placeForm,
 };
 
-connect({ onpoint: pick, onperson: choose, onhover: hover }, {
+connect({ onpoint: pickPoint, onplace: clickPlace, onperson: choose, onhover: hover, ondraw: placeCard }, {
   points: new PointsTab($("points"), state, actions),
   facts: new FactsTab($("facts"), state, actions),
   text: new TextTab($("text"), state, actions),
@@ -31,8 +37,15 @@ connect({ onpoint: pick, onperson: choose, onhover: hover }, {
 
 const compare = new Compare($("compare"), state, only, () => { $("stage").hidden = false; draw(); $("sentence").focus(); });
 
+connectPlace((text) => {
+  showTab($("tab-points"));
+  $("points").focus({ preventScroll: true });
+  return find.addSentence(text);
+});
+
 function openCompare(text) {
   unpick();
+  closePlace();
   $("stage").hidden = true;
   compare.open(text);
 }
@@ -71,8 +84,13 @@ function listen() {
     const [file] = event.dataTransfer.files;
     if (file) find.open(file);
   });
-  addEventListener("keydown", (event) => { if (event.key === "Escape" && state.picked) unpick(); });
+  addEventListener("keydown", (event) => { 
+    if (event.key !== "Escape") return;
+    if (state.place) closePlace();
+    else if (state.picked) unpick();
+  });
   $("least").addEventListener("input", () => {
+    closePlace();
     setLeast(Number($("least").value));
     if (state.chosen !== null && !sure().includes(state.chosen)) state.chosen = null;
     renderPeople();

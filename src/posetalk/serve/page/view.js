@@ -7,7 +7,7 @@ import { Stage } from "./stage.js";
 import { only, scene, state, sure } from "./state.js";
 
 export const tabs = {}; // by the ids of their panels
-const handlers = {}; // onpoint, onperson, onhover: what the pointer does
+const handlers = {}; // onpoint, onplace, onperson, onhover: what the pointer does; ondraw
 export const stage = new Stage($("stage"), handlers);
 
 /** Says what pointers do, and which tabs there are. */
