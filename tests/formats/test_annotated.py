@@ -83,8 +83,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     peaks = []
     gc.collect()
     gc.freeze()  # the more there is, the later the collector comes, and other tests leave much
-    # the first enlarges Python's table of interned names
-    for number, pictures in enumerate((3000, 300, 3000)):
+    # now and then one of them enlarges Python's table of interned names, which other tests have filled
+    for number, pictures in enumerate((300, 3000, 3000, 3000)):
         (folder := tmp_path / str(number)).mkdir()
         people, captions, objects = files(folder, pictures)
         tracemalloc.start()
@@ -93,7 +93,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         tracemalloc.stop()
     gc.unfreeze()
     assert people.stat().st_size > 3e6
-    assert peaks[2] < peaks[1] + 3e6  # a few chunks of the file, not the file
+    assert min(peaks[1:]) < peaks[0] + 3e6  # a few chunks of the file, not the file
 
 
 @pytest.mark.parametrize("what", ["people", "captions", "objects"])
