@@ -194,6 +194,11 @@ def texts(folder: Path, number: int, out: Path) -> list[object]:
     return ["write", out / "people.json", "--captions", out / "captions.json"]
 
 
+def asks(server: Server) -> list[object]:
+    """The options of `posetalk write` that ask the server."""
+    return ["--writer", "openai", "--model", "m", "--base-url", server.url, "--concurrency", CONCURRENCY]
+
+
 def in_flight(server: Server) -> None:
     while server.now:
         time.sleep(0.05)
@@ -218,16 +223,7 @@ def main() -> None:
         folder = Path(made)
         pictures(given.photos, given.pictures, folder / "pictures", given.side)
         write = texts(given.texts, given.rows, folder / "texts")
-        asking = [
-            "--writer",
-            "openai",
-            "--model",
-            "m",
-            "--base-url",
-            server.url,
-            "--concurrency",
-            CONCURRENCY,
-        ]
+        asking = asks(server)
         commands = {
             "locate": ["locate", folder / "pictures"],
             "facts": write,

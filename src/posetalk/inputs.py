@@ -119,6 +119,11 @@ def _bases(folder: Path) -> Iterator[Path]:
 OWN_MODELS = ("bundled", "small", "tiny")  # these names never mean a folder
 
 
+def absolute_model(name: str) -> str:
+    """The name of a model, as an absolute path where it is a folder here: for processes that start elsewhere."""
+    return str(Path(name).resolve()) if name not in OWN_MODELS and os.path.isdir(name) else name
+
+
 class Dumped(dict[str, dict[str, Path]]):
     """The context of `Settings._absolute`: value -> name -> file, for each value that names files."""
 

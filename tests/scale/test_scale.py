@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 import ray
 import skimage
-from benchmarks.lost_nodes import CONCURRENCY, Nodes, answer, lines, nodes
+from benchmarks.lost_nodes import CONCURRENCY, Nodes, answer, asks, lines, nodes
 from PIL import Image
 from tests.bench.desk import bench
 from tests.llm.server import running, said
@@ -111,16 +111,7 @@ def test_what_any_shard_has_an_answer_to_is_not_asked_again(
     tmp_path: Path,
 ) -> None:
     with running(answer) as server:
-        asking = [
-            "--writer",
-            "openai",
-            "--model",
-            "m",
-            "--base-url",
-            server.url,
-            "--concurrency",
-            CONCURRENCY,
-        ]
+        asking = asks(server)
         run(*words[:-1], tmp_path / "one", *asking)
         once = server.paid.copy()
         server.paid.clear()
@@ -184,16 +175,7 @@ def test_a_node_that_is_killed_loses_nothing(
     tmp_path: Path,
 ) -> None:
     with running(answer) as server:
-        asking = [
-            "--writer",
-            "openai",
-            "--model",
-            "m",
-            "--base-url",
-            server.url,
-            "--concurrency",
-            CONCURRENCY,
-        ]
+        asking = asks(server)
         run(*words[:-1], tmp_path / "one", *asking)
         once = server.paid.copy()
         server.paid.clear()

@@ -19,7 +19,7 @@ from posetalk.bench.report.report import ModelResults
 from posetalk.bench.review.keys import KeyReview, read_review
 from posetalk.errors import PosetalkError
 
-REVIEWS, LEDGER = "reviews", "ledger.sqlite"
+REVIEWS = "reviews"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from posetalk.describe.parts import body_points
-from posetalk.describe.point import PointDescription, describe_point
+from posetalk.describe.point import PointDescription, describe_points
 from posetalk.detect.detector import load_detector
 from posetalk.errors import PosetalkError
 from posetalk.locate.image_files import find_images
@@ -40,7 +40,7 @@ def describe_photo(
         json_out: A JSON file to write: the image, and each description.
 
     Raises:
-        PosetalkError: as `describe_point`; a file cannot be read or written, or is the image itself.
+        PosetalkError: as `posetalk.describe_point`; a file cannot be read or written, or is the image itself.
     """
     if json_out and same_file(json_out, image):
         raise PosetalkError(f"{json_out} is the image itself and would be lost; choose another place")
@@ -52,7 +52,7 @@ def describe_photo(
         poses = each_once(localizer.locate(people.boxes, body_points()), people.scores, body_points())
     else:
         poses = localizer.locate(boxes, body_points())
-    described = [describe_point(poses, xy, captions=captions) for xy in points]
+    described = describe_points(poses, points, captions)
     if json_out:
         answer = {"image": file.key, "points": [words.to_dict() for words in described]}
         text = json.dumps(answer, indent=1) + "\n"

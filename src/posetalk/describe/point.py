@@ -16,6 +16,7 @@ from posetalk.describe.regions import places
 from posetalk.describe.who import named_people, people_of
 from posetalk.describe.words import words_of
 from posetalk.errors import PosetalkError
+from posetalk.formats.names import plain_name
 from posetalk.locate.found import Found
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.opened_image import Boxes
@@ -110,30 +111,32 @@ def describe_point(
         PosetalkError: A point that is not two finite numbers or lies outside the image; poses without the joints of a
             body; as `Localizer.locate`.
     """
-    point = _checked(xy)
+    point = _checked(xy)  # before anything is located
     if not isinstance(image, Poses):
         localizer = localizer or Localizer.from_pretrained()
         image = localizer.set_image(image).locate(boxes, body_points())
     elif boxes is not None or localizer is not None:
         raise PosetalkError("boxes and a localizer go with an image; poses are located already")
-    if isinstance(image, Found):
-        height, width = image.image.shape[:2]
-        check_inside(point, width, height)
     return describe_points(image, [point], captions)[0]
 
 
 def describe_points(
-    poses: Poses, points: Iterable[tuple[float, float]], captions: Sequence[str] = ()
+    poses: Poses, points: Iterable[Sequence[float]], captions: Sequence[str] = ()
 ) -> list[PointDescription]:
-    """Describe finite points among located people, see `describe_point`."""
-    names = {name.replace("_", " ").lower() for name in poses.names}
+    """Describe points among located people, see `describe_point`."""
+    checked = [_checked(xy) for xy in points]
+    if isinstance(poses, Found):
+        height, width = poses.image.shape[:2]
+        for point in checked:
+            check_inside(point, width, height)
+    names = {plain_name(name) for name in poses.names}
     if lacking := set(load_skeleton("coco17").names) - names:
         raise PosetalkError(
             f"the poses have no {min(lacking)}; locate body_points(), or COCO's 17 keypoints at least"
         )
     figures = [Figure.of(poses, row) for row in range(len(poses))]
     people = named_people(people_of(poses), poses.names, captions) if len(poses) else {}
-    return [describe_figures(figures, people, point) for point in points]
+    return [describe_figures(figures, people, point) for point in checked]
 
 
 def check_inside(point: tuple[float, float], width: int, height: int) -> None:

@@ -10,17 +10,17 @@ import numpy as np
 
 from posetalk.facts.ordinals import ordinal
 from posetalk.facts.scene import scene_facts
+from posetalk.formats.names import plain_name
+from posetalk.locate.label import MIN_KEYPOINT_SCORE
 from posetalk.types import Person, PoseImage, Poses
 from posetalk.write.from_facts.names import subjects
 from posetalk.write.from_facts.speaker import FORMS, Subject
-
-SURE_SCORE = 0.5  # of keypoints that count as labelled, as in `posetalk label`
 
 
 def people_of(poses: Poses) -> tuple[Person, ...]:
     """Located people as labelled ones; their ids are their rows."""
     seen = np.ones(poses.score.shape, bool) if poses.visible is None else poses.visible
-    flags = np.where(poses.score >= SURE_SCORE, np.where(seen, 2.0, 1.0), 0.0)
+    flags = np.where(poses.score >= MIN_KEYPOINT_SCORE, np.where(seen, 2.0, 1.0), 0.0)
     return tuple(Person(row, box, poses.xy[row], flags[row], box.area) for row, box in enumerate(poses.boxes))
 
 
@@ -38,7 +38,7 @@ def named_people(
         captions: The captions of the image.
     """
     image = PoseImage(0, Path(), None, None, tuple(people))
-    names = [name.replace("_", " ").lower() for name in names]
+    names = [plain_name(name) for name in names]
     people = [person for person in people if not person.is_crowd]
     order = sorted(people, key=lambda person: (person.box.center, person.id))
     labelled = [person for person in order if person.labelled.any()]

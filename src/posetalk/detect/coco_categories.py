@@ -1,5 +1,7 @@
 """COCO's categories of things: their ids and names, and what other data sets and detectors call them."""
 
+from posetalk.formats.names import plain_name
+
 # https://cocodataset.org: the 80 categories of the instances files of 2014 and 2017.
 COCO_CATEGORIES = {
     1: "person",
@@ -99,5 +101,5 @@ _IDS = {name: number for number, name in COCO_CATEGORIES.items()}
 
 def category_id(name: str) -> int | None:
     """COCO's id of a category by the name that a detector has for it; None for one that COCO does not have."""
-    plain = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    plain = plain_name(name)
     return _IDS.get(_ALSO.get(plain, plain))

@@ -80,9 +80,12 @@ class PretrainedThings(_Network):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        ids = {number: category_id(label) for number, label in self.classes.items()}
         person = category_id(LABEL)
-        self._ids = {number: found for number, found in ids.items() if found not in (None, person)}
+        self._ids = {
+            number: found
+            for number, label in self.classes.items()
+            if (found := category_id(label)) is not None and found != person
+        }
         if not self._ids:
             raise PosetalkError(
                 f"{name} finds no things: none of its classes is one of COCO's ({self.some_classes()} ...)"
@@ -92,5 +95,4 @@ class PretrainedThings(_Network):
         """Boxes as left, top, right, bottom px of an image (n, 4), their scores (n,) and COCO's category ids."""
         boxes, scores, labels = self.found(image, min_score)
         things = np.isin(labels, list(self._ids))
-        ids = [self._ids[int(label)] for label in labels[things]]
-        return boxes[things], scores[things], [number for number in ids if number is not None]
+        return boxes[things], scores[things], [self._ids[int(label)] for label in labels[things]]

@@ -42,11 +42,11 @@ def layout_facts(body: Body, posture: str, facing: str) -> Iterator[Fact]:
     if size is None:
         return
     for side in SIDES:
-        yield from _arm(body, side, size, facing)
-        yield from _leg(body, side, size)
+        yield from _arm(body, side, facing)
+        yield from _leg(body, side)
     yield from _hands(body, size)
     yield from _bends(body)
-    yield from _trunk(body, size, facing)
+    yield from _trunk(body, facing)
     yield from _stance(body, size, posture, facing)
     if (down := _looks_down(body, facing)) is not None and down > LOOKS_DOWN:
         yield make_fact("action", "looking down", True, angle=down)
@@ -75,8 +75,9 @@ def _leans_less(body: Body, degrees: float) -> bool:
     return body.lean is not None and body.lean < degrees
 
 
-def _arm(body: Body, side: str, size: float, facing: str) -> Iterator[Fact]:
+def _arm(body: Body, side: str, facing: str) -> Iterator[Fact]:
     bend = body.angle(f"{side} shoulder", f"{side} elbow", f"{side} wrist")
+    upper = _direction(body, f"{side} shoulder", f"{side} elbow")
     forearm = _direction(body, f"{side} elbow", f"{side} wrist")
     if forearm is not None and bend is not None and bend < 145:
         if abs(forearm) > 180 - STEEP:
@@ -84,13 +85,11 @@ def _arm(body: Body, side: str, size: float, facing: str) -> Iterator[Fact]:
         elif abs(abs(forearm) - 90) < LEVEL:
             to = "right" if forearm > 0 else "left"
             yield make_fact(f"{side} forearm", f"pointing to the {to}", True, angle=forearm)
-        upper = _direction(body, f"{side} shoulder", f"{side} elbow")
         if upper is not None and abs(upper) < STEEP:
             yield make_fact(f"{side} upper arm", "hanging down", True, angle=upper)
         elif upper is not None and abs(abs(upper) - 90) < LEVEL:
             yield make_fact(f"{side} upper arm", "level", True, angle=upper)
     elif forearm is not None and bend is not None and bend > 155:
-        upper = _direction(body, f"{side} shoulder", f"{side} elbow")
         ahead = {"left": -90.0, "right": 90.0}.get(facing)
         if upper is not None and ahead is not None and max(abs(upper - ahead), abs(forearm - ahead)) < 30:
             yield make_fact(f"{side} arm", "stretched out forward", True, angle=forearm)
@@ -111,7 +110,7 @@ def _arm(body: Body, side: str, size: float, facing: str) -> Iterator[Fact]:
             yield make_fact(f"{side} hand", predicate, True, height=height)
 
 
-def _leg(body: Body, side: str, size: float) -> Iterator[Fact]:
+def _leg(body: Body, side: str) -> Iterator[Fact]:
     thigh = _direction(body, f"{side} hip", f"{side} knee")
     shin = _direction(body, f"{side} knee", f"{side} ankle")
     bend = body.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
@@ -171,7 +170,7 @@ def _bends(body: Body) -> Iterator[Fact]:
             yield make_fact(f"{joint}s", "bent alike", True, more=more)
 
 
-def _trunk(body: Body, size: float, facing: str) -> Iterator[Fact]:
+def _trunk(body: Body, facing: str) -> Iterator[Fact]:
     trunk, lean = body.trunk, body.lean
     if trunk is None or lean is None or body.middle("shoulder") is None or body.middle("hip") is None:
         return

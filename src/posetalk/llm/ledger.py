@@ -18,6 +18,7 @@ from posetalk.llm.fault import Fault, Reason
 from posetalk.llm.request import Turns
 from posetalk.lock import InUse
 
+LEDGER = "ledger.sqlite"  # in the folder of a run
 APPLICATION_ID = 0x706F7365  # "pose", in the file's header: tells ledgers from other programs' SQLite files
 FORMAT_VERSION = 1  # SQLite's user_version
 

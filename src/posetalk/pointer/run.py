@@ -26,7 +26,7 @@ from posetalk.formats.files import read_start
 from posetalk.formats.masks import read_polygons
 from posetalk.images.fit import drop_misfits
 from posetalk.llm.client import ServerSettings
-from posetalk.llm.ledger import Ledger
+from posetalk.llm.ledger import LEDGER, Ledger
 from posetalk.llm.pricing import Price
 from posetalk.locate.jobs import labelled_jobs, run_jobs
 from posetalk.locate.localizer import Localizer
@@ -46,7 +46,7 @@ from posetalk.types import Floats, PoseSet
 from posetalk.write.questions.lines import plain
 
 AVERAGE, BUNDLED = "average place", "bundled"
-LEDGER, PLACES = "ledger.sqlite", "places.jsonl"
+PLACES = "places.jsonl"
 
 
 def evaluate_pointer(

@@ -20,19 +20,20 @@ from posetalk.bench.answers.answer import (
     answer_here,
     file_of,
     known_answers,
+    pending_questions,
 )
 from posetalk.bench.answers.review import read_answers, write_answers
 from posetalk.bench.answers.run import lazy_model, load_questions, local_model_name, model_folder
-from posetalk.inputs import OWN_MODELS
+from posetalk.inputs import absolute_model
 from posetalk.llm.client import ServerSettings
-from posetalk.llm.ledger import Ledger
+from posetalk.llm.ledger import LEDGER, Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request_state import RunReport
 from posetalk.lock import only_run
 from posetalk.messages import track
 from posetalk.model.fingerprint import model_of
 from posetalk.scale.cluster import Cluster
-from posetalk.scale.ledgers import LEDGER, add_report, join_ledgers, share
+from posetalk.scale.ledgers import add_report, join_ledgers, share
 from posetalk.scale.shards import cut, remove_from, shard_folders
 from posetalk.settings import Dtype
 from posetalk.write.questions.lines import plain
@@ -76,9 +77,7 @@ def answer_shards(
     work: Callable[..., AnswerCounts]
     given: tuple[Any, ...]
     if server is None:
-        local = str(model)
-        if local not in OWN_MODELS and Path(local).is_dir():
-            local = str(Path(local).resolve())
+        local = absolute_model(str(model))
         report_name, weights = plain(name or local_model_name(model)), model_of(model_folder(model))
         served, work = "", _answer_here
         given = (report_name, local, weights, batch_size, device, dtype)
@@ -89,10 +88,7 @@ def answer_shards(
     out = file.with_suffix(".run")
     with only_run(file):
         known = known_answers(file, report_name, questions, weights, served)
-        pending = sorted(
-            (question for question in questions if question.id not in known),
-            key=lambda question: (question.max_tokens, len(question.prompt), question.id),
-        )
+        pending = pending_questions(questions, known)
         counts = AnswerCounts(known=len(questions) - len(pending), model=report_name, skipped=notes)
         count = cut(out, pending, shard_size, _write_questions)
         if server is not None:

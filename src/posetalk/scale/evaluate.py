@@ -8,10 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
-from posetalk.atomic_files import whole_file
-from posetalk.inputs import OWN_MODELS
+from posetalk.inputs import absolute_model
 from posetalk.locate.jobs import NothingLocated
 from posetalk.locate.localizer import Localizer
 from posetalk.locate.people_log import detector_content
@@ -19,12 +16,11 @@ from posetalk.locate.predictions import readable
 from posetalk.messages import log, track
 from posetalk.scale.cluster import Cluster
 from posetalk.scale.joined import join_logs
-from posetalk.scale.shards import cut, remove_from, run_folder, shard_folders
+from posetalk.scale.shards import cut, read_ids, remove_from, run_folder, shard_folders, write_ids
 from posetalk.score.report import EvaluationReport
 from posetalk.score.run import Evaluated, evaluate_model, locate_evaluated, model_of, read_evaluated
 from posetalk.settings import EvaluateSettings
 
-IDS = "images.json"
 _Options = tuple[str | None, int, int]  # device, threads, people computed at a time
 
 
@@ -54,7 +50,7 @@ def evaluate_shards(
     settings = _everywhere(settings)
     ids = [image.id for image in read_evaluated(settings).truth.images]
     with run_folder(out):
-        count = cut(out, ids, shard_size, _write_ids)
+        count = cut(out, ids, shard_size, write_ids)
         remove_from(out, count)
         options: _Options = (device, threads or 1, batch_size)
         for done in track(
@@ -91,23 +87,16 @@ def _model(settings: EvaluateSettings, device: str | None, threads: int, batch_s
 
 
 def _ids(shard: Path) -> set[int]:
-    return set(msgspec.json.decode((shard / IDS).read_bytes(), type=list[int]))
-
-
-def _write_ids(shard: Path, ids: list[int]) -> None:
-    with whole_file(shard / IDS) as part:
-        part.write_bytes(msgspec.json.encode(ids))
+    return set(read_ids(shard))
 
 
 def _everywhere(settings: EvaluateSettings) -> EvaluateSettings:
     """The settings with absolute paths."""
     found = {name: getattr(settings, name) for name in ("annotations", "images", "boxes", "heads")}
     found = {name: path and str(Path(path).resolve()) for name, path in found.items()}
-    for name in ("model", "detector", "skeleton"):
+    for name in ("model", "detector"):
         value = getattr(settings, name)
-        found[name] = (
-            str(Path(value).resolve())
-            if value and value not in OWN_MODELS and Path(value).exists()
-            else value
-        )
+        found[name] = value and absolute_model(value)
+    if settings.skeleton and Path(settings.skeleton).is_file():
+        found["skeleton"] = str(Path(settings.skeleton).resolve())
     return settings.model_copy(update=found)

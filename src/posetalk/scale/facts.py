@@ -7,9 +7,6 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
-from posetalk.atomic_files import whole_file
 from posetalk.facts.show import iter_scenes, labelled_ids, write_scenes
 from posetalk.formats.captions import read_captions
 from posetalk.formats.dataset import read_people
@@ -24,14 +21,16 @@ from posetalk.scale.shards import (
     cut,
     join_lines,
     lines_of,
+    read_ids,
     remove_from,
     run_folder,
     shard_folders,
+    write_ids,
 )
 from posetalk.skeleton import Skeleton
 from posetalk.types import PoseSet
 
-IDS, FACTS = "images.json", "facts.jsonl"
+FACTS = "facts.jsonl"
 
 
 def facts_shards(
@@ -71,7 +70,7 @@ def facts_shards(
     out = json_out.absolute().with_name(json_out.name + ".run")
     ids = labelled_ids(data, image_ids)
     with run_folder(out):
-        count = cut(out, ids, shard_size, _write_ids)
+        count = cut(out, ids, shard_size, write_ids)
         remove_from(out, count)
         place = (annotations.resolve(), (images or annotations.parent).resolve(), skeleton)
         beside = (objects and objects.resolve(), captions and captions.resolve())
@@ -94,7 +93,7 @@ def _facts(
     parquet: bool,
 ) -> None:
     data, things, texts = _labels(annotations, images, skeleton, objects, captions)
-    ids = msgspec.json.decode((shard / IDS).read_bytes(), type=list[int])
+    ids = read_ids(shard)
     write_scenes((scene for _, scene in iter_scenes(data, things, ids, texts)), shard / FACTS)
     if parquet:
         write_table(shard, "facts", lines_of([shard], FACTS))
@@ -112,8 +111,3 @@ def _labels(
     data = read_people(annotations, images, skeleton=skeleton)
     things = read_objects(objects, sizes=image_sizes(data.images))[0] if objects else Objects()
     return data, things, read_captions(captions)[0] if captions else {}
-
-
-def _write_ids(shard: Path, ids: list[int]) -> None:
-    with whole_file(shard / IDS) as part:
-        part.write_bytes(msgspec.json.encode(ids))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from posetalk.llm.client import ServerSettings
-from posetalk.llm.ledger import Ledger, Totals
+from posetalk.llm.ledger import LEDGER, Ledger, Totals
 from posetalk.llm.request_state import RunReport
 from posetalk.lock import only_run
 from posetalk.messages import log
 from posetalk.scale.cluster import as_soon_as_free
 from posetalk.scale.shards import FOLDER
-
-LEDGER = "ledger.sqlite"
 
 
 def join_ledgers(out: Path, target: Path) -> tuple[dict[str, float], Totals]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from posetalk.atomic_files import write_text
 from posetalk.errors import PosetalkError
-from posetalk.inputs import OWN_MODELS
+from posetalk.inputs import absolute_model
 from posetalk.locate.image_files import find_images
 from posetalk.locate.image_lists import ListedImage, list_line
 from posetalk.locate.jobs import NothingLocated, image_jobs
@@ -174,12 +174,7 @@ def _model(name: str, **options: Any) -> Localizer:
 def _everywhere(options: dict[str, Any]) -> dict[str, Any]:
     """The options with the folders of models as absolute paths, and one thread where none are given."""
     found = options | {"threads": options.get("threads") or 1}
-    for name in ("model", "detector"):
-        value = str(found.get(name, "bundled"))
-        found[name] = (
-            str(Path(value).resolve()) if value not in OWN_MODELS and Path(value).is_dir() else value
-        )
-    return found
+    return found | {name: absolute_model(str(found.get(name, "bundled"))) for name in ("model", "detector")}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 FOLDER = "shards"
 PARQUET = "parquet"  # the folder of parquet files, see parquet.py
+IDS = "images.json"
 SIZE = 1000  # images of a shard
 
 
@@ -80,6 +81,17 @@ def remove_from(out: Path, count: int) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def write_ids(shard: Path, ids: list[int]) -> None:
+    """Keep which images are in a shard."""
+    with whole_file(shard / IDS) as part:
+        part.write_bytes(msgspec.json.encode(ids))
+
+
+def read_ids(shard: Path) -> list[int]:
+    """The images that `write_ids` kept."""
+    return msgspec.json.decode((shard / IDS).read_bytes(), type=list[int])
 
 
 class _OfImage(msgspec.Struct):

@@ -16,6 +16,7 @@ from posetalk.formats.annotated import AnnotatedImages
 from posetalk.images.fit import image_notes
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Reason
+from posetalk.llm.ledger import LEDGER
 from posetalk.llm.pricing import Price
 from posetalk.llm.request_state import RunReport
 from posetalk.messages import log, track
@@ -26,7 +27,7 @@ from posetalk.scale.shards import cut, lines_of, remove_from, shard_folders
 from posetalk.scale.short_counts import counted_before, save_counts, share_counts
 from posetalk.write.folder import SAMPLES, ScreenedSample, ScreeningResult, write_report, write_screened
 from posetalk.write.from_facts.run import count_short, facts_samples, selected_images
-from posetalk.write.from_model.run import LEDGER, asked_model, usable_by_model
+from posetalk.write.from_model.run import asked_model, usable_by_model
 from posetalk.write.labels import is_supported, labels_of
 from posetalk.write.questions.short import ShortQuestions
 from posetalk.write.run import check_writer

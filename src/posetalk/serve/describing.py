@@ -11,6 +11,7 @@ from posetalk.describe.parts import body_points
 from posetalk.errors import PosetalkError
 from posetalk.formats.names import plain_name
 from posetalk.serve.bodies import DescribeLocated, DescribeRequest, Json, PersonGiven
+from posetalk.serve.scenes import check_people
 from posetalk.serve.settings import ServeSettings
 from posetalk.types import Box, Poses
 
@@ -63,10 +64,7 @@ def describe_located(request: DescribeLocated, limits: ServeSettings) -> list[Js
     Raises:
         PosetalkError: more than the limits; a place outside the image; a box without area; a keypoint twice.
     """
-    if len(request.people) > limits.max_people:
-        raise PosetalkError(
-            f"there are {len(request.people)} people; the limit is {limits.max_people} people a request"
-        )
+    check_people(request.people, limits.max_people)
     check_places(request, limits)
     check_inside(request, request.width, request.height)
     with np.errstate(all="ignore"):  # keypoints may be anywhere

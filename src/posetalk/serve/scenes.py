@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,7 @@ class PosedScene:
     """
 
     def __init__(self, given: PeopleGiven, max_people: int) -> None:
-        if len(given.people) > max_people:
-            raise PosetalkError(
-                f"there are {len(given.people)} people; the limit is {max_people} people a request"
-            )
+        check_people(given.people, max_people)
         size = (given.width, given.height)
         rows = tuple(_person(person, index, size) for index, person in enumerate(given.people))
         things = tuple(Thing(plain_name(one.name), Box(*one.box)) for one in given.objects)
@@ -87,6 +85,12 @@ class PosedScene:
             ],
             "scene": rows_of(self.scene.facts),
         }
+
+
+def check_people(people: Sequence[PersonGiven], limit: int) -> None:
+    """Raises PosetalkError for more people than the limit."""
+    if len(people) > limit:
+        raise PosetalkError(f"there are {len(people)} people; the limit is {limit} people a request")
 
 
 def _person(given: PersonGiven, index: int, size: tuple[int, int]) -> Person:

@@ -133,6 +133,15 @@ def file_of(folder: Path, model: str) -> Path:
     return hashed if short != name or hashed.exists() or _first_model(path) not in (None, model) else path
 
 
+def pending_questions(
+    questions: Iterable[AskedQuestion], known: Mapping[str, ModelAnswer]
+) -> list[AskedQuestion]:
+    """Those without an answer. What is alike in length stands together, so that batches are filled well."""
+    return sorted(
+        (q for q in questions if q.id not in known), key=lambda q: (q.max_tokens, len(q.prompt), q.id)
+    )
+
+
 def _first_model(path: Path) -> str | None:
     """The model of the first answer in a file; None where there is no file or it cannot be read."""
     try:
@@ -214,9 +223,7 @@ def answer_here(
         PosetalkError: As `known_answers`, or the file cannot be written.
     """
     known = known_answers(path, model, questions, weights)
-    pending = sorted(
-        (q for q in questions if q.id not in known), key=lambda q: (q.max_tokens, len(q.prompt), q.id)
-    )
+    pending = pending_questions(questions, known)
     counts = AnswerCounts(known=len(questions) - len(pending), model=model)
     name = TextColumn("{task.description}", markup=False)
     columns = (name, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from posetalk.bench.answers.judge import Pair, accept, pairs_of, requests_of, reviews_of
 from posetalk.bench.answers.review import write_reviews
-from posetalk.bench.folder import LEDGER, REVIEWS, answers_by_file, read_benchmark
+from posetalk.bench.folder import REVIEWS, answers_by_file, read_benchmark
 from posetalk.bench.questions.openset import OpenSet
 from posetalk.errors import PosetalkError
 from posetalk.llm.client import ServerSettings
-from posetalk.llm.ledger import Ledger
+from posetalk.llm.ledger import LEDGER, Ledger
 from posetalk.llm.pricing import Price, estimate
 from posetalk.llm.request_state import RunReport, results
 from posetalk.llm.runner import generate

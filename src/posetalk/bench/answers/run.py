@@ -17,10 +17,10 @@ from posetalk.bench.answers.answer import (
     asked_questions,
     file_of,
 )
-from posetalk.bench.folder import LEDGER, REVIEWS, read_benchmark
+from posetalk.bench.folder import REVIEWS, read_benchmark
 from posetalk.errors import PosetalkError, need
 from posetalk.llm.client import ServerSettings
-from posetalk.llm.ledger import Ledger
+from posetalk.llm.ledger import LEDGER, Ledger
 from posetalk.llm.pricing import Price
 from posetalk.llm.request_state import RunReport
 from posetalk.lock import only_run

@@ -14,7 +14,7 @@ from posetalk.formats.annotated import AnnotatedImages
 from posetalk.llm.batch_files import read_batch, write_batch
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.fault import Fault
-from posetalk.llm.ledger import Ledger
+from posetalk.llm.ledger import LEDGER, Ledger
 from posetalk.llm.pricing import CostEstimate, Price, estimate
 from posetalk.llm.request import ChatRequest
 from posetalk.llm.request_state import REFUSED, UNASKED, Accept, Outcome, RunReport, results
@@ -35,7 +35,7 @@ from posetalk.write.samples.sample import Sample, Selected, kind_of
 from posetalk.write.screening.screen import rules_fingerprint
 from posetalk.write.settings import WriteSettings
 
-LEDGER, REQUESTS = "ledger.sqlite", "requests.jsonl"
+REQUESTS = "requests.jsonl"
 _NO_REPLY = '"reply": ""}'  # how a line of rejected.jsonl ends where no answer came
 
 
