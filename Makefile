@@ -17,7 +17,7 @@ studio: .venv/serve
 	$(BIN)/posetalk serve $(STUDIO)
 
 test: .venv/dev
-	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # About 40 minutes on two cores, ten of them at the size 1b, and 20 GB; the tables as JSON go to benchmarks/out. Scoring needs COCO's val2017 labels.
 bench: .venv/dev

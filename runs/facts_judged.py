@@ -34,8 +34,9 @@ VERDICTS = ("right", "wrong", "misleading", "unclear")
 
 def scenes_of(data: Path) -> Iterator[tuple[str, Scene]]:
     """The scenes of the judged images, each with its set: `coco` or `lspet`."""
-    rows = tomllib.loads(JUDGED.read_text())["person"]
-    wanted = {(row["set"], row["image"]) for row in rows}
+    judged = tomllib.loads(JUDGED.read_text())
+    wanted = {(row["set"], row["image"]) for row in judged["person"]}
+    wanted |= {("coco", row["image"]) for row in judged["use"]}
     for split in ("train2017", "val2017"):
         folder = data / "coco_people" / "annotations"
         files = (folder / f"{kind}_{split}.json" for kind in ("person_keypoints", "captions", "instances"))
@@ -52,9 +53,22 @@ def scenes_of(data: Path) -> Iterator[tuple[str, Scene]]:
             yield "lspet", scene_facts(image, people.keypoint_names)
 
 
-def count_verdicts(data: Path) -> tuple[Counter[tuple[str, str]], Counter[bool]]:
+Scenes = dict[tuple[str, int], Scene]
+
+
+def count_uses(scenes: Scenes) -> Counter[bool]:
+    """How many of the things that people obviously hold, ride or stand on are stated."""
+    found: Counter[bool] = Counter()
+    for row in tomllib.loads(JUDGED.read_text())["use"]:
+        scene, name = scenes["coco", row["image"]], f"person {row['number']}"
+        of_person = {fact.key for person in scene.people if person.name == name for fact in person.facts.true}
+        of_things = {fact.key.removeprefix(f"{name}, ") for fact in scene.facts.true}
+        found[not (of_person | of_things).isdisjoint(row["says"])] += 1
+    return found
+
+
+def count_verdicts(scenes: Scenes) -> tuple[Counter[tuple[str, str]], Counter[bool]]:
     """Of what is stated today: (set, verdict) -> how many, `not judged` for what is new; and obvious postures found."""
-    scenes = {(name, scene.image_id): scene for name, scene in scenes_of(data)}
     counts: Counter[tuple[str, str]] = Counter()
     found: Counter[bool] = Counter()
     for row in tomllib.loads(JUDGED.read_text())["person"]:
@@ -109,10 +123,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    counts, found = count_verdicts(parser.parse_args().data)
+    scenes = {(name, scene.image_id): scene for name, scene in scenes_of(parser.parse_args().data)}
+    counts, found = count_verdicts(scenes)
     for name in ("coco", "lspet"):
         print(name, {verdict: counts[name, verdict] for verdict in (*VERDICTS, "not judged")})
+    uses = count_uses(scenes)
     print(f"obvious postures stated: {found[True]} of {found.total()}")
+    print(f"obvious things in use stated: {uses[True]} of {uses.total()}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,10 @@ def main() -> None:
     # threads that wait give the core away: a quarter of the time where something else is computed beside it
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     serve = [str(Path(sys.executable).with_name("transformers")), "serve", folder.name]
-    os.execv(serve[0], [*serve, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"])
+    os.execv(
+        serve[0],
+        [*serve, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"],
+    )
 
 
 if __name__ == "__main__":

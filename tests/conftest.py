@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # of the processes that tests start, too: each core has a worker
 
 import pytest
 import torch
@@ -13,6 +20,40 @@ from posetalk.model.files import build, save
 from posetalk.settings import CropSettings, LoraSettings, ModelSettings
 
 torch.set_num_threads(1)
+TESTS = Path(__file__).parent
+# Half a minute and more: the others then fill the time until both workers are done (`--no-loadscope-reorder`).
+LONG = (
+    "scale/test_scale.py",
+    "train/test_distributed.py",
+    "tune/test_tune_run.py",
+    "serve/test_studio.py",
+    "llm/test_smollm2.py",
+    "train/test_memory.py",
+    "plan/test_plan.py",
+    "plan/test_count.py",
+    "test_labels_that_do_not_fit.py",
+    "test_gpu_check.py",
+    "tune/test_two_processes.py",
+    "export/test_export_onnx.py",
+    "locate/test_onnx_engine.py",
+    "train/test_train_kill.py",
+    "tune/test_tune_kill.py",
+    "tune/test_tiny.py",
+    "locate/test_kill_locate.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first."""
+    items.sort(key=lambda item: item.path.relative_to(TESTS).as_posix() not in LONG)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> Iterator[None]:
+    """What is alive between modules is not looked through again: each training run collects garbage several times."""
+    gc.collect()
+    gc.freeze()
+    yield
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

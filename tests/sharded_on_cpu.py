@@ -1,16 +1,13 @@
-"""posetalk by FSDP2 in processes of the CPU.
+"""FSDP2 in processes of the CPU.
 
 accelerate shards networks on GPUs alone: on a CPU its state says MULTI_CPU, whatever is asked for. FSDP2 itself runs on
 CPUs too, so that here the state says FSDP. The layers to share are named in FSDP_TRANSFORMER_CLS_TO_WRAP.
 """
 
 import os
-import sys
 from typing import Any
 
 from accelerate.state import AcceleratorState, DistributedType
-
-from posetalk.cli import main
 
 SETTINGS = {
     "ACCELERATE_USE_FSDP": "true",
@@ -29,7 +26,7 @@ def sharded(self: Any, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> No
         self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugin
 
 
-if __name__ == "__main__":
+def share() -> None:
+    """Have this process share networks by FSDP2."""
     os.environ |= SETTINGS
     AcceleratorState.__init__ = sharded
-    sys.exit(main())

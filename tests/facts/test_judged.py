@@ -6,14 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
-from runs.facts_judged import count_verdicts
+from runs.facts_judged import count_uses, count_verdicts, scenes_of
 
 
 @pytest.mark.realdata
 def test_facts_of_people_who_were_looked_at() -> None:
     if "POSETALK_DATA" not in os.environ:
         pytest.skip("POSETALK_DATA is not set")
-    counts, found = count_verdicts(Path(os.environ["POSETALK_DATA"]))
+    scenes = {(name, scene.image_id): scene for name, scene in scenes_of(Path(os.environ["POSETALK_DATA"]))}
+    counts, found = count_verdicts(scenes)
     of = {
         verdict: sum(n for (_, v), n in counts.items() if v == verdict)
         for verdict in ("right", "wrong", "misleading", "not judged")
@@ -22,3 +23,5 @@ def test_facts_of_people_who_were_looked_at() -> None:
     assert decided > 700 and of["not judged"] < 0.05 * decided
     assert of["right"] + of["misleading"] >= 0.97 * decided and of["right"] >= 0.93 * decided
     assert found[True] >= 0.6 * found.total()
+    uses = count_uses(scenes)
+    assert uses.total() == 52 and uses[True] >= 0.8 * uses.total()

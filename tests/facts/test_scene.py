@@ -151,6 +151,63 @@ def test_captions_settle_what_boxes_leave_open() -> None:
     assert not any(f.part == "action" for p in scene_facts(two, NAMES, (), told).people for f in p.facts)
 
 
+@pytest.mark.parametrize(
+    ("told", "key"),
+    [
+        (
+            ("A man on a skateboard.", "A person is on a skateboard in a park."),
+            "person 1, skateboard: under the feet",
+        ),
+        (("A man on a motor bike by a wall.", "A guy riding a motorcycle."), "person 1, motorcycle: ridden"),
+        (("A girl holding a phone.", "A girl talks on her cell phone."), "person 1, cell phone: carried"),
+        (
+            ("A man holds a plate of food.", "He is holding a plate of pizza.", "A man holding a plate."),
+            "person 1, plate: carried",
+        ),
+        (("A women holding scissors.", "A woman is holding scissors."), "person 1, scissors: carried"),
+        (
+            ("A boy doing a skateboard trick.", "A boy doing a trick with his skateboard."),
+            "action: skateboarding",
+        ),
+    ],
+)
+def test_ways_to_say_that_a_thing_is_used(told: tuple[str, ...], key: str) -> None:
+    found = scene_facts(PoseImage(7, Path("a.jpg"), 900, 600, (person(1, figure()),)), NAMES, (), told)
+    facts = found.people[0].facts if key.startswith("action") else found.facts
+    assert facts.value(key) is True and facts[key].kinds == {"captions"}
+
+
+TWO = (
+    "Two men playing tennis.",
+    "Two people playing tennis with umbrellas.",
+    "A tennis court.",
+    "Two men holding an umbrella.",
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "counted"), [((), True), (("Three men playing tennis.",), False), (("A wall.",) * 4, False)]
+)
+def test_what_two_do_each_does_where_captions_count_all_of_them(more: tuple[str, ...], counted: bool) -> None:
+    """But of two who hold an umbrella one holds it."""
+    people = (person(1, figure()), person(2, figure(at=(600, 300))))
+    found = scene_facts(PoseImage(7, Path("a.jpg"), 900, 600, people), NAMES, (), (*TWO, TWO[3], *more))
+    said = [p.facts.value("action: playing tennis") for p in found.people]
+    assert said == ([True, True] if counted else [None, None])
+    assert not any(found.facts.value(f"{p.name}, umbrella: carried") for p in found.people)
+
+
+@pytest.mark.parametrize(("down", "is_on"), [(0, True), (15, True), (90, False), (-150, False)])
+def test_a_board_at_both_feet_is_stood_on(down: float, is_on: bool) -> None:
+    points = figure()
+    feet = np.array([points["left ankle"], points["right ankle"]])
+    board = Thing(
+        "snowboard", Box(feet[:, 0].min() - 20, feet[:, 1].mean() + down, np.ptp(feet[:, 0]) + 40, 12)
+    )
+    found = scene([person(1, points)], board)
+    assert bool(found.facts.value("person 1, snowboard: under the feet")) is is_on
+
+
 def test_who_is_before_somebody_else_has_no_place_of_their_own() -> None:
     behind = [person(1, figure()), person(2, figure(at=(310, 300))), person(3, figure(at=(700, 300)))]
     assert people_in_order(scene(behind)) == {"person 3"}

@@ -19,12 +19,12 @@ from posetalk.formats.objects import read_objects
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
 
 
-def files(folder: Path, pictures: int) -> tuple[Path, Path, Path]:
+def files(folder: Path, pictures: int, outline: int = 50) -> tuple[Path, Path, Path]:
     """COCO's three files: two people, two captions and an object an image; the last image has nobody."""
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 80} for i in range(1, pictures + 2)]
     people = [
         {"id": 10 * i + n, "image_id": i, "bbox": [5, 5, 50, 60], "category_id": 1}
-        | {"keypoints": [10 + n, 20, 2] * 17, "segmentation": [[1.0] * 50]}
+        | {"keypoints": [10 + n, 20, 2] * 17, "segmentation": [[1.0] * outline]}
         for n in (0, 1)
         for i in range(1, pictures + 1)
     ]
@@ -80,20 +80,21 @@ def test_real_files_too() -> None:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    peaks = []
-    gc.collect()
-    gc.freeze()  # the more there is, the later the collector comes, and other tests leave much
-    # now and then one of them enlarges Python's table of interned names, which other tests have filled
-    for number, pictures in enumerate((300, 3000, 3000, 3000)):
-        (folder := tmp_path / str(number)).mkdir()
-        people, captions, objects = files(folder, pictures)
+    def peak(pictures: int) -> int:
+        (folder := tmp_path / str(pictures)).mkdir(exist_ok=True)
+        found = files(folder, pictures, outline=1000)
+        assert pictures < 600 or found[0].stat().st_size > 6e6
+        gc.collect()  # the more there is, the later the collector comes, and other tests leave much
+        gc.freeze()
         tracemalloc.start()
-        assert sum(1 for _ in AnnotatedImages(people, captions, objects)) == pictures
-        peaks.append(tracemalloc.get_traced_memory()[1])
+        assert sum(1 for _ in AnnotatedImages(*found)) == pictures
+        most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    gc.unfreeze()
-    assert people.stat().st_size > 3e6
-    assert min(peaks[1:]) < peaks[0] + 3e6  # a few chunks of the file, not the file
+        return most
+
+    allowed = peak(60) + 3e6  # a few chunks of the file, not the file
+    # now and then a reading enlarges Python's table of interned names, which other tests have filled
+    assert any(peak(600) < allowed for _ in range(3))
 
 
 @pytest.mark.parametrize("what", ["people", "captions", "objects"])

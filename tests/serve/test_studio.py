@@ -19,7 +19,7 @@ import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from benchmarks.served import Served
 from PIL import ExifTags, Image
-from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, FileChooser, Page, Request, Route, expect, sync_playwright
 
 from posetalk import Localizer
 from posetalk.resources import PAGE
@@ -379,10 +379,16 @@ def test_by_keyboard_alone(page: Page, pair: Path) -> None:
                 return
         raise AssertionError(f"no way to {what} by Tab")
 
+    choosers: list[FileChooser] = []
+    # long before the key is pressed: the browser needs a moment to know that it is to tell of it
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     tab_to("#file")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Space")
-    chooser.value.set_files(pair)
+    page.keyboard.press("Space")
+    for _ in range(PATIENCE // 100):
+        if choosers:
+            break
+        page.wait_for_timeout(100)
+    choosers[0].set_files(pair)
     expect(page.locator("#status")).to_have_text(FOUND)
     tab_to("#people input")
     page.keyboard.press("ArrowRight")

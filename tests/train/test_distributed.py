@@ -68,15 +68,6 @@ def assert_equal_runs(first: Path, second: Path) -> None:
         torch.testing.assert_close(weights[1][name], weight, rtol=1e-4, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("sharded", [False, True], ids=["DDP", "FSDP2"])
-def test_two_processes_learn_what_one_does(settings: TrainSettings, tmp_path: Path, sharded: bool) -> None:
-    train_together(settings, tmp_path / "two", sharded=sharded)
-    train_model(settings, tmp_path / "one")
-    assert_equal_runs(tmp_path / "one", tmp_path / "two")
-    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two")]
-    assert configs[0] == configs[1]
-
-
 def test_a_run_goes_on_in_another_number_of_processes(
     settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,14 +87,19 @@ def test_a_run_goes_on_in_another_number_of_processes(
     shutil.rmtree(out / "checkpoints" / "checkpoint-3")  # as if it had been stopped after the second step
     train_model(often, out)
     assert_equal_runs(tmp_path / "undisturbed", out)
+    configs = [json.loads((folder / "config.json").read_text()) for folder in (tmp_path / "undisturbed", out)]
+    assert configs[0] == configs[1]
 
 
-def test_a_shared_network_goes_on_from_its_checkpoint(settings: TrainSettings, tmp_path: Path) -> None:
-    often, out = settings.model_copy(update={"save_steps": 1}), tmp_path / "out"
-    train_together(often, out, sharded=True)
-    shutil.rmtree(out / "checkpoints" / "checkpoint-3")  # as if it had been stopped after the second step
+def test_two_that_share_a_network_learn_what_one_does_and_go_on(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
+    train_model(settings, tmp_path / "one")
+    often, two = settings.model_copy(update={"save_steps": 1}), tmp_path / "two"
+    train_together(often, two, sharded=True)
+    assert_equal_runs(tmp_path / "one", two)
+    shutil.rmtree(two / "checkpoints" / "checkpoint-3")  # as if it had been stopped after the second step
     for file in ("model.safetensors", "README.md"):
-        (out / file).unlink()
-    train_together(often, out, sharded=True)
-    train_model(settings, tmp_path / "undisturbed")
-    assert_equal_runs(tmp_path / "undisturbed", out)
+        (two / file).unlink()
+    train_together(often, two, sharded=True)
+    assert_equal_runs(tmp_path / "one", two)

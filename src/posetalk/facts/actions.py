@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from posetalk.facts.caption import CaptionReading, Doing, Mention, read_caption
 from posetalk.facts.fact import Fact
+from posetalk.facts.things import MOUNTS
 from posetalk.resources import resource_toml
 from posetalk.types import Box
 
@@ -44,6 +45,7 @@ for _row in _FILE["action"]:
     )
     for _verb, _first, _thing in _made.says:
         _ACTIONS[_verb].append((_made, _first, _thing))
+_ALONE = frozenset(row["does"] for row in _FILE["action"] if "*" not in row["does"])  # no one thing is named
 POSTURE_WORDS = frozenset(row["does"] for row in _FILE["action"] if row.get("posture"))
 
 
@@ -120,11 +122,15 @@ def said_of_people(
     told = _told(readings)
     said = {name: Said(len(captions), told=told) for name in boxes}
     main = _main(readings, boxes)
+    counted = not others and _counted(readings, len(boxes))
     for reading in readings:
         met: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for doing in reading.doings:
             for name in _meant(doing.who, doing, reading, boxes, others, using, main):
                 met[name] |= set(_meanings(doing))
+            if counted and doing.who.number == len(boxes):
+                for name in boxes:
+                    met[name] |= set(_each_does(doing))
         for mention in reading.people:
             for name in _meant(mention, None, reading, boxes, others, using, main):
                 said[name].mentions.append(mention)
@@ -150,6 +156,21 @@ def said_of_people(
         for pair in shared:
             of_person.things[pair] = max(of_person.things[pair], 1)
     return said
+
+
+def _counted(readings: Sequence[CaptionReading], people: int) -> bool:
+    """Whether captions mean all the people, and no others: at least half give their number, and none another one."""
+    numbers = [{m.number for m in reading.people if m.number > 1} for reading in readings]
+    return people > 1 and set().union(*numbers) == {people} and 2 * sum(map(bool, numbers)) >= len(readings)
+
+
+def _each_does(doing: Doing) -> Iterator[tuple[str, str]]:
+    """What each of several people does who together do it: "ride horses", but not "hold an umbrella"."""
+    for kind, what in _meanings(doing):
+        if kind == "action" and what in _ALONE:
+            yield kind, what
+        elif kind == "ridden" and (what in MOUNTS or what.removesuffix("s") in MOUNTS):
+            yield kind, what if what in MOUNTS else what.removesuffix("s")
 
 
 def _told(readings: Sequence[CaptionReading]) -> Told:
@@ -231,7 +252,8 @@ def _meanings(doing: Doing) -> Iterator[tuple[str, str]]:
         if action.posture:
             yield "posture", action.does
             continue
-        yield "action", action.does.replace("*", with_article(named)) if named else action.does
+        if action.does:
+            yield "action", action.does.replace("*", with_article(named)) if named else action.does
         if action.relation and named:
             yield action.relation, named
 

@@ -95,6 +95,12 @@ _VERB_OF: dict[str, str] = {
 }
 
 
+# What somebody is on in "a man on a horse".
+_CARRIERS = frozenset(
+    say.removeprefix("be on ") for row in _FILE["action"] for say in row["say"] if say.startswith("be on ")
+)
+
+
 @lru_cache(maxsize=4096)
 def read_caption(text: str) -> CaptionReading:
     """Read a caption.
@@ -194,7 +200,9 @@ class _Reader:
             return  # "a baby girl", "a police officer"
         start = self._start(at)
         number = 1
-        if token in _PEOPLE:
+        if token in _PEOPLE and not (
+            token in ("women", "men") and self.tokens[at - 1] == "a"
+        ):  # "a women" is one
             words = self.tokens[max(0, start - 3) : at]
             number = next(
                 (_NUMBERS[w] for w in words if _NUMBERS.get(w, 0) > 1), 2 if token == "couple" else 0
@@ -213,6 +221,10 @@ class _Reader:
             else:
                 self.several = True
         self.nearest, self.nearest_at = mention, at
+        rest = self.tokens[at + 1 :]
+        rest = rest[1:] if rest[:1] and rest[0] in _TO_BE else rest
+        if rest[:1] == ["on"] and (things := _CARRIERS.intersection(rest[1:4])):
+            self.doings.append(Doing(mention, "be", "on", min(things), things))
 
     def _looks(self, at: int) -> str:
         """What somebody wears, right after the noun."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from posetalk.facts.body import SIDES, Body
 from posetalk.facts.fact import Fact, make_fact
-from posetalk.facts.things import as_evidence
+from posetalk.facts.things import BOARDS, as_evidence, under_feet
 from posetalk.formats.objects import Thing
 from posetalk.types import Box
 
@@ -51,6 +51,8 @@ def place_facts(
             yield make_fact(f"{name}, picture", "filled from top to bottom", True, height=box.h / size[1])
         if len(bodies) <= MANY:
             for thing in single:
+                if thing.name in BOARDS and under_feet(body, thing):
+                    continue  # a fact of its own
                 if where := _beside(box, body, thing.box):
                     yield Fact(f"{name}, {thing.name}", where, True, (), (as_evidence(thing),))
 

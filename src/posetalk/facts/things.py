@@ -53,7 +53,8 @@ BOARDS = ("skateboard", "surfboard", "snowboard", "skis")
 
 
 def use_facts(bodies: Mapping[str, tuple[Box, Body]], things: Sequence[Thing]) -> list[Fact]:
-    """What people hold and ride, by boxes: `carried`, `at the left hand`, `at the right hand`, `ridden`.
+    """What people hold, ride and stand on, by boxes: `carried`, `at the left hand`, `at the right hand`, `ridden`,
+    `under the feet`.
 
     With several objects of a category, one for which it is true is enough.
 
@@ -69,6 +70,9 @@ def use_facts(bodies: Mapping[str, tuple[Box, Body]], things: Sequence[Thing]) -
             is_closest = True if _overlap_area(box, thing.box) >= largest else None
             if thing.name in CARRIED:
                 facts += _held(name, body, thing, is_closest)
+            if thing.name in BOARDS and is_closest and under_feet(body, thing):
+                part = f"{name}, {thing.name}"
+                facts.append(_of_thing(Fact(part, "under the feet", True), thing))
             if thing.name in MOUNTS and (ridden := _ridden(name, body, thing, is_closest)) is not None:
                 facts.append(ridden)
     return list(merged(_one_thing_per_hand(facts)).values())
@@ -133,6 +137,14 @@ def _ridden(name: str, body: Body, thing: Thing, is_closest: bool | None) -> Fac
     bent = None if looks_standing(body) else True
     ridden = both(hips_above(body, thing.box), below, bent, is_closest)
     return _of_thing(make_fact(f"{name}, {thing.name}", "ridden", ridden), thing)
+
+
+def under_feet(body: Body, thing: Thing) -> bool:
+    """Whether both feet are at a board that lies lower than the hips."""
+    hips = body.middle("hip")
+    near = [_distance_to_box(body, f"{side} ankle", thing.box) for side in SIDES]
+    lower = hips is not None and thing.box.center[1] > hips[1]
+    return bool(lower and all(distance is not None and distance < 0.4 for distance in near))
 
 
 def sat_on(name: str, body: Body, is_sitting: bool | None, things: Sequence[Thing]) -> Iterator[Fact]:

