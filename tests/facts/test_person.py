@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.facts.figures import WIDE, Points, figure
 
@@ -217,8 +217,14 @@ def exchanged(text: str) -> str:
     )
 
 
+BOTH_KNEES = figure(
+    thighs=(-51, 0), trunk=-86, fores=(109, 0), wide=18, nose=(0, 0), short=0.5
+)  # at one hand
+
+
 @settings(max_examples=60, deadline=None)
 @given(figures)
+@example(BOTH_KNEES)
 def test_a_mirrored_image_exchanges_left_and_right(points: Points) -> None:
     mirrored = {exchanged(name): xy * (-1, 1) + (600, 0) for name, xy in points.items()}
     before, after = {exchanged(key): holds for key, holds in values(points).items()}, values(mirrored)

@@ -105,12 +105,16 @@ def _on_knee(body: Body, hand: Floats | None) -> bool:
     """Whether a hand is right at a knee that is bent, and not only in front of a leg, or behind it."""
     if hand is None or body.size is None:
         return False
-    for side in SIDES:
-        knee = body[f"{side} knee"]
-        if knee is not None and float(np.linalg.norm(hand - knee)) < ON_KNEE * body.size:
-            bend = body.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
-            return bend is not None and bend < 130
-    return False
+    away = {
+        side: float(np.linalg.norm(hand - knee))
+        for side in SIDES
+        if (knee := body[f"{side} knee"]) is not None
+    }
+    side = min(away, key=away.__getitem__, default=None)
+    if side is None or away[side] >= ON_KNEE * body.size:
+        return False
+    bend = body.angle(f"{side} hip", f"{side} knee", f"{side} ankle")
+    return bend is not None and bend < 130
 
 
 def _face(body: Body) -> list[Floats]:
