@@ -33,6 +33,11 @@ from tests.llm.server import Act, Body, Server, running, said
 MEMORY = 100_000_000  # bytes of each node's object store
 CONCURRENCY = 8
 PATIENCE = 20.0  # seconds
+PAUSE = {
+    "locate": 20.0,
+    "facts": 1.0,
+    "server": 10.0,
+}  # seconds, at most, that a worker works before it is killed
 STORE = {"include_dashboard": False, "object_store_memory": MEMORY}
 
 
@@ -134,17 +139,22 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 
 def disturbed(
-    words: list[object], cluster: Nodes, kills: int, draw: random.Random, amid: Callable[[], bool]
+    words: list[object],
+    cluster: Nodes,
+    kills: int,
+    draw: random.Random,
+    pause: float,
+    amid: Callable[[], bool],
 ) -> tuple[float, int]:
     """Run a command while the second node is killed; gives seconds, and how many kills hit a worker at work.
 
-    amid: whether it is a good moment, which is waited for.
+    pause: seconds, at most, that a worker works before it is killed. amid: whether it is a good moment, which is waited for.
     """
     begun, before = time.monotonic(), cluster.kills
     process = command(*words)
     while process.poll() is None and cluster.kills - before < kills:
         if cluster.busy():
-            time.sleep(draw.uniform(0, 3))
+            time.sleep(draw.uniform(0, pause))
             until = time.monotonic() + PATIENCE
             while not amid() and time.monotonic() < until and process.poll() is None:
                 time.sleep(0.001)
@@ -239,7 +249,7 @@ def main() -> None:
             words = [*commands[name], "--out", many, "--ray", cluster.address, "--shard-size", size]
             # more requests than one worker has in flight: both are asking
             amid = (lambda: server.now > CONCURRENCY // 2) if name == "server" else (lambda: True)
-            seconds, hit = disturbed(words, cluster, given.kills, draw, amid)
+            seconds, hit = disturbed(words, cluster, given.kills, draw, PAUSE[name], amid)
             in_flight(server)
             twice = server.paid.total() - len(server.paid)
             equal = lines(single) == lines(many) and set(server.paid) == set(once)

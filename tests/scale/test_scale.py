@@ -208,7 +208,7 @@ def test_a_lost_workers_shard_goes_to_another(
         with pytest.raises(PosetalkError, match="000000: it is refused; do something else"):
             list(cluster.each(work.refuse, [shard_folder(tmp_path, 0)]))
         monkeypatch.setattr(of_cluster, "MAX_LOSSES", 2)
-        with pytest.raises(PosetalkError, match="given up after 2 workers"):
+        with pytest.raises(PosetalkError, match="given up after 2 workers in a row"):
             list(cluster.each(work.die, [shard_folder(tmp_path, 0)]))
 
 

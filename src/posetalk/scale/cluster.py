@@ -22,7 +22,7 @@ from posetalk.process import prepare_for_models
 
 T = TypeVar("T")
 
-MAX_LOSSES = 10  # workers that a shard may lose, after which it is to blame
+MAX_LOSSES = 10  # workers in a row that a shard may lose before anything new is written; then it is to blame
 IN_USE_SECONDS = 120  # a lost worker may hold the lock of its shard until the system has ended it
 POLL_SECONDS = 2.0  # between looks at the size of the cluster
 _OBJECT_STORE = 200_000_000  # bytes; results are a few numbers, files go through the shared folder
@@ -35,6 +35,15 @@ class Done(Generic[T]):
     shard: Path
     value: T
     messages: tuple[str, ...]
+
+
+def _bytes_of(shard: Path) -> int:
+    """The size of what is in a shard's folder."""
+    size = 0
+    for file in shard.rglob("*"):
+        with suppress(OSError):
+            size += file.stat().st_size
+    return size
 
 
 class Cluster:
@@ -67,11 +76,12 @@ class Cluster:
 
         Raises:
             PosetalkError: the first that `work` raises, once the shards at work are done; a shard that lost
-                `MAX_LOSSES` workers.
+                `MAX_LOSSES` workers in a row that wrote nothing new.
         """
         ray, coming = self._ray, iter(shards)
         queue: deque[Path] = deque()
         losses: Counter[Path] = Counter()
+        written: Counter[Path] = Counter()
         starting: dict[Any, Any] = {}
         working: dict[Any, tuple[Any, Path]] = {}
         free: list[Any] = []
@@ -113,15 +123,17 @@ class Cluster:
                     answer = self._answer(reference)
                     if answer is None:
                         looked = -POLL_SECONDS
-                        losses[shard] += 1
+                        size_now = _bytes_of(shard)
+                        losses[shard] = 1 if size_now > written[shard] else losses[shard] + 1
+                        written[shard] = max(written[shard], size_now)
                         queue.appendleft(shard)
                         with suppress(Exception):  # it may be alive and out of reach
                             ray.kill(worker)
                         log.warning("a worker was lost; %s goes to another", shard.name)
                         if losses[shard] == MAX_LOSSES:
                             error = PosetalkError(
-                                f"{shard} was given up after {MAX_LOSSES} workers were lost with it; look whether it "
-                                "needs more memory than they have"
+                                f"{shard} was given up after {MAX_LOSSES} workers in a row were lost with it; look whether "
+                                "it needs more memory than they have"
                             )
                         continue
                     free.append(worker)

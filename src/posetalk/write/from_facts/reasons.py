@@ -35,15 +35,29 @@ class _Activity:
 
 @dataclass(frozen=True, slots=True)
 class _ReasonRule:
-    """A row of reasons.toml. when: facts that must be true of a person; answer: the answers to each of `ask`."""
+    """A row of reasons.toml.
+
+    when:   Facts that must be true of a person, with "not " false.
+    unless: Facts of which none may be true.
+    free:   Whether it is not of somebody who is known to do or hold something.
+    answer: The answers to each of `ask`.
+    """
 
     when: tuple[str, ...]
+    unless: tuple[str, ...]
+    free: bool
     ask: tuple[str, ...]
     answer: tuple[list[str], ...]
 
 
 _RULES = [
-    _ReasonRule(tuple(r["when"]), tuple(q["ask"] for q in r["say"]), tuple(q["answer"] for q in r["say"]))
+    _ReasonRule(
+        tuple(r["when"]),
+        tuple(r.get("unless", ())),
+        r.get("free", False),
+        tuple(q["ask"] for q in r["say"]),
+        tuple(q["answer"] for q in r["say"]),
+    )
     for r in resource_toml("write/from_facts/reasons.toml")["reason"]
 ]
 _ACTIVITIES = [
@@ -70,7 +84,7 @@ def write_reasoning(
     used: set[str] = set()
     turns: list[tuple[str, str]] = [*(_about_activity(main, scene, rng, used) or ())]
     for person in (*described[:2], main):
-        if len(turns) < most and (more := _about_body(person, rng, used)):
+        if len(turns) < most and (more := _about_body(person, scene, rng, used)):
             turns += [turn for turn in more if turn[0] not in [question for question, _ in turns]]
     return tuple(turns) or None
 
@@ -139,16 +153,19 @@ def _said(texts: list[tuple[str, frozenset[str]]], used: set[str], rng: random.R
     return text
 
 
-def _about_body(main: Described, rng: random.Random, told: set[str]) -> Turns | None:
+def _about_body(main: Described, scene: Scene, rng: random.Random, told: set[str]) -> Turns | None:
     matches: list[tuple[_ReasonRule, dict[str, str]]] = []
+    name, facts = main.person.name, main.person.facts
+    busy = bool(doings(main.person, scene)) or any(
+        fact.predicate == "carried" and fact.part.startswith(f"{name}, ") for fact in scene.facts.true
+    )
     for rule in _RULES:
+        if (busy and rule.free) or any(facts.value(key) for key in rule.unless):
+            continue
         sided = "{side}" in "".join(rule.when)
         for side, other in (("left", "right"), ("right", "left"))[: 2 if sided else 1]:
             keys = [key.format(side=side, other=other) for key in rule.when]
-            if all(
-                main.person.facts.value(key.removeprefix("not ")) is (not key.startswith("not "))
-                for key in keys
-            ):
+            if all(facts.value(key.removeprefix("not ")) is (not key.startswith("not ")) for key in keys):
                 matches.append((rule, {"side": side, "other": other}))
     if not matches:
         return None
