@@ -148,7 +148,8 @@ def disturbed(
 ) -> tuple[float, int]:
     """Run a command while the second node is killed; gives seconds, and how many kills hit a worker at work.
 
-    pause: seconds, at most, that a worker works before it is killed. amid: whether it is a good moment, which is waited for.
+    pause: seconds, at most, that a worker works before it is killed.
+    amid: whether it is a good moment, which is waited for.
     """
     begun, before = time.monotonic(), cluster.kills
     process = command(*words)

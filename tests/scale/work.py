@@ -11,10 +11,10 @@ from posetalk.messages import log
 
 
 def count(shard: Path, word: str) -> tuple[str, int]:
-    """Tells how often it was called for this shard; the worker of the second one dies once."""
+    """Tells how often it was called for this shard; two workers of the second one die, each after it wrote."""
     calls = shard / "calls"
     calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
-    if shard.name.endswith("1") and len(calls.read_text()) == 1:
+    if shard.name.endswith("1") and len(calls.read_text()) <= 2:
         os.kill(os.getpid(), signal.SIGKILL)
     log.info("a word on %s", word)
     return word, len(calls.read_text())

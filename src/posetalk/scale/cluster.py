@@ -132,8 +132,8 @@ class Cluster:
                         log.warning("a worker was lost; %s goes to another", shard.name)
                         if losses[shard] == MAX_LOSSES:
                             error = PosetalkError(
-                                f"{shard} was given up after {MAX_LOSSES} workers in a row were lost with it; look whether "
-                                "it needs more memory than they have"
+                                f"{shard} was given up after {MAX_LOSSES} workers in a row were lost with it; look "
+                                "whether it needs more memory than they have"
                             )
                         continue
                     free.append(worker)
