@@ -177,6 +177,12 @@ def test_ways_to_say_that_a_thing_is_used(told: tuple[str, ...], key: str) -> No
     assert facts.value(key) is True and facts[key].kinds == {"captions"}
 
 
+def test_a_women_is_a_woman() -> None:
+    image = PoseImage(7, Path("a.jpg"), 900, 600, (person(1, figure()),))
+    found = scene_facts(image, NAMES, (), ("A women holding scissors.", "A women with scissors."))
+    assert {mention.noun for mention in found.people[0].mentions} == {"woman"}
+
+
 TWO = (
     "Two men playing tennis.",
     "Two people playing tennis with umbrellas.",

@@ -95,6 +95,7 @@ _VERB_OF: dict[str, str] = {
 }
 
 
+_SLIPS = {"women": "woman", "men": "man"}  # "a women" is one
 # What somebody is on in "a man on a horse".
 _CARRIERS = frozenset(
     say.removeprefix("be on ") for row in _FILE["action"] for say in row["say"] if say.startswith("be on ")
@@ -200,9 +201,9 @@ class _Reader:
             return  # "a baby girl", "a police officer"
         start = self._start(at)
         number = 1
-        if token in _PEOPLE and not (
-            token in ("women", "men") and self.tokens[at - 1] == "a"
-        ):  # "a women" is one
+        if token in _SLIPS and self.tokens[at - 1] == "a":
+            token = _SLIPS[token]
+        elif token in _PEOPLE:
             words = self.tokens[max(0, start - 3) : at]
             number = next(
                 (_NUMBERS[w] for w in words if _NUMBERS.get(w, 0) > 1), 2 if token == "couple" else 0
