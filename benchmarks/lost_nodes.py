@@ -33,11 +33,8 @@ from tests.llm.server import Act, Body, Server, running, said
 MEMORY = 100_000_000  # bytes of each node's object store
 CONCURRENCY = 8
 PATIENCE = 20.0  # seconds
-PAUSE = {
-    "locate": 20.0,
-    "facts": 1.0,
-    "server": 10.0,
-}  # seconds, at most, that a worker works before it is killed
+# seconds, at most, that a worker works before it is killed
+PAUSE = {"locate": 20.0, "facts": 1.0, "server": 10.0}
 STORE = {"include_dashboard": False, "object_store_memory": MEMORY}
 
 

@@ -32,8 +32,12 @@ PLACES = (
 VERDICTS = ("right", "wrong", "misleading", "unclear")
 
 
-def scenes_of(data: Path) -> Iterator[tuple[str, Scene]]:
-    """The scenes of the judged images, each with its set: `coco` or `lspet`."""
+Scenes = dict[tuple[str, int], Scene]
+
+
+def scenes_of(data: Path) -> Scenes:
+    """The scenes of the judged images, by their set, `coco` or `lspet`, and their id."""
+    found: Scenes = {}
     judged = tomllib.loads(JUDGED.read_text())
     wanted = {(row["set"], row["image"]) for row in judged["person"]}
     wanted |= {("coco", row["image"]) for row in judged["use"]}
@@ -43,17 +47,14 @@ def scenes_of(data: Path) -> Iterator[tuple[str, Scene]]:
         images = AnnotatedImages(*files)
         for record in images:
             if ("coco", record.image.id) in wanted:
-                yield (
-                    "coco",
-                    scene_facts(record.image, images.keypoint_names, record.things, record.captions),
+                found["coco", record.image.id] = scene_facts(
+                    record.image, images.keypoint_names, record.things, record.captions
                 )
     people = read_lsp(data / "lspet" / "joints.mat", data / "lspet" / "images")
     for image in people.images:
         if ("lspet", image.id) in wanted:
-            yield "lspet", scene_facts(image, people.keypoint_names)
-
-
-Scenes = dict[tuple[str, int], Scene]
+            found["lspet", image.id] = scene_facts(image, people.keypoint_names)
+    return found
 
 
 def count_uses(scenes: Scenes) -> Counter[bool]:
@@ -123,7 +124,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    scenes = {(name, scene.image_id): scene for name, scene in scenes_of(parser.parse_args().data)}
+    scenes = scenes_of(parser.parse_args().data)
     counts, found = count_verdicts(scenes)
     for name in ("coco", "lspet"):
         print(name, {verdict: counts[name, verdict] for verdict in (*VERDICTS, "not judged")})

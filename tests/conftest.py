@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # of the processes that tests start, too: each core has a worker
+# of the processes that tests start, too: each core has a worker
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -49,11 +47,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def frozen() -> Iterator[None]:
+def frozen() -> None:
     """What is alive between modules is not looked through again: each training run collects garbage several times."""
     gc.collect()
     gc.freeze()
-    yield
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

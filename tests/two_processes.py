@@ -20,15 +20,8 @@ def run_in_two(*words: str | Path, sharded_layers: str | None = None) -> None:
 
     sharded_layers: the classes of the layers that FSDP2 shares; None for DDP.
     """
-    torchrun = [
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        _free_port(),
-        "-m",
-        "posetalk",
-    ]
+    torchrun = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", _free_port()]
+    torchrun += ["-m", "posetalk"]
     program = ["tests.two_processes", sharded_layers] if sharded_layers else torchrun
     done = subprocess.run(
         [sys.executable, "-m", *program, *map(str, words)],

@@ -13,7 +13,7 @@ from runs.facts_judged import count_uses, count_verdicts, scenes_of
 def test_facts_of_people_who_were_looked_at() -> None:
     if "POSETALK_DATA" not in os.environ:
         pytest.skip("POSETALK_DATA is not set")
-    scenes = {(name, scene.image_id): scene for name, scene in scenes_of(Path(os.environ["POSETALK_DATA"]))}
+    scenes = scenes_of(Path(os.environ["POSETALK_DATA"]))
     counts, found = count_verdicts(scenes)
     of = {
         verdict: sum(n for (_, v), n in counts.items() if v == verdict)

@@ -217,9 +217,8 @@ def exchanged(text: str) -> str:
     )
 
 
-BOTH_KNEES = figure(
-    thighs=(-51, 0), trunk=-86, fores=(109, 0), wide=18, nose=(0, 0), short=0.5
-)  # at one hand
+# both are at one hand
+BOTH_KNEES = figure(thighs=(-51, 0), trunk=-86, fores=(109, 0), wide=18, nose=(0, 0), short=0.5)
 
 
 @settings(max_examples=60, deadline=None)

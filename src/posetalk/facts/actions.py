@@ -169,8 +169,8 @@ def _each_does(doing: Doing) -> Iterator[tuple[str, str]]:
     for kind, what in _meanings(doing):
         if kind == "action" and what in _ALONE:
             yield kind, what
-        elif kind == "ridden" and (what in MOUNTS or what.removesuffix("s") in MOUNTS):
-            yield kind, what if what in MOUNTS else what.removesuffix("s")
+        elif kind == "ridden" and (one := what.removesuffix("s")) in MOUNTS:
+            yield kind, one
 
 
 def _told(readings: Sequence[CaptionReading]) -> Told:

@@ -142,9 +142,13 @@ def _ridden(name: str, body: Body, thing: Thing, is_closest: bool | None) -> Fac
 def under_feet(body: Body, thing: Thing) -> bool:
     """Whether both feet are at a board that lies lower than the hips."""
     hips = body.middle("hip")
+    return hips is not None and bool(thing.box.center[1] > hips[1]) and _both_feet_at(body, thing, 0.4)
+
+
+def _both_feet_at(body: Body, thing: Thing, most: float) -> bool:
+    """Whether both ankles are at most so far from a thing, in trunk lengths."""
     near = [_distance_to_box(body, f"{side} ankle", thing.box) for side in SIDES]
-    lower = hips is not None and thing.box.center[1] > hips[1]
-    return bool(lower and all(distance is not None and distance < 0.4 for distance in near))
+    return all(distance is not None and distance < most for distance in near)
 
 
 def sat_on(name: str, body: Body, is_sitting: bool | None, things: Sequence[Thing]) -> Iterator[Fact]:
@@ -168,7 +172,6 @@ def supports(body: Body, things: Sequence[Thing]) -> dict[str, str]:
     """Posture -> the object that would carry a person in it, as evidence: a seat, a bed, a board under the feet."""
     found: dict[str, str] = {}
     hips, shoulders = body.middle("hip"), body.middle("shoulder")
-    feet = [p for side in SIDES if (p := body[f"{side} ankle"]) is not None]
     for thing in things:
         if thing.name in SEATS and over_seat(body, thing):
             found.setdefault("sitting", as_evidence(thing))
@@ -178,10 +181,8 @@ def supports(body: Body, things: Sequence[Thing]) -> dict[str, str]:
             left, top, right, bottom = thing.box.xyxy
             if all(left < p[0] < right and top < p[1] < bottom for p in (hips, shoulders)):
                 found.setdefault("lying", as_evidence(thing))
-        if thing.name in BOARDS and len(feet) == 2 and body.size is not None:
-            near = [_distance_to_box(body, f"{side} ankle", thing.box) for side in SIDES]
-            if all(distance is not None and distance < 0.3 for distance in near):
-                found.setdefault("standing", as_evidence(thing))
+        if thing.name in BOARDS and _both_feet_at(body, thing, 0.3):
+            found.setdefault("standing", as_evidence(thing))
     return found
 
 
