@@ -41,6 +41,7 @@ def scenes_of(data: Path) -> Scenes:
     judged = tomllib.loads(JUDGED.read_text())
     wanted = {(row["set"], row["image"]) for row in judged["person"]}
     wanted |= {("coco", row["image"]) for row in judged["use"]}
+    wanted |= {("lspet", image) for rows in judged["trunk"].values() for ids in rows.values() for image in ids}
     for split in ("train2017", "val2017"):
         folder = data / "coco_people" / "annotations"
         files = (folder / f"{kind}_{split}.json" for kind in ("person_keypoints", "captions", "instances"))
@@ -66,6 +67,20 @@ def count_uses(scenes: Scenes) -> Counter[bool]:
         of_things = {fact.key.removeprefix(f"{name}, ") for fact in scene.facts.true}
         found[not (of_person | of_things).isdisjoint(row["says"])] += 1
     return found
+
+
+def count_trunks(scenes: Scenes) -> Counter[str]:
+    """Of how trunks are said to be held, and of who is said to stand, by LSPET's labels alone: verdict -> how many."""
+    judged = tomllib.loads(JUDGED.read_text())
+    counts: Counter[str] = Counter()
+    for key, rows in judged["trunk"].items():
+        for verdict, images in rows.items():
+            counts[verdict] += sum(scenes["lspet", image].people[0].facts.value(key) is True for image in images)
+    for row in judged["person"]:
+        key = "body: standing"
+        if row["set"] == "lspet" and scenes["lspet", row["image"]].people[0].facts.value(key):
+            counts[next(verdict for verdict in VERDICTS if key in row.get(verdict, ()))] += 1
+    return counts
 
 
 def count_verdicts(scenes: Scenes) -> tuple[Counter[tuple[str, str]], Counter[bool]]:
@@ -129,6 +144,7 @@ def main() -> None:
     for name in ("coco", "lspet"):
         print(name, {verdict: counts[name, verdict] for verdict in (*VERDICTS, "not judged")})
     uses = count_uses(scenes)
+    print("trunks and standing of lspet", dict(count_trunks(scenes)))
     print(f"obvious postures stated: {found[True]} of {found.total()}")
     print(f"obvious things in use stated: {uses[True]} of {uses.total()}")
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from runs.facts_judged import count_uses, count_verdicts, scenes_of
+from runs.facts_judged import count_trunks, count_uses, count_verdicts, scenes_of
 
 
 @pytest.mark.realdata
@@ -25,3 +25,5 @@ def test_facts_of_people_who_were_looked_at() -> None:
     assert found[True] >= 0.6 * found.total()
     uses = count_uses(scenes)
     assert uses.total() == 52 and uses[True] >= 0.8 * uses.total()
+    trunks = count_trunks(scenes)
+    assert trunks.total() == 100 and trunks["right"] >= 0.95 * (trunks["right"] + trunks["wrong"])

@@ -128,6 +128,15 @@ def _feet_far_apart(body: Body) -> bool:
     return abs(float(left[0] - right[0])) > 0.5 * body.size
 
 
+def _hand_far_out(body: Body) -> bool:
+    """Whether a hand is far beside the hips, as of those who leap or swing on bars."""
+    hips, size = body.middle("hip"), body.size
+    hands = [body[f"{side} wrist"] for side in SIDES]
+    return hips is not None and any(
+        hand is not None and size is not None and abs(float(hand[0] - hips[0])) > 0.65 * size for hand in hands
+    )
+
+
 @lru_cache(maxsize=256)
 def _fitting(body: Body) -> dict[str, bool | None]:
     """Which postures the projection fits; empty without trunk or thighs."""
@@ -178,7 +187,7 @@ def _is_supported(
     if (
         posture == "standing"
         and not support.moves
-        and (carries or (stands_level and (support.calm or support.ground)))
+        and ((carries and not _hand_far_out(body)) or (stands_level and (support.calm or support.ground)))
     ):
         return True
     everybody = support.everybody.get(posture, 0)
