@@ -41,7 +41,9 @@ def scenes_of(data: Path) -> Scenes:
     judged = tomllib.loads(JUDGED.read_text())
     wanted = {(row["set"], row["image"]) for row in judged["person"]}
     wanted |= {("coco", row["image"]) for row in judged["use"]}
-    wanted |= {("lspet", image) for rows in judged["trunk"].values() for ids in rows.values() for image in ids}
+    wanted |= {
+        ("lspet", image) for rows in judged["trunk"].values() for ids in rows.values() for image in ids
+    }
     for split in ("train2017", "val2017"):
         folder = data / "coco_people" / "annotations"
         files = (folder / f"{kind}_{split}.json" for kind in ("person_keypoints", "captions", "instances"))
@@ -75,7 +77,9 @@ def count_trunks(scenes: Scenes) -> Counter[str]:
     counts: Counter[str] = Counter()
     for key, rows in judged["trunk"].items():
         for verdict, images in rows.items():
-            counts[verdict] += sum(scenes["lspet", image].people[0].facts.value(key) is True for image in images)
+            counts[verdict] += sum(
+                scenes["lspet", image].people[0].facts.value(key) is True for image in images
+            )
     for row in judged["person"]:
         key = "body: standing"
         if row["set"] == "lspet" and scenes["lspet", row["image"]].people[0].facts.value(key):

@@ -133,7 +133,8 @@ def _hand_far_out(body: Body) -> bool:
     hips, size = body.middle("hip"), body.size
     hands = [body[f"{side} wrist"] for side in SIDES]
     return hips is not None and any(
-        hand is not None and size is not None and abs(float(hand[0] - hips[0])) > 0.65 * size for hand in hands
+        hand is not None and size is not None and abs(float(hand[0] - hips[0])) > 0.65 * size
+        for hand in hands
     )
 
 
