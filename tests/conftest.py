@@ -42,8 +42,13 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first."""
+    """Files that take long come first; tests marked `realdata` are skipped where there are no data."""
     items.sort(key=lambda item: item.path.relative_to(TESTS).as_posix() not in LONG)
+    if not Path(os.environ.get("POSETALK_DATA", "absent")).is_dir():
+        skip = pytest.mark.skip(reason="POSETALK_DATA is not set to the folder of real data")
+        for item in items:
+            if "realdata" in item.keywords:
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,8 +11,6 @@ from runs.facts_judged import count_trunks, count_uses, count_verdicts, scenes_o
 
 @pytest.mark.realdata
 def test_facts_of_people_who_were_looked_at() -> None:
-    if "POSETALK_DATA" not in os.environ:
-        pytest.skip("POSETALK_DATA is not set")
     scenes = scenes_of(Path(os.environ["POSETALK_DATA"]))
     counts, found = count_verdicts(scenes)
     of = {
