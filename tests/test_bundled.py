@@ -27,7 +27,6 @@ def test_it_is_small_has_a_card_and_names_no_path() -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif("POSETALK_DATA" not in os.environ, reason="POSETALK_DATA is not set to the real data")
 def test_it_beats_the_average_place_on_photos_it_has_not_seen(tmp_path: Path) -> None:
     data = Path(os.environ["POSETALK_DATA"]) / "coco_people"
     truth = read_people(data / "annotations" / "person_keypoints_val2017.json", data / "val2017")

@@ -356,7 +356,6 @@ def test_visible_is_calibrated_where_the_labels_tell_it(
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 @pytest.mark.parametrize("command", ["evaluate", "draw", "calibrate", "bench"])
 def test_real_labels_of_turned_photos(
     command: str, tmp_path: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]

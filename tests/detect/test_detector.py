@@ -167,7 +167,6 @@ def test_scores_without_boxes_are_refused() -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif("POSETALK_DATA" not in os.environ, reason="POSETALK_DATA is not set to the real data")
 def test_most_large_people_of_photos_it_has_not_seen_are_found(detector: Detector) -> None:
     data = Path(os.environ["POSETALK_DATA"]) / "coco_tiny"
     truth = read_people(data / "annotations" / "person_keypoints_val2017.json", data / "val2017")

@@ -290,7 +290,6 @@ REAL: list[tuple[str, str, FormName, str, int]] = [
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 @pytest.mark.parametrize(("file", "images", "form", "skeleton", "people"), REAL)
 def test_real_files(
     file: str, images: str, form: FormName, skeleton: str, people: int, tmp_path: Path

@@ -66,7 +66,6 @@ def test_they_equal_the_whole_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 def test_real_files_too() -> None:
     folder = DATA / "coco_tiny" / "annotations"
     people, captions, objects = (

@@ -298,7 +298,6 @@ LOOSE = {110, 113, 5001}  # crowded images of which a tenth or more of the keypo
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 @pytest.mark.parametrize("name", REAL)
 def test_nothing_is_said_of_real_labels(name: str, tmp_path: Path) -> None:
     path = DATA / REAL[name]
@@ -312,7 +311,6 @@ def test_nothing_is_said_of_real_labels(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 @pytest.mark.parametrize(("factor", "refused"), [(1.5, True), (2.0, True), (0.5, True), (0.7, False)])
 def test_real_labels_of_another_scale(factor: float, refused: bool, write: Make, tmp_path: Path) -> None:
     for name in ("coco people, train", "coco people, val"):
@@ -325,7 +323,6 @@ def test_real_labels_of_another_scale(factor: float, refused: bool, write: Make,
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 @pytest.mark.parametrize("part", ["train2017", "val2017"])
 def test_nothing_is_said_of_real_objects_and_boxes(part: str, tmp_path: Path) -> None:
     folder = DATA / "coco_people/annotations"

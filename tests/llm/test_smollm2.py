@@ -50,10 +50,7 @@ SERVE = Path(__file__).parents[2] / "runs" / "serve_smollm2.py"
 PICTURES, WORDS = 5, 96
 ASK = "Say in two short sentences what the people in this photo do and how they hold their bodies."
 SCREENED = ("leak", "contradicted", "guess", "mismatch", "duplicate", "near-duplicate")
-pytestmark = [
-    pytest.mark.realdata,
-    pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data"),
-]
+pytestmark = pytest.mark.realdata
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,6 @@ from posetalk.locate.predictions import Prediction
 from posetalk.types import Box, frozen_array
 
 DATA = Path(os.environ.get("POSETALK_DATA", "absent"))
-realdata = pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 WRITTEN = {"000000000785.jpg": ["A woman on skis."], "000000197388.jpg": "A  team\nplays.", "gone.jpg": "x"}
 
 
@@ -44,7 +43,6 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LabelledIm
 
 
 @pytest.mark.realdata
-@realdata
 def test_the_file_is_read_like_labels_of_people(labelled: tuple[Path, LabelledImages]) -> None:
     out, result = labelled
     labels = json.loads((out / "labels.json").read_text())
@@ -66,7 +64,6 @@ def test_the_file_is_read_like_labels_of_people(labelled: tuple[Path, LabelledIm
 
 
 @pytest.mark.realdata
-@realdata
 def test_captions_are_joined_by_name(labelled: tuple[Path, LabelledImages]) -> None:
     out, result = labelled
     captions = json.loads((out / "captions.json").read_text())["annotations"]
@@ -78,7 +75,6 @@ def test_captions_are_joined_by_name(labelled: tuple[Path, LabelledImages]) -> N
 
 
 @pytest.mark.realdata
-@realdata
 def test_from_photos_to_samples_and_to_people_who_correct(
     labelled: tuple[Path, LabelledImages], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

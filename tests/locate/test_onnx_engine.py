@@ -53,7 +53,6 @@ def assert_equal(found: Poses, expected: Poses) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 def test_real_people_get_the_same_answers(engines: dict[str, Localizer]) -> None:
     labels = json.loads((DATA / "annotations" / "person_keypoints_val2017.json").read_text())
     boxes: dict[int, list[list[float]]] = defaultdict(list)

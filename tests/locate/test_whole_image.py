@@ -100,7 +100,6 @@ def test_nothing_takes_a_found_box_for_a_labelled_one(
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif("POSETALK_DATA" not in os.environ, reason="POSETALK_DATA is not set to the real data")
 def test_described_points_score_as_in_the_labelled_box_on_real_photos(bundled: Localizer) -> None:
     from posetalk.formats.dataset import read_people
 

@@ -267,7 +267,6 @@ def test_forty_free_phrases_are_of_every_kind() -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif("POSETALK_DATA" not in os.environ, reason="POSETALK_DATA is not set to the real data")
 def test_the_bundled_model_finds_described_points_as_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

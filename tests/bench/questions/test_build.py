@@ -306,9 +306,6 @@ def test_nothing_to_ask_is_said() -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(
-    "POSETALK_DATA" not in os.environ, reason="POSETALK_DATA is not set to the folder of real data"
-)
 def test_real_labels_make_a_set_at_chance() -> None:
     folder = Path(os.environ["POSETALK_DATA"]) / "coco_people/annotations"
     kinds = ("person_keypoints", "captions", "instances")

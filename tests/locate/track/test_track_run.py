@@ -126,7 +126,6 @@ def test_a_drawing_of_another_form_is_refused_before_anything_is_done(clip: Path
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not CLIPS.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 @pytest.mark.parametrize(("name", "least"), [("walkers", 7), ("football", 2)])
 def test_real_clips(name: str, least: int, tmp_path: Path) -> None:
     found = locate_video(CLIPS / f"{name}.mp4", out=tmp_path)

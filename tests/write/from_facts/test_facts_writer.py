@@ -199,9 +199,6 @@ def test_captions_become_sentences(caption: str, sentence: str) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(
-    "POSETALK_DATA" not in os.environ, reason="POSETALK_DATA is not set to the folder of real data"
-)
 def test_real_pictures_give_nothing_that_is_rejected() -> None:
     folder = Path(os.environ["POSETALK_DATA"]) / "coco_val2017_text"
     captions, _ = read_captions(folder / "captions_val2017.json")

@@ -155,7 +155,6 @@ def test_a_picture_without_a_size_is_said_in_one_sentence() -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 def test_real_labels_come_back_out_of_the_context() -> None:
     """Native COCO files, crowds and all: the numbers told, times the picture's size, are those of the JSON file."""
     folder = DATA / "coco_tiny" / "annotations"

@@ -273,7 +273,6 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="POSETALK_DATA is not set to the folder of real data")
 def test_real_photos_with_their_people(tmp_path: Path) -> None:
     """All 79 photos, with a skeleton for each person that has labels."""
     folder = DATA / "coco_people"

@@ -414,7 +414,6 @@ DATA = Path(os.environ.get("POSETALK_DATA", "/nowhere")) / "coco_val2017_text"
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs $POSETALK_DATA")
 def test_people_s_own_words_pass() -> None:
     """Captions that people wrote, as answers: hardly any is flagged, but for relations, which people do guess."""
     from posetalk.formats.captions import read_captions
