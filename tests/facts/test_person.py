@@ -69,6 +69,13 @@ def test_postures(pose: str, posture: str | None) -> None:
         assert all(facts.value(f"body: {p}") is False for p in EXCLUDED[posture])
 
 
+def test_a_hand_far_out_may_leap() -> None:
+    """Then joints alone do not say that somebody stands; a caption still does."""
+    points = figure(uppers=(0, -90), fores=(0, -90))
+    assert body_facts(body(points)).value("body: standing") is None
+    assert body_facts(body(points), Support(5, {"standing": 1})).value("body: standing") is True
+
+
 LIMBS = [
     (figure(), "left knee: straight", True),
     (figure(shins=(40, 0)), "left knee: straight", False),
